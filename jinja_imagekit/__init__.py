@@ -1,0 +1,1 @@
+"""Images in Jinja templates: specs, processors, cache files and pregeneration."""

@@ -1,0 +1,250 @@
+"""Every error that this library raises on purpose, under one root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a sentence that suggests the known word nearest to `word`, or lists what there is.
+
+    Args:
+        word: What was asked for.
+        known: The valid words.
+
+    Returns:
+        For example `Did you mean 'blog:hero'?`; a list of the valid words when none is near.
+
+    Example:
+        >>> nearest("qualty", ["quality", "format"])
+        "Did you mean 'quality'?"
+    """
+    words = sorted(known)
+    matches = get_close_matches(word, words, n=1)
+    if matches:
+        return f"Did you mean {matches[0]!r}?"
+    return f"Known: {', '.join(map(repr, words))}." if words else "There are none."
+
+
+class ImageKitError(Exception):
+    """The root of this library's errors: `except ImageKitError` catches them all."""
+
+
+class InvalidSetting(ImageKitError, ValueError):
+    """A setting is unknown, or its value is of the wrong type or out of range.
+
+    Attributes:
+        setting: The setting's name.
+    """
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(setting, problem)
+        self.setting = setting
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"Setting {self.setting!r}: {self.problem}"
+
+
+class AlreadyRegistered(ImageKitError, ValueError):
+    """A second generator was registered under an id that is taken.
+
+    Attributes:
+        id: The generator id.
+    """
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+    def __str__(self) -> str:
+        return (
+            f"A generator is registered as {self.id!r} already. Choose another id, unregister the first, "
+            f"or pass override=True to replace it."
+        )
+
+
+class NotRegistered(ImageKitError, LookupError):
+    """No generator has the id that was asked for.
+
+    Attributes:
+        id: The generator id.
+        known: The ids that are registered.
+    """
+
+    def __init__(self, id: str, known: Iterable[str] = ()) -> None:
+        known = tuple(known)
+        super().__init__(id, known)
+        self.id = id
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"No generator is registered as {self.id!r}. {nearest(self.id, self.known)}"
+
+
+class MissingSource(ImageKitError, ValueError):
+    """A spec was asked for an image but has no source.
+
+    Attributes:
+        generator: The spec's class or id.
+    """
+
+    def __init__(self, generator: str) -> None:
+        super().__init__(generator)
+        self.generator = generator
+
+    def __str__(self) -> str:
+        return f"{self.generator} has no source image. Pass source=…, or test the cache file's truth before using it."
+
+
+class SourceError(ImageKitError):
+    """A source cannot be had.
+
+    Attributes:
+        source: The source's name, as it was given.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source = source
+        self.reason = reason
+
+    def __str__(self) -> str:
+        name = self.source if len(self.source) <= 120 else f"{self.source[:117]}…"
+        return f"Source {name!r}: {self.reason}"
+
+
+class SourceNotFound(SourceError, FileNotFoundError):
+    """No file has the source's name in any of the source folders."""
+
+    __str__ = SourceError.__str__
+
+
+class SourceNotAllowed(SourceError, PermissionError):
+    """The source lies outside the source folders, or is not a regular file."""
+
+    __str__ = SourceError.__str__
+
+
+class UnreadableImage(SourceError, ValueError):
+    """A source is not a whole image of a format that may be read, whatever the decoder said."""
+
+
+class ImageTooLarge(UnreadableImage):
+    """An image exceeds one of the caps (pixels, frames, bytes) in the settings."""
+
+
+class UnknownFormat(ImageKitError, ValueError):
+    """An image format that this library does not write.
+
+    Attributes:
+        format: The format's name.
+        known: The formats that can be written.
+    """
+
+    def __init__(self, format: str, known: Iterable[str]) -> None:
+        known = tuple(known)
+        super().__init__(format, known)
+        self.format = format
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"Images are not written as {self.format!r}. {nearest(self.format.upper(), self.known)}"
+
+
+class InvalidOption(ImageKitError, ValueError):
+    """An encoder option, a dimension or a tag's argument has an unusable value.
+
+    Attributes:
+        option: The option's name.
+        value: The value given.
+    """
+
+    def __init__(self, option: str, value: object, expected: str) -> None:
+        super().__init__(option, value, expected)
+        self.option = option
+        self.value = value
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.option}={self.value!r} cannot be used: {self.expected}"
+
+
+class NotFingerprintable(ImageKitError, TypeError):
+    """A value has no fingerprint that is the same in every process.
+
+    Attributes:
+        value_type: The class path of the value.
+        where: The place of the value in what was fingerprinted.
+    """
+
+    def __init__(self, value_type: str, where: str) -> None:
+        super().__init__(value_type, where)
+        self.value_type = value_type
+        self.where = where
+
+    def __str__(self) -> str:
+        return (
+            f"No stable fingerprint can be made of {self.value_type} (at {self.where}). "
+            f"Define fingerprint() on its class and return plain values: strings, numbers, lists, dicts."
+        )
+
+
+class GenerationFailed(ImageKitError, RuntimeError):
+    """An image could not be made.
+
+    Attributes:
+        cachefile: The name of the cache file that was to be made.
+        generator: The generator's id, or its class path where it has none.
+        source: The source's name, or None.
+        reason: What went wrong, as the first error said it.
+    """
+
+    def __init__(self, cachefile: str, generator: str, source: str | None, reason: str) -> None:
+        super().__init__(cachefile, generator, source, reason)
+        self.cachefile = cachefile
+        self.generator = generator
+        self.source = source
+        self.reason = reason
+
+    def __str__(self) -> str:
+        of = f" of {self.source!r}" if self.source else ""
+        return f"{self.generator} could not be made{of}: {self.reason}"
+
+
+class StorageError(ImageKitError, OSError):
+    """A cache file could not be written, read or deleted.
+
+    Attributes:
+        name: The cache file's name.
+        reason: What went wrong.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Cache file {self.name!r}: {self.reason}"
+
+
+class InvalidStrategy(ImageKitError, TypeError):
+    """A cache file strategy defines a hook that does not exist, or is no strategy at all."""
+
+
+class InvalidAttribute(ImageKitError, ValueError):
+    """An HTML attribute's name holds a character that no attribute name may hold.
+
+    Attributes:
+        attribute: The attribute's name.
+    """
+
+    def __init__(self, attribute: str) -> None:
+        super().__init__(attribute)
+        self.attribute = attribute
+
+    def __str__(self) -> str:
+        return f"{self.attribute!r} is no HTML attribute name: spaces, quotes, '<', '>', '/', '=' and control characters are refused."

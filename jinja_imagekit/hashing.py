@@ -1,0 +1,136 @@
+"""A fingerprint of plain values that is the same on every Python, process and machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Set
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from functools import partial
+from pathlib import PurePath
+from typing import Any
+
+from .exceptions import NotFingerprintable
+
+VERSION = 1
+"""Part of every fingerprint; raised when the same input gives other pixels or the canonical form changes."""
+
+DIGEST_BYTES = 16
+"""128 bits: 2**64 cache files before two share a name by accident (the birthday bound)."""
+
+
+def class_path(value: object) -> str:
+    """Return `module.QualifiedName` of a class or function, or of an object's class.
+
+    Example:
+        >>> class_path(PurePath)
+        'pathlib.PurePath'
+    """
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"  # type: ignore[attr-defined]  # both branches have the two
+
+
+def fingerprint(value: object) -> str:
+    """Return 32 hexadecimal digits that depend on the value alone.
+
+    Args:
+        value: None, booleans, numbers, strings, bytes, paths, enums, lists, tuples, sets and mappings of
+            such, and objects: those with `fingerprint()` by what it returns, others by their class path and
+            attributes.
+
+    Returns:
+        A BLAKE2b digest of 16 bytes, in hexadecimal.
+
+    Raises:
+        NotFingerprintable: A value holds state that is not plain: an open file, a lambda, a lock.
+
+    Example:
+        >>> fingerprint({"b": 1, "a": (2, 3)}) == fingerprint({"a": [2, 3], "b": 1.0})
+        True
+    """
+    text = canonical_json([VERSION, value])
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text that stands for a value.
+
+    Raises:
+        NotFingerprintable: As `fingerprint`.
+    """
+    return json.dumps(_plain(value, "value", ()), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _plain(value: Any, where: str, parents: tuple[int, ...]) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Enum):
+        return {"enum": [class_path(type(value)), value.name]}
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (int, float)):
+        # 80 and 80.0 ask for the same image, so they share a fingerprint.
+        return int(value) if float(value).is_integer() and abs(value) < 2**53 else _number(value)
+    if isinstance(value, (Decimal, Fraction)):
+        return _plain(float(value), where, parents)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {"bytes": bytes(value).hex()}
+    if isinstance(value, PurePath):
+        return {"path": value.as_posix()}
+    if id(value) in parents:
+        raise NotFingerprintable(class_path(type(value)), f"{where}, which holds itself")
+    parents = (*parents, id(value))
+    if isinstance(value, Mapping):
+        return {"map": [[_plain(k, where, parents), v] for k, v in _sorted_items(value, where, parents)]}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{where}[{index}]", parents) for index, item in enumerate(value)]
+    if isinstance(value, Set):
+        return {"set": sorted(canonical_json(item) for item in value)}
+    return _plain_object(value, where, parents)
+
+
+def _number(value: int | float) -> Any:
+    return repr(value) if isinstance(value, int) or value != value or value in (float("inf"), float("-inf")) else value
+
+
+def _sorted_items(value: Mapping[Any, Any], where: str, parents: tuple[int, ...]) -> list[tuple[Any, Any]]:
+    plain = [(key, _plain(item, f"{where}[{key!r}]", parents)) for key, item in value.items()]
+    return sorted(plain, key=lambda pair: canonical_json(pair[0]))
+
+
+def _plain_object(value: Any, where: str, parents: tuple[int, ...]) -> Any:
+    own = getattr(value, "fingerprint", None)
+    if callable(own) and not isinstance(value, type):
+        return {class_path(type(value)): _plain(own(), f"{where}.fingerprint()", parents)}
+    if isinstance(value, partial):
+        return {"partial": _plain([value.func, list(value.args), value.keywords], where, parents)}
+    path = class_path(value)
+    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+        if "<" in path or getattr(value, "__self__", None) is not None:
+            raise NotFingerprintable(path, where)
+        return {"name": path}
+    state = _attributes(value)
+    if state is None:
+        raise NotFingerprintable(path, where)
+    return {path: {name: _plain(item, f"{where}.{name}", parents) for name, item in sorted(state.items())}}
+
+
+def _attributes(value: object) -> dict[str, Any] | None:
+    slots = [name for cls in type(value).__mro__ for name in _slot_names(cls)]
+    if not hasattr(value, "__dict__") and not slots:
+        return None
+    if type(value).__module__ in _OPAQUE_MODULES:
+        return None
+    state = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return {**state, **getattr(value, "__dict__", {})}
+
+
+def _slot_names(cls: type) -> tuple[str, ...]:
+    slots = cls.__dict__.get("__slots__", ())
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
+    return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+
+
+_OPAQUE_MODULES = frozenset({"_io", "io", "_thread", "threading", "socket", "random", "tempfile", "PIL.Image"})

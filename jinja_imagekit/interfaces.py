@@ -1,0 +1,141 @@
+"""The protocols that a user may implement; nothing here does any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
+
+from PIL import Image
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Makes one image. An `ImageSpec` is a generator that starts from a source."""
+
+    def generate(self) -> BinaryIO:
+        """Return an open binary file with the whole encoded image."""
+
+
+class Processor(Protocol):
+    """Makes a new image of an image; it may add the methods of `SizedProcessor` and `ReducibleProcessor`."""
+
+    def process(self, image: Image.Image) -> Image.Image:
+        """Return the processed image. `image` may be changed or returned itself."""
+
+
+@runtime_checkable
+class SizedProcessor(Protocol):
+    """A processor that knows the size of its result before it sees the pixels."""
+
+    def output_size(self, size: Size) -> Size | None:
+        """Return the size of the result for an input of `size`, or None where only the pixels can tell."""
+
+
+@runtime_checkable
+class ReducibleProcessor(Protocol):
+    """A processor that resamples the whole image at once, so that the decoder may shrink the image first."""
+
+    def sampled_size(self, size: Size) -> Size:
+        """Return the size in pixels to which the whole of an image of `size` is resampled."""
+
+    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
+        """Do what `process` does to an image of `full_size`, given that image reduced by the decoder."""
+
+
+class Namer(Protocol):
+    """Names the cache file of a generator."""
+
+    def __call__(self, generator: Any) -> str:
+        """Return a relative POSIX path with its extension; it is taken below the setting `cachefile_dir`."""
+
+
+class SourceGroup(Protocol):
+    """Lists the sources that belong to a generator."""
+
+    def files(self) -> Iterable[object]:
+        """Yield sources: names, paths, open files, whatever a template may pass as `source`."""
+
+
+class StoredFile(NamedTuple):
+    """What a storage knows of a file without opening it."""
+
+    size: int
+    """Bytes."""
+    modified_ns: int
+    """Nanoseconds since the epoch; 0 where the storage cannot tell."""
+
+
+class Storage(Protocol):
+    """Keeps cache files by name. Names are relative POSIX paths."""
+
+    is_local: bool
+    """True where `stat` is about as cheap as a look-up in memory, so that the file itself is asked each time."""
+
+    def save(self, name: str, content: bytes) -> None:
+        """Write `content` under exactly this name, whole or not at all, over whatever stands there.
+
+        Raises:
+            StorageError: The file cannot be written.
+        """
+
+    def open(self, name: str) -> BinaryIO:
+        """Open the file for reading.
+
+        Raises:
+            StorageError: There is no such file, or it cannot be read.
+        """
+
+    def stat(self, name: str) -> StoredFile | None:
+        """Return what is known of the file; None where there is none."""
+
+    def delete(self, name: str) -> None:
+        """Delete the file; no error where there is none."""
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Yield the names of all files below the folder `prefix`, temporary files left out."""
+
+    def path(self, name: str) -> str | None:
+        """Return the file's absolute path on this machine; None where it has none."""
+
+    def url(self, name: str) -> str:
+        """Return the URL from which the site serves the file, percent-encoded."""
+
+
+class StateStore(Protocol):
+    """A small store of strings that many threads and processes share.
+
+    A store may forget anything at any time. It raises nothing: what cannot be read is unknown, what cannot be
+    written is lost, and the store says so once in the log.
+    """
+
+    is_reliable: bool
+    """False while the store cannot be read; "unknown" then says nothing about the cache file."""
+
+    def get(self, key: str) -> str | None:
+        """Return the value; None where it is unknown or expired."""
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return the known ones of these values by key."""
+
+    def set_many(self, values: Mapping[str, str], timeout: float | None = None) -> None:
+        """Keep these values, for `timeout` seconds where it is given."""
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Forget these values."""
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys that begin with `prefix`."""
+
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Hold the lock of this name against all threads and processes; it ends with its holder, however that dies.
+
+        Where no lock can be had (a read-only folder), the block runs without one: two may do the same work,
+        and the storage's atomic `save` keeps the result whole.
+        """
+
+    def close(self) -> None:
+        """Close files and connections; the store opens them again when it is used."""

@@ -1,0 +1,252 @@
+"""Every setting of a kit, as one frozen value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from PIL import ImageColor
+
+from .exceptions import InvalidSetting, nearest
+
+READABLE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "MPO", "ICO")
+"""Formats whose decoders run inside this process; EPS, PDF and their like start another program."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a kit is told once, when it is made.
+
+    Args:
+        source_dirs: Folders in which a template's string source is looked up; the first match wins.
+        location: Folder under which cache files are written.
+        base_url: URL from which the site serves `location`.
+        state_dir: Folder for existence records, locks and temporary files.
+        cachefile_dir: Folder below `location` for all cache files.
+        default_file_storage: A `Storage` or the dotted path of one; None writes to `location`.
+        default_cachefile_backend: The cache file backend: an object, a class or a dotted path.
+        default_cachefile_strategy: The cache file strategy: an object, a class, a dotted path or a dict of hooks.
+        cachefile_namer: Names the cache files of generators without a source: a callable or a dotted path.
+        spec_cachefile_namer: Names the cache files of specs: a callable or a dotted path.
+        state_store: The state store: a `StateStore` or a dotted path to a callable that takes the settings.
+        cache_prefix: What every key in the state store begins with, so that several kits can share one.
+        cache_timeout: Seconds for which a record is kept; None keeps it for ever.
+        failure_timeout: Seconds for which a failed generation is not tried again.
+        adopt_existing: Take a whole image that stands under a cache file's name for that cache file, even when
+            no record says who made it. For a site that brings its generated files along.
+        default_thumbnail_format: The format of `imagekit:thumbnail`; None keeps the source's.
+        default_thumbnail_srcset_scales: Pixel densities that `{% thumbnail %}` adds when it is given no `srcset`.
+        file_permissions: Mode of cache files.
+        directory_permissions: Mode of the folders made for them.
+        fsync: Wait until each file is on the disk before it gets its name: safe against a loss of power, slower.
+        readable_formats: Formats that may be read, by Pillow's names.
+        max_source_bytes: Largest source file, in bytes.
+        max_source_pixels: Largest source: width times height, of all frames together where it is animated.
+        max_result_pixels: Largest result: width times height, of all frames together.
+        max_frames: Most frames of an animation.
+        decode_margin: A JPEG may be decoded at a reduced scale that is still at least this many times the size
+            needed. 1.0 is fastest, 1.5 has an SSIM of 0.993 or more against the full decode; 0 decodes in full.
+        auto_orient: Apply the EXIF orientation.
+        convert_to_srgb: Convert from the embedded ICC profile to sRGB; when false, the profile is kept.
+        scale_16_bit: Scale 16-bit samples to 8 bits; when false, they are clipped as Pillow does.
+        keep_animation: Keep all frames where the format of the result animates; when false, the first one.
+        keep_alpha: Keep transparency where the format of the result has it.
+        background: The colour on which transparency lands where the result has none, in any form that
+            `PIL.ImageColor` reads.
+        keep_metadata: Names of EXIF fields that results keep, such as `("copyright", "artist")`.
+
+    Raises:
+        InvalidSetting: A value is of the wrong type or out of range.
+
+    Example:
+        >>> Settings(source_dirs=["photos"]).source_dirs
+        (PosixPath('photos'),)
+    """
+
+    source_dirs: tuple[Path, ...] = ()
+    location: Path = Path("output")
+    base_url: str = "/"
+    state_dir: Path = Path(".imagekit")
+    cachefile_dir: str = "CACHE/images"
+    default_file_storage: Any = None
+    default_cachefile_backend: Any = "jinja_imagekit.cachefiles.backends.Simple"
+    default_cachefile_strategy: Any = "jinja_imagekit.cachefiles.strategies.JustInTime"
+    cachefile_namer: Any = "jinja_imagekit.cachefiles.namers.hash"
+    spec_cachefile_namer: Any = "jinja_imagekit.cachefiles.namers.source_name_as_path"
+    state_store: Any = "jinja_imagekit.state.DiskStore.from_settings"
+    cache_prefix: str = "imagekit:"
+    cache_timeout: float | None = None
+    failure_timeout: float = 60.0
+    adopt_existing: bool = False
+    default_thumbnail_format: str | None = None
+    default_thumbnail_srcset_scales: tuple[float, ...] = ()
+    file_permissions: int | None = 0o644
+    directory_permissions: int | None = 0o755
+    fsync: bool = False
+    readable_formats: tuple[str, ...] = READABLE_FORMATS
+    max_source_bytes: int = 200_000_000
+    max_source_pixels: int = 100_000_000
+    max_result_pixels: int = 100_000_000
+    max_frames: int = 1_000
+    decode_margin: float = 1.5
+    auto_orient: bool = True
+    convert_to_srgb: bool = True
+    scale_16_bit: bool = True
+    keep_animation: bool = True
+    keep_alpha: bool = True
+    background: str = "#ffffff"
+    keep_metadata: tuple[str, ...] = ()
+
+    PIXEL_SETTINGS: ClassVar[tuple[str, ...]] = (
+        "decode_margin",
+        "auto_orient",
+        "convert_to_srgb",
+        "scale_16_bit",
+        "keep_animation",
+        "keep_alpha",
+        "background",
+        "keep_metadata",
+    )
+    """The settings that change pixels: a spec may override each, and all of them are part of its fingerprint."""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = _CONVERTERS[str(each.type)](each.name, getattr(self, each.name))
+            object.__setattr__(self, each.name, value)
+        for name, (least, greatest) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= greatest:
+                raise InvalidSetting(name, f"must lie between {least:g} and {greatest:g}, not {value!r}")
+        _check_relative_folder("cachefile_dir", self.cachefile_dir)
+        _check_colour("background", self.background)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of all settings."""
+        return tuple(each.name for each in fields(cls))
+
+    @classmethod
+    def from_keywords(cls, values: Mapping[str, Any]) -> Settings:
+        """Return the settings that keywords describe.
+
+        Raises:
+            InvalidSetting: A name is unknown (the message says which is nearest), or a value is unusable.
+        """
+        known = cls.names()
+        for name in values:
+            if name not in known:
+                raise InvalidSetting(name, f"there is no such setting. {nearest(name, known)}")
+        return cls(**values)
+
+    @classmethod
+    def from_mapping(cls, config: Mapping[str, Any], prefix: str = "IMAGEKIT_") -> Settings:
+        """Return the settings that a framework's configuration holds under upper-case names.
+
+        Args:
+            config: A configuration such as Flask's `app.config`; keys without the prefix are passed over.
+            prefix: What the keys begin with.
+
+        Raises:
+            InvalidSetting: A key with the prefix names no setting, or its value is unusable.
+
+        Example:
+            >>> Settings.from_mapping({"DEBUG": True, "IMAGEKIT_BASE_URL": "/media/"}).base_url
+            '/media/'
+        """
+        return cls.from_keywords({key[len(prefix) :].lower(): config[key] for key in config if key.startswith(prefix)})
+
+    def replace(self, **changes: Any) -> Settings:
+        """Return these settings with some of them changed.
+
+        Raises:
+            InvalidSetting: As `from_keywords`.
+        """
+        for name in changes:
+            if name not in self.names():
+                raise InvalidSetting(name, f"there is no such setting. {nearest(name, self.names())}")
+        return replace(self, **changes)
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "cache_timeout": (0, float("inf")),
+    "failure_timeout": (0, float("inf")),
+    "max_source_bytes": (1, float("inf")),
+    "max_source_pixels": (1, float("inf")),
+    "max_result_pixels": (1, float("inf")),
+    "max_frames": (1, float("inf")),
+    "decode_margin": (0, 8),
+    "file_permissions": (0, 0o7777),
+    "directory_permissions": (0, 0o7777),
+}
+
+
+def _anything(name: str, value: Any) -> Any:
+    return value
+
+
+def _path(name: str, value: Any) -> Path:
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise InvalidSetting(name, f"must be a path, not {value!r}")
+    return Path(value)
+
+
+def _instance(kind: type, noun: str) -> Callable[[str, Any], Any]:
+    def check(name: str, value: Any) -> Any:
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise InvalidSetting(name, f"must be {noun}, not {value!r}")
+        return value
+
+    return check
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
+        raise InvalidSetting(name, f"must be a number, not {value!r}")
+    return value
+
+
+def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    def check_all(name: str, value: Any) -> Any:
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+            raise InvalidSetting(name, f"must be a list or tuple, not {value!r}")
+        return tuple(check(name, item) for item in value)
+
+    return check_all
+
+
+_string = _instance(str, "a string")
+_integer = _instance(int, "a whole number")
+
+_CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
+    "Any": _anything,
+    "Path": _path,
+    "str": _string,
+    "bool": _instance(bool, "True or False"),
+    "int": _integer,
+    "float": _number,
+    "str | None": _or_none(_string),
+    "int | None": _or_none(_integer),
+    "float | None": _or_none(_number),
+    "tuple[Path, ...]": _several(_path),
+    "tuple[str, ...]": _several(_string),
+    "tuple[float, ...]": _several(_number),
+}
+
+
+def _check_relative_folder(name: str, value: str) -> None:
+    if value.startswith("/") or "\\" in value or ".." in value.split("/"):
+        raise InvalidSetting(name, f"must be a relative folder with forward slashes and without '..', not {value!r}")
+
+
+def _check_colour(name: str, value: str) -> None:
+    try:
+        ImageColor.getrgb(value)
+    except ValueError:
+        raise InvalidSetting(name, f"must be a colour such as '#ffffff' or 'white', not {value!r}") from None
