@@ -28,7 +28,26 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 class ImageKitError(Exception):
-    """The root of this library's errors: `except ImageKitError` catches them all."""
+    """The root of this library's errors: `except ImageKitError` catches them all.
+
+    Attributes:
+        generator_id: The id of the generator that was at work, once it is known.
+        template: The name of the template that was being rendered, once it is known.
+        lineno: The line of that template.
+    """
+
+    generator_id: str | None = None
+    template: str | None = None
+    lineno: int | None = None
+
+    def message(self) -> str:
+        """Return what went wrong and what to do, without the place."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        generator = f" [generator {self.generator_id!r}]" if self.generator_id else ""
+        template = f" [template {self.template!r}, line {self.lineno}]" if self.template else ""
+        return f"{self.message()}{generator}{template}"
 
 
 class InvalidSetting(ImageKitError, ValueError):
@@ -43,7 +62,7 @@ class InvalidSetting(ImageKitError, ValueError):
         self.setting = setting
         self.problem = problem
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return f"Setting {self.setting!r}: {self.problem}"
 
 
@@ -58,7 +77,7 @@ class AlreadyRegistered(ImageKitError, ValueError):
         super().__init__(id)
         self.id = id
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return (
             f"A generator is registered as {self.id!r} already. Choose another id, unregister the first, "
             f"or pass override=True to replace it."
@@ -79,7 +98,7 @@ class NotRegistered(ImageKitError, LookupError):
         self.id = id
         self.known = known
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return f"No generator is registered as {self.id!r}. {nearest(self.id, self.known)}"
 
 
@@ -94,7 +113,7 @@ class MissingSource(ImageKitError, ValueError):
         super().__init__(generator)
         self.generator = generator
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return f"{self.generator} has no source image. Pass source=…, or test the cache file's truth before using it."
 
 
@@ -111,7 +130,7 @@ class SourceError(ImageKitError):
         self.source = source
         self.reason = reason
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         name = self.source if len(self.source) <= 120 else f"{self.source[:117]}…"
         return f"Source {name!r}: {self.reason}"
 
@@ -119,13 +138,9 @@ class SourceError(ImageKitError):
 class SourceNotFound(SourceError, FileNotFoundError):
     """No file has the source's name in any of the source folders."""
 
-    __str__ = SourceError.__str__
-
 
 class SourceNotAllowed(SourceError, PermissionError):
     """The source lies outside the source folders, or is not a regular file."""
-
-    __str__ = SourceError.__str__
 
 
 class UnreadableImage(SourceError, ValueError):
@@ -150,7 +165,7 @@ class UnknownFormat(ImageKitError, ValueError):
         self.format = format
         self.known = known
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return f"Images are not written as {self.format!r}. {nearest(self.format.upper(), self.known)}"
 
 
@@ -168,7 +183,7 @@ class InvalidOption(ImageKitError, ValueError):
         self.value = value
         self.expected = expected
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return f"{self.option}={self.value!r} cannot be used: {self.expected}"
 
 
@@ -185,7 +200,7 @@ class NotFingerprintable(ImageKitError, TypeError):
         self.value_type = value_type
         self.where = where
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return (
             f"No stable fingerprint can be made of {self.value_type} (at {self.where}). "
             f"Define fingerprint() on its class and return plain values: strings, numbers, lists, dicts."
@@ -193,25 +208,22 @@ class NotFingerprintable(ImageKitError, TypeError):
 
 
 class GenerationFailed(ImageKitError, RuntimeError):
-    """An image could not be made.
+    """An image could not be made, for a reason that is not its source's.
 
     Attributes:
         cachefile: The name of the cache file that was to be made.
-        generator: The generator's id, or its class path where it has none.
         source: The source's name, or None.
         reason: What went wrong, as the first error said it.
     """
 
-    def __init__(self, cachefile: str, generator: str, source: str | None, reason: str) -> None:
-        super().__init__(cachefile, generator, source, reason)
+    def __init__(self, cachefile: str, source: str | None, reason: str) -> None:
+        super().__init__(cachefile, source, reason)
         self.cachefile = cachefile
-        self.generator = generator
         self.source = source
         self.reason = reason
 
-    def __str__(self) -> str:
-        of = f" of {self.source!r}" if self.source else ""
-        return f"{self.generator} could not be made{of}: {self.reason}"
+    def message(self) -> str:
+        return f"No image could be made of {self.source or self.cachefile!r}: {self.reason}"
 
 
 class StorageError(ImageKitError, OSError):
@@ -227,7 +239,7 @@ class StorageError(ImageKitError, OSError):
         self.name = name
         self.reason = reason
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return f"Cache file {self.name!r}: {self.reason}"
 
 
@@ -246,5 +258,8 @@ class InvalidAttribute(ImageKitError, ValueError):
         super().__init__(attribute)
         self.attribute = attribute
 
-    def __str__(self) -> str:
-        return f"{self.attribute!r} is no HTML attribute name: spaces, quotes, '<', '>', '/', '=' and control characters are refused."
+    def message(self) -> str:
+        return (
+            f"{self.attribute!r} is no HTML attribute name: "
+            f"spaces, quotes, '<', '>', '/', '=' and control characters are refused."
+        )

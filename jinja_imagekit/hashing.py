@@ -29,7 +29,7 @@ def class_path(value: object) -> str:
         'pathlib.PurePath'
     """
     named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"  # type: ignore[attr-defined]  # both branches have the two
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def fingerprint(value: object) -> str:
