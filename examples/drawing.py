@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from colour_profiles import cmyk_profile, grey_profile, ink_curve, rgb_profile
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter, ImageOps
+
+from colour_profiles import cmyk_profile, grey_profile, ink_curve, rgb_profile
 
 Colour = tuple[int, int, int]
 

@@ -1,0 +1,33 @@
+"""Fixtures that several test files share: folders of drawn images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import drawing
+
+WritePhoto = Callable[..., Path]
+
+
+@pytest.fixture
+def images_dir(tmp_path: Path) -> Path:
+    """Return an empty folder for source images."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def write_photo(images_dir: Path) -> WritePhoto:
+    """Return a function that draws a photo into `images_dir`: `write_photo("a/b.jpg", 640, 480, seed=1)`."""
+
+    def write(name: str, width: int = 640, height: int = 480, seed: int = 0) -> Path:
+        target = images_dir / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        drawing.photo(width, height, seed).save(target)
+        return target
+
+    return write
