@@ -1,0 +1,47 @@
+# Each target sets up what it needs in .venv; a stamp there makes the next run quick.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SITE := examples/static_site
+
+.PHONY: demo test docs lint bench coverage clean
+
+demo: .venv/.demo
+	cd $(SITE) && ../../$(BIN)/python build.py
+
+test: .venv/.test
+	$(BIN)/python -m pytest
+
+docs: .venv/.docs
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in site/index.html"
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.test
+	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
+
+coverage: .venv/.test
+	$(BIN)/python -m pytest --cov
+
+clean:
+	rm -rf .venv site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: pyproject.toml | .venv/bin/python
+	$(PIP) -e .
+	@touch $@
+
+.venv/.test: pyproject.toml | .venv/bin/python
+	$(PIP) -e '.[test,docs]'
+	@touch $@ .venv/.demo .venv/.docs
+
+.venv/.docs: pyproject.toml | .venv/bin/python
+	$(PIP) -e '.[docs]'
+	@touch $@ .venv/.demo
