@@ -23,7 +23,7 @@ lint: .venv/.test
 	$(BIN)/lint-imports
 
 bench: .venv/.test
-	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s
+	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s
 
 coverage: .venv/.test
 	$(BIN)/python -m pytest --cov
