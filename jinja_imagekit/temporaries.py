@@ -1,0 +1,87 @@
+"""Names of temporary files that say who writes them, so that those of dead writers can be told and deleted."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import time
+from contextlib import suppress
+
+PREFIX = ".imagekit-tmp"
+"""What the folder of temporary files is called, and what a temporary file's name begins with."""
+
+_OTHER_MACHINE_SECONDS = 24 * 60 * 60
+"""Age after which another machine's temporary file counts as left behind: no write of an image takes a day."""
+
+
+def sweep_folder(folder: str) -> int:
+    """Delete the temporary files of dead writers in one folder; a folder that cannot be read has none.
+
+    Args:
+        folder: An absolute path.
+
+    Returns:
+        How many files were deleted.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return 0
+    count = 0
+    for name in names:
+        path = os.path.join(folder, name)
+        if name.startswith(PREFIX + ".") and _is_left_behind(path, name):
+            with suppress(OSError):
+                os.unlink(path)
+                count += 1
+    return count
+
+
+def temporary_name() -> str:
+    """Return a new name that holds this machine, process and moment of its start."""
+    pid = os.getpid()
+    return f"{PREFIX}.{_host()}.{pid}.{_started(pid) or 0}.{secrets.token_hex(8)}"
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:64]
+
+
+def _started(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since the boot; None where it is dead or /proc is missing."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # proc_pid_stat(5): the state is the third field, the start time the 22nd; the second may hold spaces.
+            fields = file.read().rpartition(b")")[2].split()
+        return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _is_left_behind(path: str, name: str) -> bool:
+    parts = name.removeprefix(PREFIX + ".").split(".")
+    try:
+        old = time.time() - os.lstat(path).st_mtime > _OTHER_MACHINE_SECONDS
+    except OSError:
+        return False
+    if old or len(parts) != 4 or parts[0] != _host() or not (parts[1].isdecimal() and parts[2].isdecimal()):
+        return old
+    return not _is_alive(int(parts[1]), int(parts[2]))
+
+
+def _is_alive(pid: int, started: int) -> bool:
+    if os.name == "nt":
+        # There a file that its writer has open cannot be deleted, so that trying is safe.
+        return False
+    if started:
+        # A process id is given out again; its start time tells the two apart.
+        return _started(pid) == started
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OverflowError, PermissionError):
+        return True
+    return True
