@@ -243,6 +243,10 @@ class StorageError(ImageKitError, OSError):
         return f"Cache file {self.name!r}: {self.reason}"
 
 
+class InvalidProcessor(ImageKitError, TypeError):
+    """An object among the processors is none, or did not return an image."""
+
+
 class InvalidStrategy(ImageKitError, TypeError):
     """A cache file strategy defines a hook that does not exist, or is no strategy at all."""
 

@@ -1,0 +1,130 @@
+"""Checks what a processor is constructed with, so that a mistake shows where it was made."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from PIL import ImageColor
+from pilkit.processors import Anchor as _PilkitAnchor  # type: ignore[import-untyped]
+
+from ..exceptions import InvalidOption, nearest
+
+Color = str | tuple[int, ...]
+"""A colour as `PIL.ImageColor` reads it, or as three or four numbers from 0 to 255 (red, green, blue, alpha)."""
+
+Anchor = str | tuple[float, float]
+"""One of the names in `processors.Anchor`, or two fractions from 0 (left, top) to 1 (right, bottom)."""
+
+_ANCHORS: dict[str, tuple[float, float]] = _PilkitAnchor._ANCHOR_PTS
+
+
+def plain(value: Any) -> Any:
+    """Return a plain `str` for a subclass such as `Markup`, and anything else as it is."""
+    return str.__str__(value) if isinstance(value, str) else value
+
+
+def pixels(name: str, value: Any, least: int | None = 1) -> int:
+    """Return a whole number of pixels; a float that is whole (template arithmetic makes such) becomes an int.
+
+    Raises:
+        InvalidOption: The value is not a whole number, or less than `least`.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not hasattr(value, "__index__") or (least is not None and value < least):
+        bound = "" if least is None else f", {least} or more"
+        raise InvalidOption(name, value, f"give a whole number of pixels{bound}")
+    return value.__index__()  # type: ignore[no-any-return]  # __index__ returns an int by its contract
+
+
+def pixels_or_none(name: str, value: Any, least: int | None = 1) -> int | None:
+    """Return a whole number of pixels or None.
+
+    Raises:
+        InvalidOption: As `pixels`.
+    """
+    return None if value is None else pixels(name, value, least)
+
+
+def number(name: str, value: Any, least: float = -math.inf, greatest: float = math.inf) -> float:
+    """Return a finite number.
+
+    Raises:
+        InvalidOption: The value is not a number, or outside the bounds.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not least <= value <= greatest:
+        bounds = [
+            text
+            for bound, text in ((least, f"{least:g} or more"), (greatest, f"{greatest:g} or less"))
+            if math.isfinite(bound)
+        ]
+        raise InvalidOption(name, value, ", ".join(["give a number", *bounds]))
+    return value  # type: ignore[no-any-return]  # checked just above
+
+
+def flag(name: str, value: Any) -> bool | None:
+    """Return True, False or None.
+
+    Raises:
+        InvalidOption: The value is something else: the string "false" would count as true.
+    """
+    if value is not None and not isinstance(value, bool):
+        raise InvalidOption(name, value, "give True or False")
+    return value
+
+
+def anchor(value: Any, *more: str) -> Any:
+    """Return an anchor as it was given, None included.
+
+    Args:
+        value: What was given.
+        more: Names that are valid beside those of `processors.Anchor`.
+
+    Raises:
+        InvalidOption: It is neither a known name nor two numbers from 0 to 1.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if value not in _ANCHORS and value not in more:
+            raise InvalidOption("anchor", value, nearest(value, [*_ANCHORS, *more]))
+        return plain(value)
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise InvalidOption("anchor", value, "give a name such as 'tl' or 'c', or two numbers from 0 to 1")
+    for part in value:
+        number("anchor", part, 0, 1)
+    return value
+
+
+def anchor_point(value: Anchor | None) -> tuple[float, float]:
+    """Return an anchor's two fractions; the middle for None."""
+    if value is None:
+        return 0.5, 0.5
+    across, down = _ANCHORS[value] if isinstance(value, str) else value
+    return float(across), float(down)
+
+
+def color(name: str, value: Any) -> Any:
+    """Return a colour as it was given.
+
+    Raises:
+        InvalidOption: It is not a colour.
+    """
+    if isinstance(value, str):
+        try:
+            ImageColor.getrgb(value)
+        except ValueError:
+            raise InvalidOption(name, value, "give a colour such as '#ffffff', 'white' or (255, 255, 255)") from None
+        return plain(value)
+    parts = value if isinstance(value, (tuple, list)) and len(value) in (3, 4) else (None,)
+    if not all(isinstance(part, int) and not isinstance(part, bool) and 0 <= part <= 255 for part in parts):
+        raise InvalidOption(name, value, "give a colour such as '#ffffff', 'white' or (255, 255, 255)")
+    return value
+
+
+def rgba(value: Color) -> tuple[int, int, int, int]:
+    """Return red, green, blue and alpha (0 to 255) of a colour that has been checked."""
+    parts = ImageColor.getrgb(value) if isinstance(value, str) else tuple(value)
+    return (*parts[:3], parts[3] if len(parts) == 4 else 255)  # type: ignore[return-value]  # three or four parts

@@ -1,0 +1,212 @@
+"""Processors that cut pieces out of the image at its own scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from PIL import Image, ImageChops, ImageDraw, ImageStat
+from pilkit import processors as pilkit  # type: ignore[import-untyped]
+
+from ..exceptions import InvalidOption
+from ..interfaces import Size
+from . import arguments
+from .arguments import Anchor, Color, anchor_point, rgba
+from .modes import plain, with_alpha
+from .resampling import Box, anchored
+
+
+class Side(pilkit.Side):  # type: ignore[misc]  # pilkit has no types
+    """The sides of an image: `TOP`, `RIGHT`, `BOTTOM`, `LEFT` and `ALL` of them."""
+
+
+class Crop(pilkit.Crop):  # type: ignore[misc]  # pilkit has no types
+    """Cuts the image to this width and height, and never enlarges it.
+
+    Unlike pilkit: the result keeps its mode (no needless alpha) and never leaves the image; where `x` or `y`
+    would, the piece is moved back inside.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+        anchor: What stays: a name of `Anchor` or two fractions; None is the middle.
+        x: Minus the pixels to cut off at the left, instead of an anchor (the image's place on the crop, as
+            pilkit has it).
+        y: Minus the pixels to cut off at the top, instead of an anchor.
+
+    Raises:
+        InvalidOption: A dimension is missing or not a whole number from 1, the anchor is unknown, x or y is
+            positive, or there are both anchor and x or y.
+
+    Example:
+        >>> Crop(500, 500, x=-20).output_size((400, 800))
+        (400, 500)
+    """
+
+    def __init__(
+        self,
+        width: int | None = None,
+        height: int | None = None,
+        anchor: Anchor | None = None,
+        x: int | None = None,
+        y: int | None = None,
+    ) -> None:
+        if anchor is not None and (x is not None or y is not None):
+            raise InvalidOption("anchor", anchor, "give either an anchor or x and y")
+        super().__init__(
+            arguments.pixels("width", width),
+            arguments.pixels("height", height),
+            arguments.anchor(anchor),
+            _cut_off("x", x),
+            _cut_off("y", y),
+        )
+
+    def output_size(self, size: Size) -> Size:
+        """Return the size in pixels of the result for an image of `size`."""
+        return min(size[0], self.width), min(size[1], self.height)
+
+    def process(self, image: Image.Image) -> Image.Image:
+        """Return the processed image; `image` is left as it is."""
+        width, height = self.output_size(image.size)
+        if self.x is None and self.y is None:
+            return image.crop(anchored(image.size, (width, height), anchor_point(self.anchor)))
+        left = min(-(self.x or 0), image.width - width)
+        top = min(-(self.y or 0), image.height - height)
+        return image.crop((left, top, left + width, top + height))
+
+
+def _cut_off(name: str, value: object) -> int | None:
+    pixels = arguments.pixels_or_none(name, value, least=None)
+    if pixels is not None and pixels > 0:
+        raise InvalidOption(name, value, f"write {name}={-pixels} to cut off {pixels} pixels")
+    return pixels
+
+
+class SmartCrop(pilkit.SmartCrop):  # type: ignore[misc]  # pilkit has no types
+    """Cuts the image to this width and height, and takes away the sides with the least entropy.
+
+    Unlike pilkit: an animation is cut alike in all its frames.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+
+    Raises:
+        InvalidOption: A dimension is missing or not a whole number from 1.
+
+    Example:
+        >>> SmartCrop(500, 500).output_size((400, 800))
+        (400, 500)
+    """
+
+    def __init__(self, width: int | None = None, height: int | None = None) -> None:
+        super().__init__(arguments.pixels("width", width), arguments.pixels("height", height))
+
+    def output_size(self, size: Size) -> Size:
+        """Return the size in pixels of the result for an image of `size`."""
+        return min(size[0], self.width), min(size[1], self.height)
+
+    def process(self, image: Image.Image) -> Image.Image:
+        """Return the processed image; `image` is left as it is."""
+        return self.process_frames([image])[0]
+
+    def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """Return the processed frames of an animation, all cut where the first one asks for it."""
+        box = self.crop_box(images[0])
+        return [image.crop(box) for image in images]
+
+    def crop_box(self, image: Image.Image) -> Box:
+        """Return the piece of the image that stays: left, top, right and bottom in pixels."""
+        image = plain(image)
+        left, right = self._span(image, 0, self.width)
+        top, bottom = self._span(image.crop((left, 0, right, image.height)), 1, self.height)
+        return left, top, right, bottom
+
+    def _span(self, image: Image.Image, axis: int, wanted: int) -> tuple[int, int]:
+        """Return first and last pixel along an axis (0 across, 1 down) when the duller end is taken off in turn."""
+        start, end = 0, image.size[axis]
+        while (excess := end - start - wanted) > 0:
+            # A fifth at a time, and at least 10 pixels, as pilkit does it.
+            step = min(excess, max(excess // 5, 10))
+            pieces = [image.crop(_slice(image, axis, at, at + step)) for at in (start, end - step)]
+            from_start, from_end = self.compare_entropy(*pieces, step, excess)
+            start, end = start + from_start, end - from_end
+        return start, end
+
+
+def _slice(image: Image.Image, axis: int, start: int, end: int) -> Box:
+    return (start, 0, end, image.height) if axis == 0 else (0, start, image.width, end)
+
+
+class TrimBorderColor(pilkit.TrimBorderColor):  # type: ignore[misc]  # pilkit has no types
+    """Trims a border of one colour off the image.
+
+    Unlike pilkit: it trims with Pillow 10 and later, too; differences of transparency count as those of colour
+    do; and a tolerance of 1 trims nothing.
+
+    Args:
+        color: The colour to trim; None finds it as the median of the outermost pixels.
+        tolerance: How far a pixel may be from the colour, from 0 (not at all) to 1.
+        sides: The sides to trim, of those in `Side`.
+
+    Raises:
+        InvalidOption: The colour, the tolerance or a side cannot be used.
+
+    Example:
+        >>> TrimBorderColor().output_size((400, 300)) is None
+        True
+    """
+
+    def __init__(
+        self, color: Color | None = None, tolerance: float = 0.3, sides: Iterable[str] = pilkit.Side.ALL
+    ) -> None:
+        if any(side not in pilkit.Side.ALL for side in sides):
+            raise InvalidOption("sides", sides, f"give some of {pilkit.Side.ALL}")
+        super().__init__(
+            None if color is None else arguments.color("color", color),
+            arguments.number("tolerance", tolerance, 0, 1),
+            arguments.plain(sides),
+        )
+
+    def output_size(self, size: Size) -> None:
+        """Return None: only the pixels can tell."""
+
+    def process(self, image: Image.Image) -> Image.Image:
+        """Return the processed image; `image` is left as it is."""
+        return self.process_frames([image])[0]
+
+    def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """Return the processed frames of an animation, all cut where the first one asks for it."""
+        box = self._box(images[0])
+        return [image if box is None else image.crop(box) for image in images]
+
+    def _box(self, image: Image.Image) -> Box | None:
+        # Premultiplied, so that the hidden colours of transparent pixels are all the same.
+        bands = with_alpha(plain(image)).convert("RGBA").convert("RGBa").split()
+        border = _premultiplied(self.color) if self.color is not None else [_border_level(band) for band in bands]
+        differences = [
+            ImageChops.difference(band, Image.new("L", band.size, level))
+            for band, level in zip(bands, border, strict=True)
+        ]
+        greatest = differences[0]
+        for each in differences[1:]:
+            greatest = ImageChops.lighter(greatest, each)
+        limit = int(self.tolerance * 255)
+        found = greatest.point([255 if level > limit else 0 for level in range(256)]).getbbox()
+        if found is None:
+            return None
+        kept = zip(found, (0, 0, *image.size), (Side.LEFT, Side.TOP, Side.RIGHT, Side.BOTTOM), strict=True)
+        left, top, right, bottom = (edge if side in self.sides else whole for edge, whole, side in kept)
+        return left, top, right, bottom
+
+
+def _premultiplied(color: Color) -> list[int]:
+    *colors, alpha = rgba(color)
+    return [round(level * alpha / 255) for level in colors] + [alpha]
+
+
+def _border_level(band: Image.Image) -> Any:
+    mask = Image.new("1", band.size, 1)
+    if band.width > 2 and band.height > 2:
+        ImageDraw.Draw(mask).rectangle((1, 1, band.width - 2, band.height - 2), 0)
+    return ImageStat.Stat(band, mask).median[0]

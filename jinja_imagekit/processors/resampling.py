@@ -1,0 +1,91 @@
+"""Resizes the whole of an image and cuts a piece out of the result, in one step and from a reduced decode too."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from PIL import Image
+
+from ..exceptions import InvalidOption
+from ..interfaces import Size
+from .modes import without_palette
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels; right and bottom are the first ones outside."""
+
+DECODER_SCALES = (1, 2, 4, 8)
+"""By how much libjpeg can reduce while it decodes, as `PIL.JpegImagePlugin` offers it."""
+
+
+class Resampling(ABC):
+    """A processor that resamples the whole image first, so that the decoder may shrink it before."""
+
+    @abstractmethod
+    def sampled_size(self, size: Size) -> Size:
+        """Return the size in pixels to which the whole of an image of `size` is resampled."""
+
+    @abstractmethod
+    def output_size(self, size: Size) -> Size:
+        """Return the size in pixels of the result for an image of `size`."""
+
+    @abstractmethod
+    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
+        """Return what `process` makes of an image of `full_size`, given it as reduced by the decoder.
+
+        Args:
+            image: The image, `full_size` divided by 1, 2, 4 or 8 and rounded up.
+            full_size: Width and height in pixels before the reduction.
+        """
+
+    def process(self, image: Image.Image) -> Image.Image:
+        """Return the processed image; `image` is left as it is."""
+        return self.process_reduced(image, image.size)
+
+
+def resample(image: Image.Image, full_size: Size, sampled: Size, box: Box | None = None) -> Image.Image:
+    """Return the piece `box` of the whole image resized to `sampled`, and make only that piece.
+
+    Args:
+        image: An image of `full_size`, or the decoder's reduction of it.
+        full_size: Width and height in pixels before the reduction.
+        sampled: Width and height in pixels of the whole result.
+        box: The piece of the whole result; None for all of it.
+
+    Returns:
+        A new image, or `image` itself where there is nothing to do.
+
+    Raises:
+        InvalidOption: `image` is no reduction of `full_size` that the decoder makes.
+    """
+    left, top, right, bottom = box or (0, 0, *sampled)
+    if image.size == full_size == sampled:
+        return image if (left, top, right, bottom) == (0, 0, *sampled) else image.crop((left, top, right, bottom))
+    image = without_palette(image)
+    scale = _decoder_scale(image.size, full_size)
+    (full_width, full_height), (width, height) = full_size, sampled
+    # Multiplied before divided, so that the edges of the whole image are met exactly.
+    source = (
+        left * full_width / (width * scale),
+        top * full_height / (height * scale),
+        min(right * full_width / (width * scale), image.width),
+        min(bottom * full_height / (height * scale), image.height),
+    )
+    return image.resize((right - left, bottom - top), Image.Resampling.LANCZOS, box=source)
+
+
+def _decoder_scale(size: Size, full_size: Size) -> int:
+    for scale in DECODER_SCALES:
+        if size == (-(-full_size[0] // scale), -(-full_size[1] // scale)):
+            return scale
+    raise InvalidOption("full_size", full_size, f"an image of {size} is no reduction of it by 2, 4 or 8")
+
+
+def scaled(size: Size, ratio: float) -> Size:
+    """Return a size times a ratio, rounded to whole pixels and never below one."""
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
+
+
+def anchored(outer: Size, inner: Size, point: tuple[float, float]) -> Box:
+    """Return where an `inner` piece lies in an `outer` image when it is anchored at a point of fractions."""
+    left, top = int((outer[0] - inner[0]) * point[0]), int((outer[1] - inner[1]) * point[1])
+    return left, top, left + inner[0], top + inner[1]
