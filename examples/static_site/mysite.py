@@ -1,0 +1,58 @@
+"""The site's image kit: its folders, its generators, and what is made before the pages are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from jinja_imagekit import ImageKit, ImageSpec
+from jinja_imagekit.processors import Adjust, ResizeToFill, ResizeToFit
+from jinja_imagekit.sourcegroups import GlobSourceGroup
+
+HERE = Path(__file__).resolve().parent
+
+kit = ImageKit(
+    source_dirs=[HERE / "content/images"],
+    location=HERE / "output",
+    base_url="/",
+    state_dir=HERE / ".imagekit",
+)
+
+
+@kit.register.generator("site:hero")
+class Hero(ImageSpec):
+    """The wide picture at the top of the first page."""
+
+    processors = (ResizeToFill(1600, 640), Adjust(contrast=1.06, color=1.08))
+    format = "WEBP"
+    options = {"quality": 82}
+
+
+@kit.register.generator("site:card")
+class Card(ImageSpec):
+    """A picture on the first page, in the format of its source."""
+
+    processors = (ResizeToFit(560, 420),)
+
+
+PLATE_WIDTHS = (480, 960, 1440)
+
+for width in PLATE_WIDTHS:
+    kit.register.generator(
+        f"site:plate:{width}", kit.spec(processors=[ResizeToFit(width, upscale=False)], format="WEBP")
+    )
+    kit.register.source_group(f"site:plate:{width}", GlobSourceGroup("**/*"))
+
+kit.register.source_group("site:hero", GlobSourceGroup("photos/first-light.jpg"))
+kit.register.source_group("site:card", GlobSourceGroup("**/*"))
+
+env = kit.install(
+    Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+)

@@ -1,0 +1,54 @@
+"""The rules of the house hold: layers, types, style, and the shape of each module."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted((ROOT / "jinja_imagekit").rglob("*.py"))
+
+
+def run(*command: str) -> None:
+    scripts = Path(sysconfig.get_path("scripts"))
+    result = subprocess.run([scripts / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_imports_keep_to_the_layers() -> None:
+    """A module imports only from its own row and the rows below, and only a host's module imports the host."""
+    run("lint-imports", "--no-cache")
+
+
+def test_types_are_strict() -> None:
+    """The package has no type error under mypy's strict rules."""
+    run("mypy")
+
+
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=" ".join)
+def test_style_is_ruffs(command: tuple[str, ...]) -> None:
+    """Ruff has nothing to say."""
+    run("ruff", *command, ".")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_says_its_job_in_one_sentence_and_stays_short(module: Path) -> None:
+    """Each module opens with a docstring whose first line is a sentence, and has at most 400 lines."""
+    text = module.read_text(encoding="utf-8")
+    opening = (ast.get_docstring(ast.parse(text)) or "").splitlines()[:1]
+    assert opening, "the module has no docstring"
+    assert opening[0].endswith("."), opening
+    assert len(text.splitlines()) <= 400
+
+
+def test_importing_the_package_imports_no_host() -> None:
+    """A site that uses one host need not have the others installed."""
+    code = "import sys, jinja_imagekit; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    hosts = {"flask", "pelican", "django", "celery", "rq", "dramatiq", "fsspec"}
+    assert not hosts & set(result.stdout.split())
