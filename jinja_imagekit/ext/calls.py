@@ -1,0 +1,160 @@
+"""The functions that compiled tags and the filters call: they find the runtime, and say where an error happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from inspect import currentframe
+from typing import Any
+
+from jinja2 import Environment, pass_context
+from jinja2.runtime import Context
+
+from ..exceptions import ImageKitError
+from .runtime import TemplateRuntime
+
+# The names hold a space, so that no template can call these filters.
+GENERATEIMAGE_TAG = "imagekit generateimage tag"
+GENERATEIMAGE_FILE = "imagekit generateimage file"
+THUMBNAIL_TAG = "imagekit thumbnail tag"
+THUMBNAIL_FILE = "imagekit thumbnail file"
+
+logger = logging.getLogger("jinja_imagekit.ext")
+
+
+# Each takes the context, since Jinja works out constant filters of any other kind when it compiles a template.
+@pass_context
+def generateimage_tag(
+    context: Context, generator_id: Any, kwargs: Mapping[str, Any], attributes: Mapping[str, object]
+) -> Any:
+    """Do `{% generateimage 'id' name=value … -- attribute=value … %}`."""
+    environment = context.environment
+    runtime = _runtime(environment)
+    if environment.is_async:
+        return _in_thread(runtime.generateimage_tag, generator_id, kwargs, attributes)
+    try:
+        return runtime.generateimage_tag(generator_id, kwargs, attributes)
+    except Exception as error:
+        _add_place(error)
+        raise
+
+
+@pass_context
+def thumbnail_tag(
+    context: Context,
+    generator_id: Any,
+    dimensions: Any,
+    source: Any,
+    kwargs: Mapping[str, Any],
+    attributes: Mapping[str, object],
+) -> Any:
+    """Do `{% thumbnail ['id'] 'WxH' source name=value … -- attribute=value … %}`."""
+    environment = context.environment
+    runtime = _runtime(environment)
+    if environment.is_async:
+        return _in_thread(runtime.thumbnail_tag, generator_id, dimensions, source, kwargs, attributes)
+    try:
+        return runtime.thumbnail_tag(generator_id, dimensions, source, kwargs, attributes)
+    except Exception as error:
+        _add_place(error)
+        raise
+
+
+@pass_context
+def generateimage_file(context: Context, generator_id: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Do `{% generateimage 'id' name=value … as name %}`."""
+    return _file(context, _runtime(context.environment).generateimage_file, generator_id, kwargs)
+
+
+@pass_context
+def thumbnail_file(context: Context, generator_id: Any, dimensions: Any, source: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Do `{% thumbnail ['id'] 'WxH' source name=value … as name %}`."""
+    return _file(context, _runtime(context.environment).thumbnail_file, generator_id, dimensions, source, kwargs)
+
+
+@pass_context
+def generateimage(context: Context, source: Any, generator_id: Any, /, **kwargs: Any) -> Any:
+    """Return the cache file of `{{ source | generateimage('id', name=value, …) }}`; it prints itself as an `<img>`."""
+    return generateimage_file(context, generator_id, {**kwargs, "source": source})
+
+
+@pass_context
+def thumbnail(context: Context, source: Any, dimensions: Any, generator_id: Any = None, /, **kwargs: Any) -> Any:
+    """Return the cache file of `{{ source | thumbnail('WxH', name=value, …) }}`; it prints itself as an `<img>`."""
+    return thumbnail_file(context, generator_id, dimensions, source, kwargs)
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    GENERATEIMAGE_TAG: generateimage_tag,
+    GENERATEIMAGE_FILE: generateimage_file,
+    THUMBNAIL_TAG: thumbnail_tag,
+    THUMBNAIL_FILE: thumbnail_file,
+    "generateimage": generateimage,
+    "thumbnail": thumbnail,
+}
+
+
+def _runtime(environment: Environment) -> TemplateRuntime:
+    runtime: TemplateRuntime | None = getattr(environment, "imagekit", None)
+    if runtime is None:
+        raise ImageKitError(
+            "This Jinja environment has the extension of jinja_imagekit, but no kit. "
+            "Call kit.install(environment), which adds both."
+        )
+    return runtime
+
+
+def _file(context: Context, function: Callable[..., Any], *arguments: Any) -> Any:
+    if context.environment.is_async:
+        return _in_thread(_file_made_ahead, function, *arguments)
+    try:
+        return function(*arguments)
+    except Exception as error:
+        _add_place(error)
+        raise
+
+
+def _file_made_ahead(function: Callable[..., Any], *arguments: Any) -> Any:
+    # What the template does with the file afterwards, it does on the event loop.
+    file = function(*arguments)
+    try:
+        bool(file)
+    except ImageKitError as error:
+        logger.debug("%r could not be made ahead of its use, which will say so: %s", file, error)
+    return file
+
+
+async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        if not _on_asyncio():
+            return function(*arguments)
+        return await asyncio.to_thread(function, *arguments)
+    except Exception as error:
+        _add_place(error)
+        raise
+
+
+def _on_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _add_place(error: Exception) -> None:
+    """Write into an error which line of which template is being rendered."""
+    frame = currentframe()
+    # Jinja finds the template of a traceback in the same way (jinja2.debug).
+    while frame is not None and "__jinja_template__" not in frame.f_globals:
+        frame = frame.f_back
+    if frame is None:
+        return
+    template = frame.f_globals["__jinja_template__"]
+    name = template.name or "<template>"
+    lineno = template.get_corresponding_lineno(frame.f_lineno)
+    if not isinstance(error, ImageKitError):
+        error.add_note(f"This happened in template {name!r}, line {lineno}.")
+    elif error.template is None:
+        error.template, error.lineno = name, lineno

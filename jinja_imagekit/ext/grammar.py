@@ -1,0 +1,218 @@
+"""Reads the tags `generateimage` and `thumbnail` out of Jinja's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.lexer import Token, TokenStream, describe_token
+from jinja2.parser import Parser
+
+from ..exceptions import InvalidAttribute
+from ..html import check_attribute_name
+
+# Types of two tokens of our own. Jinja's expressions end at a type that they do not know, and its errors show it.
+DELIMITER = "--"
+BOUNDARY = "end of argument"
+
+_OPENING = frozenset({"lparen", "lbracket", "lbrace"})
+_CLOSING = frozenset({"rparen", "rbracket", "rbrace"})
+_LITERALS = frozenset({"string", "integer", "float"})
+_NAME_JOINTS = {"sub": "-", "colon": ":", "dot": "."}
+
+
+class TagReader:
+    """One tag, read to its end: its arguments, and what follows them.
+
+    An argument is any expression of Jinja's. Where Jinja would read two of them as one (`'100x100' 'photo.jpg'`,
+    `'10x10' (photo)`, `photo -- alt`), they are kept apart.
+
+    Args:
+        parser: Jinja's parser, standing at the tag's name.
+
+    Attributes:
+        name: The tag's name.
+        lineno: The tag's first line.
+        arguments: Expressions without a name.
+        keywords: Expressions by name, before the delimiter.
+        attributes: Expressions by HTML attribute name, after the delimiter.
+        target: What `as` assigns to, or None.
+
+    Raises:
+        TemplateSyntaxError: The tag is malformed; the message says how to write it.
+    """
+
+    def __init__(self, parser: Parser) -> None:
+        token = next(parser.stream)
+        self.name = str(token.value)
+        self.lineno = token.lineno
+        self.arguments: list[nodes.Expr] = []
+        self.keywords: dict[str, nodes.Expr] = {}
+        self.attributes: dict[str, nodes.Expr] = {}
+        self.target: nodes.Expr | None = None
+        self._parser = parser
+        template_stream = parser.stream
+        tokens = self._take_tokens()
+        self._stream = TokenStream(_separate(tokens), parser.name, parser.filename)
+        parser.stream = self._stream
+        try:
+            self._read_arguments()
+        finally:
+            parser.stream = template_stream
+
+    def fail(self, problem: str, lineno: int | None = None) -> NoReturn:
+        """Raise the `TemplateSyntaxError` of a problem with this tag."""
+        self._parser.fail(f"{{% {self.name} %}}: {problem}", lineno or self.lineno)
+
+    def _take_tokens(self) -> list[Token]:
+        stream = self._parser.stream
+        tokens = []
+        try:
+            while stream.current.type not in ("block_end", "eof"):
+                tokens.append(next(stream))
+        except TemplateSyntaxError as error:
+            if not (error.message or "").startswith("unexpected char"):
+                raise
+            self.fail(
+                f"{error.message}. An attribute name with such a character is quoted: '@click'='…'.", error.lineno
+            )
+        return [*tokens, stream.current]
+
+    def _read_arguments(self) -> None:
+        while not self._at_end():
+            if self._skip(DELIMITER):
+                return self._read_attributes()
+            if self._at_assignment():
+                self._read_target()
+            elif self._at_name():
+                self._read_keyword()
+            else:
+                self._refuse_comma()
+                self.arguments.append(self._parser.parse_expression())
+                if self._stream.current.type == "assign":
+                    self.fail(
+                        "arguments have plain names; HTML attributes stand behind '--', as in: -- data-id=3",
+                        self._stream.current.lineno,
+                    )
+        return None
+
+    def _read_keyword(self) -> None:
+        token = self._stream.current
+        if token.value in self.keywords:
+            self.fail(f"{token.value}= is given twice", token.lineno)
+        next(self._stream)
+        self.keywords[token.value] = self._read_value(token.value)
+
+    def _read_target(self) -> None:
+        lineno = next(self._stream).lineno
+        self._skip(BOUNDARY)
+        self.target = self._parser.parse_assign_target(with_tuple=False, with_namespace=True)
+        if self._stream.current.type == DELIMITER:
+            self._refuse_both(lineno)
+        if not self._at_end():
+            self.fail("'as name' comes last", lineno)
+
+    def _read_attributes(self) -> None:
+        if self._at_end():
+            self.fail("HTML attributes are missing behind '--'; leave it out where there are none")
+        while not self._at_end():
+            token = self._stream.current
+            if token.type == DELIMITER:
+                self.fail("a second '--'; an attribute name that holds it is quoted: 'data--x'=…", token.lineno)
+            if self._at_assignment():
+                self._refuse_both(token.lineno)
+            self._refuse_comma()
+            name = self._read_attribute_name()
+            if name.lower() in map(str.lower, self.attributes):
+                self.fail(f"the attribute {name} is given twice", token.lineno)
+            if self._stream.current.type == "assign":
+                self.attributes[name] = self._read_value(name)
+            else:
+                self.attributes[name] = nodes.Const(True, lineno=token.lineno)
+
+    def _read_attribute_name(self) -> str:
+        token = self._stream.current
+        quoted = token.type == "string" and self._stream.look().type == "assign"
+        if not quoted and token.type != "name":
+            self.fail(
+                f"unexpected {describe_token(token)!r}: HTML attributes are written name=value, and a name with other "
+                "characters than letters, digits, '_', '-', ':' and '.' is quoted, as in: '@click'='…'",
+                token.lineno,
+            )
+        name = str(next(self._stream).value)
+        while not quoted and self._stream.current.type in _NAME_JOINTS:
+            name += _NAME_JOINTS[next(self._stream).type]
+            part = next(self._stream)
+            if part.type != "name":
+                self.fail(f"the attribute name that begins with {name!r} has to be quoted: '{name}…'=…", part.lineno)
+            name += part.value
+        self._check_attribute_name(name, token.lineno)
+        return name
+
+    def _check_attribute_name(self, name: str, lineno: int) -> None:
+        try:
+            check_attribute_name(name)
+        except InvalidAttribute as error:
+            self.fail(error.message(), lineno)
+        if name.lower() == "src":
+            self.fail("src is the image's own URL; to write another one, use 'as name' and your own <img>", lineno)
+
+    def _read_value(self, name: str) -> nodes.Expr:
+        assign = self._stream.expect("assign")
+        if self._stream.current.type in (BOUNDARY, DELIMITER, "block_end"):
+            self.fail(f"{name}= has no value", assign.lineno)
+        return self._parser.parse_expression()
+
+    def _refuse_comma(self) -> None:
+        if self._stream.current.type == "comma":
+            self.fail("arguments are separated by spaces, not by commas", self._stream.current.lineno)
+
+    def _refuse_both(self, lineno: int) -> NoReturn:
+        self.fail("'as name' assigns the image and writes no HTML, so it takes no attributes behind '--'", lineno)
+
+    def _skip(self, token_type: str) -> bool:
+        return self._stream.skip_if(token_type)
+
+    def _at_end(self) -> bool:
+        while self._skip(BOUNDARY):
+            pass
+        return self._stream.current.type in ("block_end", "eof")
+
+    def _at_name(self) -> bool:
+        return self._stream.current.type == "name" and self._stream.look().type == "assign"
+
+    def _at_assignment(self) -> bool:
+        return self._stream.current.test("name:as") and self._stream.look().type != "assign"
+
+
+def _separate(tokens: list[Token]) -> Iterator[Token]:
+    """Yield a tag's tokens with marks of our own wherever Jinja would read on beyond the end of an argument."""
+    depth = 0
+    before = Token(0, BOUNDARY, "")
+    rest = iter(range(len(tokens)))
+    for index in rest:
+        token = tokens[index]
+        after = tokens[index + 1] if index + 1 < len(tokens) else Token(token.lineno, "eof", "")
+        if depth == 0 and token.type == "sub" and after.type in ("sub", "block_end"):
+            # `--%}` arrives as one minus: the other belongs to the end of the block.
+            token = Token(token.lineno, DELIMITER, DELIMITER)
+            if after.type == "sub":
+                next(rest)
+        elif depth == 0 and _begins_argument(before, token, after):
+            yield Token(token.lineno, BOUNDARY, "")
+        depth += (token.type in _OPENING) - (token.type in _CLOSING)
+        yield token
+        before = token
+
+
+def _begins_argument(before: Token, token: Token, after: Token) -> bool:
+    if token.type in ("string", "lbracket") and before.type == "string":
+        return True
+    if token.type == "lparen" and (before.type in _LITERALS or before.type == "rparen"):
+        return True
+    if before.type in _NAME_JOINTS:
+        return False
+    if token.type in ("name", "string") and after.type == "assign":
+        return True
+    return before.type != "assign" and token.test("name:as") and after.type == "name"

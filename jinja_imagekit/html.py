@@ -1,0 +1,105 @@
+"""Writes the HTML of an image: the only place that does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from markupsafe import Markup, escape
+
+from .exceptions import InvalidAttribute, InvalidOption
+
+# The characters that no attribute name may hold (HTML Living Standard, 13.1.2.3 "Attributes": controls, space, quotes,
+# ">", "/", "=", noncharacters), and three kinds more: "<", other white space, and surrogates, which cannot be encoded.
+_NOT_IN_NAMES = re.compile(
+    "[\\x00-\\x20\\x7f-\\x9f\"'<>/=\\s\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff"
+    + "".join(f"\\U{plane:04x}fffe\\U{plane:04x}ffff" for plane in range(0x1, 0x11))
+    + "]"
+)
+
+
+def img_tag(
+    src: str,
+    width: int | None,
+    height: int | None,
+    attributes: Mapping[str, object] | None = None,
+    srcset: str | None = None,
+) -> Markup:
+    """Return an `<img>` element.
+
+    Args:
+        src: The image's URL.
+        width: Width in pixels; None leaves it out.
+        height: Height in pixels; None leaves it out.
+        attributes: The author's attributes, as `attribute_text` takes them. Where they name `width` or `height`, the
+            image's own two are left out, so that the browser keeps the proportions; where they name `srcset`, theirs
+            replaces the one given here.
+        srcset: The images for other densities, as HTML wants them: `"a.jpg 1x, b.jpg 2x"`.
+
+    Raises:
+        InvalidAttribute: An attribute's name holds a character that no name may hold.
+        InvalidOption: The attributes name `src`.
+
+    Example:
+        >>> img_tag("/a.jpg", 40, 30, {"alt": "A canal", "hidden": True})
+        Markup('<img src="/a.jpg" width="40" height="30" alt="A canal" hidden>')
+    """
+    if not attributes and srcset is None and width is not None and height is not None:
+        return Markup(f'<img src="{escape_value(src)}" width="{width}" height="{height}">')
+    attributes = attributes or {}
+    given = {name.lower() for name in attributes}
+    if "src" in given:
+        raise InvalidOption("src", attributes.get("src"), "the image's own URL stands there; leave the attribute out")
+    own: dict[str, object] = {"src": src}
+    if "srcset" not in given:
+        own["srcset"] = srcset
+    if "width" not in given and "height" not in given:
+        own.update(width=width, height=height)
+    return Markup(f"<img{attribute_text(own)}{attribute_text(attributes)}>")
+
+
+def attribute_text(attributes: Mapping[str, object]) -> str:
+    """Return attributes as HTML writes them, each with a space before it.
+
+    A value of `True` gives the bare name, `False` and `None` leave the attribute out. All others become strings and
+    are escaped, `Markup` too: what the browser reads is what `str()` gave.
+
+    Args:
+        attributes: Values by attribute name, in the order in which they are to be written.
+
+    Raises:
+        InvalidAttribute: A name is empty, or holds a character that no name may hold.
+
+    Example:
+        >>> attribute_text({"alt": 'a "b"', "hidden": True, "title": None})
+        ' alt="a &#34;b&#34;" hidden'
+    """
+    text = ""
+    for name, value in attributes.items():
+        check_attribute_name(name)
+        if value is True:
+            text += f" {name}"
+        elif value is not None and value is not False:
+            text += f' {name}="{escape_value(value)}"'
+    return text
+
+
+def check_attribute_name(name: str) -> None:
+    """Raise `InvalidAttribute` unless HTML allows the attribute name.
+
+    Raises:
+        InvalidAttribute: The name is empty, or holds a character that no name may hold.
+    """
+    if not name or _NOT_IN_NAMES.search(name):
+        raise InvalidAttribute(name)
+
+
+def escape_value(value: object) -> str:
+    """Return a value's text, escaped for a quoted attribute whatever class it is of.
+
+    Example:
+        >>> escape_value(Markup('"'))
+        '&#34;'
+    """
+    # str() may return a subclass that claims to be escaped, such as Markup; str.__str__ returns a plain string.
+    return str.__str__(escape(str.__str__(str(value))))
