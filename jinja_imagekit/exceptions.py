@@ -267,3 +267,22 @@ class InvalidAttribute(ImageKitError, ValueError):
             f"{self.attribute!r} is no HTML attribute name: "
             f"spaces, quotes, '<', '>', '/', '=' and control characters are refused."
         )
+
+
+class EncodingFailed(ImageKitError, ValueError):
+    """An image cannot be written in the format that was asked for.
+
+    Attributes:
+        image: What the image is called; empty where it has no name.
+        format: The format's name.
+        reason: What the encoder said.
+    """
+
+    def __init__(self, image: str, format: str, reason: str) -> None:
+        super().__init__(image, format, reason)
+        self.image = image
+        self.format = format
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Image {self.image!r} cannot be written as {self.format}: {self.reason}"

@@ -1,0 +1,195 @@
+"""Brings any of Pillow's modes to 8-bit L, LA, RGB or RGBA, and any profile to sRGB."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+
+from PIL import Image, ImageChops, ImageCms, ImageColor
+
+PLAIN_MODES = ("L", "LA", "RGB", "RGBA")
+
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+_ICC_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB ", "CMYK": b"CMYK"}
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Return whether pixels of an image may be transparent."""
+    return image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
+
+
+def to_plain(image: Image.Image, *, scale_16_bit: bool = True, profile: bytes | None = None) -> Image.Image:
+    """Return an image in mode L, LA, RGB or RGBA that looks the same.
+
+    Args:
+        image: An image in any of Pillow's modes; it is not changed.
+        scale_16_bit: Scale wider samples to 8 bits instead of clipping them.
+        profile: The ICC profile to convert from; None takes the samples for sRGB. A damaged profile, or one
+            for other channels, counts as none.
+
+    Returns:
+        A new image, or `image` itself where nothing had to be done.
+    """
+    image = _eight_bit(image, scale_16_bit)
+    if image.mode == "LAB":
+        image = _lab_to_rgb(image)
+    if profile and (transform := _to_srgb(profile, _ICC_SPACES.get(image.mode, b""))):
+        image = _apply(image, transform)
+    # Without a profile CMYK has no colours; Pillow's formula, (1 - c)(1 - k), is the one of browsers.
+    return image if image.mode in PLAIN_MODES else image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image, scale: bool) -> Image.Image:
+    mode = image.mode
+    if mode in _SIXTEEN_BIT or mode in ("I", "F"):
+        return _grey_from_wide(image, scale)
+    if mode in ("P", "PA"):
+        transparent = has_alpha(image) or (image.palette is not None and image.palette.mode == "RGBA")
+        return image.convert("RGBA" if transparent else "RGB")
+    if mode in ("1", "L", "RGB") and "transparency" in image.info:
+        # The colour that stands for "transparent" becomes an alpha channel.
+        return image.convert("RGBA" if mode == "RGB" else "LA")
+    plain = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}.get(mode)
+    return image.convert(plain) if plain else image
+
+
+def _grey_from_wide(image: Image.Image, scale: bool) -> Image.Image:
+    key = image.info.get("transparency")
+    wide = image.convert("I") if image.mode in _SIXTEEN_BIT else image
+    if not scale:
+        grey = wide.convert("L")
+    elif image.mode in _SIXTEEN_BIT:
+        grey = wide.point([(value * 255 + 32767) // 65535 for value in range(65536)], "L")
+    else:
+        grey = _grey_from_range(wide)
+    if isinstance(key, int) and image.mode in _SIXTEEN_BIT:
+        grey.putalpha(wide.point([0 if value == key else 255 for value in range(65536)], "L"))
+    return grey
+
+
+def _grey_from_range(image: Image.Image) -> Image.Image:
+    """Scale 32-bit samples, whose range no file states: the smallest usual range that holds them all."""
+    low, high = image.getextrema()
+    assert isinstance(low, (int, float))
+    assert isinstance(high, (int, float))
+    if low >= 0 and high <= 1 and image.mode == "F":
+        low, high = 0, 1
+    elif low >= 0 and high <= 255:
+        low, high = 0, 255
+    elif low >= 0 and high <= 65535:
+        low, high = 0, 65535
+    factor = 255 / (high - low) if high > low else 0.0
+    # Pillow rounds towards zero when it goes from F to L.
+    return image.convert("F").point(lambda value: value * factor + (0.5 - low * factor)).convert("L")
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None
+    return converted
+
+
+@lru_cache(maxsize=16)
+def _to_srgb(profile: bytes, space: bytes) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform from a profile to sRGB; None where there is none or it would change nothing."""
+    # ICC.1:2022, 7.2: the colour space stands at byte 16, the signature at byte 36.
+    if not space or profile[16:20] != space or profile[36:40] != b"acsp":
+        return None
+    mode = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}[space]
+    try:
+        # Relative colorimetric with black point compensation is what image editors do when they are not told
+        # otherwise: colours that sRGB has stay exactly as they are, and black stays black.
+        transform = ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+        return None if mode != "CMYK" and _changes_nothing(transform, mode) else transform
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Tell whether no colour of a cube moves by more than one level, which is rounding."""
+    levels = range(0, 256, 15)
+    if mode == "L":
+        cube = Image.frombytes("L", (256, 1), bytes(range(256)))
+    else:
+        samples = bytes(value for red in levels for green in levels for blue in levels for value in (red, green, blue))
+        cube = Image.frombytes("RGB", (len(samples) // 3, 1), samples)
+    moved = ImageCms.applyTransform(cube, transform)
+    assert moved is not None
+    difference = ImageChops.difference(cube.convert("RGB"), moved)
+    return max(difference.tobytes()) <= 1
+
+
+def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    grey = image.mode in ("L", "LA")
+    base = image.convert(image.mode.removesuffix("A")) if alpha else image
+    converted = ImageCms.applyTransform(base, transform)
+    assert converted is not None
+    if grey:
+        converted = converted.getchannel("G")
+    if alpha:
+        converted.putalpha(alpha)
+    return converted
+
+
+def fits(profile: bytes, mode: str) -> bool:
+    """Return whether an ICC profile describes images of a mode."""
+    return profile[16:20] == _ICC_SPACES.get(mode, b"none") and profile[36:40] == b"acsp"
+
+
+def flatten(image: Image.Image, background: str) -> Image.Image:
+    """Return a plain image on a background of one colour, without alpha.
+
+    Args:
+        image: In mode L, LA, RGB or RGBA.
+        background: A colour in any form that `PIL.ImageColor` reads; its alpha is ignored.
+    """
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    colour = ImageColor.getrgb(background)[:3]
+    if image.mode == "LA" and len(set(colour)) == 1:
+        below = Image.new("L", image.size, colour[0])
+        below.paste(image.convert("L"), mask=image.getchannel("A"))
+        return below
+    below = Image.new("RGB", image.size, colour)
+    below.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    return below
+
+
+def to_palette(image: Image.Image, background: str) -> Image.Image:
+    """Return a plain image with at most 256 colours: grey as it is, others with a palette of their own.
+
+    Args:
+        image: In mode L, LA, RGB or RGBA.
+        background: The colour that half-transparent pixels are mixed with, since a palette image's pixels
+            are opaque or not there.
+    """
+    if image.mode == "L":
+        return image
+    colours = flatten(image, background).convert("RGB")
+    if image.mode == "RGB":
+        return colours.quantize(256)
+    palette = colours.quantize(255)
+    transparent = image.getchannel("A").point([255] * 128 + [0] * 128)
+    # The palette has to reach the index, or decoders read beyond it.
+    palette.putpalette(bytes(palette.getpalette() or ()).ljust(768, b"\0")[:768])
+    palette.paste(255, mask=transparent)
+    palette.info = {"transparency": 255}
+    return palette
+
+
+def in_one_mode(images: list[Image.Image]) -> list[Image.Image]:
+    """Return plain images in the smallest mode that holds all of them, as the frames of an animation must be."""
+    modes = {image.mode for image in images}
+    if len(modes) == 1:
+        return images
+    mode = "RGBA" if modes & {"LA", "RGBA"} else "RGB"
+    return [image.convert(mode) for image in images]

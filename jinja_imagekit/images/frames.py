@@ -1,0 +1,46 @@
+"""The frames of one image in memory, between reading and writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A decoded image: one frame, or the frames of an animation.
+
+    Attributes:
+        images: The frames, each of them whole (composed with what stood before it).
+        full_size: Width and height in pixels, upright, before the decoder reduced it.
+        durations: Milliseconds for which each frame is shown; empty for a still image.
+        loop: How often the animation plays in all; 0 plays it for ever, None once.
+        icc_profile: The profile that `images` are in; None for sRGB.
+        exif: An EXIF block with the metadata that is kept, often empty.
+    """
+
+    images: tuple[Image.Image, ...]
+    full_size: tuple[int, int]
+    durations: tuple[int, ...] = ()
+    loop: int | None = None
+    icc_profile: bytes | None = None
+    exif: bytes = b""
+
+    def with_images(self, images: Iterable[Image.Image]) -> Frames:
+        """Return these frames with other pixels, one image for each; a single image makes it a still.
+
+        Raises:
+            ValueError: Neither one image is given nor as many as there are frames.
+        """
+        images = tuple(images)
+        if len(images) == len(self.images):
+            return replace(self, images=images)
+        if len(images) != 1:
+            raise ValueError(f"{len(self.images)} frames cannot become {len(images)}")
+        return replace(self, images=images, durations=(), loop=None)
+
+    def copy(self) -> Frames:
+        """Return frames whose images may be changed without harm to these."""
+        return replace(self, images=tuple(image.copy() for image in self.images))

@@ -1,0 +1,189 @@
+"""Reads the cheap facts of an image and refuses what is too large, before a pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from PIL import AvifImagePlugin, BmpImagePlugin, IcoImagePlugin, Image, ImageFile, TiffImagePlugin
+
+from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
+from . import containers
+from .containers import Layout
+from .ifd import orientation, read_directory
+from .rules import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known of an image without decoding it.
+
+    Attributes:
+        format: Pillow's name of its format; a multi-picture JPEG is an `MPO`.
+        width: Pixels, as stored.
+        height: Pixels, as stored.
+        orientation: The EXIF orientation, 1 to 8.
+        frames: How many frames it animates; 1 for anything that does not.
+        has_alpha: Whether pixels may be transparent.
+    """
+
+    format: str
+    width: int
+    height: int
+    orientation: int = 1
+    frames: int = 1
+    has_alpha: bool = False
+
+    def size(self, auto_orient: bool = True) -> tuple[int, int]:
+        """Return width and height in pixels.
+
+        Args:
+            auto_orient: As it looks upright; otherwise as it is stored.
+
+        Example:
+            >>> Header("JPEG", 400, 300, orientation=6).size()
+            (300, 400)
+        """
+        if auto_orient and self.orientation >= 5:
+            return self.height, self.width
+        return self.width, self.height
+
+
+def read_header(data: bytes, *, name: str, limits: Limits) -> Header:
+    """Return the cheap facts of an image, when it is within the limits.
+
+    Args:
+        data: The whole file.
+        name: What errors call the image.
+        limits: The caps.
+
+    Raises:
+        UnreadableImage: It is no image of a format that may be read, or is truncated or damaged so that its
+            structure shows it.
+        ImageTooLarge: It exceeds one of the caps.
+    """
+    return examine(data, name=name, limits=limits)[0]
+
+
+def examine(data: bytes, *, name: str, limits: Limits) -> tuple[Header, Layout]:
+    """Return the header with the layout that it comes from; see `read_header`."""
+    if len(data) > limits.max_source_bytes:
+        raise ImageTooLarge(
+            name, f"it has {len(data):,} bytes; the setting max_source_bytes allows {limits.max_source_bytes:,}."
+        )
+    format = _allowed_format(data, name, limits)
+    with reading(name):
+        if format == "ICO":
+            format, inner = "ICO", containers.largest_icon(data)
+            layout = containers.read_png(inner) if containers.sniff(inner) == "PNG" else _ask_pillow(inner, "ICO")
+        else:
+            layout = _layout(data, format)
+        header = _header(format, layout)
+    _check_size(header, layout, name, limits)
+    return header, layout
+
+
+def _allowed_format(data: bytes, name: str, limits: Limits) -> str:
+    if not data:
+        raise UnreadableImage(name, "the file is empty.")
+    format = containers.sniff(data)
+    if format is None:
+        raise UnreadableImage(name, f"it is no image of a format that is read ({', '.join(limits.formats)}).")
+    if format == "JPEG" and "JPEG" not in limits.formats and "MPO" in limits.formats:
+        return format
+    if format not in limits.formats:
+        raise UnreadableImage(name, f"it is in the format {format}, which the setting readable_formats leaves out.")
+    return format
+
+
+def _layout(data: bytes, format: str) -> Layout:
+    if format == "JPEG":
+        return containers.read_jpeg(data)
+    if format == "PNG":
+        return containers.read_png(data)
+    if format == "GIF":
+        return containers.read_gif(data)
+    if format == "WEBP":
+        return containers.read_webp(data)
+    return _ask_pillow(data, format)
+
+
+PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "ICO": IcoImagePlugin.IcoImageFile,
+}
+
+
+def _ask_pillow(data: bytes, format: str) -> Layout:
+    tiff = containers.read_tiff(data) if format == "TIFF" else None
+    if format == "AVIF":
+        containers.check_avif(data)
+    with PLUGINS[format](io.BytesIO(data)) as image:
+        has_alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info or format == "ICO"
+        if tiff is not None:
+            return Layout(tiff.width, tiff.height, tiff.canvas, has_alpha=has_alpha, exif=tiff.exif, icc=tiff.icc)
+        if format == "BMP":
+            containers.check_bmp(data, *image.size)
+        return Layout(
+            *image.size,
+            frames=getattr(image, "n_frames", 1) if format == "AVIF" else 1,
+            has_alpha=has_alpha,
+            exif=image.info.get("exif", b""),
+            icc=image.info.get("icc_profile", b"") or b"",
+        )
+
+
+def _header(format: str, layout: Layout) -> Header:
+    if layout.width < 1 or layout.height < 1:
+        raise containers.BrokenFile(f"its size is {layout.width} × {layout.height} pixels")
+    return Header(
+        "MPO" if layout.multi_picture else format,
+        layout.width,
+        layout.height,
+        orientation(read_directory(layout.exif)),
+        layout.frames,
+        layout.has_alpha,
+    )
+
+
+def _check_size(header: Header, layout: Layout, name: str, limits: Limits) -> None:
+    if header.frames > limits.max_frames:
+        raise ImageTooLarge(
+            name, f"it has {header.frames:,} frames; the setting max_frames allows {limits.max_frames:,}."
+        )
+    width, height = max(header.width, layout.canvas[0]), max(header.height, layout.canvas[1])
+    if width * height * header.frames > limits.max_source_pixels:
+        frames = f" in {header.frames:,} frames" if header.frames > 1 else ""
+        raise ImageTooLarge(
+            name,
+            f"it has {width:,} × {height:,} pixels{frames}; "
+            f"the setting max_source_pixels allows {limits.max_source_pixels:,}.",
+        )
+    # These decoders of Pillow warn on their own above this; a warning must not be how a visitor learns of it.
+    warns = header.format in ("GIF", "TIFF") or header.frames > 1
+    if warns and Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
+        raise ImageTooLarge(
+            name, f"it has {width:,} × {height:,} pixels; PIL.Image.MAX_IMAGE_PIXELS allows {Image.MAX_IMAGE_PIXELS:,}."
+        )
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one error that names the image.
+
+    Raises:
+        UnreadableImage: The block raised anything but a lack of memory.
+        ImageTooLarge: Pillow's own cap refused the image.
+    """
+    try:
+        yield
+    except (ImageKitError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLarge(name, f"Pillow refuses it: {error}") from error
+    except Exception as error:  # decoders raise anything: struct.error, SyntaxError, KeyError, …
+        raise UnreadableImage(name, f"it cannot be decoded: {error or type(error).__name__}.") from error

@@ -1,0 +1,160 @@
+"""Reads and writes TIFF directories, the form that EXIF takes, without ever failing on a damaged one."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from PIL import ExifTags
+
+ByteOrder = Literal["little", "big"]
+
+ORIENTATION = 0x0112
+ICC_PROFILE = 0x8773
+_SUB_DIRECTORY = 0x8769
+_POINTERS = frozenset({_SUB_DIRECTORY, 0x8825, 0xA005, 0x014A, 0x0201, 0x0202})
+
+# TIFF 6.0, section 2, and BigTIFF for the last three: bytes of one value by type.
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_UNSIGNED = frozenset({1, 3, 4, 13, 16, 18})
+
+KEEPABLE: Mapping[str, int] = {
+    **{tag.name.lower(): tag.value for tag in ExifTags.Base if tag.value not in _POINTERS},
+    "description": ExifTags.Base.ImageDescription.value,
+}
+"""EXIF tags by their names in lower case, without underscores."""
+
+EXIF_PREFIX = b"Exif\0\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value of a directory, as its bytes stand in the file."""
+
+    type: int
+    count: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A TIFF directory: entries by tag, and the byte order of their values."""
+
+    order: ByteOrder
+    entries: Mapping[int, Entry]
+
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """Return the unsigned whole numbers of a tag; none where it is absent or of another type."""
+        entry = self.entries.get(tag)
+        if entry is None or entry.type not in _UNSIGNED:
+            return ()
+        step = _TYPE_BYTES[entry.type]
+        return tuple(int.from_bytes(entry.raw[at : at + step], self.order) for at in range(0, len(entry.raw), step))
+
+    def number(self, tag: int, default: int) -> int:
+        """Return the first number of a tag."""
+        numbers = self.numbers(tag)
+        return numbers[0] if numbers else default
+
+
+_EMPTY = Directory("little", {})
+
+
+def read_directory(data: bytes, *, pointer: int | None = None) -> Directory:
+    """Return the first directory of a TIFF file or EXIF block, or the one that its tag `pointer` points at.
+
+    Entries that lie outside of the data or are of an unknown type are left out; damaged data has none.
+    """
+    data = data.removeprefix(EXIF_PREFIX)
+    order: ByteOrder
+    if data[:2] == b"II":
+        order = "little"
+    elif data[:2] == b"MM":
+        order = "big"
+    else:
+        return _EMPTY
+    version = int.from_bytes(data[2:4], order)
+    if version not in (42, 43):
+        return _EMPTY
+    width = 8 if version == 43 else 4
+    start = int.from_bytes(data[width : 2 * width], order)
+    directory = _read_entries(data, start, order, width)
+    if pointer is None:
+        return directory
+    target = directory.number(pointer, 0)
+    return _read_entries(data, target, order, width) if target else _EMPTY
+
+
+def _read_entries(data: bytes, start: int, order: ByteOrder, width: int) -> Directory:
+    counter = 8 if width == 8 else 2
+    length = 4 + 2 * width
+    entries: dict[int, Entry] = {}
+    count = int.from_bytes(data[start : start + counter], order)
+    first = start + counter
+    # A count that the data cannot hold is cut down, or a damaged file would cost minutes.
+    for at in range(first, min(first + count * length, len(data) - length + 1), length):
+        tag, type = (int.from_bytes(data[at + i : at + i + 2], order) for i in (0, 2))
+        values = int.from_bytes(data[at + 4 : at + 4 + width], order)
+        size = _TYPE_BYTES.get(type, 0) * values
+        place = at + 4 + width
+        if size > width:
+            place = int.from_bytes(data[place : place + width], order)
+        if size and place + size <= len(data):
+            entries[tag] = Entry(type, values, data[place : place + size])
+    return Directory(order, entries)
+
+
+def orientation(directory: Directory) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where it is absent or invalid."""
+    value = directory.number(ORIENTATION, 1)
+    return value if 1 <= value <= 8 else 1
+
+
+def kept_exif(exif: bytes, fields: Iterable[str], *, with_orientation: bool = False) -> bytes:
+    """Return an EXIF block that holds these fields of another one and nothing else.
+
+    Args:
+        exif: An EXIF block, or a TIFF file.
+        fields: Names of EXIF fields, in any case, with or without underscores.
+        with_orientation: Keep the orientation where it is among the fields; an upright image must not have it.
+
+    Returns:
+        The block with its `Exif` prefix; empty where none of the fields is set.
+    """
+    tags = {KEEPABLE[field.lower().replace("_", "")] for field in fields}
+    if not with_orientation:
+        tags.discard(ORIENTATION)
+    if not tags or not exif:
+        return b""
+    main = read_directory(exif)
+    sub = read_directory(exif, pointer=_SUB_DIRECTORY)
+    kept_main = {tag: entry for tag, entry in main.entries.items() if tag in tags}
+    kept_sub = {tag: entry for tag, entry in sub.entries.items() if tag in tags and tag not in kept_main}
+    return _write(main.order, kept_main, kept_sub) if kept_main or kept_sub else b""
+
+
+def _write(order: ByteOrder, main: Mapping[int, Entry], sub: Mapping[int, Entry]) -> bytes:
+    mark = "<" if order == "little" else ">"
+    head = (b"II" if order == "little" else b"MM") + struct.pack(f"{mark}HL", 42, 8)
+    if not sub:
+        return EXIF_PREFIX + head + _write_entries(mark, 8, main)
+    with_pointer = {**main, _SUB_DIRECTORY: Entry(4, 1, bytes(4))}
+    sub_start = 8 + len(_write_entries(mark, 8, with_pointer))
+    with_pointer[_SUB_DIRECTORY] = Entry(4, 1, struct.pack(f"{mark}L", sub_start))
+    return EXIF_PREFIX + head + _write_entries(mark, 8, with_pointer) + _write_entries(mark, sub_start, sub)
+
+
+def _write_entries(mark: str, start: int, entries: Mapping[int, Entry]) -> bytes:
+    directory = struct.pack(f"{mark}H", len(entries))
+    values = b""
+    values_start = start + 2 + 12 * len(entries) + 4
+    for tag, entry in sorted(entries.items()):
+        directory += struct.pack(f"{mark}HHL", tag, entry.type, entry.count)
+        if len(entry.raw) <= 4:
+            directory += entry.raw.ljust(4, b"\0")
+        else:
+            directory += struct.pack(f"{mark}L", values_start + len(values))
+            values += entry.raw + b"\0" * (len(entry.raw) % 2)
+    return directory + bytes(4) + values
