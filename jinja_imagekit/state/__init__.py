@@ -1,0 +1,7 @@
+"""What is known of cache files and sources: the records, and the stores that keep them."""
+
+from .disk import DiskStore
+from .memory import MemoryStore
+from .records import Failure, KnownSource, Record, Records
+
+__all__ = ["DiskStore", "Failure", "KnownSource", "MemoryStore", "Record", "Records"]

@@ -1,0 +1,84 @@
+"""The state store of a single process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+from .locks import ThreadLocks
+
+
+class MemoryStore:
+    """Keeps state in the memory of this process, for its threads; it is gone with the process.
+
+    Args:
+        clock: What tells the time, in seconds.
+
+    Example:
+        >>> store = MemoryStore()
+        >>> store.set_many({"a": "1"})
+        >>> store.get("a")
+        '1'
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.is_reliable = True
+        self._clock = clock
+        self._values: dict[str, tuple[str, float | None]] = {}
+        self._mutex = threading.Lock()
+        self._locks = ThreadLocks()
+
+    def get(self, key: str) -> str | None:
+        """Return the value; None where it is unknown or expired."""
+        found = self._values.get(key)
+        if found is None:
+            return None
+        value, expires = found
+        return value if expires is None or expires > self._clock() else None
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return the known ones of these values by key."""
+        found = ((key, self.get(key)) for key in keys)
+        return {key: value for key, value in found if value is not None}
+
+    def set_many(self, values: Mapping[str, str], timeout: float | None = None) -> None:
+        """Keep these values, for `timeout` seconds where it is given."""
+        expires = None if timeout is None else self._clock() + timeout
+        with self._mutex:
+            self._values.update((key, (value, expires)) for key, value in values.items())
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Forget these values."""
+        with self._mutex:
+            for key in keys:
+                self._values.pop(key, None)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys that begin with `prefix`; what expired is dropped on the way."""
+        now = self._clock()
+        with self._mutex:
+            self._values = {key: each for key, each in self._values.items() if each[1] is None or each[1] > now}
+            found = sorted(key for key in self._values if key.startswith(prefix))
+        return iter(found)
+
+    def drain(self) -> list[tuple[str, str, float | None]]:
+        """Forget everything, and return it: keys, values, and the seconds that each had left."""
+        now = self._clock()
+        with self._mutex:
+            values, self._values = self._values, {}
+        left = ((key, value, None if expires is None else expires - now) for key, (value, expires) in values.items())
+        return [each for each in left if each[2] is None or each[2] > 0]
+
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Hold the lock of this name against all threads of this process."""
+        return self._hold(key)
+
+    @contextmanager
+    def _hold(self, key: str) -> Iterator[None]:
+        with self._locks.hold(key):
+            yield
+
+    def close(self) -> None:
+        """Do nothing: the values stay."""

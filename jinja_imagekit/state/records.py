@@ -1,0 +1,265 @@
+"""The vocabulary of state: records of cache files, remembered failures, claims, and what is known of sources."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..interfaces import StateStore
+from ..settings import Settings
+
+CLAIM_SECONDS = 300.0
+"""How long a scheduled generation is waited for before it may be scheduled again."""
+
+_LONGEST = 100_000
+"""Characters of the longest text that is taken for a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a cache file that was made.
+
+    Attributes:
+        name: Its name in the storage.
+        width: Pixels.
+        height: Pixels.
+        size: Bytes.
+        mimetype: Such as `image/webp`.
+        format: Pillow's name of its format.
+        generator: The generator's id, or its class path.
+        source: The source's name; None where there is none.
+    """
+
+    name: str
+    width: int
+    height: int
+    size: int
+    mimetype: str
+    format: str
+    generator: str
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a cache file could not be made.
+
+    Attributes:
+        reason: What went wrong.
+        at: When, in seconds since the epoch.
+        kind: The name of the error's class, where the next error should be of the same; else empty.
+    """
+
+    reason: str
+    at: float
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSource:
+    """What is known of one version of a source file.
+
+    Attributes:
+        signature: The size in bytes, the time of the last change in nanoseconds, and the inode.
+        digest: Hexadecimal digits that stand for the content.
+        header: Plain values that describe the image; None where it is none.
+        problem: Why there is no header.
+    """
+
+    signature: tuple[int, int, int]
+    digest: str
+    header: Mapping[str, Any] | None = None
+    problem: str | None = None
+
+
+class Records:
+    """Reads and writes what is known of cache files and sources in a state store.
+
+    What does not look like something that it wrote is unknown, whoever put it there.
+
+    Args:
+        store: Where everything is kept.
+        prefix: What each key begins with, so that several kits can share a store.
+        cache_timeout: Seconds for which records are kept; None keeps them for ever.
+        failure_timeout: Seconds for which failures are remembered; 0 remembers none.
+        claim_timeout: Seconds after which a claim is void.
+        clock: What tells the time, in seconds since the epoch.
+
+    Example:
+        >>> from jinja_imagekit.state import MemoryStore
+        >>> records = Records(MemoryStore())
+        >>> records.put(Record("a.jpg", 400, 300, 18_000, "image/jpeg", "JPEG", "blog:hero", "a.png"))
+        >>> records.get("a.jpg").width
+        400
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        *,
+        prefix: str = "imagekit:",
+        cache_timeout: float | None = None,
+        failure_timeout: float = 60.0,
+        claim_timeout: float = CLAIM_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = store
+        self.cache_timeout = cache_timeout
+        self.failure_timeout = failure_timeout
+        self.claim_timeout = claim_timeout
+        self._clock = clock
+        self._files = f"{prefix}file:"
+        self._failures = f"{prefix}failure:"
+        self._claims = f"{prefix}claim:"
+        self._sources = f"{prefix}source:"
+
+    @classmethod
+    def from_settings(cls, store: StateStore, settings: Settings) -> Records:
+        """Return the records that a kit's settings describe, in this store."""
+        return cls(
+            store,
+            prefix=settings.cache_prefix,
+            cache_timeout=settings.cache_timeout,
+            failure_timeout=settings.failure_timeout,
+        )
+
+    def get(self, name: str) -> Record | None:
+        """Return the record of a cache file; None where there is none."""
+        text = self.store.get(self._files + name)
+        return None if text is None else _record(name, text)
+
+    def put(self, *records: Record) -> None:
+        """Keep these records, at once, and forget failures of the same files."""
+        self.store.set_many({self._files + each.name: _record_text(each) for each in records}, self.cache_timeout)
+        failed = self.store.get_many([self._failures + each.name for each in records])
+        if failed:
+            self.store.delete_many(failed)
+
+    def forget(self, *names: str) -> None:
+        """Forget all that is known of these cache files."""
+        kinds = (self._files, self._failures, self._claims)
+        self.store.delete_many([kind + name for name in names for kind in kinds])
+
+    def all(self) -> Iterator[Record]:
+        """Yield all records."""
+        for key in self.store.keys(self._files):
+            record = self.get(key.removeprefix(self._files))
+            if record is not None:
+                yield record
+
+    def failure(self, name: str) -> Failure | None:
+        """Return why a cache file could not be made a short while ago; None where it was not tried, or could be."""
+        text = self.store.get(self._failures + name) if self.failure_timeout else None
+        failure = None if text is None else _failure(text)
+        # A time to come is a clock that was set back: such a failure would be remembered too long.
+        if failure is None or not 0 <= self._clock() - failure.at < self.failure_timeout:
+            return None
+        return failure
+
+    def fail(self, name: str, reason: str, kind: str = "") -> None:
+        """Remember why a cache file could not be made."""
+        if self.failure_timeout:
+            text = _dumps([reason[: _LONGEST // 8], float(self._clock()), kind])
+            self.store.set_many({self._failures + name: text}, _finite(self.failure_timeout))
+
+    def claim(self, name: str) -> bool:
+        """Take it upon the caller to have a cache file made; False where somebody has done so already.
+
+        The claim ends with `release`, or by itself after `claim_timeout`.
+        """
+        key = self._claims + name
+        with self.store.lock(key):
+            claimed = _number(self.store.get(key))
+            if claimed is not None and 0 <= self._clock() - claimed < self.claim_timeout:
+                return False
+            self.store.set_many({key: _dumps(self._clock())}, self.claim_timeout)
+            return True
+
+    def release(self, name: str) -> None:
+        """End the claim on a cache file."""
+        self.store.delete_many([self._claims + name])
+
+    def source_facts(self, path: str) -> KnownSource | None:
+        """Return what is known of a source file by its path; its signature tells of which version."""
+        text = self.store.get(self._sources + path)
+        return None if text is None else _known_source(text)
+
+    def put_source_facts(self, facts: Mapping[str, KnownSource]) -> None:
+        """Keep what is known of source files by their paths, at once."""
+        self.store.set_many({self._sources + path: _known_source_text(each) for path, each in facts.items()})
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None
+
+
+def _loads(text: str) -> list[Any]:
+    if len(text) > _LONGEST:
+        return []
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return value if type(value) is list else []
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text[:40])
+    except ValueError:
+        return None
+
+
+def _record_text(record: Record) -> str:
+    fields = (record.width, record.height, record.size, record.mimetype, record.format)
+    return _dumps([*fields, record.generator, record.source])
+
+
+def _record(name: str, text: str) -> Record | None:
+    match _loads(text):
+        case [width, height, size, str(mimetype), str(format), str(generator), str() | None as source] if (
+            _is_count(width) and _is_count(height) and _is_count(size) and width and height and _is_safe(name)
+        ):
+            return Record(name, width, height, size, mimetype, format, generator, source)
+    return None
+
+
+def _failure(text: str) -> Failure | None:
+    match _loads(text):
+        case [str(reason), float(at), str(kind)]:
+            return Failure(reason, at, kind)
+    return None
+
+
+def _known_source_text(source: KnownSource) -> str:
+    return _dumps([list(source.signature), source.digest, source.header, source.problem])
+
+
+def _known_source(text: str) -> KnownSource | None:
+    match _loads(text):
+        case [[size, modified, inode], str(digest), dict() | None as header, str() | None as problem] if (
+            _is_count(size) and type(modified) is int and _is_count(inode) and _is_hexadecimal(digest)
+        ):
+            return KnownSource((size, modified, inode), digest, header, problem)
+    return None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _is_hexadecimal(text: str) -> bool:
+    return 0 < len(text) <= 128 and all(digit in "0123456789abcdef" for digit in text)
+
+
+def _is_safe(name: str) -> bool:
+    unsafe = name.startswith("/") or "\\" in name or "\0" in name or len(name) > 4096
+    return not unsafe and ".." not in name.split("/")
