@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from PIL import AvifImagePlugin, BmpImagePlugin, IcoImagePlugin, Image, ImageFile, TiffImagePlugin
 
 from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
-from . import containers
+from . import containers, jpeg_png
 from .containers import Layout
 from .ifd import orientation, read_directory
 from .rules import Limits
@@ -77,7 +77,7 @@ def examine(data: bytes, *, name: str, limits: Limits) -> tuple[Header, Layout]:
     with reading(name):
         if format == "ICO":
             format, inner = "ICO", containers.largest_icon(data)
-            layout = containers.read_png(inner) if containers.sniff(inner) == "PNG" else _ask_pillow(inner, "ICO")
+            layout = jpeg_png.read_png(inner) if containers.sniff(inner) == "PNG" else _ask_pillow(inner, "ICO")
         else:
             layout = _layout(data, format)
         header = _header(format, layout)
@@ -100,9 +100,9 @@ def _allowed_format(data: bytes, name: str, limits: Limits) -> str:
 
 def _layout(data: bytes, format: str) -> Layout:
     if format == "JPEG":
-        return containers.read_jpeg(data)
+        return jpeg_png.read_jpeg(data)
     if format == "PNG":
-        return containers.read_png(data)
+        return jpeg_png.read_png(data)
     if format == "GIF":
         return containers.read_gif(data)
     if format == "WEBP":

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from . import containers
+from . import containers, jpeg_png
 from .colour import fits, in_one_mode, to_plain
 from .containers import Layout
 from .frames import Frames
@@ -169,9 +169,9 @@ def _opened(data: bytes, header: Header, animated: bool) -> Iterator[ImageFile.I
     format = containers.sniff(data)
     plugin: type[ImageFile.ImageFile]
     if format == "JPEG":
-        plugin, data = JpegImagePlugin.JpegImageFile, containers.bare_jpeg(data)
+        plugin, data = JpegImagePlugin.JpegImageFile, jpeg_png.bare_jpeg(data)
     elif format == "PNG":
-        plugin, data = PngImagePlugin.PngImageFile, containers.bare_png(data, animated=animated)
+        plugin, data = PngImagePlugin.PngImageFile, jpeg_png.bare_png(data, animated=animated)
     elif format == "GIF":
         plugin = GifImagePlugin.GifImageFile
     elif format == "WEBP":
