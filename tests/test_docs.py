@@ -1,0 +1,122 @@
+"""The examples in the README and the documentation run as they stand there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from jinja2 import Environment
+
+import drawing
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+
+NOT_RUN = ("pip", "make", "git", "python -m http.server")
+"""Commands of the pages that install, serve or build this project itself."""
+
+
+class Example(NamedTuple):
+    """A fenced block: a file where it has a title, else code to run."""
+
+    language: str
+    title: str
+    code: str
+    line: int
+
+
+def examples(page: Path) -> Iterator[Example]:
+    text = page.read_text(encoding="utf-8")
+    for match in FENCE.finditer(text):
+        yield Example(match[1], match[2], match[3], text.count("\n", 0, match.start()) + 1)
+
+
+def draw_sources(folder: Path) -> None:
+    for seed, name in enumerate(("canal", "dunes", "harbour")):
+        target = folder / f"content/images/photos/{name}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(drawing.jpeg(900, 600, seed))
+    for name in ("theme/images", "templates", "output"):
+        (folder / name).mkdir(parents=True)
+
+
+def render(environment: Environment | None, example: Example) -> None:
+    if environment is None:
+        environment = default_environment()
+    article = SimpleNamespace(id=7, photo="photos/canal.jpg", title="The canal", round=True)
+    template = environment.from_string(example.code)
+    if not environment.is_async:
+        assert template.render(article=article, photo=article.photo).strip()
+
+
+def default_environment() -> Environment:
+    from jinja_imagekit import ImageKit
+    from jinja_imagekit.processors import ResizeToFill
+
+    kit = ImageKit(source_dirs=["content/images"], location="output", state_dir=".imagekit")
+    kit.spec("blog:hero", processors=[ResizeToFill(600, 250)], format="WEBP")
+    return kit.install(Environment(autoescape=True))
+
+
+def run_commands(text: str) -> None:
+    scripts = Path(sysconfig.get_path("scripts"))
+    for line in text.splitlines():
+        command = line.removeprefix("$ ").split("  #")[0].strip()
+        if not line.startswith("$ ") or command.startswith(NOT_RUN):
+            continue
+        program, *arguments = shlex.split(command)
+        path = sys.executable if program == "python" else str(scripts / program)
+        result = subprocess.run([path, *arguments], capture_output=True, text=True, check=False, timeout=120)
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+
+
+@pytest.fixture
+def page_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    draw_sources(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_examples_of_a_page_run_in_their_order(page: Path, page_folder: Path) -> None:
+    """Files are written, Python is run, commands end with status 0, templates render to something."""
+    names: dict[str, Any] = {"__name__": "page"}
+    for example in examples(page):
+        where = f"{page.name}:{example.line}"
+        if example.title:
+            (page_folder / example.title).write_text(example.code, encoding="utf-8")
+        elif example.language == "python":
+            # Line numbers of the page, so that a traceback points there.
+            exec(compile("\n" * example.line + example.code, where, "exec"), names)
+        elif example.language == "console":
+            run_commands(example.code)
+        elif example.language in ("jinja", "html+jinja"):
+            render(names.get("env"), example)
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    """Each relative link of the README and the guides names a file that exists."""
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="mkdocs is not installed: pip install .[docs]")
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    """`mkdocs build --strict` ends well: all pages in the menu, all links and docstrings right."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
