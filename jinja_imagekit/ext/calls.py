@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from inspect import currentframe
 from typing import Any
@@ -12,15 +11,13 @@ from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 
 from ..exceptions import ImageKitError
-from .runtime import TemplateRuntime
+from .runtime import NotKnown, TemplateRuntime
 
 # The names hold a space, so that no template can call these filters.
 GENERATEIMAGE_TAG = "imagekit generateimage tag"
 GENERATEIMAGE_FILE = "imagekit generateimage file"
 THUMBNAIL_TAG = "imagekit thumbnail tag"
 THUMBNAIL_FILE = "imagekit thumbnail file"
-
-logger = logging.getLogger("jinja_imagekit.ext")
 
 
 # Each takes the context, since Jinja works out constant filters of any other kind when it compiles a template.
@@ -31,10 +28,10 @@ def generateimage_tag(
     """Do `{% generateimage 'id' name=value … -- attribute=value … %}`."""
     environment = context.environment
     runtime = _runtime(environment)
-    if environment.is_async:
-        return _in_thread(runtime.generateimage_tag, generator_id, kwargs, attributes)
     try:
-        return runtime.generateimage_tag(generator_id, kwargs, attributes)
+        return runtime.generateimage_tag(generator_id, kwargs, attributes, not environment.is_async)
+    except NotKnown:
+        return _in_thread(runtime.generateimage_tag, generator_id, kwargs, attributes)
     except Exception as error:
         _add_place(error)
         raise
@@ -52,10 +49,10 @@ def thumbnail_tag(
     """Do `{% thumbnail ['id'] 'WxH' source name=value … -- attribute=value … %}`."""
     environment = context.environment
     runtime = _runtime(environment)
-    if environment.is_async:
-        return _in_thread(runtime.thumbnail_tag, generator_id, dimensions, source, kwargs, attributes)
     try:
-        return runtime.thumbnail_tag(generator_id, dimensions, source, kwargs, attributes)
+        return runtime.thumbnail_tag(generator_id, dimensions, source, kwargs, attributes, not environment.is_async)
+    except NotKnown:
+        return _in_thread(runtime.thumbnail_tag, generator_id, dimensions, source, kwargs, attributes)
     except Exception as error:
         _add_place(error)
         raise
@@ -64,13 +61,19 @@ def thumbnail_tag(
 @pass_context
 def generateimage_file(context: Context, generator_id: Any, kwargs: Mapping[str, Any]) -> Any:
     """Do `{% generateimage 'id' name=value … as name %}`."""
-    return _file(context, _runtime(context.environment).generateimage_file, generator_id, kwargs)
+    return _file(context, _runtime(context.environment), generator_id, kwargs)
 
 
 @pass_context
 def thumbnail_file(context: Context, generator_id: Any, dimensions: Any, source: Any, kwargs: Mapping[str, Any]) -> Any:
     """Do `{% thumbnail ['id'] 'WxH' source name=value … as name %}`."""
-    return _file(context, _runtime(context.environment).thumbnail_file, generator_id, dimensions, source, kwargs)
+    runtime = _runtime(context.environment)
+    try:
+        id, options = runtime.thumbnail_call(generator_id, dimensions, source, kwargs)
+    except Exception as error:
+        _add_place(error)
+        raise
+    return _file(context, runtime, id, options)
 
 
 @pass_context
@@ -105,24 +108,11 @@ def _runtime(environment: Environment) -> TemplateRuntime:
     return runtime
 
 
-def _file(context: Context, function: Callable[..., Any], *arguments: Any) -> Any:
-    if context.environment.is_async:
-        return _in_thread(_file_made_ahead, function, *arguments)
-    try:
-        return function(*arguments)
-    except Exception as error:
-        _add_place(error)
-        raise
-
-
-def _file_made_ahead(function: Callable[..., Any], *arguments: Any) -> Any:
+def _file(context: Context, runtime: TemplateRuntime, generator_id: Any, kwargs: Mapping[str, Any]) -> Any:
     # What the template does with the file afterwards, it does on the event loop.
-    file = function(*arguments)
-    try:
-        bool(file)
-    except ImageKitError as error:
-        logger.debug("%r could not be made ahead of its use, which will say so: %s", file, error)
-    return file
+    if context.environment.is_async and not runtime.is_known(generator_id, kwargs):
+        return _in_thread(runtime.file_made_ahead, generator_id, kwargs)
+    return runtime.file(generator_id, kwargs)
 
 
 async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -11,11 +12,17 @@ from typing import Any, Protocol
 from markupsafe import Markup
 
 from ..cachefiles import LazyImageCacheFile
-from ..exceptions import InvalidOption
+from ..cachefiles.known import KnownFiles
+from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
 from ..settings import Settings
 from .sandbox import SandboxedImage
+
+logger = logging.getLogger("jinja_imagekit.ext")
+
+Size = tuple[int | None, int | None]
+"""Width and height in pixels; None follows from the other."""
 
 MAX_SIDE = 65_535
 """Pixels: the longest side that a JPEG file can have (ITU-T T.81, B.2.2: 16 bits)."""
@@ -32,8 +39,16 @@ class TemplateKit(Protocol):
     def settings(self) -> Settings:
         """The kit's settings."""
 
+    @property
+    def known_files(self) -> KnownFiles:
+        """What is known of earlier calls."""
+
     def cachefile(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
         """Return the cache file of a generator; nothing is opened."""
+
+
+class NotKnown(Exception):
+    """An image would have to be looked up or made first."""
 
 
 class TemplateRuntime:
@@ -50,18 +65,21 @@ class TemplateRuntime:
         self._parse_dimensions = lru_cache(maxsize=256)(self._checked_dimensions)
 
     def generateimage_tag(
-        self, generator_id: str, kwargs: Mapping[str, Any], attributes: Mapping[str, object]
+        self, generator_id: str, kwargs: Mapping[str, Any], attributes: Mapping[str, object], make: bool = True
     ) -> Markup:
         """Return the HTML of `{% generateimage 'id' name=value … -- attribute=value … %}`.
 
+        Args:
+            generator_id: The generator's id.
+            kwargs: The generator's keywords.
+            attributes: HTML attributes.
+            make: Look up and make what is not known yet.
+
         Raises:
+            NotKnown: `make` is false, and the image is not known yet.
             ImageKitError: The image could not be made.
         """
-        return _img(self._cachefile(generator_id, kwargs), attributes)
-
-    def generateimage_file(self, generator_id: str, kwargs: Mapping[str, Any]) -> LazyImageCacheFile | SandboxedImage:
-        """Return what `{% generateimage … as name %}` assigns; nothing has been opened yet."""
-        return self._handed_out(self._cachefile(generator_id, kwargs))
+        return img_tag(*self._image(generator_id, self._unwrapped(kwargs), attributes, make), attributes)
 
     def thumbnail_tag(
         self,
@@ -70,59 +88,98 @@ class TemplateRuntime:
         source: object,
         kwargs: Mapping[str, Any],
         attributes: Mapping[str, object],
+        make: bool = True,
     ) -> Markup:
         """Return the HTML of `{% thumbnail ['id'] 'WxH' source name=value … -- attribute=value … %}`.
 
+        Args:
+            generator_id: The generator's id; None for `imagekit:thumbnail`.
+            dimensions: Width and height in pixels: `"400x300"`, `"400x"` or `"x300"`.
+            source: The image to start from.
+            kwargs: The generator's further keywords, and `srcset`: pixel densities beside 1.
+            attributes: HTML attributes.
+            make: Look up and make what is not known yet.
+
         Raises:
-            InvalidOption: The dimensions or the densities in `srcset` cannot be used.
-            ImageKitError: The image could not be made.
+            InvalidOption: The dimensions or the densities cannot be used.
+            NotKnown: `make` is false, and an image is not known yet.
+            ImageKitError: An image could not be made.
         """
         scales = self._scales(kwargs)
-        kwargs = {name: value for name, value in kwargs.items() if name != "srcset"}
-        size = self._size(dimensions)
-        file = self._thumbnail(generator_id, size, source, kwargs)
-        srcset = None
-        if scales and "srcset" not in map(str.lower, attributes):
-            entries = [f"{file.url} 1x"]
-            for scale in scales:
-                variant = self._thumbnail(generator_id, self._scaled(size, scale), source, kwargs)
-                entries.append(f"{variant.url} {scale:g}x")
-            srcset = ", ".join(entries)
-        return _img(file, attributes, srcset)
+        if "srcset" in kwargs:
+            kwargs = {name: value for name, value in kwargs.items() if name != "srcset"}
+        id, options = self.thumbnail_call(generator_id, dimensions, source, kwargs)
+        url, width, height = self._image(id, options, attributes, make)
+        if not scales or _has_any(attributes, "srcset"):
+            return img_tag(url, width, height, attributes)
+        entries = [f"{url} 1x"]
+        size = options["width"], options["height"]
+        for scale in scales:
+            options["width"], options["height"] = self._scaled(size, scale)
+            entries.append(f"{self._image(id, options, {'width': None}, make)[0]} {scale:g}x")
+        return img_tag(url, width, height, attributes, ", ".join(entries))
 
-    def thumbnail_file(
+    def thumbnail_call(
         self, generator_id: str | None, dimensions: str, source: object, kwargs: Mapping[str, Any]
-    ) -> LazyImageCacheFile | SandboxedImage:
-        """Return what `{% thumbnail … as name %}` assigns; nothing has been opened yet.
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the generator's id and keywords that a thumbnail stands for.
 
         Raises:
-            InvalidOption: The dimensions cannot be used.
+            InvalidOption: The dimensions cannot be used, or `srcset` is given.
         """
         if "srcset" in kwargs:
             raise InvalidOption("srcset", kwargs["srcset"], "only a tag that writes <img> has one")
-        return self._handed_out(self._thumbnail(generator_id, self._size(dimensions), source, kwargs))
+        width, height = self._size(dimensions)
+        options = self._unwrapped({**kwargs, "width": width, "height": height, "source": source})
+        return THUMBNAIL_ID if generator_id is None else generator_id, options
 
-    def _thumbnail(
-        self, generator_id: str | None, size: tuple[int | None, int | None], source: object, kwargs: Mapping[str, Any]
-    ) -> LazyImageCacheFile:
-        width, height = size
-        options = {**kwargs, "width": width, "height": height, "source": source}
-        return self._cachefile(THUMBNAIL_ID if generator_id is None else generator_id, options)
-
-    def _cachefile(self, generator_id: str, kwargs: Mapping[str, Any]) -> LazyImageCacheFile:
-        if self._sandboxed:
-            kwargs = {name: SandboxedImage.unwrap(value) for name, value in kwargs.items()}
-        return self._kit.cachefile(generator_id, **kwargs)
-
-    def _handed_out(self, file: LazyImageCacheFile) -> LazyImageCacheFile | SandboxedImage:
+    def file(self, generator_id: str, kwargs: Mapping[str, Any]) -> LazyImageCacheFile | SandboxedImage:
+        """Return a cache file as a template may have it; nothing has been opened yet."""
+        file = self._kit.cachefile(generator_id, **self._unwrapped(kwargs))
         return SandboxedImage(file) if self._sandboxed else file
 
-    def _size(self, dimensions: object) -> tuple[int | None, int | None]:
+    def is_known(self, generator_id: str, kwargs: Mapping[str, Any]) -> bool:
+        """Tell whether a cache file is known to be there, so that its use takes next to no time."""
+        return self._kit.known_files.find(generator_id, self._unwrapped(kwargs)) is not None
+
+    def file_made_ahead(self, generator_id: str, kwargs: Mapping[str, Any]) -> LazyImageCacheFile | SandboxedImage:
+        """Return a cache file as `file` does, made already where its strategy makes it on demand."""
+        kwargs = self._unwrapped(kwargs)
+        file = self._kit.cachefile(generator_id, **kwargs)
+        try:
+            if file:
+                self._kit.known_files.remember(file, kwargs)
+        except ImageKitError as error:
+            logger.debug("%r could not be made ahead of its use, which will say so: %s", file, error)
+        return SandboxedImage(file) if self._sandboxed else file
+
+    def _unwrapped(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        if self._sandboxed:
+            return {name: SandboxedImage.unwrap(value) for name, value in kwargs.items()}
+        return kwargs if isinstance(kwargs, dict) else dict(kwargs)
+
+    def _image(
+        self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool
+    ) -> tuple[str, int | None, int | None]:
+        """Return URL, width and height; the size is left out where the attributes give one."""
+        known = self._kit.known_files.find(id, kwargs)
+        if known is not None:
+            return known.url, known.width, known.height
+        if not make:
+            raise NotKnown
+        file = self._kit.cachefile(id, **kwargs)
+        url, width, height = file.url, None, None
+        if not _has_any(attributes, "width", "height"):
+            width, height = file.width, file.height
+        self._kit.known_files.remember(file, kwargs)
+        return url, width, height
+
+    def _size(self, dimensions: object) -> Size:
         if not isinstance(dimensions, str):
             raise InvalidOption("dimensions", dimensions, _DIMENSIONS_EXPECTED)
         return self._parse_dimensions(dimensions)
 
-    def _checked_dimensions(self, dimensions: str) -> tuple[int | None, int | None]:
+    def _checked_dimensions(self, dimensions: str) -> Size:
         match = _DIMENSIONS.fullmatch(dimensions)
         if match is None or dimensions == "x":
             raise InvalidOption("dimensions", dimensions, _DIMENSIONS_EXPECTED)
@@ -142,14 +199,14 @@ class TemplateRuntime:
                 f"{width * height} pixels are more than the setting max_result_pixels allows, which is {most}",
             )
 
-    def _scaled(self, size: tuple[int | None, int | None], scale: float) -> tuple[int | None, int | None]:
+    def _scaled(self, size: Size, scale: float) -> Size:
         width, height = (None if side is None else max(1, math.floor(side * scale + 0.5)) for side in size)
         self._check_size(width, height, f"{width or ''}x{height or ''}")
         return width, height
 
     def _scales(self, kwargs: Mapping[str, Any]) -> tuple[float, ...]:
         value = kwargs.get("srcset", self._kit.settings.default_thumbnail_srcset_scales)
-        if value is None or value is False:
+        if value is None or value is False or value == ():
             return ()
         try:
             given: Iterable[Any] = value.split() if isinstance(value, str) else iter(value)
@@ -162,5 +219,5 @@ class TemplateRuntime:
         return tuple(scale for scale in dict.fromkeys(scales) if scale != 1)
 
 
-def _img(file: LazyImageCacheFile, attributes: Mapping[str, object], srcset: str | None = None) -> Markup:
-    return img_tag(file.url, file.width, file.height, attributes, srcset)
+def _has_any(attributes: Mapping[str, object], *names: str) -> bool:
+    return bool(attributes) and any(name.lower() in names for name in attributes)
