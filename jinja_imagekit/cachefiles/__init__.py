@@ -1,0 +1,308 @@
+"""Cache files: images that may not exist yet, and are made when a strategy says so."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, BinaryIO, Protocol
+
+from markupsafe import Markup
+
+from ..exceptions import InvalidOption, MissingSource
+from ..hashing import class_path
+from ..html import img_tag
+from ..interfaces import Storage
+from ..loading import load_instance
+from ..settings import Settings
+from ..sources import Source
+from ..state import Record, Records
+from .backends import CacheFileBackend
+from .namers import default_name
+from .sources import CacheFileSource
+from .strategies import Strategy, load_strategy
+
+__all__ = ["CacheFileHost", "ImageCacheFile", "LazyImageCacheFile"]
+
+
+class CacheFileHost(Protocol):
+    """What a cache file needs of the kit that it belongs to."""
+
+    @property
+    def settings(self) -> Settings:
+        """The kit's settings."""
+
+    @property
+    def storage(self) -> Storage:
+        """The storage of cache files that have none of their own."""
+
+    @property
+    def records(self) -> Records:
+        """What is known of cache files."""
+
+    @property
+    def cachefile_backend(self) -> CacheFileBackend:
+        """The backend of cache files that have none of their own."""
+
+    @property
+    def cachefile_strategy(self) -> Strategy:
+        """The strategy of cache files that have none of their own."""
+
+    def generator(self, id: str, /, **kwargs: Any) -> Any:
+        """Make the generator of an id."""
+
+
+class ImageCacheFile:
+    """A file with the result of a generator. Nothing is made before the strategy finds it necessary.
+
+    Args:
+        generator: What makes the image.
+        name: The file's name; by default the generator's `cachefile_name`, or what the setting `cachefile_namer` says.
+        storage: Where the file is kept.
+        cachefile_backend: How it is made.
+        cachefile_strategy: When it is made: a strategy, its class, a dotted path or a dict of hooks.
+        host: The kit; `kit.cachefile_of(generator)` passes it.
+        generator_id: The id under which the generator is registered, if any.
+    """
+
+    generator_id: str | None
+
+    def __init__(
+        self,
+        generator: Any,
+        name: str | None = None,
+        storage: Storage | None = None,
+        cachefile_backend: Any = None,
+        cachefile_strategy: Any = None,
+        *,
+        host: CacheFileHost,
+        generator_id: str | None = None,
+    ) -> None:
+        self._host = host
+        self.generator_id = generator_id
+        given = {"name": name, "storage": storage, "cachefile_backend": cachefile_backend}
+        self.__dict__.update({key: value for key, value in given.items() if value is not None})
+        if generator is not None:
+            self.__dict__["generator"] = generator
+        if cachefile_strategy is not None:
+            self.__dict__["cachefile_strategy"] = load_strategy(cachefile_strategy)
+
+    @cached_property
+    def generator(self) -> Any:
+        """What makes the image."""
+        raise NotImplementedError
+
+    @cached_property
+    def name(self) -> str | None:
+        """The file's name in its storage; None when the spec has no source."""
+        if hasattr(type(self.generator), "cachefile_name") or hasattr(self.generator, "cachefile_name"):
+            name: str | None = self.generator.cachefile_name
+            return name
+        return default_name(self.generator, self._host.settings)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Where the file is kept."""
+        own = load_instance("cachefile_storage", getattr(self.generator, "cachefile_storage", None))
+        return own or self._host.storage
+
+    @cached_property
+    def cachefile_backend(self) -> CacheFileBackend:
+        """How the file is made."""
+        own = load_instance("cachefile_backend", getattr(self.generator, "cachefile_backend", None))
+        return own or self._host.cachefile_backend
+
+    @cached_property
+    def cachefile_strategy(self) -> Strategy:
+        """When the file is made."""
+        own = getattr(self.generator, "cachefile_strategy", None)
+        return load_strategy(own) if own is not None else self._host.cachefile_strategy
+
+    @property
+    def source(self) -> Source | None:
+        """The generator's source, or None."""
+        source = getattr(self.generator, "source", None)
+        return source if isinstance(source, Source) else None
+
+    @property
+    def records(self) -> Records:
+        """What is known of cache files."""
+        return self._host.records
+
+    @property
+    def settings(self) -> Settings:
+        """The kit's settings."""
+        return self._host.settings
+
+    @property
+    def url(self) -> str:
+        """The URL from which the site serves the file; the strategy may make it first.
+
+        Raises:
+            MissingSource: The spec has no source.
+            ImageKitError: The image could not be made.
+        """
+        return self.storage.url(self._existing_name())
+
+    @property
+    def path(self) -> str:
+        """The file's path on this machine; the strategy may make it first.
+
+        Raises:
+            MissingSource: The spec has no source.
+            InvalidOption: The storage keeps no files on this machine.
+            ImageKitError: The image could not be made.
+        """
+        path = self.storage.path(self._existing_name())
+        if path is None:
+            raise InvalidOption("path", self.name, "the storage keeps no files on this machine; use url or open()")
+        return path
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self._record().width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self._record().height
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return self._record().size
+
+    @property
+    def format(self) -> str:
+        """Format, by Pillow's name."""
+        return self._record().format
+
+    @property
+    def mimetype(self) -> str:
+        """Media type, such as "image/webp"."""
+        return self._record().mimetype
+
+    def open(self) -> BinaryIO:
+        """Return the file, open for reading; the caller closes it.
+
+        Raises:
+            MissingSource: The spec has no source.
+            ImageKitError: The image could not be made, or is not there.
+        """
+        name = self._named()
+        self.cachefile_strategy.on_content_required(self)
+        return self.storage.open(name)
+
+    def read(self) -> bytes:
+        """Return the file's content.
+
+        Raises:
+            ImageKitError: As `open`.
+        """
+        with self.open() as file:
+            return file.read()
+
+    def generate(self, force: bool = False) -> None:
+        """Make the file unless it exists; with `force`, make it again.
+
+        Raises:
+            MissingSource: The spec has no source.
+            ImageKitError: The image could not be made.
+        """
+        self._named()
+        self.cachefile_backend.generate(self, force)
+
+    def delete(self) -> None:
+        """Delete the file and forget what is known of it; nothing happens where there is none."""
+        if self.name:
+            self.storage.delete(self.name)
+            self.records.forget(self.name)
+
+    def rename(self) -> None:
+        """Name the file anew, after its source has changed."""
+        self.__dict__.pop("name", None)
+
+    # Jinja's sandbox refuses to call what alters data.
+    generate.alters_data = True  # type: ignore[attr-defined]  # functions take attributes
+    delete.alters_data = True  # type: ignore[attr-defined]
+
+    def imagekit_source(self) -> Source | None:
+        """Return this file as the source of another spec."""
+        return CacheFileSource(self) if self.name else None
+
+    def _named(self) -> str:
+        if not self.name:
+            raise MissingSource(self.generator_id or class_path(self.generator))
+        return self.name
+
+    def _existing_name(self) -> str:
+        name = self._named()
+        self.cachefile_strategy.on_existence_required(self)
+        return name
+
+    def _record(self) -> Record:
+        self._named()
+        self.cachefile_strategy.on_content_required(self)
+        return self.cachefile_backend.record(self)
+
+    def __bool__(self) -> bool:
+        if not self.name:
+            return False
+        self.cachefile_strategy.on_existence_required(self)
+        verify = self.cachefile_strategy.should_verify_existence(self)
+        if verify is None:
+            verify = self.cachefile_backend.is_async
+        return self.cachefile_backend.exists(self) if verify else True
+
+    def __html__(self) -> Markup:
+        return img_tag(self.url, self.width, self.height)
+
+    def __str__(self) -> str:
+        return self.__dict__.get("name") or self._description()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+    def _description(self) -> str:
+        return self.generator_id or class_path(self.__dict__.get("generator"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_cachefile, (self._host, self.generator, self.name, self.generator_id)
+
+
+class LazyImageCacheFile(ImageCacheFile):
+    """A cache file that makes even its generator only when it is used.
+
+    Args:
+        generator_id: The id of a registered generator.
+        host: The kit; `kit.cachefile(id, …)` passes it.
+        kwargs: The generator's keywords.
+    """
+
+    def __init__(self, generator_id: str, *, host: CacheFileHost, kwargs: dict[str, Any]) -> None:
+        super().__init__(None, host=host, generator_id=generator_id)
+        self._kwargs = kwargs
+
+    @cached_property
+    def generator(self) -> Any:
+        """What makes the image.
+
+        Raises:
+            NotRegistered: Nothing is registered under the id.
+            SourceError: The source cannot be found.
+        """
+        return self._host.generator(str(self.generator_id), **self._kwargs)
+
+    def _description(self) -> str:
+        source = self._kwargs.get("source")
+        return f"{self.generator_id} of {source}" if isinstance(source, str) else str(self.generator_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_lazy, (self._host, self.generator_id, self._kwargs)
+
+
+def _restore_cachefile(host: CacheFileHost, generator: Any, name: str | None, id: str | None) -> ImageCacheFile:
+    return ImageCacheFile(generator, name, host=host, generator_id=id)
+
+
+def _restore_lazy(host: CacheFileHost, id: str, kwargs: dict[str, Any]) -> LazyImageCacheFile:
+    return LazyImageCacheFile(id, host=host, kwargs=kwargs)

@@ -1,0 +1,215 @@
+"""Backends: how a cache file is made, and how it is known to exist."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from PIL import Image
+
+from .. import images
+from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, StorageError, UnreadableImage
+from ..hashing import class_path
+from ..images import OUTPUT_FORMATS, Limits, Original, PixelRules
+from ..interfaces import StoredFile
+from ..settings import Settings
+from ..state import Failure, Record
+
+
+class CacheFileBackend(ABC):
+    """The base of backends.
+
+    Attributes:
+        is_async: Whether a file may not exist yet after `generate` has returned.
+    """
+
+    is_async: bool = False
+
+    @abstractmethod
+    def generate(self, file: Any, force: bool = False) -> None:
+        """See to it that the file is made, unless it exists; with `force`, even then."""
+
+    def exists(self, file: Any) -> bool:
+        """Tell whether the file exists, whole."""
+        return self.find(file) is not None
+
+    def record(self, file: Any) -> Record:
+        """Return what is known of a file that exists.
+
+        Raises:
+            StorageError: The file does not exist.
+            UnreadableImage: Nothing is known of the file, and it is no image.
+        """
+        record = self.find(file)
+        if record is None and file.storage.stat(file.name) is None:
+            raise StorageError(file.name, "it has not been made yet; test the file's truth before asking for its size")
+        return record or self._adopt(file)
+
+    def find(self, file: Any) -> Record | None:
+        """Return the record of a file that exists, whole; on a local disk the file itself decides."""
+        record: Record | None = file.records.get(file.name)
+        if not file.storage.is_local:
+            return record or (self._adopt_if_allowed(file) if file.settings.adopt_existing else None)
+        stored: StoredFile | None = file.storage.stat(file.name)
+        if stored is None:
+            return None
+        if record is None:
+            return self._adopt_if_allowed(file)
+        return record if record.size == stored.size else None
+
+    def make(self, file: Any) -> Record:
+        """Make the file here and now, store it, and record it.
+
+        Raises:
+            ImageKitError: The image could not be made; the failure is remembered.
+        """
+        source = file.source
+        digest = source.digest if source else None
+        try:
+            with file.generator.generate() as content:
+                data = content.read()
+            if source and source.digest != digest:
+                # The source was replaced since the file got its name, which says what it is made of.
+                file.rename()
+            return self.store(file, data)
+        except Exception as error:
+            raise self.remember_failure(file, error) from error
+
+    def store(self, file: Any, data: bytes) -> Record:
+        """Store the bytes that were made for a file, and record them.
+
+        Raises:
+            UnreadableImage: The bytes are no image.
+            StorageError: They cannot be written.
+        """
+        record = self.describe(file, data)
+        file.storage.save(file.name, data)
+        file.records.put(record)
+        return record
+
+    def describe(self, file: Any, data: bytes) -> Record:
+        """Return the record of bytes that were made for a file."""
+        header = images.read_header(data, name=file.name, limits=_result_limits(file))
+        source = file.source
+        return Record(
+            name=file.name,
+            width=header.width,
+            height=header.height,
+            size=len(data),
+            mimetype=_mimetype(header.format),
+            format=header.format,
+            generator=file.generator_id or class_path(file.generator),
+            source=source.name if source else None,
+        )
+
+    def remember_failure(self, file: Any, error: Exception) -> ImageKitError:
+        """Remember why a file could not be made, and return the error that says so."""
+        known = error if isinstance(error, ImageKitError) else _generation_failed(file, error)
+        known.generator_id = known.generator_id or file.generator_id or class_path(file.generator)
+        if not isinstance(error, StorageError):
+            kind = type(known).__name__ if isinstance(known, UnreadableImage) else ""
+            file.records.fail(file.name, getattr(known, "reason", "") or known.message(), kind)
+        return known
+
+    def raise_remembered_failure(self, file: Any) -> None:
+        """Raise the failure that is still remembered of a file, if any."""
+        failure: Failure | None = file.records.failure(file.name)
+        if failure is None:
+            return
+        source = file.source.name if file.source else None
+        kinds: dict[str, type[UnreadableImage]] = {"UnreadableImage": UnreadableImage, "ImageTooLarge": ImageTooLarge}
+        unreadable = kinds.get(failure.kind)
+        error: ImageKitError
+        if unreadable:
+            error = unreadable(source or file.name, failure.reason)
+        else:
+            error = GenerationFailed(file.name, source, failure.reason)
+        error.generator_id = file.generator_id or class_path(file.generator)
+        raise error
+
+    def _adopt_if_allowed(self, file: Any) -> Record | None:
+        # Without a readable store "unknown" says nothing about the file; otherwise a stranger stands under its name.
+        if file.storage.stat(file.name) is None:
+            return None
+        if not file.settings.adopt_existing and file.records.store.is_reliable:
+            return None
+        try:
+            return self._adopt(file)
+        except (UnreadableImage, StorageError):
+            return None
+
+    def _adopt(self, file: Any) -> Record:
+        with file.storage.open(file.name) as stored:
+            data = stored.read()
+        Original(data, name=file.name, limits=_result_limits(file)).frames(PixelRules())
+        record = self.describe(file, data)
+        file.records.put(record)
+        return record
+
+
+class Simple(CacheFileBackend):
+    """Makes a file within the call that asks for it; the default."""
+
+    def generate(self, file: Any, force: bool = False) -> None:
+        """Make the file unless it exists; when the call returns, it does.
+
+        Raises:
+            ImageKitError: The image could not be made, now or within the last `failure_timeout` seconds.
+        """
+        if not force and self.exists(file):
+            return
+        if not force:
+            self.raise_remembered_failure(file)
+        with file.records.store.lock(file.name):
+            # Whoever held the lock before may have made it, or failed to.
+            if force or not self.exists(file):
+                if not force:
+                    self.raise_remembered_failure(file)
+                self.make(file)
+
+
+class BaseAsync(CacheFileBackend):
+    """The base of backends that have a file made elsewhere: a worker queue, a thread pool.
+
+    A subclass says in `schedule_generation` how the work gets there, and the worker calls `make_scheduled`.
+    """
+
+    is_async = True
+
+    def generate(self, file: Any, force: bool = False) -> None:
+        """Schedule the file unless it exists, is scheduled already, or has just failed."""
+        if not force and (self.exists(file) or file.records.failure(file.name)):
+            return
+        if file.records.claim(file.name) or force:
+            self.schedule_generation(file, force=force)
+
+    def make_scheduled(self, file: Any, force: bool = False) -> None:
+        """Do in the worker what was scheduled: make the file unless it exists.
+
+        Raises:
+            ImageKitError: The image could not be made.
+        """
+        try:
+            Simple().generate(file, force)
+        finally:
+            file.records.release(file.name)
+
+    @abstractmethod
+    def schedule_generation(self, file: Any, force: bool = False) -> None:
+        """Have `make_scheduled(file, force)` called elsewhere."""
+
+
+def _mimetype(format: str) -> str:
+    # A generator that is no spec may make what specs do not write, an ICO for example.
+    return images.mimetype(format) if format in OUTPUT_FORMATS else Image.MIME.get(format, "application/octet-stream")
+
+
+def _generation_failed(file: Any, error: Exception) -> GenerationFailed:
+    source = file.source.name if file.source else None
+    return GenerationFailed(file.name, source, f"{type(error).__name__}: {error}")
+
+
+def _result_limits(file: Any) -> Limits:
+    # What was made is capped as a result, whatever formats and sizes sources may have.
+    settings: Settings = file.settings
+    return Limits(max_source_pixels=settings.max_result_pixels, max_frames=settings.max_frames)

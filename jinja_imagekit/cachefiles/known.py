@@ -1,0 +1,190 @@
+"""Answers that hold as long as two stats say so: which cache file a call stands for, and that it is still right."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
+from ..exceptions import ImageKitError, NotFingerprintable
+from ..hashing import fingerprint
+from ..interfaces import StateStore
+from ..sources import FileSource, Signature, check_name
+from ..specs import is_fixed
+from ..storage import FileSystemStorage
+from . import CacheFileHost, ImageCacheFile
+from .backends import Simple
+from .namers import BUILT_IN
+
+MOST_ANSWERS = 50_000
+"""Answers that one process keeps: about 1 kB each, 50 MB in all."""
+
+
+class KnownHost(CacheFileHost, Protocol):
+    """What the known files need of their kit."""
+
+    def registered(self, id: str) -> Any:
+        """Return what is registered under an id."""
+
+
+class KnownFile(NamedTuple):
+    """A cache file that is current as long as its source and the file itself look as they did."""
+
+    name: str
+    path: str
+    url: str
+    size: int
+    width: int
+    height: int
+    source_path: str
+    source_size: int
+    source_modified_ns: int
+    source_inode: int
+    absent: tuple[str, ...]
+
+    def is_current(self) -> bool:
+        """Tell whether source and file are as they were, by one stat of each."""
+        try:
+            source = os.stat(self.source_path)
+            if (
+                source.st_mtime_ns != self.source_modified_ns
+                or source.st_size != self.source_size
+                or source.st_ino != self.source_inode
+                or os.stat(self.path).st_size != self.size
+            ):
+                return False
+        except OSError:
+            return False
+        return not self.absent or not any(os.path.lexists(path) for path in self.absent)
+
+
+class KnownFiles:
+    """Remembers, in the process and in the state store, which file a generator's id and keywords lead to.
+
+    Only calls whose answer depends on nothing else are remembered: the source is a name, the generator's class is
+    fixed, and naming, making and storing are this library's own.
+
+    Args:
+        host: The kit.
+    """
+
+    def __init__(self, host: KnownHost) -> None:
+        self._host = host
+        self._recipes: dict[tuple[Any, ...], str | None] = {}
+        self._answers: dict[tuple[Any, ...], KnownFile] = {}
+
+    def forget(self) -> None:
+        """Forget what this process remembers: a generator was registered anew."""
+        self._recipes.clear()
+        self._answers.clear()
+
+    def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
+        """Return the file that these keywords lead to, if it is known and still current."""
+        source = kwargs.get("source")
+        if type(source) is not str:
+            return None
+        try:
+            key = (id, *kwargs.items(), *map(type, kwargs.values()))
+            known = self._answers.get(key)
+        except TypeError:
+            return None
+        if known is None:
+            known = self._recall(id, kwargs, source)
+            if known is None:
+                return None
+            if len(self._answers) >= MOST_ANSWERS:
+                self._answers.clear()
+            self._answers[key] = known
+        if known.is_current():
+            return known
+        del self._answers[key]
+        return None
+
+    def remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
+        """Keep the answer that a file, which exists now, is to these keywords."""
+        entry = self._entry(file, kwargs)
+        if entry and self._store.get(entry[0]) != entry[1]:
+            self._store.set_many(dict([entry]))
+
+    def remember_many(self, answers: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> None:
+        """Keep several answers with one write."""
+        entries = [self._entry(file, kwargs) for file, kwargs in answers]
+        self._store.set_many(dict(entry for entry in entries if entry))
+
+    def _entry(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> tuple[str, str] | None:
+        source = file.source
+        if type(kwargs.get("source")) is not str or not isinstance(source, FileSource) or not file.generator_id:
+            return None
+        recipe = self._recipe(file.generator_id, kwargs)
+        record = file.records.get(file.name) if recipe and file.name else None
+        signature = source.known_signature
+        if record is None or signature is None:
+            return None
+        value = [record.name, record.size, record.width, record.height, *signature]
+        return self._key(str(recipe), kwargs["source"]), json.dumps(value, separators=(",", ":"))
+
+    @property
+    def _store(self) -> StateStore:
+        return self._host.records.store
+
+    def _key(self, recipe: str, source: str) -> str:
+        return f"{self._host.settings.cache_prefix}known:{recipe}:{source}"
+
+    def _recall(self, id: str, kwargs: dict[str, Any], source: str) -> KnownFile | None:
+        recipe = self._recipe(id, kwargs)
+        text = self._store.get(self._key(recipe, source)) if recipe else None
+        if not text:
+            return None
+        try:
+            name, *numbers = json.loads(text)
+            size, width, height, *version = numbers
+            signature = Signature(*version)
+            sound = isinstance(name, str) and all(type(each) is int for each in numbers)
+            parts = check_name(source)
+        except (ValueError, TypeError, ImageKitError):
+            return None
+        # A forged record may name any file: only one below the cache folder is taken.
+        if not sound or ".." in name or not name.startswith(self._host.settings.cachefile_dir):
+            return None
+        return self._known_file(name, size, width, height, signature, parts)
+
+    def _known_file(
+        self, name: str, size: int, width: int, height: int, signature: Signature, parts: tuple[str, ...]
+    ) -> KnownFile | None:
+        candidates = [os.path.join(folder, *parts) for folder in self._host.settings.source_dirs]
+        found = next((index for index, path in enumerate(candidates) if os.path.lexists(path)), None)
+        path = self._host.storage.path(name)
+        if found is None or path is None:
+            return None
+        url = self._host.storage.url(name)
+        absent = tuple(candidates[:found])
+        return KnownFile(name, path, url, size, width, height, candidates[found], *signature, absent)
+
+    def _recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
+        options = {name: value for name, value in kwargs.items() if name != "source"}
+        try:
+            key = (id, *options.items(), *map(type, options.values()))
+            if key in self._recipes:
+                return self._recipes[key]
+        except TypeError:
+            return None
+        if len(self._recipes) >= MOST_ANSWERS:
+            self._recipes.clear()
+        recipe = self._recipes[key] = self._compute_recipe(id, options)
+        return recipe
+
+    def _compute_recipe(self, id: str, options: dict[str, Any]) -> str | None:
+        settings, host = self._host.settings, self._host
+        if not is_fixed(host.registered(id)) or settings.spec_cachefile_namer not in BUILT_IN:
+            return None
+        spec = host.generator(id, **options)
+        own = (spec.cachefile_storage, spec.cachefile_backend, spec.cachefile_strategy)
+        if any(part is not None for part in own) or "cachefile_name" in vars(type(spec)):
+            return None
+        if type(host.storage) is not FileSystemStorage or type(host.cachefile_backend) is not Simple:
+            return None
+        try:
+            return fingerprint([spec.get_recipe(), settings.spec_cachefile_namer, settings.cachefile_dir])
+        except NotFingerprintable:
+            return None

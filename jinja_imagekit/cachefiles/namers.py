@@ -1,0 +1,79 @@
+"""Functions that name cache files; a name is relative to the setting `cachefile_dir`."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..exceptions import InvalidOption
+from ..hashing import fingerprint
+from ..images import extension, normal_format
+from ..interfaces import Namer
+from ..loading import load
+from ..settings import Settings
+
+BUILT_IN = tuple(f"{__name__}.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash"))
+"""Dotted paths of this library's namers, whose names depend on a spec's hash and its source's name alone."""
+
+
+def hash(generator: Any) -> str:
+    """Name the file by its hash alone: `5ff3233527c5ac3e4b596343b440ff67.webp`.
+
+    Args:
+        generator: A spec or another generator. One without `get_hash()` is named by a fingerprint of its
+            attributes, and one without a format gets no extension.
+
+    Raises:
+        NotFingerprintable: The generator holds state that is not plain.
+    """
+    return f"{_digest(generator)}{_extension(generator)}"
+
+
+def source_name_as_path(generator: Any) -> str:
+    """Name the file by its hash in a folder named for its source: `photos/canal/5ff32335….webp`.
+
+    Raises:
+        NotFingerprintable: The generator holds state that is not plain.
+    """
+    folder = _source_stem(generator)
+    return f"{folder}/{hash(generator)}" if folder else hash(generator)
+
+
+def source_name_dot_hash(generator: Any) -> str:
+    """Name the file for its source, with a short hash: `photos/canal.5ff3233527c5ac3e.webp`.
+
+    The hash has 16 digits (64 bits): among the results of one source, none share one.
+
+    Raises:
+        NotFingerprintable: The generator holds state that is not plain.
+    """
+    stem = _source_stem(generator)
+    return f"{stem}.{_digest(generator)[:16]}{_extension(generator)}" if stem else hash(generator)
+
+
+def default_name(generator: Any, settings: Settings) -> str:
+    """Return the name of the cache file of a generator that does not name it.
+
+    Raises:
+        NotFingerprintable: The generator holds state that is not plain.
+    """
+    namer: Namer = load("cachefile_namer", settings.cachefile_namer)
+    return f"{settings.cachefile_dir}/{namer(generator)}".lstrip("/")
+
+
+def _digest(generator: Any) -> str:
+    own = getattr(generator, "get_hash", None)
+    return str(own()) if callable(own) else fingerprint(generator)
+
+
+def _extension(generator: Any) -> str:
+    format = getattr(generator, "output_format", None) or getattr(generator, "format", None)
+    return extension(normal_format(format)) if format else ""
+
+
+def _source_stem(generator: Any) -> str:
+    source = getattr(generator, "source", None)
+    if source is None:
+        raise InvalidOption("generator", generator, "this namer names cache files for their source, and there is none")
+    name = PurePosixPath(source.name)
+    return name.with_suffix("").as_posix() if name.name else ""

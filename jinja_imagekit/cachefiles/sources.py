@@ -1,0 +1,30 @@
+"""A cache file as the source of another: a thumbnail of a hero."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+from ..hashing import fingerprint
+from ..images import Limits
+from ..sources import Source
+
+
+class CacheFileSource(Source):
+    """The content of a cache file, which is made when it is read and not before."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(Limits.from_settings(file.settings))
+        self.original = file
+        self.name = file.name.removeprefix(file.settings.cachefile_dir).lstrip("/")
+
+    def open(self) -> BinaryIO:
+        """Return the cache file's content, which is made first if it must."""
+        self.original.generate()
+        content: BinaryIO = self.original.storage.open(self.original.name)
+        return content
+
+    @property
+    def digest(self) -> str:
+        """Digits that stand for the content, from what it will be made of: the file itself may not exist yet."""
+        own = getattr(self.original.generator, "get_hash", None)
+        return fingerprint(["cachefile", own() if callable(own) else self.original.name])

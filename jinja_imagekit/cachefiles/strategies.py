@@ -1,0 +1,99 @@
+"""Strategies: when a cache file is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..exceptions import InvalidStrategy, nearest
+from ..loading import load_instance
+
+HOOKS = ("on_existence_required", "on_content_required", "on_source_saved", "should_verify_existence")
+
+
+class Strategy:
+    """The base of strategies: hooks that do nothing, of which a strategy overrides some."""
+
+    def on_existence_required(self, file: Any) -> None:
+        """The file's URL, path or truth is asked for."""
+
+    def on_content_required(self, file: Any) -> None:
+        """The file's content is asked for, or what only its content tells: width, height, size."""
+
+    def on_source_saved(self, file: Any) -> None:
+        """A source of a registered source group was created or changed; `file` is a cache file of it."""
+
+    def should_verify_existence(self, file: Any) -> bool | None:
+        """Tell whether the truth of a file asks the storage; None leaves it to the backend."""
+        return None
+
+
+class JustInTime(Strategy):
+    """Makes a file right before it is needed. The default."""
+
+    def on_existence_required(self, file: Any) -> None:
+        """Make the file unless it exists."""
+        file.generate()
+
+    def on_content_required(self, file: Any) -> None:
+        """Make the file unless it exists."""
+        file.generate()
+
+
+class Optimistic(Strategy):
+    """Makes files when their source changes, and takes for granted that they exist."""
+
+    def on_source_saved(self, file: Any) -> None:
+        """Make the file unless it exists."""
+        file.generate()
+
+    def should_verify_existence(self, file: Any) -> bool | None:
+        """Never ask the storage."""
+        return False
+
+
+class _HooksStrategy(Strategy):
+    """A strategy whose hooks come from elsewhere: a dict of callables, or an object that is no `Strategy`."""
+
+    def __init__(self, hooks: Mapping[str, Any]) -> None:
+        for name, hook in hooks.items():
+            setattr(self, name, hook)
+
+
+def load_strategy(value: Any) -> Strategy:
+    """Return the strategy that a setting or a spec names.
+
+    Args:
+        value: A strategy, a class of one, a dotted path, a dict of hooks, or an object with some of the hooks.
+
+    Raises:
+        InvalidStrategy: A hook has an unknown name, is not callable, or there is none.
+        InvalidSetting: The dotted path leads nowhere.
+
+    Example:
+        >>> strategy = load_strategy({"on_source_saved": lambda file: file.generate()})
+    """
+    strategy = load_instance("cachefile_strategy", value)
+    if isinstance(strategy, Strategy):
+        _check_names(type(strategy).__name__, [name for name in dir(strategy) if not hasattr(Strategy, name)])
+        return strategy
+    if isinstance(strategy, Mapping):
+        hooks = dict(strategy)
+        unknown = [str(name) for name in hooks if name not in HOOKS]
+        if unknown:
+            raise InvalidStrategy(f"a strategy has no hook {unknown[0]!r}. {nearest(unknown[0], HOOKS)}")
+    else:
+        _check_names(type(strategy).__name__, dir(strategy))
+        hooks = {name: getattr(strategy, name) for name in HOOKS if hasattr(strategy, name)}
+    if not hooks:
+        raise InvalidStrategy(f"{value!r} is no strategy: it has none of the hooks {', '.join(HOOKS)}")
+    for name, hook in hooks.items():
+        if not callable(hook):
+            raise InvalidStrategy(f"the hook {name!r} of a strategy must be callable, not {hook!r}")
+    return _HooksStrategy(hooks)
+
+
+def _check_names(strategy: str, names: list[str]) -> None:
+    for name in names:
+        if name.startswith(("on_", "should_")) and name not in HOOKS:
+            raise InvalidStrategy(f"{strategy} has a hook {name!r} that nothing calls. {nearest(name, HOOKS)}")

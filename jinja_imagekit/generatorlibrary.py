@@ -1,0 +1,62 @@
+"""The generators that every kit has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .processors import Thumbnail as ThumbnailProcessor
+from .registry import GeneratorRegistry
+from .specs import ImageSpec
+
+THUMBNAIL_ID = "imagekit:thumbnail"
+
+
+class Thumbnail(ImageSpec):
+    """The spec behind `{% thumbnail %}`.
+
+    Args:
+        width: Width in pixels; None follows from the height.
+        height: Height in pixels; None follows from the width.
+        anchor: What a crop keeps: "tl", "t", "tr", "l", "c", "r", "bl", "b", "br" or a pair of fractions; by default
+            the part with the most detail.
+        crop: Fill the size and cut off the rest; by default so when width and height are given.
+        upscale: Enlarge a source that is smaller.
+        format: The format of the result; None for the setting `default_thumbnail_format`.
+        quality: The encoder's quality.
+        options: Further options of the encoder.
+        source: The image to start from.
+
+    Raises:
+        InvalidOption: The size or the anchor cannot be used.
+    """
+
+    varies = False
+
+    def __init__(
+        self,
+        width: int | None = None,
+        height: int | None = None,
+        anchor: Any = None,
+        crop: bool | None = None,
+        upscale: bool | None = None,
+        format: str | None = None,
+        quality: int | None = None,
+        options: dict[str, Any] | None = None,
+        source: Any = None,
+    ) -> None:
+        super().__init__(source)
+        self.processors = (ThumbnailProcessor(width, height, anchor=anchor, crop=crop, upscale=upscale),)
+        self.options = {**(options or {}), **({} if quality is None else {"quality": quality})}
+        self._format = format
+
+    @property
+    def format(self) -> str | None:  # type: ignore[override]  # the settings arrive after the constructor
+        """The format that was asked for, else the setting's."""
+        return self._format or self.settings.default_thumbnail_format
+
+
+def library() -> GeneratorRegistry:
+    """Return a new registry of the generators that every kit has."""
+    generators = GeneratorRegistry()
+    generators.register(THUMBNAIL_ID, Thumbnail)
+    return generators

@@ -1,0 +1,262 @@
+"""`ImageKit`: puts the parts together, and owns all state."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, TypeVar
+
+from jinja2 import Environment
+
+from . import ext
+from .cachefiles import ImageCacheFile, LazyImageCacheFile
+from .cachefiles.backends import CacheFileBackend
+from .cachefiles.known import KnownFiles
+from .cachefiles.memory import RecordedSourceMemory
+from .cachefiles.strategies import Strategy, load_strategy
+from .exceptions import ImageKitError, InvalidSetting
+from .generatorlibrary import library
+from .images import Limits
+from .interfaces import SourceGroup, StateStore, Storage
+from .loading import load, load_instance
+from .pregenerate import Report, make_plan, registered_items, run_plan
+from .pregenerate.run import Progress
+from .registry import CacheFileRegistry, GeneratorRegistry, Register, SourceGroupRegistry, Unregister
+from .settings import Settings
+from .sources import Source, SourceFinder
+from .specs import ImageSpec, spec_class
+from .state import Records
+from .storage import FileSystemStorage
+
+EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
+
+
+class ImageKit:
+    """A site's images: its settings, its generators, and where everything is kept.
+
+    Making one opens and writes nothing; that waits for the first image.
+
+    Args:
+        settings: Settings that were made elsewhere, for example by `Settings.from_mapping`.
+        generators: Registries of packages that ship specs. The kit's own registrations go before them.
+        **values: Settings by name, over those of `settings`.
+
+    Raises:
+        InvalidSetting: A setting is unknown (the message says which is nearest), or its value unusable.
+
+    Example:
+        >>> kit = ImageKit(source_dirs=["content/images"], location="output", base_url="/")
+        >>> kit.settings.cachefile_dir
+        'CACHE/images'
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        generators: Iterable[GeneratorRegistry] = (),
+        **values: Any,
+    ) -> None:
+        self.settings = settings.replace(**values) if settings else Settings.from_keywords(values)
+        self._parents = tuple(generators)
+        self.generators = GeneratorRegistry((*self._parents, library()))
+        self.source_groups = SourceGroupRegistry()
+        self.cachefile_registry = CacheFileRegistry()
+        parts = (self.generators, self.source_groups, self.cachefile_registry)
+        self.register = Register(*parts)
+        self.unregister = Unregister(*parts)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The storage of cache files that have none of their own."""
+        own = load_instance("default_file_storage", self.settings.default_file_storage)
+        return own or FileSystemStorage.from_settings(self.settings)
+
+    @cached_property
+    def records(self) -> Records:
+        """What is known of cache files and sources."""
+        return Records.from_settings(self._state_store(), self.settings)
+
+    @cached_property
+    def cachefile_backend(self) -> CacheFileBackend:
+        """The backend of cache files that have none of their own."""
+        backend = load_instance("default_cachefile_backend", self.settings.default_cachefile_backend)
+        if not isinstance(backend, CacheFileBackend):
+            raise InvalidSetting("default_cachefile_backend", f"must be a CacheFileBackend, not {backend!r}")
+        return backend
+
+    @cached_property
+    def cachefile_strategy(self) -> Strategy:
+        """The strategy of cache files that have none of their own."""
+        return load_strategy(self.settings.default_cachefile_strategy)
+
+    @cached_property
+    def sources(self) -> SourceFinder:
+        """Finds sources by what a template calls them."""
+        memory = RecordedSourceMemory(self.records)
+        return SourceFinder(self.settings.source_dirs, Limits.from_settings(self.settings), memory)
+
+    @cached_property
+    def known_files(self) -> KnownFiles:
+        """Answers that hold as long as two stats say so."""
+        known = KnownFiles(self)
+        self.generators.on_change(known.forget)
+        return known
+
+    def _state_store(self) -> StateStore:
+        store = load("state_store", self.settings.state_store)
+        made: StateStore = store(self.settings) if callable(store) else store
+        return made
+
+    def source(self, value: object) -> Source | None:
+        """Return the source that a value stands for; None for an empty value.
+
+        Raises:
+            SourceError: There is none, or it may not be read.
+        """
+        return self.sources.find(value)
+
+    def generator(self, id: str, /, **kwargs: Any) -> Any:
+        """Return the generator of an id, made with these keywords; `source` may be all that a template may pass.
+
+        Raises:
+            NotRegistered: Nothing is registered under the id; the message suggests the nearest.
+            SourceError: The source cannot be found.
+        """
+        registered = self.registered(id)
+        if "source" in kwargs:
+            kwargs["source"] = self.sources.find(kwargs["source"])
+        generator = registered(**kwargs) if callable(registered) else registered
+        return self._bind(generator)
+
+    def registered(self, id: str) -> Any:
+        """Return what is registered under an id: a class or callable that makes a generator, or a generator.
+
+        Raises:
+            NotRegistered: Nothing is; the message suggests the nearest id.
+        """
+        return self.generators.find(id)
+
+    def _bind(self, generator: Any) -> Any:
+        if isinstance(generator, ImageSpec):
+            generator.settings = self.settings
+        return generator
+
+    def cachefile(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
+        """Return the cache file of a generator; nothing is opened before it is used.
+
+        Args:
+            id: The generator's id.
+            **kwargs: The generator's keywords, such as `source`.
+
+        Example:
+            >>> kit = ImageKit(source_dirs=["content"])
+            >>> kit.cachefile("imagekit:thumbnail", source="photos/canal.jpg", width=400)
+            <LazyImageCacheFile: imagekit:thumbnail of photos/canal.jpg>
+        """
+        return LazyImageCacheFile(id, host=self, kwargs=kwargs)
+
+    def cachefile_of(self, generator: Any, **parts: Any) -> ImageCacheFile:
+        """Return the cache file of a generator that was made by hand.
+
+        Args:
+            generator: A spec, or any object with `generate()`.
+            **parts: `name`, `storage`, `cachefile_backend`, `cachefile_strategy`, where they differ from the kit's.
+        """
+        return ImageCacheFile(self._bind(generator), host=self, **parts)
+
+    def spec(self, id: str | None = None, /, **attributes: Any) -> type[ImageSpec]:
+        """Return a spec class made from keywords alone, registered where an id is given.
+
+        Args:
+            id: The id to register it under.
+            **attributes: Attributes of `ImageSpec`.
+
+        Raises:
+            InvalidOption: `ImageSpec` has no such attribute.
+            AlreadyRegistered: The id is taken.
+
+        Example:
+            >>> kit = ImageKit()
+            >>> card = kit.spec("blog:card", format="WEBP", options={"quality": 70})
+        """
+        spec = spec_class(attributes)
+        if id is not None:
+            self.generators.register(id, spec)
+        return spec
+
+    def source_saved(self, source_group: SourceGroup, source: object) -> None:
+        """Tell the strategies that a source of a registered group was created or changed.
+
+        Raises:
+            ImageKitError: A strategy made a file, and that failed.
+        """
+        for id in self.source_groups.ids_of(source_group):
+            file = self.cachefile(id, source=source)
+            file.cachefile_strategy.on_source_saved(file)
+
+    def generate(
+        self,
+        patterns: str | Iterable[str] = (),
+        *,
+        force: bool = False,
+        workers: int | None = None,
+        on_progress: Progress | None = None,
+    ) -> Report:
+        """Make all registered cache files that do not exist yet.
+
+        Args:
+            patterns: Id patterns: `*` stands for anything within a segment, `**` for anything, and the first
+                segments of an id for the whole; none for all.
+            force: Make those that exist as well.
+            workers: How many threads; by default as many as cores.
+            on_progress: Called for each file with its outcome, how many are settled, and how many there are.
+
+        Returns:
+            What was generated, skipped, and failed. A file that fails does not keep the others from being made.
+
+        Raises:
+            NotRegistered: A pattern matches no id.
+            GenerationInterrupted: Ctrl-C; what was made until then is whole.
+
+        Example:
+            >>> ImageKit(source_dirs=["content"]).generate().total
+            0
+        """
+        items = registered_items(self, [patterns] if isinstance(patterns, str) else patterns)
+        plan = make_plan(self, items, force)
+        return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
+
+    def install(self, environment: EnvironmentT) -> EnvironmentT:
+        """Add the tags and filters `thumbnail` and `generateimage` to a Jinja environment, and return it."""
+        ext.install(environment, self)
+        return environment
+
+    def close(self) -> None:
+        """Close the state store; it opens again when it is used."""
+        if "records" in self.__dict__:
+            self.records.store.close()
+
+    def __repr__(self) -> str:
+        return f"<ImageKit writing to {str(self.settings.location)!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        registries = (*self._parents, self.generators)
+        generators = {id: registry.find(id) for registry in registries for id in registry.get_ids()}
+        try:
+            payload = pickle.dumps((self.settings, generators))
+        except Exception as error:
+            raise ImageKitError(
+                f"This kit cannot be rebuilt in another process: {error}. "
+                "Define its specs, strategies and storages in a module that can be imported."
+            ) from error
+        return _restore_kit, (payload,)
+
+
+def _restore_kit(payload: bytes) -> ImageKit:
+    settings, generators = pickle.loads(payload)
+    kit = ImageKit(settings)
+    for id, generator in generators.items():
+        kit.generators.register(id, generator, override=True)
+    return kit

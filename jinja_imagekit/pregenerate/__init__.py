@@ -1,0 +1,17 @@
+"""The plan and the run behind `kit.generate()`: what is missing, and all cores to make it."""
+
+from .plan import Item, Plan, SourceWork, make_plan, registered_items
+from .report import GenerationInterrupted, Outcome, Report
+from .run import run_plan
+
+__all__ = [
+    "GenerationInterrupted",
+    "Item",
+    "Outcome",
+    "Plan",
+    "Report",
+    "SourceWork",
+    "make_plan",
+    "registered_items",
+    "run_plan",
+]

@@ -1,0 +1,148 @@
+"""Makes all that is wanted of one source: the source is read once, and its pixels are decoded once a scale."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from ..cachefiles import ImageCacheFile
+from ..cachefiles.backends import Simple
+from ..images import Limits, Original
+from ..specs import ImageSpec
+from .plan import PregenerateHost, SourceWork, failed
+from .report import Outcome
+
+Stopped = Callable[[], bool]
+Spread = Callable[[list[Callable[[], None]]], None]
+"""Runs pieces of work, some of them perhaps on other threads, and returns when all are done."""
+
+
+def in_turn(pieces: list[Callable[[], None]]) -> None:
+    """Run pieces of work one after another."""
+    for piece in pieces:
+        piece()
+
+
+def make_work(
+    host: PregenerateHost, work: SourceWork, *, force: bool = False, stopped: Stopped, spread: Spread = in_turn
+) -> list[Outcome]:
+    """Make the cache files of one source, and record them together.
+
+    Args:
+        host: The kit.
+        work: The source and its files.
+        force: Make what exists as well.
+        stopped: Tells whether to leave the rest undone.
+        spread: Runs the pieces, a file each.
+
+    Returns:
+        An outcome for each file, but for those left undone.
+    """
+    making = _Making(host, work, force, stopped)
+    return making.run(spread)
+
+
+class _Making:
+    def __init__(self, host: PregenerateHost, work: SourceWork, force: bool, stopped: Stopped) -> None:
+        self.host = host
+        self.work = work
+        self.force = force
+        self.stopped = stopped
+        self.outcomes: list[Outcome] = []
+        self.made: list[tuple[ImageCacheFile, dict[str, Any], Any, float]] = []
+        self.original: Original | None = None
+
+    def run(self, spread: Spread) -> list[Outcome]:
+        try:
+            self._read_source()
+        except Exception as error:  # noqa: BLE001  # an upload's read() may raise anything; other sources are made
+            return [failed(file.generator_id or "", kwargs, error) for file, kwargs in self.work.files]
+        with ExitStack() as locks:
+            wanted = self._wanted(locks)
+            spread([lambda file=file, kwargs=kwargs: self._make(file, kwargs) for file, kwargs in wanted])  # type: ignore[misc]
+            self._record()
+        return self.outcomes
+
+    def _read_source(self) -> None:
+        source = self.work.source
+        if source is not None and any(_shares_source(file) for file, _ in self.work.files):
+            data = source.read()
+            self.original = Original(data, name=source.name, limits=Limits.from_settings(self.host.settings))
+            for file, _ in self.work.files:
+                if _shares_source(file):
+                    file.generator.source = source
+
+    def _wanted(self, locks: ExitStack) -> list[tuple[ImageCacheFile, dict[str, Any]]]:
+        """Lock the files, in the order of their names lest two runs wait for each other, and drop the fresh ones."""
+        named: dict[str, tuple[ImageCacheFile, dict[str, Any]]] = {}
+        for file, kwargs in self.work.files:
+            try:
+                name = file.name
+            except Exception as error:  # noqa: BLE001  # a spec's properties may raise anything
+                self.outcomes.append(failed(file.generator_id or "", kwargs, error))
+                continue
+            if name and name not in named:
+                named[name] = file, kwargs
+        wanted = []
+        for name in sorted(named):
+            file, kwargs = named[name]
+            locks.enter_context(file.records.store.lock(name))
+            if not self.force and file.cachefile_backend.exists(file):
+                self.outcomes.append(Outcome("skipped", file.generator_id or "", self._source_name(), name))
+            else:
+                wanted.append(named[name])
+        return wanted
+
+    def _make(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
+        if self.stopped():
+            return
+        begun = time.perf_counter()
+        maker = Simple()
+        try:
+            data = self._render(file)
+            record = maker.describe(file, data)
+            file.storage.save(record.name, data)
+        except Exception as error:  # noqa: BLE001  # a processor may raise anything; the rest is made
+            self.outcomes.append(failed(file.generator_id or "", kwargs, maker.remember_failure(file, error)))
+            return
+        self.made.append((file, kwargs, record, time.perf_counter() - begun))
+
+    def _render(self, file: ImageCacheFile) -> bytes:
+        if self.original is not None and _shares_source(file):
+            rendered: bytes = file.generator.render(self.original)
+            return rendered
+        with file.generator.generate() as content:
+            data: bytes = content.read()
+            return data
+
+    def _record(self) -> None:
+        if not self.made:
+            return
+        size = self.work.weight
+        self.host.records.put(*(record for _, _, record, _ in self.made))
+        self.host.known_files.remember_many([(file, kwargs) for file, kwargs, _, _ in self.made])
+        for file, _, record, seconds in self.made:
+            self.outcomes.append(
+                Outcome(
+                    "generated",
+                    file.generator_id or record.generator,
+                    self._source_name(),
+                    record.name,
+                    seconds=seconds,
+                    source_size=size,
+                    size=record.size,
+                    width=record.width,
+                    height=record.height,
+                )
+            )
+
+    def _source_name(self) -> str | None:
+        return self.work.source.name if self.work.source else None
+
+
+def _shares_source(file: ImageCacheFile) -> bool:
+    """Tell whether a file's spec makes its image of decoded pixels that other specs may share."""
+    generator = file.generator
+    return isinstance(generator, ImageSpec) and type(generator).generate is ImageSpec.generate

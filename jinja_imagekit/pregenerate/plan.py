@@ -1,0 +1,173 @@
+"""Plans a pregeneration: lists the cache files, drops the fresh ones, groups the rest by source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from ..cachefiles import CacheFileHost, ImageCacheFile, LazyImageCacheFile
+from ..cachefiles.known import KnownFiles
+from ..exceptions import ImageKitError, InvalidOption
+from ..interfaces import SourceGroup
+from ..registry import CacheFileRegistry, GeneratorRegistry, SourceGroupRegistry, match_ids
+from ..sources import FileSource, Source
+from .report import Outcome
+
+
+class PregenerateHost(CacheFileHost, Protocol):
+    """What a pregeneration needs of its kit."""
+
+    @property
+    def generators(self) -> GeneratorRegistry:
+        """Generators by id."""
+
+    @property
+    def source_groups(self) -> SourceGroupRegistry:
+        """Source groups by generator id."""
+
+    @property
+    def cachefile_registry(self) -> CacheFileRegistry:
+        """Cache files by generator id."""
+
+    @property
+    def known_files(self) -> KnownFiles:
+        """Answers that hold as long as two stats say so."""
+
+    def cachefile(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
+        """Return the cache file of a generator."""
+
+
+class Item(NamedTuple):
+    """One cache file to make: a generator's id and keywords, or a cache file that somebody registered."""
+
+    generator_id: str
+    kwargs: dict[str, Any]
+    file: ImageCacheFile | None = None
+
+
+@dataclass(slots=True)
+class SourceWork:
+    """All that is to be made of one source.
+
+    Attributes:
+        source: The source; None for generators that have none.
+        files: The cache files and the keywords that led to them.
+        weight: The source's size in bytes; heavy work is begun first.
+    """
+
+    source: Source | None
+    weight: int = 0
+    files: list[tuple[ImageCacheFile, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run has to do, and what needs no doing.
+
+    Attributes:
+        works: The work, by source.
+        outcomes: What is settled already: fresh files, and sources that cannot be had.
+    """
+
+    works: list[SourceWork] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """How many cache files there are in all."""
+        return len(self.outcomes) + sum(len(work.files) for work in self.works)
+
+
+def registered_items(host: PregenerateHost, patterns: Iterable[str] = ()) -> Iterator[Item]:
+    """Yield what source groups and cache-file registrations name.
+
+    Args:
+        host: The kit.
+        patterns: Id patterns; none for all.
+
+    Raises:
+        NotRegistered: A pattern matches no id, or something is registered with an id that has no generator.
+        InvalidOption: A registration is neither a cache file nor keywords.
+    """
+    used = dict.fromkeys([*host.source_groups.get_ids(), *host.cachefile_registry.get_ids()])
+    for id in used:
+        host.generators.find(id)
+    patterns = list(patterns)
+    ids = match_ids(patterns, host.generators.get_ids()) if patterns else list(used)
+    for id in ids:
+        for group in host.source_groups.groups_of(id):
+            for source in _sources_of(group, host):
+                yield Item(id, {"source": source})
+        for registered in host.cachefile_registry.get(id):
+            yield _registered_item(id, registered)
+
+
+def _sources_of(group: SourceGroup, host: PregenerateHost) -> Iterable[object]:
+    names_in = getattr(group, "names_in", None)
+    return names_in(host.settings.source_dirs) if names_in else group.files()
+
+
+def _registered_item(id: str, registered: object) -> Item:
+    if isinstance(registered, Mapping):
+        return Item(id, dict(registered))
+    if isinstance(registered, ImageCacheFile):
+        return Item(id, {}, registered)
+    raise InvalidOption("cachefiles", registered, "a registration yields cache files or dicts of keywords")
+
+
+def make_plan(host: PregenerateHost, items: Iterable[Item], force: bool = False) -> Plan:
+    """Plan the making of cache files; a source whose content is remembered is not opened.
+
+    Args:
+        host: The kit.
+        items: What to make; the same file twice is made once.
+        force: Make what is fresh as well.
+    """
+    plan = Plan()
+    works: dict[object, SourceWork] = {}
+    for item in items:
+        known = None if force or item.file else host.known_files.find(item.generator_id, item.kwargs)
+        if known:
+            plan.outcomes.append(Outcome("skipped", item.generator_id, item.kwargs["source"], known.name))
+            continue
+        file = item.file or host.cachefile(item.generator_id, **item.kwargs)
+        try:
+            fresh = None if force else fresh_name(file)
+            if fresh:
+                plan.outcomes.append(Outcome("skipped", item.generator_id, _source_name(file), fresh))
+            else:
+                _add_work(works, file, item.kwargs)
+        except Exception as error:  # noqa: BLE001  # a generator's constructor may raise anything; the rest is made
+            plan.outcomes.append(failed(item.generator_id, item.kwargs, error))
+    plan.works = sorted(works.values(), key=lambda work: -work.weight)
+    return plan
+
+
+def fresh_name(file: ImageCacheFile) -> str | None:
+    """Return the name of a cache file that exists, without reading a source whose content is not remembered."""
+    source = file.source
+    if isinstance(source, FileSource) and source.recalled_facts() is None:
+        return None
+    return file.name if file.name and file.cachefile_backend.exists(file) else None
+
+
+def failed(generator_id: str, kwargs: Mapping[str, Any], error: Exception) -> Outcome:
+    """Return the outcome of a cache file that could not be made."""
+    source = kwargs.get("source")
+    reason = error.message() if isinstance(error, ImageKitError) else f"{type(error).__name__}: {error}"
+    return Outcome("failed", generator_id, None if source is None else str(source), None, reason)
+
+
+def _add_work(works: dict[object, SourceWork], file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
+    source = file.source
+    key = source.path if isinstance(source, FileSource) else id(source) if source else id(file)
+    work = works.get(key)
+    if work is None:
+        weight = source.signature().size if isinstance(source, FileSource) else 0
+        work = works[key] = SourceWork(source, weight)
+    work.files.append((file, kwargs))
+
+
+def _source_name(file: ImageCacheFile) -> str | None:
+    return file.source.name if file.source else None

@@ -1,0 +1,99 @@
+"""What a pregeneration did, file by file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+Status = Literal["generated", "skipped", "failed"]
+
+
+class Outcome(NamedTuple):
+    """What became of one cache file.
+
+    Attributes:
+        status: "generated", "skipped" (it was there already) or "failed".
+        generator_id: The generator's id.
+        source: The source's name, or None.
+        name: The cache file's name, or None where the source could not even be read.
+        reason: Why it failed.
+        seconds: How long it took, without waiting.
+        source_size: Bytes of the source.
+        size: Bytes of the result.
+        width: Width of the result in pixels.
+        height: Height of the result in pixels.
+    """
+
+    status: Status
+    generator_id: str
+    source: str | None
+    name: str | None
+    reason: str = ""
+    seconds: float = 0.0
+    source_size: int = 0
+    size: int = 0
+    width: int = 0
+    height: int = 0
+
+
+class Report:
+    """What a pregeneration did.
+
+    Args:
+        outcomes: One for each cache file.
+        seconds: How long the whole run took.
+
+    Attributes:
+        generated: Outcomes of files that were made.
+        skipped: Outcomes of files that were there already.
+        failed: Outcomes of files that could not be made.
+
+    Example:
+        >>> report = Report([Outcome("failed", "blog:hero", "a.jpg", None, "it is empty")], 0.2)
+        >>> report.ok, len(report.failed)
+        (False, 1)
+    """
+
+    def __init__(self, outcomes: Iterable[Outcome], seconds: float) -> None:
+        by_status: dict[str, list[Outcome]] = {"generated": [], "skipped": [], "failed": []}
+        for outcome in outcomes:
+            by_status[outcome.status].append(outcome)
+        self.generated = by_status["generated"]
+        self.skipped = by_status["skipped"]
+        self.failed = by_status["failed"]
+        self.seconds = seconds
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+    @property
+    def total(self) -> int:
+        """How many cache files there were in all."""
+        return len(self.generated) + len(self.skipped) + len(self.failed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, for JSON."""
+        return {
+            "seconds": self.seconds,
+            "generated": [outcome._asdict() for outcome in self.generated],
+            "skipped": [outcome._asdict() for outcome in self.skipped],
+            "failed": [outcome._asdict() for outcome in self.failed],
+        }
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.generated)} generated, {len(self.skipped)} skipped, {len(self.failed)} failed"
+        return f"<Report: {counts} in {self.seconds:.1f} s>"
+
+
+class GenerationInterrupted(KeyboardInterrupt):
+    """A pregeneration was interrupted; what it made is whole and stays.
+
+    Attributes:
+        report: How far it got.
+    """
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(repr(report))
+        self.report = report

@@ -1,0 +1,198 @@
+"""Runs a plan on threads: heavy sources first, and whoever runs out of sources helps with the files of the last."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from .making import make_work
+from .plan import Plan, PregenerateHost, SourceWork
+from .report import GenerationInterrupted, Outcome, Report
+
+Progress = Callable[[Outcome, int, int], None]
+"""Called with an outcome, how many files are settled, and how many there are."""
+
+GRACE_SECONDS = 0.8
+"""How long an interrupted run waits for files that are being written."""
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_plan(
+    host: PregenerateHost,
+    plan: Plan,
+    *,
+    force: bool = False,
+    workers: int | None = None,
+    on_progress: Progress | None = None,
+) -> Report:
+    """Make what a plan names, on threads: Pillow lets go of the interpreter lock while it works.
+
+    Args:
+        host: The kit.
+        plan: What to make.
+        force: Make what exists as well.
+        workers: How many threads; by default as many as cores.
+        on_progress: Called in this thread for each file that is settled.
+
+    Raises:
+        GenerationInterrupted: Ctrl-C; what was made until then is whole and recorded.
+    """
+    begun = time.perf_counter()
+    crew = Crew(host, plan.works, force, workers or available_cores())
+    outcomes = _report_progress(plan.outcomes, plan.total, on_progress)
+    try:
+        crew.start()
+        for outcome in crew.outcomes():
+            outcomes.append(outcome)
+            if on_progress:
+                on_progress(outcome, len(outcomes), plan.total)
+    except KeyboardInterrupt:
+        crew.stop(GRACE_SECONDS)
+        outcomes.extend(crew.settled())
+        raise GenerationInterrupted(Report(outcomes, time.perf_counter() - begun)) from None
+    except BaseException:
+        crew.stop(GRACE_SECONDS)
+        raise
+    return Report(outcomes, time.perf_counter() - begun)
+
+
+def _report_progress(settled: list[Outcome], total: int, on_progress: Progress | None) -> list[Outcome]:
+    if on_progress:
+        for count, outcome in enumerate(settled, 1):
+            on_progress(outcome, count, total)
+    return list(settled)
+
+
+class Crew:
+    """Threads that share out sources, and the files of a source where no source is left.
+
+    Args:
+        host: The kit.
+        works: What to make, the heaviest source first.
+        force: Make what exists as well.
+        size: How many threads.
+    """
+
+    def __init__(self, host: PregenerateHost, works: list[SourceWork], force: bool, size: int) -> None:
+        self._host = host
+        self._works = deque(works)
+        self._force = force
+        self._pieces: deque[_Piece] = deque()
+        self._news = threading.Condition()
+        self._busy = 0
+        self._stopping = threading.Event()
+        self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._labour, name=f"imagekit-{number}", daemon=True) for number in range(size)
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def outcomes(self) -> Any:
+        """Yield outcomes until all work is done; a thread's own error is raised here."""
+        running = len(self._threads)
+        while running:
+            settled = self._outcomes.get()
+            if settled is None:
+                running -= 1
+            elif isinstance(settled, BaseException):
+                raise settled
+            else:
+                yield from settled
+
+    def settled(self) -> list[Outcome]:
+        """Return the outcomes that nobody has taken yet."""
+        left: list[Outcome] = []
+        while not self._outcomes.empty():
+            settled = self._outcomes.get()
+            left.extend(settled if isinstance(settled, list) else [])
+        return left
+
+    def stop(self, seconds: float) -> None:
+        """Leave the rest undone, and wait that long for what is being written."""
+        self._stopping.set()
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _labour(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                task = self._next_task()
+                if task is None:
+                    break
+                task()
+        except BaseException as error:  # noqa: BLE001  # raised in the thread that waits for outcomes
+            self._outcomes.put(error)
+        self._outcomes.put(None)
+
+    def _next_task(self) -> Callable[[], None] | None:
+        """Return the next source, else a file of a source that another thread is at; None when all is done."""
+        with self._news:
+            while True:
+                if self._works:
+                    work = self._works.popleft()
+                    self._busy += 1
+                    return lambda: self._make(work)
+                if self._pieces:
+                    return self._pieces.pop()
+                if not self._busy or self._stopping.is_set():
+                    return None
+                self._news.wait()
+
+    def _make(self, work: SourceWork) -> None:
+        try:
+            stopped = self._stopping.is_set
+            self._outcomes.put(make_work(self._host, work, force=self._force, stopped=stopped, spread=self._spread))
+        finally:
+            with self._news:
+                self._busy -= 1
+                self._news.notify_all()
+
+    def _spread(self, pieces: list[Callable[[], None]]) -> None:
+        """Run the pieces of one source here, and let idle threads take some of them."""
+        if len(pieces) < 2 or len(self._threads) < 2:
+            for piece in pieces:
+                piece()
+            return
+        own = [_Piece(piece) for piece in pieces]
+        with self._news:
+            self._pieces.extendleft(own)
+            self._news.notify_all()
+        for piece in own:
+            piece()
+        for piece in own:
+            piece.done.wait()
+        with self._news:
+            for piece in own:
+                if piece in self._pieces:
+                    self._pieces.remove(piece)
+
+
+class _Piece:
+    """A callable that runs once, whoever calls it first."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        self._run = run
+        self._claim = threading.Lock()
+        self.done = threading.Event()
+
+    def __call__(self) -> None:
+        if not self._claim.acquire(blocking=False):
+            return
+        try:
+            self._run()
+        finally:
+            self.done.set()

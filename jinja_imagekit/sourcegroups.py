@@ -1,0 +1,73 @@
+"""Source groups: which sources belong to a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .exceptions import InvalidOption
+from .sources import check_name
+
+
+class GlobSourceGroup:
+    """All files below the source folders whose names match a pattern.
+
+    Hidden files and folders are passed over. A name that stands in several source folders is listed once.
+
+    Args:
+        pattern: A pattern relative to the source folders, in which `**` stands for any number of folders.
+        source_dirs: Folders to look in instead of the kit's source folders.
+
+    Raises:
+        InvalidOption: The pattern is absolute or holds `..`.
+
+    Example:
+        >>> group = GlobSourceGroup("photos/**/*.jpg")
+    """
+
+    def __init__(self, pattern: str, source_dirs: Sequence[str | Path] = ()) -> None:
+        try:
+            check_name(pattern)
+        except PermissionError as error:
+            raise InvalidOption("pattern", pattern, str(error)) from error
+        self.pattern = pattern
+        self.source_dirs = tuple(Path(folder) for folder in source_dirs)
+
+    def files(self) -> Iterator[Path]:
+        """Yield the paths of the files in the group's own folders, sorted.
+
+        Raises:
+            InvalidOption: The group has no folders of its own; a kit it is registered with looks in its own.
+        """
+        if not self.source_dirs:
+            raise InvalidOption("source_dirs", (), "pass folders, or register the group with a kit, which has some")
+        yield from (folder / name for folder, name in self._matches(self.source_dirs))
+
+    def names_in(self, source_dirs: Sequence[Path]) -> Iterator[str | Path]:
+        """Yield the names of the files in a kit's source folders, sorted; paths where the group has its own."""
+        if self.source_dirs:
+            yield from self.files()
+        else:
+            yield from (name for _, name in self._matches(source_dirs))
+
+    def _matches(self, folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+        seen: set[str] = set()
+        for folder in folders:
+            for path in sorted(folder.glob(self.pattern)):
+                name = path.relative_to(folder).as_posix()
+                hidden = name.startswith(".") or "/." in name
+                if name not in seen and not hidden and path.is_file():
+                    seen.add(name)
+                    yield folder, name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GlobSourceGroup) and (self.pattern, self.source_dirs) == (
+            other.pattern,
+            other.source_dirs,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.pattern, self.source_dirs))
+
+    def __repr__(self) -> str:
+        return f"GlobSourceGroup({self.pattern!r})"

@@ -1,0 +1,252 @@
+"""`ImageSpec`: how a new image is made from a source image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from io import BytesIO
+from typing import Any, BinaryIO, ClassVar
+
+from . import images, processors
+from .exceptions import ImageTooLarge, InvalidOption, MissingSource, nearest
+from .hashing import DIGEST_BYTES, class_path, fingerprint
+from .images import OUTPUT_FORMATS, Limits, Original, PixelRules
+from .interfaces import Namer, Size
+from .loading import load
+from .settings import Settings
+from .sources import Source, SourceFinder
+
+DEFAULT_SETTINGS = Settings()
+
+
+class ImageSpec:
+    """A generator that makes a new image from a source image.
+
+    Subclass it and set the attributes; any of them may be a property that looks at `self.source`. The settings
+    that change pixels (`Settings.PIXEL_SETTINGS`: `auto_orient`, `convert_to_srgb`, `keep_metadata` …) may be set on
+    a spec as well, and then hold for it alone.
+
+    Args:
+        source: The image to start from: a `pathlib.Path`, an open file, an upload, bytes, a cache file or a
+            `Source`. A name below the source folders takes a kit: `kit.cachefile(id, source="photos/canal.jpg")`.
+
+    Attributes:
+        processors: What is done to the image, in this order.
+        format: The format of the result, by Pillow's name; None keeps the source's where it can be written.
+        options: Options of Pillow's encoder, such as `{"quality": 80}`, over this library's defaults.
+        autoconvert: Convert the image to a mode that the format can hold.
+        cachefile_storage: Where the cache file is kept; None for the kit's storage.
+        cachefile_backend: How it is made; None for the kit's backend.
+        cachefile_strategy: When it is made; None for the kit's strategy.
+        varies: Whether two specs of this class made with equal keywords may differ. None finds out: a class with
+            properties, methods or a constructor of its own may.
+
+    Example:
+        >>> from jinja_imagekit.processors import ResizeToFill
+        >>> class Avatar(ImageSpec):
+        ...     processors = (ResizeToFill(100, 100),)
+        ...     format = "WEBP"
+        ...     options = {"quality": 70}
+    """
+
+    processors: Sequence[Any] = ()
+    format: str | None = None
+    options: Mapping[str, Any] | None = None
+    autoconvert: bool = True
+    cachefile_storage: Any = None
+    cachefile_backend: Any = None
+    cachefile_strategy: Any = None
+    settings: Settings = DEFAULT_SETTINGS
+    varies: ClassVar[bool | None] = None
+
+    decode_margin: float | None = None
+    auto_orient: bool | None = None
+    convert_to_srgb: bool | None = None
+    scale_16_bit: bool | None = None
+    keep_animation: bool | None = None
+    keep_alpha: bool | None = None
+    background: str | None = None
+    keep_metadata: tuple[str, ...] | None = None
+
+    def __init__(self, source: Any = None) -> None:
+        self.source: Source | None = SourceFinder((), Limits.from_settings(self.settings)).find(source)
+
+    @property
+    def cachefile_name(self) -> str | None:
+        """The name of the cache file, or None without a source.
+
+        Raises:
+            SourceError: The source cannot be read.
+        """
+        if self.source is None:
+            return None
+        namer: Namer = load("spec_cachefile_namer", self.settings.spec_cachefile_namer)
+        return f"{self.settings.cachefile_dir}/{namer(self)}".lstrip("/")
+
+    @property
+    def pixel_rules(self) -> PixelRules:
+        """How pixels are read and written: the settings, and what this spec says otherwise."""
+        own = {name: getattr(self, name) for name in Settings.PIXEL_SETTINGS if getattr(self, name) is not None}
+        return PixelRules.from_settings(self.settings.replace(**own) if own else self.settings)
+
+    @property
+    def output_format(self) -> str:
+        """The format of the result, by Pillow's name.
+
+        Raises:
+            UnknownFormat: `format` cannot be written.
+            UnreadableImage: `format` is None, and the source's format cannot be told.
+        """
+        return images.normal_format(self.format) if self.format else images.output_format(None, self._source.header)
+
+    @property
+    def _source(self) -> Source:
+        if self.source is None:
+            raise MissingSource(class_path(self))
+        return self.source
+
+    def get_recipe(self) -> str:
+        """Return 32 hexadecimal digits that stand for what this spec does, whatever its source.
+
+        Raises:
+            NotFingerprintable: A processor holds state that is not plain.
+        """
+        own_generate = type(self).generate is not ImageSpec.generate or type(self).render is not ImageSpec.render
+        return fingerprint(
+            {
+                "processors": list(self.processors),
+                "format": images.normal_format(self.format) if self.format else None,
+                "options": dict(self.options or {}),
+                "autoconvert": self.autoconvert,
+                "pixels": self.pixel_rules,
+                "class": class_path(type(self)) if own_generate else None,
+            }
+        )
+
+    def get_hash(self) -> str:
+        """Return 32 hexadecimal digits that stand for the result: the recipe and the source's content.
+
+        Raises:
+            MissingSource: There is no source.
+            NotFingerprintable: A processor holds state that is not plain.
+            SourceError: The source cannot be read.
+        """
+        return combine(self.get_recipe(), self._source.digest)
+
+    def generate(self) -> BinaryIO:
+        """Return the new image as an open file.
+
+        Raises:
+            MissingSource: There is no source.
+            SourceError: The source cannot be read, or is no whole image.
+            InvalidOption: An encoder option cannot be used.
+            UnknownFormat: `format` cannot be written.
+        """
+        source = self._source
+        limits = Limits.from_settings(self.settings)
+        return BytesIO(self.render(Original(source.read(), name=source.name, limits=limits)))
+
+    def render(self, original: Original) -> bytes:
+        """Return the new image's bytes, made of a source whose decoded pixels other specs may share."""
+        rules, limits = self.pixel_rules, Limits.from_settings(self.settings)
+        header = original.header
+        format = images.output_format(self.format, header)
+        options = dict(self.options or {})
+        images.check_options(format, options)
+        size = header.size(rules.auto_orient)
+        animated = rules.keep_animation and header.frames > 1 and OUTPUT_FORMATS[format].animates
+        self._check_result(size, header.frames if animated else 1, limits)
+        scale = images.decoder_scale(header, rules, processors.sampled_size(self.processors, size))
+        frames = original.frames(rules, scale=scale, animated=animated)
+        results = processors.run(self.processors, frames.images, frames.full_size, reduced=scale > 1)
+        return images.encode(
+            frames.with_images(results),
+            format,
+            options,
+            rules=rules,
+            limits=limits,
+            autoconvert=self.autoconvert,
+            name=self._source.name,
+        )
+
+    def output_size(self) -> Size | None:
+        """Return the width and height of the result in pixels, from the source's header alone.
+
+        Returns:
+            None where a processor cannot tell before it has seen the pixels.
+
+        Raises:
+            MissingSource: There is no source.
+            SourceError: The source cannot be read.
+        """
+        if type(self).generate is not ImageSpec.generate or type(self).render is not ImageSpec.render:
+            return None
+        return processors.output_size(self.processors, self._source.header.size(self.pixel_rules.auto_orient))
+
+    def _check_result(self, size: Size, frames: int, limits: Limits) -> None:
+        result = processors.output_size(self.processors, size)
+        if result and result[0] * result[1] * frames > limits.max_result_pixels:
+            raise ImageTooLarge(
+                self._source.name,
+                f"the result of {result[0]}×{result[1]} pixels exceeds the setting max_result_pixels"
+                f" ({limits.max_result_pixels})",
+            )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.source!r}>"
+
+
+def combine(recipe: str, digest: str) -> str:
+    """Return the hash of a recipe applied to a content."""
+    return blake2b(f"{recipe}:{digest}".encode(), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def is_fixed(generator: Any) -> bool:
+    """Tell whether equal keywords always make equal generators of this class, so that a kit may remember them."""
+    if not (isinstance(generator, type) and issubclass(generator, ImageSpec)):
+        return False
+    if generator.varies is not None:
+        return not generator.varies
+    own = {name for cls in generator.__mro__ if cls not in ImageSpec.__mro__ for name in vars(cls)}
+    return not any(_computes(generator, name) for name in own)
+
+
+def _computes(cls: type, name: str) -> bool:
+    value = next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
+    return name in ("__init__", "__new__", "__getattribute__", "__getattr__") or (
+        hasattr(type(value), "__get__") and not name.startswith("__")
+    )
+
+
+def spec_class(attributes: Mapping[str, Any]) -> type[ImageSpec]:
+    """Return a spec class that is made from keywords alone.
+
+    Args:
+        attributes: Attributes of `ImageSpec`, such as `processors`, `format` and `options`.
+
+    Raises:
+        InvalidOption: There is no such attribute.
+
+    Example:
+        >>> spec_class({"format": "WEBP"})().format
+        'WEBP'
+    """
+    known = [name for name in vars(ImageSpec) if not name.startswith("_") and not callable(vars(ImageSpec)[name])]
+    for name in attributes:
+        if name not in known:
+            raise InvalidOption(name, attributes[name], f"an image spec has no such attribute. {nearest(name, known)}")
+    return type("KeywordSpec", (_KeywordSpec,), {**attributes, "_attributes": dict(attributes)})
+
+
+class _KeywordSpec(ImageSpec):
+    _attributes: ClassVar[dict[str, Any]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class has no importable name, so a pickle carries what it was made from.
+        return _remake, (self._attributes, vars(self))
+
+
+def _remake(attributes: dict[str, Any], state: dict[str, Any]) -> ImageSpec:
+    spec = spec_class(attributes)()
+    vars(spec).update(state)
+    return spec
