@@ -1,0 +1,284 @@
+"""The state stores: the contract of all, and what a store on disk adds for processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from contracts.state_store import StateStoreContract
+
+from jinja_imagekit.settings import Settings
+from jinja_imagekit.state import DiskStore, MemoryStore
+from jinja_imagekit.state.locks import FileLocks, ThreadLocks
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+
+class TestMemoryStore(StateStoreContract):
+    """The memory store keeps the contract."""
+
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        """A fresh store."""
+        return MemoryStore()
+
+
+class TestDiskStore(StateStoreContract):
+    """The store on disk keeps the contract."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[DiskStore]:
+        """A store in a folder that is not there yet."""
+        store = DiskStore(tmp_path / "deep" / "state")
+        yield store
+        assert store.is_reliable
+        store.close()
+
+
+class TestDiskStoreReopened(StateStoreContract):
+    """A store on disk that another has made and left keeps the contract."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[DiskStore]:
+        """A store in a folder that was used before."""
+        first = DiskStore(tmp_path / "state")
+        first.set_many({"left": "over"})
+        first.delete_many(["left"])
+        first.close()
+        store = DiskStore(tmp_path / "state")
+        yield store
+        store.close()
+
+
+def test_memory_store_tells_time_by_its_clock() -> None:
+    """Timeouts follow the clock that the store was given."""
+    now = [100.0]
+    store = MemoryStore(clock=lambda: now[0])
+    store.set_many({"a": "1"}, timeout=60)
+    now[0] = 159.9
+    assert store.get("a") == "1"
+    now[0] = 160.0
+    assert store.get("a") is None
+
+
+def test_thread_locks_leave_nothing_behind() -> None:
+    """Locks that nobody holds are gone, so that names may be many."""
+    locks = ThreadLocks()
+    for number in range(100):
+        with locks.hold(str(number)):
+            assert len(locks) == 1
+    assert len(locks) == 0
+
+
+def test_nothing_is_made_before_it_is_used(tmp_path: Path) -> None:
+    """Making a store touches no disk."""
+    store = DiskStore(tmp_path / "state")
+    assert repr(store)
+    store.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_name_the_folder(tmp_path: Path) -> None:
+    """The store lies in `state` below `state_dir`, wherever the process goes later."""
+    store = DiskStore.from_settings(Settings(state_dir=tmp_path))
+    assert store.directory == tmp_path / "state"
+    assert DiskStore("relative").directory.is_absolute()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX's")
+def test_folder_is_private(tmp_path: Path) -> None:
+    """The folder is closed to other users, even when it was open before."""
+    (tmp_path / "state").mkdir(mode=0o755)
+    store = DiskStore(tmp_path / "state")
+    store.set_many({"a": "1"})
+    store.close()
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_two_stores_share_one_folder(tmp_path: Path) -> None:
+    """What one store writes, another reads, in the same process."""
+    one, two = DiskStore(tmp_path), DiskStore(tmp_path)
+    assert two.get("a") is None
+    one.set_many({"a": "1"})
+    assert two.get("a") == "1"
+    one.close()
+    two.close()
+
+
+def test_lock_files_go_with_their_locks(tmp_path: Path) -> None:
+    """A lock has a file while it is held, and the folder is empty afterwards."""
+    store = DiskStore(tmp_path)
+    for number in range(20):
+        with store.lock(str(number)), store.lock("inner"):
+            assert len(list((tmp_path / "locks").iterdir())) == 2
+    assert not list((tmp_path / "locks").iterdir())
+
+
+def test_lock_files_of_the_dead_are_swept(tmp_path: Path) -> None:
+    """Lock files that killed processes left go with the first lock; those that are held stay."""
+    holder = FileLocks(str(tmp_path))
+    with holder.hold("held"):
+        for number in range(5):
+            (tmp_path / f"{number}.lock").touch()
+        with FileLocks(str(tmp_path)).hold("new"):
+            paths = {Path(holder.path("held")), Path(holder.path("new"))}
+            assert set(tmp_path.iterdir()) == paths
+    assert not list(tmp_path.iterdir())
+
+
+def test_lock_works_without_its_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the folder of locks cannot be made, work goes on, the threads still take turns, and one warning says so."""
+    (tmp_path / "state").write_text("a file stands here")
+    store = DiskStore(tmp_path / "state")
+    for _ in range(3):
+        with store.lock("hero"):
+            pass
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "state_dir" in caplog.text
+
+
+def test_lock_survives_the_deletion_of_its_folder(tmp_path: Path) -> None:
+    """When the folder is deleted while a lock is held, the lock ends quietly and the next one works."""
+    store = DiskStore(tmp_path / "state")
+    with store.lock("hero"):
+        for path in (tmp_path / "state" / "locks").iterdir():
+            path.unlink()
+        (tmp_path / "state" / "locks").rmdir()
+    with store.lock("hero"):
+        assert len(list((tmp_path / "state" / "locks").iterdir())) == 1
+
+
+def test_lock_held_by_another_store_of_the_same_thread_does_not_hang(tmp_path: Path) -> None:
+    """Two stores on one folder, nested in one thread, would wait for each other for ever: the second goes on."""
+    with DiskStore(tmp_path).lock("hero"), DiskStore(tmp_path).lock("hero"):
+        pass
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def test_forked_process_opens_its_own(tmp_path: Path) -> None:
+    """A store that was open when the process forked works in both, and the child's words reach the parent."""
+    store = DiskStore(tmp_path)
+    store.set_many({"parent": "1"})
+    child = multiprocessing.get_context("fork").Process(target=_write_child, args=(store,))
+    child.start()
+    child.join(20)
+    assert child.exitcode == 0
+    assert store.get("child") == "1"
+    store.set_many({"after": "1"})
+    assert store.get("after") == "1"
+    store.close()
+
+
+def _write_child(store: DiskStore) -> None:
+    assert store.get("parent") == "1"
+    store.set_many({"child": "1"})
+    with store.lock("hero"):
+        pass
+    assert store.is_reliable
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def test_forked_process_is_free_of_its_parents_thread_locks(tmp_path: Path) -> None:
+    """A lock that a thread of the parent held at the fork is not held by nobody in the child for ever."""
+    store = MemoryStore()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with store.lock("hero"):
+            held.set()
+            done.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = multiprocessing.get_context("fork").Process(target=_take_lock, args=(store,))
+    child.start()
+    child.join(10)
+    exitcode = child.exitcode
+    if child.is_alive():
+        child.kill()
+        child.join()
+    done.set()
+    thread.join()
+    assert exitcode == 0
+
+
+def _take_lock(store: MemoryStore) -> None:
+    with store.lock("hero"):
+        pass
+
+
+HOLD = """
+import sys, time
+from jinja_imagekit.state import DiskStore
+with DiskStore(sys.argv[1]).lock("hero"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    """The kernel releases the lock of a process that is killed, and whoever waits has it at once."""
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    with holder.stdout:
+        assert holder.stdout.readline() == b"held\n"
+        taken = threading.Event()
+        moments: list[float] = []
+
+        def wait() -> None:
+            with DiskStore(tmp_path).lock("hero"):
+                moments.append(time.perf_counter())
+                taken.set()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not taken.wait(0.3)
+        holder.kill()
+        holder.wait()
+        killed = time.perf_counter()
+        assert taken.wait(5)
+        thread.join()
+    assert moments[0] - killed < 0.2
+    if os.name == "posix":
+        assert holder.returncode == -signal.SIGKILL
+    assert not list((tmp_path / "locks").iterdir())
+
+
+COUNT = """
+import sys
+from pathlib import Path
+from jinja_imagekit.state import DiskStore
+store = DiskStore(sys.argv[1])
+number = Path(sys.argv[2])
+for _ in range(50):
+    with store.lock("hero"):
+        number.write_text(str(int(number.read_text()) + 1))
+    store.set_many({f"{sys.argv[3]}-{_}": "1"})
+assert store.is_reliable
+store.close()
+"""
+
+
+def test_processes_take_turns(tmp_path: Path) -> None:
+    """Four processes that start at once add 50 each to one file under the lock, and lose no step and no value."""
+    number = tmp_path / "number"
+    number.write_text("0")
+    command = [sys.executable, "-W", "error", "-c", COUNT, str(tmp_path / "state"), str(number)]
+    processes = [subprocess.Popen([*command, str(each)]) for each in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert number.read_text() == "200"
+    store = DiskStore(tmp_path / "state")
+    assert len(list(store.keys())) == 200
+    store.close()
+    assert not list((tmp_path / "state" / "locks").iterdir())
