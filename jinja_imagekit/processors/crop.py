@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw, ImageStat
@@ -158,9 +158,9 @@ class TrimBorderColor(pilkit.TrimBorderColor):  # type: ignore[misc]  # pilkit h
     """
 
     def __init__(
-        self, color: Color | None = None, tolerance: float = 0.3, sides: Iterable[str] = pilkit.Side.ALL
+        self, color: Color | None = None, tolerance: float = 0.3, sides: Sequence[str] = pilkit.Side.ALL
     ) -> None:
-        if any(side not in pilkit.Side.ALL for side in sides):
+        if not isinstance(sides, (str, tuple, list)) or any(side not in pilkit.Side.ALL for side in sides):
             raise InvalidOption("sides", sides, f"give some of {pilkit.Side.ALL}")
         super().__init__(
             None if color is None else arguments.color("color", color),

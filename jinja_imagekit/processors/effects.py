@@ -14,15 +14,12 @@ from .arguments import Color, rgba
 from .modes import fill, has_alpha, join_alpha, mode_for, on_color, plain, split_alpha, with_alpha
 
 
-class SameSize:
-    """A processor whose result is as large as its input."""
-
-    def output_size(self, size: Size) -> Size:
-        """Return the size in pixels of the result for an image of `size`."""
-        return size
+def same_size(self: object, size: Size) -> Size:
+    """Return the size in pixels of the result for an image of `size`: the same."""
+    return size
 
 
-class Adjust(SameSize, pilkit.Adjust):  # type: ignore[misc]  # pilkit has no types
+class Adjust(pilkit.Adjust):  # type: ignore[misc]  # pilkit has no types
     """Changes colour, brightness, contrast and sharpness, in this order. 1 leaves each as it is.
 
     Unlike pilkit: the result keeps its mode (no needless alpha), transparent parts do not count for the contrast,
@@ -51,6 +48,8 @@ class Adjust(SameSize, pilkit.Adjust):  # type: ignore[misc]  # pilkit has no ty
             arguments.number("contrast", contrast),
             arguments.number("sharpness", sharpness),
         )
+
+    output_size = same_size
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
@@ -195,7 +194,7 @@ _TURNING = (
 )
 
 
-class ColorOverlay(SameSize, pilkit.ColorOverlay):  # type: ignore[misc]  # pilkit has no types
+class ColorOverlay(pilkit.ColorOverlay):  # type: ignore[misc]  # pilkit has no types
     """Lays a colour over the image.
 
     Unlike pilkit: transparent parts stay transparent, and a grey image under a grey colour stays grey.
@@ -215,6 +214,8 @@ class ColorOverlay(SameSize, pilkit.ColorOverlay):  # type: ignore[misc]  # pilk
     def __init__(self, color: Color, overlay_opacity: float = 0.5) -> None:
         super().__init__(arguments.color("color", color), arguments.number("overlay_opacity", overlay_opacity, 0, 1))
 
+    output_size = same_size
+
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
         colors, alpha = split_alpha(plain(image))
@@ -224,7 +225,7 @@ class ColorOverlay(SameSize, pilkit.ColorOverlay):  # type: ignore[misc]  # pilk
         return join_alpha(Image.blend(colors.convert(mode), overlay, self.overlay_opacity), alpha)
 
 
-class MakeOpaque(SameSize, pilkit.MakeOpaque):  # type: ignore[misc]  # pilkit has no types
+class MakeOpaque(pilkit.MakeOpaque):  # type: ignore[misc]  # pilkit has no types
     """Puts the image on a background of one colour.
 
     Unlike pilkit: the result has no alpha channel.
@@ -243,12 +244,14 @@ class MakeOpaque(SameSize, pilkit.MakeOpaque):  # type: ignore[misc]  # pilkit h
     def __init__(self, background_color: Color = (255, 255, 255)) -> None:
         super().__init__(arguments.color("background_color", background_color))
 
+    output_size = same_size
+
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
         return on_color(plain(image), self.background_color)
 
 
-class Convert(SameSize, pilkit.Convert):  # type: ignore[misc]  # pilkit has no types
+class Convert(pilkit.Convert):  # type: ignore[misc]  # pilkit has no types
     """Converts the image to another mode of Pillow, such as "L" for black and white.
 
     Unlike pilkit: where the new mode has no alpha, transparent parts become white instead of showing the colours
@@ -270,6 +273,8 @@ class Convert(SameSize, pilkit.Convert):  # type: ignore[misc]  # pilkit has no 
             raise InvalidOption("mode", mode, f"give one of {', '.join(_MODES)}")
         super().__init__(arguments.plain(mode))
 
+    output_size = same_size
+
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
         if image.mode == self.mode:
@@ -288,7 +293,7 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I",
 _FROM_COLOR = ("CMYK", "YCbCr", "HSV")
 
 
-class GaussianBlur(SameSize, pilkit.GaussianBlur):  # type: ignore[misc]  # pilkit has no types
+class GaussianBlur(pilkit.GaussianBlur):  # type: ignore[misc]  # pilkit has no types
     """Blurs the image.
 
     Unlike pilkit: palette images are blurred in their colours, and the hidden colours of transparent pixels do not
@@ -311,6 +316,8 @@ class GaussianBlur(SameSize, pilkit.GaussianBlur):  # type: ignore[misc]  # pilk
             arguments.number("radius", each, 0)
         super().__init__(radius)
 
+    output_size = same_size
+
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
         image = plain(image)
@@ -321,7 +328,7 @@ class GaussianBlur(SameSize, pilkit.GaussianBlur):  # type: ignore[misc]  # pilk
         return premultiplied.filter(blur).convert("RGBA").convert(image.mode)
 
 
-class SetOpacity(SameSize):
+class SetOpacity:
     """Makes the image see-through: multiplies its alpha.
 
     Args:
@@ -337,6 +344,8 @@ class SetOpacity(SameSize):
 
     def __init__(self, opacity: float = 1.0) -> None:
         self.opacity = arguments.number("opacity", opacity, 0, 1)
+
+    output_size = same_size
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""

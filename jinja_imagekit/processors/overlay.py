@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageOps
 
@@ -13,18 +13,25 @@ from ..exceptions import InvalidOption, SourceNotFound, UnreadableImage
 from ..settings import READABLE_FORMATS
 from . import arguments
 from .arguments import Anchor, anchor_point
-from .effects import SameSize, SetOpacity
+from .effects import SetOpacity, same_size
 from .modes import plain, with_alpha
 from .resampling import anchored, resample, scaled
 
 
-class OverlayImage(SameSize):
+class _Overlay(NamedTuple):
+    version: tuple[int, ...]
+    digest: str
+    image: Image.Image
+
+
+class OverlayImage:
     """Lays another image over the image; one that is larger is shrunk until it fits.
 
-    The fingerprint sees the overlay's pixels or bytes, so a new file under the old name gives new results.
+    The fingerprint sees the overlay's content, so a new file under the old name gives new results.
 
     Args:
-        image: The path of the overlay, which is read when it is needed, or an open Pillow image.
+        image: The path of the overlay, which is read when it is needed and again when its time or size has
+            changed, or a Pillow image.
         anchor: Where it lies: a name of `processors.Anchor` or two fractions.
         opacity: From 0 to 1.
         margin: Least pixels between the overlay and the image's sides.
@@ -44,30 +51,32 @@ class OverlayImage(SameSize):
         opacity: float = 1.0,
         margin: int = 0,
     ) -> None:
-        if isinstance(image, Image.Image):
-            self.image: str | Image.Image = with_alpha(plain(image)).copy()
-        elif isinstance(image, (str, os.PathLike)) and isinstance(path := os.fspath(image), str):
-            self.image = arguments.plain(path)
-        else:
-            raise InvalidOption("image", image, "give a path or a Pillow image")
         if anchor is None:
             raise InvalidOption("anchor", anchor, "give a name such as 'br', or two numbers from 0 to 1")
+        self.path: str | None = None
         self.anchor = arguments.anchor(anchor)
         self.opacity = arguments.number("opacity", opacity, 0, 1)
         self.margin = arguments.pixels("margin", margin, least=0)
+        self._read: _Overlay | None = None
+        if isinstance(image, Image.Image):
+            own = with_alpha(plain(image)).copy()
+            self._read = _Overlay((), _digest(f"{own.mode} {own.size}".encode() + own.tobytes()), own)
+        elif isinstance(image, (str, os.PathLike)) and isinstance(path := os.fspath(image), str):
+            self.path = arguments.plain(path)
+        else:
+            raise InvalidOption("image", image, "give a path or a Pillow image")
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the arguments, with a digest of the overlay's content in its place.
 
         Raises:
             SourceNotFound: The overlay's file cannot be read.
+            UnreadableImage: It is no image.
         """
-        if isinstance(self.image, str):
-            digest = hashlib.blake2b(_read(self.image), digest_size=16).hexdigest()
-        else:
-            pixels = hashlib.blake2b(self.image.tobytes(), digest_size=16).hexdigest()
-            digest = f"{self.image.mode} {self.image.width}x{self.image.height} {pixels}"
+        digest = self._overlay().digest
         return {"image": digest, "anchor": self.anchor, "opacity": self.opacity, "margin": self.margin}
+
+    output_size = same_size
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is.
@@ -77,31 +86,49 @@ class OverlayImage(SameSize):
             UnreadableImage: It is no image.
         """
         base = plain(image)
-        overlay = SetOpacity(self.opacity).process(self._overlay())
-        free = max(1, base.width - 2 * self.margin), max(1, base.height - 2 * self.margin)
+        overlay = SetOpacity(self.opacity).process(self._overlay().image)
+        left, right = _inside(base.width, self.margin)
+        top, bottom = _inside(base.height, self.margin)
+        free = right - left, bottom - top
         ratio = min(1.0, free[0] / overlay.width, free[1] / overlay.height)
         overlay = resample(overlay, overlay.size, scaled(overlay.size, ratio))
-        left, top, _, _ = anchored(free, overlay.size, anchor_point(self.anchor))
+        across, down, _, _ = anchored(free, overlay.size, anchor_point(self.anchor))
         canvas = base.convert("RGBA")
-        at = min(left + self.margin, base.width - 1), min(top + self.margin, base.height - 1)
-        canvas.alpha_composite(overlay.convert("RGBA"), at)
-        grey = base.mode in ("L", "LA") and overlay.mode == "LA"
-        return canvas.convert(base.mode if grey else {"L": "RGB", "LA": "RGBA"}.get(base.mode, base.mode))
+        canvas.alpha_composite(overlay.convert("RGBA"), (left + across, top + down))
+        is_grey = base.mode in ("L", "LA") and overlay.mode == "LA"
+        return canvas.convert(base.mode if is_grey else {"L": "RGB", "LA": "RGBA"}.get(base.mode, base.mode))
 
-    def _overlay(self) -> Image.Image:
-        if isinstance(self.image, Image.Image):
-            return self.image
-        data = _read(self.image)
+    def _overlay(self) -> _Overlay:
+        path, known = self.path, self._read
+        if path is None:
+            assert known is not None
+            return known
         try:
-            with Image.open(io.BytesIO(data), formats=READABLE_FORMATS) as opened:
-                return with_alpha(plain(ImageOps.exif_transpose(opened)))
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise UnreadableImage(self.image, f"the overlay is no image that can be read ({error})") from error
+            facts = os.stat(path)
+            version = (facts.st_mtime_ns, facts.st_size)
+            if known is not None and known.version == version:
+                return known
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            raise SourceNotFound(path, f"the overlay cannot be read ({error.strerror})") from error
+        self._read = _Overlay(version, _digest(data), _decoded(path, data))
+        return self._read
 
 
-def _read(path: str) -> bytes:
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _inside(length: int, margin: int) -> tuple[int, int]:
+    """Return start and end between two margins; where they leave nothing, the pixel in the middle."""
+    margin = min(margin, (length - 1) // 2)
+    return margin, length - margin
+
+
+def _decoded(path: str, data: bytes) -> Image.Image:
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise SourceNotFound(path, f"the overlay cannot be read ({error.strerror})") from error
+        with Image.open(io.BytesIO(data), formats=READABLE_FORMATS) as opened:
+            return with_alpha(plain(ImageOps.exif_transpose(opened)))
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise UnreadableImage(path, f"the overlay is no image that can be read ({error})") from error

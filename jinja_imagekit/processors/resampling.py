@@ -8,13 +8,20 @@ from PIL import Image
 
 from ..exceptions import InvalidOption
 from ..interfaces import Size
-from .modes import without_palette
+from .modes import PLAIN_MODES, without_palette
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; right and bottom are the first ones outside."""
 
 DECODER_SCALES = (1, 2, 4, 8)
 """By how much libjpeg can reduce while it decodes, as `PIL.JpegImagePlugin` offers it."""
+
+REDUCING_GAP = 3.0
+"""An image much larger than its result is first averaged to at least this many times the result's size.
+
+Measured on drawn photographs of 12 MP to 400 × 300 pixels: SSIM 0.998 against Lanczos alone, in 55 instead of 235 ms
+(2.0: SSIM 0.997, 34 ms).
+"""
 
 
 class Resampling(ABC):
@@ -70,7 +77,8 @@ def resample(image: Image.Image, full_size: Size, sampled: Size, box: Box | None
         min(right * full_width / (width * scale), image.width),
         min(bottom * full_height / (height * scale), image.height),
     )
-    return image.resize((right - left, bottom - top), Image.Resampling.LANCZOS, box=source)
+    gap = REDUCING_GAP if image.mode in PLAIN_MODES else None  # Pillow reduces no 16-bit modes
+    return image.resize((right - left, bottom - top), Image.Resampling.LANCZOS, source, gap)
 
 
 def _decoder_scale(size: Size, full_size: Size) -> int:
