@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable
+from concurrent.futures import Executor
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from .generatorlibrary import library
 from .images import Limits
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import load, load_instance
-from .pregenerate import Report, make_plan, registered_items, run_plan
+from .pregenerate import Plan, Report, make_plan, registered_items, run_plan, run_with_executor
 from .pregenerate.run import Progress
 from .registry import CacheFileRegistry, GeneratorRegistry, Register, SourceGroupRegistry, Unregister
 from .settings import Settings
@@ -40,6 +41,8 @@ class ImageKit:
     Args:
         settings: Settings that were made elsewhere, for example by `Settings.from_mapping`.
         generators: Registries of packages that ship specs. The kit's own registrations go before them.
+        import_name: Where other processes import this kit from, as `"module:attribute"`; without it, a kit goes to
+            them by value, which takes specs that can be imported.
         **values: Settings by name, over those of `settings`.
 
     Raises:
@@ -56,8 +59,10 @@ class ImageKit:
         settings: Settings | None = None,
         *,
         generators: Iterable[GeneratorRegistry] = (),
+        import_name: str | None = None,
         **values: Any,
     ) -> None:
+        self.import_name = import_name
         self.settings = settings.replace(**values) if settings else Settings.from_keywords(values)
         self._parents = tuple(generators)
         self.generators = GeneratorRegistry((*self._parents, library()))
@@ -202,6 +207,8 @@ class ImageKit:
         *,
         force: bool = False,
         workers: int | None = None,
+        processes: bool = False,
+        executor: Executor | None = None,
         on_progress: Progress | None = None,
     ) -> Report:
         """Make all registered cache files that do not exist yet.
@@ -210,7 +217,10 @@ class ImageKit:
             patterns: Id patterns: `*` stands for anything within a segment, `**` for anything, and the first
                 segments of an id for the whole; none for all.
             force: Make those that exist as well.
-            workers: How many threads; by default as many as cores.
+            workers: How many threads or processes; by default as many as cores.
+            processes: Use processes, which isolates processors that hold the interpreter lock, or crash.
+            executor: Use any `concurrent.futures.Executor` instead, for example a Dask cluster's
+                `Client.get_executor()`, whose machines share the storage.
             on_progress: Called for each file with its outcome, how many are settled, and how many there are.
 
         Returns:
@@ -219,6 +229,7 @@ class ImageKit:
         Raises:
             NotRegistered: A pattern matches no id.
             GenerationInterrupted: Ctrl-C; what was made until then is whole.
+            ImageKitError: The kit cannot be rebuilt in another process.
 
         Example:
             >>> ImageKit(source_dirs=["content"]).generate().total
@@ -226,6 +237,21 @@ class ImageKit:
         """
         items = registered_items(self, [patterns] if isinstance(patterns, str) else patterns)
         plan = make_plan(self, items, force)
+        return self._run(plan, force, workers, processes, executor, on_progress)
+
+    def _run(
+        self,
+        plan: Plan,
+        force: bool,
+        workers: int | None,
+        processes: bool,
+        executor: Executor | None,
+        on_progress: Progress | None,
+    ) -> Report:
+        if processes or executor:
+            return run_with_executor(
+                self, plan, force=force, executor=executor, workers=workers, on_progress=on_progress
+            )
         return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
 
     def install(self, environment: EnvironmentT) -> EnvironmentT:
@@ -245,7 +271,7 @@ class ImageKit:
         registries = (*self._parents, self.generators)
         generators = {id: registry.find(id) for registry in registries for id in registry.get_ids()}
         try:
-            payload = pickle.dumps((self.settings, generators))
+            payload = pickle.dumps((self.settings.with_absolute_paths(), generators))
         except Exception as error:
             raise ImageKitError(
                 f"This kit cannot be rebuilt in another process: {error}. "

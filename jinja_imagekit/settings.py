@@ -169,6 +169,15 @@ class Settings:
                 raise InvalidSetting(name, f"there is no such setting. {nearest(name, self.names())}")
         return replace(self, **changes)
 
+    def with_absolute_paths(self) -> Settings:
+        """Return these settings for a process that may run in another folder."""
+        return replace(
+            self,
+            source_dirs=tuple(folder.absolute() for folder in self.source_dirs),
+            location=self.location.absolute(),
+            state_dir=self.state_dir.absolute(),
+        )
+
 
 _RANGES: dict[str, tuple[float, float]] = {
     "cache_timeout": (0, float("inf")),

@@ -15,7 +15,8 @@ from ..specs import is_fixed
 from ..storage import FileSystemStorage
 from . import CacheFileHost, ImageCacheFile
 from .backends import Simple
-from .namers import BUILT_IN
+from .namers import BUILT_IN as BUILT_IN_NAMERS
+from .strategies import BUILT_IN as BUILT_IN_STRATEGIES
 
 MOST_ANSWERS = 50_000
 """Answers that one process keeps: about 1 kB each, 50 MB in all."""
@@ -176,13 +177,15 @@ class KnownFiles:
 
     def _compute_recipe(self, id: str, options: dict[str, Any]) -> str | None:
         settings, host = self._host.settings, self._host
-        if not is_fixed(host.registered(id)) or settings.spec_cachefile_namer not in BUILT_IN:
+        if not is_fixed(host.registered(id)) or settings.spec_cachefile_namer not in BUILT_IN_NAMERS:
             return None
         spec = host.generator(id, **options)
         own = (spec.cachefile_storage, spec.cachefile_backend, spec.cachefile_strategy)
         if any(part is not None for part in own) or "cachefile_name" in vars(type(spec)):
             return None
         if type(host.storage) is not FileSystemStorage or type(host.cachefile_backend) is not Simple:
+            return None
+        if type(host.cachefile_strategy) not in BUILT_IN_STRATEGIES:
             return None
         try:
             return fingerprint([spec.get_recipe(), settings.spec_cachefile_namer, settings.cachefile_dir])

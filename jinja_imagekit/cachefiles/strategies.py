@@ -52,6 +52,10 @@ class Optimistic(Strategy):
         return False
 
 
+BUILT_IN = (JustInTime, Optimistic)
+"""Strategies that have nothing to do about a file that exists."""
+
+
 class _HooksStrategy(Strategy):
     """A strategy whose hooks come from elsewhere: a dict of callables, or an object that is no `Strategy`."""
 

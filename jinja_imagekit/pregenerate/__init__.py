@@ -1,5 +1,6 @@
 """The plan and the run behind `kit.generate()`: what is missing, and all cores to make it."""
 
+from .executors import run_with_executor
 from .plan import Item, Plan, SourceWork, make_plan, registered_items
 from .report import GenerationInterrupted, Outcome, Report
 from .run import run_plan
@@ -14,4 +15,5 @@ __all__ = [
     "make_plan",
     "registered_items",
     "run_plan",
+    "run_with_executor",
 ]

@@ -48,7 +48,7 @@ def run_plan(
     """
     begun = time.perf_counter()
     crew = Crew(host, plan.works, force, workers or available_cores())
-    outcomes = _report_progress(plan.outcomes, plan.total, on_progress)
+    outcomes = report_progress(plan.outcomes, plan.total, on_progress)
     try:
         crew.start()
         for outcome in crew.outcomes():
@@ -65,7 +65,8 @@ def run_plan(
     return Report(outcomes, time.perf_counter() - begun)
 
 
-def _report_progress(settled: list[Outcome], total: int, on_progress: Progress | None) -> list[Outcome]:
+def report_progress(settled: list[Outcome], total: int, on_progress: Progress | None) -> list[Outcome]:
+    """Report what a plan has settled already, and return it as a list of its own."""
     if on_progress:
         for count, outcome in enumerate(settled, 1):
             on_progress(outcome, count, total)
