@@ -44,18 +44,16 @@ def img_tag(
         >>> img_tag("/a.jpg", 40, 30, {"alt": "A canal", "hidden": True})
         Markup('<img src="/a.jpg" width="40" height="30" alt="A canal" hidden>')
     """
-    if not attributes and srcset is None and width is not None and height is not None:
-        return Markup(f'<img src="{escape_value(src)}" width="{width}" height="{height}">')
-    attributes = attributes or {}
-    given = {name.lower() for name in attributes}
-    if "src" in given:
-        raise InvalidOption("src", attributes.get("src"), "the image's own URL stands there; leave the attribute out")
-    own: dict[str, object] = {"src": src}
-    if "srcset" not in given:
-        own["srcset"] = srcset
+    text = f'<img src="{escape_value(src)}"'
+    given = {name.lower() for name in attributes} if attributes else ()
+    if given and "src" in given:
+        raise InvalidOption("src", (attributes or {}).get("src"), "the image's own URL stands there; leave it out")
+    if srcset is not None and "srcset" not in given:
+        text += f' srcset="{escape_value(srcset)}"'
     if "width" not in given and "height" not in given:
-        own.update(width=width, height=height)
-    return Markup(f"<img{attribute_text(own)}{attribute_text(attributes)}>")
+        text += f' width="{width}"' if width is not None else ""
+        text += f' height="{height}"' if height is not None else ""
+    return Markup(f"{text}{attribute_text(attributes)}>" if attributes else f"{text}>")
 
 
 def attribute_text(attributes: Mapping[str, object]) -> str:
@@ -90,7 +88,7 @@ def check_attribute_name(name: str) -> None:
     Raises:
         InvalidAttribute: The name is empty, or holds a character that no name may hold.
     """
-    if not name or _NOT_IN_NAMES.search(name):
+    if not name.isidentifier() and (not name or _NOT_IN_NAMES.search(name)):
         raise InvalidAttribute(name)
 
 
@@ -102,4 +100,4 @@ def escape_value(value: object) -> str:
         '&#34;'
     """
     # str() may return a subclass that claims to be escaped, such as Markup; str.__str__ returns a plain string.
-    return str.__str__(escape(str.__str__(str(value))))
+    return escape(value if type(value) is str else str.__str__(str(value)))

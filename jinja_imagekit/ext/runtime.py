@@ -29,7 +29,6 @@ MAX_SIDE = 65_535
 
 _DIMENSIONS = re.compile(r"([0-9]{0,9})x([0-9]{0,9})")
 _DIMENSIONS_EXPECTED = "write width and height in pixels as '400x300', or one of them as '400x' or 'x300'"
-_SCALES_EXPECTED = "write pixel densities as '1.5 2', or None for none"
 
 
 class TemplateKit(Protocol):
@@ -62,6 +61,7 @@ class TemplateRuntime:
     def __init__(self, kit: TemplateKit, *, sandboxed: bool = False) -> None:
         self._kit = kit
         self._sandboxed = sandboxed
+        self._default_scales = kit.settings.default_thumbnail_srcset_scales
         self._parse_dimensions = lru_cache(maxsize=256)(self._checked_dimensions)
 
     def generateimage_tag(
@@ -105,9 +105,11 @@ class TemplateRuntime:
             NotKnown: `make` is false, and an image is not known yet.
             ImageKitError: An image could not be made.
         """
-        scales = self._scales(kwargs)
-        if "srcset" in kwargs:
-            kwargs = {name: value for name, value in kwargs.items() if name != "srcset"}
+        if "srcset" not in kwargs and not self._default_scales:
+            id, options = self.thumbnail_call(generator_id, dimensions, source, kwargs)
+            return img_tag(*self._image(id, options, attributes, make), attributes)
+        scales = _scales(kwargs.get("srcset", self._default_scales))
+        kwargs = {name: value for name, value in kwargs.items() if name != "srcset"}
         id, options = self.thumbnail_call(generator_id, dimensions, source, kwargs)
         url, width, height = self._image(id, options, attributes, make)
         if not scales or _has_any(attributes, "srcset"):
@@ -129,9 +131,11 @@ class TemplateRuntime:
         """
         if "srcset" in kwargs:
             raise InvalidOption("srcset", kwargs["srcset"], "only a tag that writes <img> has one")
-        width, height = self._size(dimensions)
-        options = self._unwrapped({**kwargs, "width": width, "height": height, "source": source})
-        return THUMBNAIL_ID if generator_id is None else generator_id, options
+        if not isinstance(dimensions, str):
+            raise InvalidOption("dimensions", dimensions, _DIMENSIONS_EXPECTED)
+        width, height = self._parse_dimensions(dimensions)
+        options = {**kwargs, "width": width, "height": height, "source": source}
+        return THUMBNAIL_ID if generator_id is None else generator_id, self._unwrapped(options)
 
     def file(self, generator_id: str, kwargs: Mapping[str, Any]) -> LazyImageCacheFile | SandboxedImage:
         """Return a cache file as a template may have it; nothing has been opened yet."""
@@ -174,11 +178,6 @@ class TemplateRuntime:
         self._kit.known_files.remember(file, kwargs)
         return url, width, height
 
-    def _size(self, dimensions: object) -> Size:
-        if not isinstance(dimensions, str):
-            raise InvalidOption("dimensions", dimensions, _DIMENSIONS_EXPECTED)
-        return self._parse_dimensions(dimensions)
-
     def _checked_dimensions(self, dimensions: str) -> Size:
         match = _DIMENSIONS.fullmatch(dimensions)
         if match is None or dimensions == "x":
@@ -204,19 +203,24 @@ class TemplateRuntime:
         self._check_size(width, height, f"{width or ''}x{height or ''}")
         return width, height
 
-    def _scales(self, kwargs: Mapping[str, Any]) -> tuple[float, ...]:
-        value = kwargs.get("srcset", self._kit.settings.default_thumbnail_srcset_scales)
-        if value is None or value is False or value == ():
-            return ()
-        try:
-            given: Iterable[Any] = value.split() if isinstance(value, str) else iter(value)
-            scales = tuple(float(scale) for scale in given)
-        except (TypeError, ValueError):
-            raise InvalidOption("srcset", value, _SCALES_EXPECTED) from None
-        if not all(0 < scale < math.inf for scale in scales):
-            raise InvalidOption("srcset", value, "a pixel density is a number above 0")
-        # 1x is the image itself, and two images of one density are an error in HTML.
-        return tuple(scale for scale in dict.fromkeys(scales) if scale != 1)
+
+def _scales(value: Any) -> tuple[float, ...]:
+    """Return the pixel densities that `srcset` asks for, beside the image's own.
+
+    Raises:
+        InvalidOption: The value is no string or sequence of numbers above 0.
+    """
+    if value is None or value is False:
+        return ()
+    try:
+        given: Iterable[Any] = value.split() if isinstance(value, str) else iter(value)
+        scales = tuple(float(scale) for scale in given)
+    except (TypeError, ValueError):
+        raise InvalidOption("srcset", value, "write pixel densities as '1.5 2', or None for none") from None
+    if not all(0 < scale < math.inf for scale in scales):
+        raise InvalidOption("srcset", value, "a pixel density is a number above 0")
+    # 1x is the image itself, and two images of one density are an error in HTML.
+    return tuple(scale for scale in dict.fromkeys(scales) if scale != 1)
 
 
 def _has_any(attributes: Mapping[str, object], *names: str) -> bool:
