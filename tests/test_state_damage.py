@@ -1,0 +1,421 @@
+"""Trouble with the state folder never gets out of the store, and forged rows do nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from jinja_imagekit.state import DiskStore
+
+Damage = Callable[[Path], object]
+
+
+def _garbage(database: Path) -> None:
+    database.write_bytes(b"no database at all " * 1_000)
+
+
+def _truncated(database: Path) -> None:
+    os.truncate(database, database.stat().st_size // 2 + 100)
+
+
+def _header_only(database: Path) -> None:
+    os.truncate(database, 100)
+
+
+def _overwritten_pages(database: Path) -> None:
+    with database.open("r+b") as file:
+        file.seek(4_096)
+        file.write(os.urandom(database.stat().st_size - 4_096))
+
+
+def _folder(database: Path) -> None:
+    database.unlink()
+    database.mkdir()
+
+
+def _without_tables(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DROP TABLE Cache")
+
+
+def _another_program_s(database: Path) -> None:
+    database.unlink()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url)")
+
+
+def _view(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DROP TABLE Cache")
+        connection.execute(
+            "CREATE VIEW Cache AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT * FROM n"
+        )
+
+
+DAMAGES: tuple[Damage, ...] = (
+    _garbage,
+    _truncated,
+    _header_only,
+    _overwritten_pages,
+    _folder,
+    _another_program_s,
+    _view,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[DiskStore]:
+    """A store with 300 values, closed."""
+    store = DiskStore(tmp_path / "state", timeout=0.2, retry_after=0.2)
+    store.set_many({f"key{number}": "value" * 20 for number in range(300)})
+    store.close()
+    yield store
+    store.close()
+
+
+def _works(store: DiskStore) -> bool:
+    store.set_many({"probe": "1"})
+    other = DiskStore(store.directory, timeout=0.2)
+    shared = other.get("probe") == "1"
+    other.close()
+    return store.get("probe") == "1" and shared and store.is_reliable
+
+
+def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_database_is_begun_anew(store: DiskStore, damage: Damage, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged database is set aside, the store works at once, and one warning says so."""
+    damage(store.directory / "cache.db")
+    for number in range(300):
+        assert store.get(f"key{number}") in (None, "value" * 20)
+    list(store.keys())
+    assert _works(store)
+    assert len(_warnings(caplog)) == 1
+    assert "damaged" in _warnings(caplog)[0]
+    assert len([each for each in store.directory.iterdir() if "damaged" in each.name]) == 1
+
+
+def test_missing_table_is_made(store: DiskStore) -> None:
+    """A table that is gone is made again."""
+    _without_tables(store.directory / "cache.db")
+    assert _works(store)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks open files")
+@pytest.mark.parametrize("damage", [_garbage, _overwritten_pages, _truncated])
+def test_damage_under_way_is_mended(store: DiskStore, damage: Damage, caplog: pytest.LogCaptureFixture) -> None:
+    """A database that is damaged while it is open raises nothing, and the store works."""
+    assert store.get("key1")
+    for name in ("cache.db-wal", "cache.db-shm"):
+        (store.directory / name).unlink(missing_ok=True)
+    damage(store.directory / "cache.db")
+    for number in range(300):
+        store.get(f"key{number}")
+        store.set_many({f"key{number}": "new"})
+    assert _works(store)
+    assert len(_warnings(caplog)) <= 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows deletes no open files")
+@pytest.mark.parametrize("whole", [True, False], ids=["state_dir", "database"])
+def test_folder_that_vanishes_under_way_is_made_again(
+    store: DiskStore, whole: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the folder is deleted while the store is open, what is written next is there for other processes."""
+    assert store.get("key1")
+    if whole:
+        shutil.rmtree(store.directory)
+    else:
+        for path in store.directory.glob("cache.db*"):
+            path.unlink()
+    assert _works(store)
+    with store.lock("hero"):
+        pass
+    assert not _warnings(caplog)
+
+
+def test_file_in_place_of_the_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file where the folder should be is left alone; state is kept in memory, and one warning says what to do."""
+    (tmp_path / "state").write_text("mine")
+    store = DiskStore(tmp_path / "state", retry_after=0.1)
+    for _ in range(3):
+        store.set_many({"a": "1"})
+        assert store.get("a") == "1"
+        assert list(store.keys()) == ["a"]
+        assert not store.is_reliable
+        time.sleep(0.11)
+    assert (tmp_path / "state").read_text() == "mine"
+    assert len(_warnings(caplog)) == 1
+    assert "state_dir" in _warnings(caplog)[0]
+    store.delete_many(["a"])
+    assert store.get("a") is None
+
+
+def test_what_was_kept_in_memory_is_handed_over(tmp_path: Path) -> None:
+    """When the trouble is over, the store uses the folder again, with what it kept meanwhile."""
+    (tmp_path / "state").write_text("mine")
+    store = DiskStore(tmp_path / "state", retry_after=0.1)
+    store.set_many({"ever": "1"})
+    store.set_many({"long": "1"}, timeout=60)
+    store.set_many({"short": "1"}, timeout=0.05)
+    assert not store.is_reliable
+    (tmp_path / "state").unlink()
+    time.sleep(0.11)
+    assert store.get("ever") == "1"
+    assert store.is_reliable
+    other = DiskStore(tmp_path / "state")
+    assert sorted(other.keys()) == ["ever", "long"]
+    other.close()
+    store.close()
+
+
+@contextmanager
+def _locked(database: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
+def test_lock_of_another_process_is_waited_for_only_so_long(
+    store: DiskStore, is_open: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that another process keeps locked costs one timeout; then memory serves, until it is free."""
+    if is_open:
+        assert store.get("key1")
+    with _locked(store.directory / "cache.db"):
+        begin = time.perf_counter()
+        store.set_many({"a": "1"})
+        assert store.get("a") == "1"
+        assert not store.is_reliable
+        for number in range(50):
+            store.set_many({f"b{number}": "1"})
+        assert time.perf_counter() - begin < 1
+    assert len(_warnings(caplog)) == 1
+    assert "locked" in _warnings(caplog)[0]
+    time.sleep(0.25)
+    assert _works(store)
+    assert store.get("a") == "1"
+    assert store.get("key1")
+
+
+def test_readers_do_not_wait_for_a_writer(store: DiskStore) -> None:
+    """A transaction of another process stops no reader."""
+    assert store.get("key1")
+    with _locked(store.directory / "cache.db"):
+        assert store.get("key2")
+        assert store.is_reliable
+
+
+@contextmanager
+def _mounted(folder: Path, *options: str) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    try:
+        done = subprocess.run(["mount", *options, str(folder)], capture_output=True, check=False, text=True)
+    except FileNotFoundError:
+        pytest.skip("this system has no mount command")
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_read_only_folder(store: DiskStore, caplog: pytest.LogCaptureFixture) -> None:
+    """On a read-only disk state is kept in memory, and one warning says so."""
+    with _mounted(store.directory, "-o", "bind,ro", str(store.directory)):
+        store.set_many({"a": "1"})
+        assert store.get("a") == "1"
+        assert not store.is_reliable
+        with store.lock("hero"):
+            pass
+        assert sum("read-only" in message for message in _warnings(caplog)) == 1
+    time.sleep(0.25)
+    assert store.get("key1")
+    assert _works(store)
+
+
+def test_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """On a full disk state is kept in memory; when there is space again, the disk is used again."""
+    folder = tmp_path / "small"
+    with _mounted(folder, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+        store = DiskStore(folder / "state", retry_after=0.1)
+        store.set_many({"a": "1"})
+        assert store.is_reliable
+        ballast = folder / "ballast"
+        with pytest.raises(OSError, match="No space"), ballast.open("wb") as file:
+            file.write(bytes(2_000_000))
+        for number in range(40):
+            store.set_many({f"b{number}": "x" * 4_000})
+            assert store.get(f"b{number}") == "x" * 4_000
+        assert not store.is_reliable
+        assert len(_warnings(caplog)) == 1
+        assert "full" in _warnings(caplog)[0]
+        ballast.unlink()
+        time.sleep(0.12)
+        assert store.get("a") == "1"
+        assert _works(store)
+        assert store.get("b39") == "x" * 4_000
+        store.close()
+
+
+def test_full_disk_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A store that finds the disk full when it opens keeps state in memory."""
+    folder = tmp_path / "small"
+    with _mounted(folder, "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
+        store = DiskStore(folder / "state")
+        store.set_many({"a": "1"})
+        assert store.get("a") == "1"
+        assert not store.is_reliable
+        assert len(_warnings(caplog)) == 1
+        store.close()
+
+
+REBUILD = """
+import sys, time
+from jinja_imagekit.state import DiskStore
+store = DiskStore(sys.argv[1])
+sys.stdin.readline()
+for number in range(20):
+    store.set_many({f"{sys.argv[2]}-{number}": "1"})
+assert store.is_reliable
+print(sum(store.get(f"{sys.argv[2]}-{number}") == "1" for number in range(20)))
+store.close()
+"""
+
+
+def test_processes_that_find_the_damage_together_rebuild_once(store: DiskStore) -> None:
+    """Four processes that meet a damaged database at the same time end up with one new database and all values."""
+    _garbage(store.directory / "cache.db")
+    command = [sys.executable, "-W", "error", "-c", REBUILD, str(store.directory)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([*command, str(each)], **pipes) for each in range(4)]  # type: ignore[call-overload]
+    time.sleep(0.5)
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    results = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, results
+    assert [int(out) for out, _ in results] == [20] * 4
+    assert len(list(store.keys())) == 80
+    assert sum("set aside" in err for _, err in results) == 1
+
+
+class Bomb:
+    """Unpickling one makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def _forge(store: DiskStore, *rows: tuple[object, ...]) -> None:
+    with closing(sqlite3.connect(store.directory / "cache.db", isolation_level=None)) as connection:
+        for row in rows:
+            connection.execute(
+                "INSERT OR REPLACE INTO Cache (key, raw, store_time, expire_time, mode, filename, value)"
+                " VALUES (?, ?, 0, ?, ?, ?, ?)",
+                row,
+            )
+
+
+def test_forged_rows_run_no_code_and_touch_no_file(store: DiskStore, tmp_path: Path) -> None:
+    """Rows that tell diskcache to unpickle, to read a file or to delete one do nothing: their values are unknown."""
+    bomb, secret = tmp_path / "bomb", tmp_path / "secret"
+    secret.write_text("secret")
+    evil = pickle.dumps(Bomb(bomb))
+    (store.directory / "evil").write_bytes(evil)
+    _forge(
+        store,
+        ("pickle", 1, None, 4, None, evil),
+        ("pickle-file", 1, None, 4, "evil", None),
+        ("text", 1, None, 3, "../secret", None),
+        ("binary", 1, None, 2, str(secret), None),
+        ("named", 1, None, 1, "../secret", "value"),
+        ("bytes", 1, None, 1, None, b"bytes"),
+        ("nothing", 1, None, 1, None, None),
+        ("number", 1, None, 1, None, 7),
+        ("mode", 1, None, "x", None, "value"),
+        ("expired", 1, 1.0, 3, "../secret", None),
+        ("raw", 0, None, 1, None, "value"),
+        (evil, 0, None, 1, None, "value"),
+        (b"blob", 1, None, 1, None, "value"),
+        (7, 1, None, 1, None, "value"),
+    )
+    names = ["pickle", "pickle-file", "text", "binary", "named", "bytes", "nothing", "number", "mode", "expired", "raw"]
+    assert store.get_many(names) == {}
+    assert len(list(store.keys("key"))) == 300
+    store.set_many(dict.fromkeys(names, "mine"))
+    assert store.get_many(names) == dict.fromkeys(names, "mine")
+    _forge(store, *((name, 1, None, 3, "../secret", None) for name in names))
+    store.delete_many(names)
+    assert not bomb.exists()
+    assert secret.read_text() == "secret"
+    assert _works(store)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("_directory", "{outside}"),
+        ("disk_fetch", "x"),
+        ("disk_min_file_size", b"x"),
+        ("sqlite_temp_store_directory = '{outside}' --", 1),
+        ("get", 1),
+        (b"key", 1),
+    ],
+)
+def test_forged_settings_lead_nowhere(store: DiskStore, tmp_path: Path, key: object, value: object) -> None:
+    """Rows of the Settings table, which diskcache turns into attributes and PRAGMAs, are refused with the database."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    key, value = (each.format(outside=outside) if isinstance(each, str) else each for each in (key, value))
+    with closing(sqlite3.connect(store.directory / "cache.db", isolation_level=None)) as connection:
+        connection.execute("INSERT OR REPLACE INTO Settings VALUES (?, ?)", (key, value))
+    assert _works(store)
+    assert not list(outside.iterdir())
+    assert (store.directory / "cache.db.damaged").exists()
+
+
+@pytest.mark.parametrize("setting", ["eviction_policy", "size_limit", "disk_min_file_size", "cull_limit", "statistics"])
+def test_settings_of_the_file_do_not_count(store: DiskStore, setting: str) -> None:
+    """What the file says about limits and eviction is overruled: nothing is dropped and nothing goes into files."""
+    value = "least-recently-used" if setting == "eviction_policy" else 1
+    with closing(sqlite3.connect(store.directory / "cache.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE Settings SET value = ? WHERE key = ?", (value, setting))
+    store.set_many({"big": "x" * 100_000})
+    assert len(list(store.keys())) == 301
+    assert store.get("big") == "x" * 100_000
+    assert not [path for path in store.directory.rglob("*") if path.suffix == ".val"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_link_in_place_of_the_database_is_not_followed(store: DiskStore, tmp_path: Path) -> None:
+    """A link to another program's database is set aside, and that database is as it was."""
+    outside = tmp_path / "bookmarks.db"
+    with closing(sqlite3.connect(outside)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url)")
+    before = outside.read_bytes()
+    (store.directory / "cache.db").unlink()
+    (store.directory / "cache.db").symlink_to(outside)
+    assert _works(store)
+    assert outside.read_bytes() == before
+    assert not (store.directory / "cache.db").is_symlink()
