@@ -126,8 +126,9 @@ def _arguments(
     arguments: dict[str, Any] = encoder_options(format, options)
     if frames.exif and "exif" in spec.options:
         arguments.setdefault("exif", frames.exif)
-    if frames.icc_profile and "icc_profile" in spec.options and fits(frames.icc_profile, image.mode):
-        arguments.setdefault("icc_profile", frames.icc_profile)
+    profile = frames.icc_profile
+    if profile and _can_hold(profile, format, spec) and fits(profile, image.mode):
+        arguments.setdefault("icc_profile", profile)
     if len(frames.images) > 1:
         arguments.update(_timing(frames, format, spec))
         if format == "GIF" and "transparency" in image.info:
