@@ -97,13 +97,14 @@ def registered_items(host: PregenerateHost, patterns: Iterable[str] = ()) -> Ite
     ids = match_ids(patterns, host.generators.get_ids()) if patterns else list(used)
     for id in ids:
         for group in host.source_groups.groups_of(id):
-            for source in _sources_of(group, host):
+            for source in sources_of(group, host):
                 yield Item(id, {"source": source})
         for registered in host.cachefile_registry.get(id):
             yield _registered_item(id, registered)
 
 
-def _sources_of(group: SourceGroup, host: PregenerateHost) -> Iterable[object]:
+def sources_of(group: SourceGroup, host: PregenerateHost) -> Iterable[object]:
+    """Return the sources of a group; a group without folders of its own looks in the kit's."""
     names_in = getattr(group, "names_in", None)
     return names_in(host.settings.source_dirs) if names_in else group.files()
 
