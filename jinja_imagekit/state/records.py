@@ -18,6 +18,9 @@ CLAIM_SECONDS = 300.0
 _LONGEST = 100_000
 """Characters of the longest text that is taken for a value."""
 
+_LONGEST_REASON = 2_000
+"""Characters of a failure's reason that are kept; people read it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -163,7 +166,7 @@ class Records:
     def fail(self, name: str, reason: str, kind: str = "") -> None:
         """Remember why a cache file could not be made."""
         if self.failure_timeout:
-            text = _dumps([reason[: _LONGEST // 8], float(self._clock()), kind])
+            text = _dumps([reason[:_LONGEST_REASON], float(self._clock()), kind])
             self.store.set_many({self._failures + name: text}, _finite(self.failure_timeout))
 
     def claim(self, name: str) -> bool:
