@@ -9,10 +9,11 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat
 from pilkit import processors as pilkit  # type: ignore[import-untyped]
 
 from ..exceptions import InvalidOption
+from ..images.colour import to_plain
 from ..interfaces import Size
 from . import arguments
 from .arguments import Anchor, Color, anchor_point, rgba
-from .modes import plain, with_alpha
+from .modes import with_alpha
 from .resampling import Box, anchored
 
 
@@ -117,9 +118,9 @@ class SmartCrop(pilkit.SmartCrop):  # type: ignore[misc]  # pilkit has no types
 
     def crop_box(self, image: Image.Image) -> Box:
         """Return the piece of the image that stays: left, top, right and bottom in pixels."""
-        image = plain(image)
+        image = to_plain(image)
         left, right = self._span(image, 0, self.width)
-        top, bottom = self._span(image.crop((left, 0, right, image.height)), 1, self.height)
+        top, bottom = self._span(image, 1, self.height)
         return left, top, right, bottom
 
     def _span(self, image: Image.Image, axis: int, wanted: int) -> tuple[int, int]:
@@ -182,7 +183,7 @@ class TrimBorderColor(pilkit.TrimBorderColor):  # type: ignore[misc]  # pilkit h
 
     def _box(self, image: Image.Image) -> Box | None:
         # Premultiplied, so that the hidden colours of transparent pixels are all the same.
-        bands = with_alpha(plain(image)).convert("RGBA").convert("RGBa").split()
+        bands = with_alpha(to_plain(image)).convert("RGBA").convert("RGBa").split()
         border = _premultiplied(self.color) if self.color is not None else [_border_level(band) for band in bands]
         differences = [
             ImageChops.difference(band, Image.new("L", band.size, level))

@@ -8,10 +8,11 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps, ImageStat
 from pilkit import processors as pilkit  # type: ignore[import-untyped]
 
 from ..exceptions import InvalidOption
+from ..images.colour import to_plain
 from ..interfaces import Size
 from . import arguments
 from .arguments import Color, rgba
-from .modes import fill, has_alpha, join_alpha, mode_for, on_color, plain, split_alpha, with_alpha
+from .modes import fill, has_alpha, join_alpha, mode_for, on_color, split_alpha, with_alpha
 
 
 def same_size(self: object, size: Size) -> Size:
@@ -60,7 +61,7 @@ class Adjust(pilkit.Adjust):  # type: ignore[misc]  # pilkit has no types
         level: int | None = None
         results = []
         for image in images:
-            colors, alpha = split_alpha(plain(image))
+            colors, alpha = split_alpha(to_plain(image))
             colors = self._enhance(colors, ImageEnhance.Color, self.color)
             colors = self._enhance(colors, ImageEnhance.Brightness, self.brightness)
             if self.contrast != 1:
@@ -119,7 +120,7 @@ class Reflection(pilkit.Reflection):  # type: ignore[misc]  # pilkit has no type
         reflected = self.output_size(image.size)[1] - height
         if not reflected:
             return image
-        image = plain(image)
+        image = to_plain(image)
         mode = mode_for(image.mode, self.background_color)
         image = image.convert(mode)
         mirrored = ImageOps.flip(image.crop((0, height - reflected, width, height)))
@@ -218,7 +219,7 @@ class ColorOverlay(pilkit.ColorOverlay):  # type: ignore[misc]  # pilkit has no 
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
-        colors, alpha = split_alpha(plain(image))
+        colors, alpha = split_alpha(to_plain(image))
         opaque = (*rgba(self.color)[:3], 255)
         mode = mode_for(colors.mode, opaque)
         overlay = Image.new(mode, colors.size, fill(mode, opaque))
@@ -248,7 +249,7 @@ class MakeOpaque(pilkit.MakeOpaque):  # type: ignore[misc]  # pilkit has no type
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
-        return on_color(plain(image), self.background_color)
+        return on_color(to_plain(image), self.background_color)
 
 
 class Convert(pilkit.Convert):  # type: ignore[misc]  # pilkit has no types
@@ -279,7 +280,7 @@ class Convert(pilkit.Convert):  # type: ignore[misc]  # pilkit has no types
         """Return the processed image; `image` is left as it is."""
         if image.mode == self.mode:
             return image
-        image = plain(image)
+        image = to_plain(image)
         if has_alpha(image) and self.mode == "P":
             return image.convert("RGBA").quantize()
         if has_alpha(image) and self.mode not in ("LA", "PA", "RGBA"):
@@ -320,7 +321,7 @@ class GaussianBlur(pilkit.GaussianBlur):  # type: ignore[misc]  # pilkit has no 
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
-        image = plain(image)
+        image = to_plain(image)
         blur = ImageFilter.GaussianBlur(self.radius)
         if not has_alpha(image):
             return image.filter(blur)
@@ -351,6 +352,6 @@ class SetOpacity:
         """Return the processed image; `image` is left as it is."""
         if self.opacity == 1:
             return image
-        colors, alpha = split_alpha(with_alpha(plain(image)))
+        colors, alpha = split_alpha(with_alpha(to_plain(image)))
         levels = [round(level * self.opacity) for level in range(256)]
         return join_alpha(colors, None if alpha is None else alpha.point(levels))

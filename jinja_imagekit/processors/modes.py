@@ -1,33 +1,18 @@
-"""Brings images of any Pillow mode into one that can be resampled and composed, and no further than needed."""
+"""Takes images of any mode apart and puts them together: palettes, alpha, and the least mode that holds a colour."""
 
 from __future__ import annotations
 
 from PIL import Image
 
+from ..images.colour import flatten, to_plain
 from .arguments import Color, rgba
-
-PLAIN_MODES = ("L", "LA", "RGB", "RGBA")
-"""What the reader hands over: grey or colour, with alpha or without, 8 bits a sample."""
 
 
 def without_palette(image: Image.Image) -> Image.Image:
     """Return the image with colours and alpha in its own pixels, not in a palette, in single bits or in a key."""
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
-    if image.mode in ("1", "L", "RGB") and "transparency" in image.info:
-        return image.convert("RGBA" if image.mode == "RGB" else "LA")
-    return image.convert("L") if image.mode == "1" else image
-
-
-def plain(image: Image.Image) -> Image.Image:
-    """Return the image in mode L, LA, RGB or RGBA; the same object where it is in one of them already."""
-    image = without_palette(image)
-    if image.mode in PLAIN_MODES:
-        return image
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        # 65535 / 255 = 257: white stays white, where Pillow's own conversion clips.
-        return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
-    return image.convert({"F": "L", "La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB"))
+    if image.mode in ("1", "P", "PA") or (image.mode in ("L", "RGB") and "transparency" in image.info):
+        return to_plain(image)
+    return image
 
 
 def has_alpha(image: Image.Image) -> bool:
@@ -56,13 +41,7 @@ def join_alpha(colors: Image.Image, alpha: Image.Image | None) -> Image.Image:
 
 def on_color(image: Image.Image, color: Color) -> Image.Image:
     """Return a plain image put on an opaque colour: mode L where both are grey, else RGB."""
-    if not has_alpha(image):
-        return image
-    mode = mode_for(image.mode[:-1], (*rgba(color)[:3], 255))
-    canvas = Image.new(mode, image.size, fill(mode, color))
-    colors, alpha = split_alpha(image)
-    canvas.paste(colors.convert(mode), mask=alpha)
-    return canvas
+    return flatten(image, "#{:02x}{:02x}{:02x}".format(*rgba(color)))
 
 
 def mode_for(mode: str, color: Color) -> str:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from typing import Any, NamedTuple
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ..exceptions import InvalidOption, SourceNotFound, UnreadableImage
-from ..settings import READABLE_FORMATS
+from ..exceptions import InvalidOption, SourceNotFound
+from ..images import Limits, Original, PixelRules
+from ..images.colour import to_plain
 from . import arguments
 from .arguments import Anchor, anchor_point
 from .effects import SetOpacity, same_size
-from .modes import plain, with_alpha
+from .modes import with_alpha
 from .resampling import anchored, resample, scaled
 
 
@@ -59,7 +59,7 @@ class OverlayImage:
         self.margin = arguments.pixels("margin", margin, least=0)
         self._read: _Overlay | None = None
         if isinstance(image, Image.Image):
-            own = with_alpha(plain(image)).copy()
+            own = with_alpha(to_plain(image)).copy()
             self._read = _Overlay((), _digest(f"{own.mode} {own.size}".encode() + own.tobytes()), own)
         elif isinstance(image, (str, os.PathLike)) and isinstance(path := os.fspath(image), str):
             self.path = arguments.plain(path)
@@ -85,7 +85,7 @@ class OverlayImage:
             SourceNotFound: The overlay's file cannot be read.
             UnreadableImage: It is no image.
         """
-        base = plain(image)
+        base = to_plain(image)
         overlay = SetOpacity(self.opacity).process(self._overlay().image)
         left, right = _inside(base.width, self.margin)
         top, bottom = _inside(base.height, self.margin)
@@ -127,8 +127,4 @@ def _inside(length: int, margin: int) -> tuple[int, int]:
 
 
 def _decoded(path: str, data: bytes) -> Image.Image:
-    try:
-        with Image.open(io.BytesIO(data), formats=READABLE_FORMATS) as opened:
-            return with_alpha(plain(ImageOps.exif_transpose(opened)))
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise UnreadableImage(path, f"the overlay is no image that can be read ({error})") from error
+    return with_alpha(Original(data, name=path, limits=Limits()).frames(PixelRules()).images[0])

@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 from PIL import Image
 
 from ..exceptions import InvalidOption
+from ..images.colour import PLAIN_MODES
 from ..interfaces import Size
-from .modes import PLAIN_MODES, without_palette
+from .modes import without_palette
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; right and bottom are the first ones outside."""

@@ -8,11 +8,12 @@ from PIL import Image
 from pilkit import processors as pilkit  # type: ignore[import-untyped]
 
 from ..exceptions import InvalidOption
+from ..images.colour import to_plain
 from ..interfaces import Size
 from . import arguments
 from .arguments import Anchor, Color, anchor_point
 from .crop import SmartCrop
-from .modes import fill, mode_for, plain
+from .modes import fill, mode_for
 from .resampling import Resampling, anchored, resample, scaled
 
 
@@ -235,7 +236,7 @@ class ResizeCanvas(pilkit.ResizeCanvas):  # type: ignore[misc]  # pilkit has no 
             left, top, _, _ = anchored(size, image.size, anchor_point(self.anchor))
         if left <= 0 and top <= 0 and left + image.width >= size[0] and top + image.height >= size[1]:
             return image.crop((-left, -top, size[0] - left, size[1] - top))
-        image = plain(image)
+        image = to_plain(image)
         mode = mode_for(image.mode, self.color)
         canvas = Image.new(mode, size, fill(mode, self.color))
         canvas.paste(image.convert(mode), (left, top))
