@@ -13,7 +13,7 @@ test: .venv/.test
 	$(BIN)/python -m pytest
 
 docs: .venv/.docs
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/index.html"
 
 lint: .venv/.test

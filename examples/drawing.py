@@ -147,11 +147,13 @@ def _textured(image: Image.Image, ground: Image.Image, rng: random.Random) -> Im
 
 
 def _tiled(tile: Image.Image, size: tuple[int, int], rng: random.Random) -> Image.Image:
-    turned = [tile, ImageOps.mirror(tile), ImageOps.flip(tile), tile.transpose(Image.Transpose.ROTATE_180)]
+    # Neighbours are mirror images, so that no seam shows.
+    rows = [[tile, ImageOps.mirror(tile)], [ImageOps.flip(tile), tile.transpose(Image.Transpose.ROTATE_180)]]
+    across, down = rng.randrange(2), rng.randrange(2)
     canvas = Image.new("L", size)
-    for top in range(0, size[1], tile.height):
-        for left in range(0, size[0], tile.width):
-            canvas.paste(rng.choice(turned), (left, top))
+    for row, top in enumerate(range(0, size[1], tile.height)):
+        for column, left in enumerate(range(0, size[0], tile.width)):
+            canvas.paste(rows[(row + down) % 2][(column + across) % 2], (left, top))
     return canvas
 
 

@@ -35,7 +35,7 @@ def main() -> int:
     drawn = draw_missing(HERE / "content/images")
     report = kit.generate("site")
     for failure in report.failed:
-        print(failure, file=sys.stderr)
+        print(f"{failure.generator_id} of {failure.source}: {failure.reason}", file=sys.stderr)
     pages = render_pages()
     seconds = time.perf_counter() - started
     print(

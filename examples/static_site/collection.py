@@ -41,58 +41,58 @@ def _marked(width: int, height: int, seed: int, orientation: int) -> Callable[[]
 
 
 def _rolling(format: str, transparent: bool) -> bytes:
-    frames = drawing.frames(720, 540, count=8, seed=2, transparent=transparent)
-    return drawing.animated(format, frames, [120, 80, 80, 120, 80, 80, 120, 400])
+    frames = drawing.frames(600, 450, count=7, seed=2, transparent=transparent)
+    return drawing.animated(format, frames, [120, 80, 80, 120, 80, 80, 400])
 
 
 PICTURES = (
-    Picture("photos/first-light.jpg", "First light", "JPEG", "An ordinary landscape photo.", _photo(2400, 1600, 5)),
-    Picture("photos/embers.jpg", "Embers", "JPEG", "Smooth colour from violet to orange.", _photo(2400, 1600, 6)),
-    Picture("photos/tall-order.jpg", "Tall order", "JPEG, portrait", "Taller than wide.", _photo(1600, 2400, 7)),
-    Picture("photos/long-view.jpg", "The long view", "JPEG, panorama", "Three times as wide.", _photo(3600, 1200, 22)),
-    Picture("photos/north-shore.webp", "North shore", "WebP", "Like any other photo.", _photo(1800, 1200, 8, "WEBP")),
-    Picture("photos/heather.avif", "Heather", "AVIF", "Like any other photo.", _photo(1800, 1200, 9, "AVIF")),
+    Picture("photos/first-light.jpg", "First light", "JPEG", "An ordinary landscape photo.", _photo(1920, 1280, 5)),
+    Picture("photos/embers.jpg", "Embers", "JPEG", "Smooth colour from violet to orange.", _photo(1920, 1280, 6)),
+    Picture("photos/tall-order.jpg", "Tall order", "JPEG, portrait", "Taller than wide.", _photo(1280, 1920, 7)),
+    Picture("photos/long-view.jpg", "The long view", "JPEG, panorama", "Three times as wide.", _photo(2700, 900, 22)),
+    Picture("photos/north-shore.webp", "North shore", "WebP", "Like any other photo.", _photo(1500, 1000, 8, "WEBP")),
+    Picture("photos/heather.avif", "Heather", "AVIF", "Like any other photo.", _photo(1500, 1000, 9, "AVIF")),
     Picture(
         "special/upright-phone.jpg",
         "A phone, held upright",
         "EXIF orientation 6",
         "The arrow points up; red is top left, green top right, blue bottom left.",
-        _marked(1200, 1600, 10, 6),
+        _marked(960, 1280, 10, 6),
     ),
     Picture(
         "special/front-camera.jpg",
         "A front camera",
         "EXIF orientation 7, mirrored",
         "The arrow points up; red is top left, green top right, blue bottom left.",
-        _marked(1200, 1600, 12, 7),
+        _marked(960, 1280, 12, 7),
     ),
     Picture(
         "special/wide-gamut.jpg",
         "Wide gamut",
         "ICC profile like Adobe RGB",
         "Full colour: without its profile this picture is faded.",
-        lambda: drawing.wide_gamut(drawing.photo(1800, 1200, 6), quality=88),
+        lambda: drawing.wide_gamut(drawing.photo(1500, 1000, 6), quality=88),
     ),
     Picture(
         "special/red-for-blue.jpg",
         "Red for blue",
         "ICC profile that swaps channels",
         "An orange evening: without its profile it is blue.",
-        lambda: drawing.swapped_channels(drawing.photo(1800, 1200, 21), quality=88),
+        lambda: drawing.swapped_channels(drawing.photo(1500, 1000, 21), quality=88),
     ),
     Picture(
         "special/grey-profile.jpg",
         "Linear grey",
         "Grey ICC profile, gamma 1.0",
         "Well-lit greys: without its profile the picture is nearly black.",
-        lambda: drawing.profiled_grey(drawing.photo(1800, 1200, 13), quality=88),
+        lambda: drawing.profiled_grey(drawing.photo(1500, 1000, 13), quality=88),
     ),
     Picture(
         "special/soft-edge.png",
         "Soft edge",
         "PNG with alpha",
         "A disc that melts into the chequers.",
-        lambda: drawing.alpha_png(drawing.photo(1200, 900, 3)),
+        lambda: drawing.alpha_png(drawing.photo(1000, 750, 3)),
         transparent=True,
     ),
     Picture(
@@ -100,7 +100,7 @@ PICTURES = (
         "Grey, soft edge",
         "PNG with grey and alpha (LA)",
         "A grey disc that melts into the chequers.",
-        lambda: drawing.grey_alpha_png(drawing.photo(1200, 900, 4)),
+        lambda: drawing.grey_alpha_png(drawing.photo(1000, 750, 4)),
         transparent=True,
     ),
     Picture(
@@ -108,7 +108,7 @@ PICTURES = (
         "A palette of 256",
         "Palette PNG with tRNS",
         "A disc in few colours; chequers around it, no black corners.",
-        lambda: drawing.palette_png(drawing.photo(1200, 900, 2)),
+        lambda: drawing.palette_png(drawing.photo(1000, 750, 2)),
         transparent=True,
     ),
     Picture(
@@ -116,21 +116,21 @@ PICTURES = (
         "Sixteen bits",
         "16-bit grey PNG",
         "A grey landscape; clipped instead of scaled it would be white.",
-        lambda: drawing.sixteen_bit_png(drawing.photo(1200, 900, 15)),
+        lambda: drawing.sixteen_bit_png(drawing.photo(1000, 750, 15)),
     ),
     Picture(
         "special/four-inks.jpg",
         "Four inks",
         "CMYK without a profile",
         "Natural colours, not a negative.",
-        lambda: drawing.cmyk_jpeg(drawing.photo(1800, 1200, 17), quality=88),
+        lambda: drawing.cmyk_jpeg(drawing.photo(1500, 1000, 17), quality=88),
     ),
     Picture(
         "special/on-press.jpg",
         "On press",
         "CMYK with its printer's profile",
         "As bright as the other photos; dark where the profile is dropped.",
-        lambda: drawing.cmyk_jpeg(drawing.photo(1800, 1200, 25), profiled=True, quality=90),
+        lambda: drawing.cmyk_jpeg(drawing.photo(1500, 1000, 25), profiled=True, quality=90),
     ),
     Picture(
         "special/rolling.gif",
@@ -152,7 +152,7 @@ PICTURES = (
         "Private matters",
         "EXIF with position and names",
         "Nothing to see: the results carry no position, no camera, no names.",
-        lambda: drawing.encoded(drawing.photo(1800, 1200, 18), "JPEG", quality=88, exif=drawing.private_exif()),
+        lambda: drawing.encoded(drawing.photo(1500, 1000, 18), "JPEG", quality=88, exif=drawing.private_exif()),
     ),
 )
 

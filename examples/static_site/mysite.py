@@ -33,10 +33,10 @@ class Hero(ImageSpec):
 class Card(ImageSpec):
     """A picture on the first page, in the format of its source."""
 
-    processors = (ResizeToFit(560, 420),)
+    processors = (ResizeToFit(560, 420, upscale=False),)
 
 
-PLATE_WIDTHS = (480, 960, 1440)
+PLATE_WIDTHS = (480, 960, 1280)
 
 for width in PLATE_WIDTHS:
     kit.register.generator(
