@@ -97,6 +97,7 @@ class FileSystemStorage:
         self._root = str(self.location)
         self._temporary_folder = os.path.join(self._root, PREFIX)
         self._paths: dict[str, str] = {}
+        self._folders: set[str] = set()
         self._swept: frozenset[str] = frozenset()
 
     @classmethod
@@ -197,10 +198,10 @@ class FileSystemStorage:
         """
         path = self._paths.get(name)
         if path is None:
-            path = self._confined(name)
             if len(self._paths) >= _REMEMBERED_NAMES:
                 self._paths.clear()
-            self._paths[name] = path
+                self._folders.clear()
+            path = self._paths[name] = self._confined(name, self._folders)
         return path
 
     def url(self, name: str) -> str:
@@ -224,13 +225,19 @@ class FileSystemStorage:
             os.rmdir(self._temporary_folder)
         return count
 
-    def _confined(self, name: str) -> str:
-        path = os.path.join(self._root, *check_name(name).split("/"))
-        root = os.path.realpath(self._root)
-        folder = os.path.realpath(os.path.dirname(path))
-        if folder != root and not folder.startswith(root.rstrip(os.sep) + os.sep):
-            raise StorageError(name, f"a symbolic link leads out of {self._root}: remove the link.")
-        return path
+    def _confined(self, name: str, known: set[str] | None = None) -> str:
+        """Return the path of a name, unless a folder of it is a link to outside; `known` ones are not looked at."""
+        *folders, last = check_name(name).split("/")
+        path = self._root
+        for folder in folders:
+            path = os.path.join(path, folder)
+            if known is not None and path in known:
+                continue
+            if _is_link(path) and not _is_below(os.path.realpath(path), os.path.realpath(self._root)):
+                raise StorageError(name, f"a symbolic link leads out of {self._root}: remove the link {path}.")
+            if known is not None:
+                known.add(path)
+        return os.path.join(path, last)
 
     def _save(self, path: str, content: bytes) -> None:
         folder = self._temporary_folder
@@ -335,6 +342,19 @@ def _problem(name: str) -> str:
     except UnicodeEncodeError:
         return "is not valid Unicode"
     return ""
+
+
+def _is_link(path: str) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    # A reparse tag is Windows' mark of links and of junctions, which lead away too.
+    return stat.S_ISLNK(found.st_mode) or bool(getattr(found, "st_reparse_tag", 0))
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
 
 
 def _patiently(operation: Callable[..., None], *paths: str) -> None:
