@@ -73,25 +73,23 @@ def read_jpeg(data: bytes) -> Layout:
 
 
 def bare_jpeg(data: bytes) -> bytes:
-    """Return a whole JPEG file without its metadata and without what follows its end.
+    """Return a whole JPEG file without its metadata.
 
     Raises:
         BrokenFile: It has no end.
     """
     parts = [data[:2]]
-    scans = False
     for segment in _jpeg_segments(data):
-        if not scans:
-            droppable = 0xE0 <= segment.marker <= 0xEF or segment.marker == 0xFE
-            if droppable and segment.marker not in _NEEDED_TO_DECODE:
-                continue
+        droppable = 0xE0 <= segment.marker <= 0xEF or segment.marker == 0xFE
+        if not droppable or segment.marker in _NEEDED_TO_DECODE:
             parts.append(data[segment.start : segment.end])
-        if segment.marker == _START_OF_SCAN and not scans:
-            scans, scan_end = True, segment.end
-    if not scans:
-        raise BrokenFile("the JPEG file holds no image data")
-    parts.append(data[scan_end : segment.end])
-    return b"".join(parts)
+        if segment.marker == _START_OF_SCAN:
+            # Coded data holds no marker, so the end that is searched from behind is this image's or a later one's.
+            end = data.rfind(b"\xff\xd9", segment.end)
+            if end < 0:
+                raise BrokenFile("the JPEG file is truncated: it has no end marker")
+            return b"".join([*parts, memoryview(data)[segment.end : end + 2]])
+    raise BrokenFile("the JPEG file holds no image data")
 
 
 # --- PNG (W3C PNG, third edition) ---
