@@ -48,6 +48,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def is_safe_name(name: str) -> bool:
+    """Tell whether `check_name` takes a name."""
+    return not _problem(name)
+
+
 def join_url(base_url: str, name: str) -> str:
     """Return the URL of a name below a base URL, percent-encoded in UTF-8 and joined with one slash.
 
