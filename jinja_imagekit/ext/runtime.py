@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
+from jinja2 import Undefined
 from markupsafe import Markup
 
 from ..cachefiles import LazyImageCacheFile
@@ -139,7 +140,7 @@ class TemplateRuntime:
 
     def file(self, generator_id: str, kwargs: Mapping[str, Any]) -> LazyImageCacheFile | SandboxedImage:
         """Return a cache file as a template may have it; nothing has been opened yet."""
-        file = self._kit.cachefile(generator_id, **self._unwrapped(kwargs))
+        file = self._cachefile(generator_id, self._unwrapped(kwargs))
         return SandboxedImage(file) if self._sandboxed else file
 
     def is_known(self, generator_id: str, kwargs: Mapping[str, Any]) -> bool:
@@ -149,7 +150,7 @@ class TemplateRuntime:
     def file_made_ahead(self, generator_id: str, kwargs: Mapping[str, Any]) -> LazyImageCacheFile | SandboxedImage:
         """Return a cache file as `file` does, made already where its strategy makes it on demand."""
         kwargs = self._unwrapped(kwargs)
-        file = self._kit.cachefile(generator_id, **kwargs)
+        file = self._cachefile(generator_id, kwargs)
         try:
             if file:
                 self._kit.known_files.remember(file, kwargs)
@@ -162,6 +163,13 @@ class TemplateRuntime:
             return {name: SandboxedImage.unwrap(value) for name, value in kwargs.items()}
         return kwargs if isinstance(kwargs, dict) else dict(kwargs)
 
+    def _cachefile(self, id: str, kwargs: dict[str, Any]) -> LazyImageCacheFile:
+        source = kwargs.get("source")
+        if isinstance(source, Undefined):
+            # An attribute that an article lacks is no source; a StrictUndefined raises here.
+            kwargs = {**kwargs, "source": source or None}
+        return self._kit.cachefile(id, **kwargs)
+
     def _image(
         self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool
     ) -> tuple[str, int | None, int | None]:
@@ -171,7 +179,7 @@ class TemplateRuntime:
             return known.url, known.width, known.height
         if not make:
             raise NotKnown
-        file = self._kit.cachefile(id, **kwargs)
+        file = self._cachefile(id, kwargs)
         url, width, height = file.url, None, None
         if not _has_any(attributes, "width", "height"):
             width, height = file.width, file.height
