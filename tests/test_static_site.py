@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 import drawing
 
@@ -98,7 +98,9 @@ def expected(width: int, height: int, seed: int, size: tuple[int, int]) -> Image
 
 
 def difference(first: Image.Image, second: Image.Image) -> float:
-    return max(ImageStat.Stat(ImageChops.difference(first, second)).mean)
+    # Grain depends on the encoder; colours and tones are what is compared.
+    calm = [image.filter(ImageFilter.GaussianBlur(3)) for image in (first, second)]
+    return max(ImageStat.Stat(ImageChops.difference(*calm)).mean)
 
 
 def test_each_picture_has_a_page_and_a_place_on_the_first(site: Path) -> None:
@@ -164,7 +166,7 @@ def test_colours_are_those_of_the_original(site: Path, name: str, seed: int) -> 
     image = result_of(site, name)
     assert image.mode == "RGB"
     assert "icc_profile" not in image.info
-    assert difference(image, expected(1500, 1000, seed, image.size)) < 9
+    assert difference(image, expected(1500, 1000, seed, image.size)) < 3
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_colours_are_those_of_the_original(site: Path, name: str, seed: int) -> 
 def test_greys_are_neither_black_nor_white(site: Path, name: str, size: tuple[int, int], seed: int) -> None:
     """A linear grey is brightened by its profile, and sixteen bits are scaled."""
     image = result_of(site, name).convert("L")
-    assert difference(image, expected(*size, seed, image.size).convert("L")) < 9
+    assert difference(image, expected(*size, seed, image.size).convert("L")) < 3
 
 
 @pytest.mark.parametrize("name", ["soft-edge", "grey-soft-edge", "palette", "rolling-through"])
