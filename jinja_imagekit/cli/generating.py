@@ -26,17 +26,26 @@ def generate_command(get_kit: GetKit) -> click.Command:
     @click.option("--dry-run", is_flag=True, help="List what would be made, and make nothing.")
     @click.option("--json", "as_json", is_flag=True, help="Write the outcome of each file as JSON.")
     @click.option("--quiet", is_flag=True, help="Write nothing but failures.")
-    def generate(patterns: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    @click.option(
+        "--report", "page", type=click.Path(dir_okay=False, writable=True), help="Write an HTML page of what was done."
+    )
+    def generate(
+        patterns: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool, page: str | None, **options: Any
+    ) -> None:
         """Make the images of all source groups and registered cache files that are not there yet.
 
         A PATTERN chooses generators: an id, the first segments of one, '*' within a segment, '**' for anything.
         """
+        if dry_run and page:
+            raise click.UsageError("--report shows what was done, and --dry-run does nothing: leave one of them out.")
         kit = get_kit()
         if dry_run:
             report = _plan(kit, patterns, options["force"])
         else:
             report = _generate(kit, patterns, quiet=quiet or as_json, as_json=as_json, **options)
         _show(report, as_json=as_json, quiet=quiet, dry_run=dry_run)
+        if page:
+            _write_page(kit, report, page)
         kit.close()
         if not report.ok:
             click.get_current_context().exit(1)
@@ -88,6 +97,15 @@ def _show(report: Report, *, as_json: bool, quiet: bool, dry_run: bool = False, 
             echo_failure(outcome)
     if not quiet:
         click.echo(_summary(report, dry_run=dry_run, interrupted=interrupted))
+
+
+def _write_page(kit: ImageKit, report: Report, page: str) -> None:
+    from ..pregenerate.html_report import write_html_report
+
+    try:
+        write_html_report(kit, report, page)
+    except OSError as error:
+        raise click.ClickException(f"The report cannot be written to {page}: {error.strerror or error}.") from error
 
 
 def _summary(report: Report, *, dry_run: bool, interrupted: bool) -> str:

@@ -1,0 +1,193 @@
+"""Writes what a pregeneration did as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from importlib.resources import files
+from itertools import groupby
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+from jinja2 import Environment, StrictUndefined
+
+from ..cachefiles.storages import StorageHost, storage_of
+from ..exceptions import ImageKitError
+from ..images import Limits
+from ..settings import Settings
+from ..sources import Source
+from ..state import Records
+from .previews import Preview, make_preview
+from .report import Outcome, Report
+from .run import available_cores
+from .wording import counted, seconds_in_words, size_in_words
+
+MOST_PICTURES = 200
+"""Results that the contact sheet shows: with their sources at most 400 previews, about 4 MB."""
+
+MOST_FAILURES = 500
+"""Failures that are listed, those of one source and reason together."""
+
+TOP = 10
+"""Rows of the slowest and of the heaviest."""
+
+
+class ReportHost(StorageHost, Protocol):
+    """What a report needs of its kit."""
+
+    @property
+    def settings(self) -> Settings:
+        """The kit's settings."""
+
+    @property
+    def records(self) -> Records:
+        """What is known of cache files."""
+
+    def source(self, value: object) -> Source | None:
+        """Return the source that a value stands for."""
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A source with its results on the contact sheet.
+
+    Attributes:
+        source: The source's name, or None.
+        size: Bytes of the source; 0 where they are not known.
+        results: What was made of it.
+        preview: A small picture of the source.
+        previews: Small pictures of the results.
+    """
+
+    source: str | None
+    results: list[Outcome]
+    size: int = 0
+    preview: Preview | None = None
+    previews: list[Preview | None] = field(default_factory=list)
+
+
+def write_html_report(
+    host: ReportHost, report: Report, path: str | PathLike[str], *, most_pictures: int = MOST_PICTURES
+) -> None:
+    """Write a report as an HTML page; folders are made as needed.
+
+    Args:
+        host: The kit.
+        report: What a pregeneration did.
+        path: The page to write.
+        most_pictures: How many results the contact sheet shows at most.
+
+    Raises:
+        OSError: The page cannot be written.
+
+    Example:
+        >>> write_html_report(kit, kit.generate(), "report.html")  # doctest: +SKIP
+    """
+    text = html_report(host, report, most_pictures=most_pictures)
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A file name that is not Unicode holds surrogates, which UTF-8 has not.
+    target.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def html_report(host: ReportHost, report: Report, *, most_pictures: int = MOST_PICTURES) -> str:
+    """Return a report as an HTML page without links to anything; see `write_html_report`."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(size=size_in_words, seconds=seconds_in_words, counted=counted)
+    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+    generated = report.generated
+    fresh = [_with_record(host, outcome) for outcome in report.skipped]
+    results = [*generated, *fresh]
+    failures = _failures(report.failed)
+    return template.render(
+        report=report,
+        now=datetime.now().astimezone(),
+        source_bytes=sum(_source_sizes(generated).values()),
+        result_bytes=sum(outcome.size for outcome in generated),
+        fresh_bytes=sum(outcome.size for outcome in fresh),
+        generators=_by_generator(report),
+        slowest=_greatest(generated, "seconds"),
+        heaviest=_greatest(results, "size"),
+        failures=failures[:MOST_FAILURES],
+        failures_left_off=max(0, len(failures) - MOST_FAILURES),
+        sheets=_contact_sheet(host, results[:most_pictures]),
+        left_off=max(0, len(results) - most_pictures),
+    )
+
+
+def _with_record(host: ReportHost, outcome: Outcome) -> Outcome:
+    record = host.records.get(outcome.name) if outcome.name else None
+    if record is None:
+        return outcome
+    return outcome._replace(size=record.size, width=record.width, height=record.height)
+
+
+def _source_sizes(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    return {outcome.source: outcome.source_size for outcome in outcomes if outcome.source}
+
+
+def _greatest(outcomes: list[Outcome], key: str) -> list[tuple[Outcome, float]]:
+    """Return the outcomes with the greatest values, and each one's share of the first's."""
+    top = sorted(outcomes, key=lambda outcome: -getattr(outcome, key))[:TOP]
+    top = [outcome for outcome in top if getattr(outcome, key)]
+    return [(outcome, getattr(outcome, key) / getattr(top[0], key)) for outcome in top]
+
+
+def _failures(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    """Return the failures, those of one source and reason together: one bad source fails for every generator."""
+    together: dict[tuple[str | None, str], list[str]] = {}
+    for outcome in outcomes:
+        together.setdefault((outcome.source, outcome.reason), []).append(outcome.generator_id)
+    return [{"source": key[0], "reason": key[1], "generators": sorted(ids)} for key, ids in together.items()]
+
+
+def _by_generator(report: Report) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    for outcome in (*report.generated, *report.skipped, *report.failed):
+        empty = {"id": outcome.generator_id, "generated": 0, "skipped": 0, "failed": 0, "bytes": 0, "seconds": 0.0}
+        row = rows.setdefault(outcome.generator_id, empty)
+        row[outcome.status] += 1
+        row["seconds"] += outcome.seconds
+        row["bytes"] += outcome.size
+    return sorted(rows.values(), key=lambda row: str(row["id"]))
+
+
+def _contact_sheet(host: ReportHost, results: list[Outcome]) -> list[Sheet]:
+    ordered = sorted(results, key=lambda outcome: (outcome.source or "", outcome.generator_id, outcome.name or ""))
+    sheets = [Sheet(source, list(group)) for source, group in groupby(ordered, key=lambda outcome: outcome.source)]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        list(pool.map(partial(_fill_sheet, host), sheets))
+    return sheets
+
+
+def _fill_sheet(host: ReportHost, sheet: Sheet) -> None:
+    limits = Limits.from_settings(host.settings)
+    if sheet.source is not None:
+        data = _read(lambda: _source_bytes(host, str(sheet.source)))
+        sheet.size = len(data) or sheet.results[0].source_size
+        sheet.preview = make_preview(lambda: data, sheet.source, limits)
+    # What was made is capped as a result is, whatever sources may be.
+    limits = Limits(max_source_pixels=limits.max_result_pixels, max_frames=limits.max_frames)
+    for outcome in sheet.results:
+        sheet.previews.append(make_preview(partial(_result_bytes, host, outcome), str(outcome.name), limits))
+
+
+def _read(read: Callable[[], bytes]) -> bytes:
+    try:
+        return read()
+    except (ImageKitError, OSError):
+        return b""
+
+
+def _source_bytes(host: ReportHost, name: str) -> bytes:
+    source = host.source(name)
+    return source.read() if source else b""
+
+
+def _result_bytes(host: ReportHost, outcome: Outcome) -> bytes:
+    with storage_of(host, outcome.generator_id).open(str(outcome.name)) as file:
+        return file.read()
