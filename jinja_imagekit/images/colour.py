@@ -15,6 +15,8 @@ _ICC_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB ", "CM
 
 def has_alpha(image: Image.Image) -> bool:
     """Return whether pixels of an image may be transparent."""
+    if image.mode == "P" and image.palette is not None and image.palette.mode == "RGBA":
+        return True
     return image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
 
 
@@ -44,8 +46,7 @@ def _eight_bit(image: Image.Image, scale: bool) -> Image.Image:
     if mode in _SIXTEEN_BIT or mode in ("I", "F"):
         return _grey_from_wide(image, scale)
     if mode in ("P", "PA"):
-        transparent = has_alpha(image) or (image.palette is not None and image.palette.mode == "RGBA")
-        return image.convert("RGBA" if transparent else "RGB")
+        return image.convert("RGBA" if has_alpha(image) else "RGB")
     if mode in ("1", "L", "RGB") and "transparency" in image.info:
         # The colour that stands for "transparent" becomes an alpha channel.
         return image.convert("RGBA" if mode == "RGB" else "LA")

@@ -163,6 +163,9 @@ def _webp_canvas(first: dict[bytes, bytes]) -> tuple[int, int, bool]:
 # --- AVIF, TIFF, BMP: only that they are whole; Pillow reads their headers without cost ---
 
 
+_TOP_LEVEL_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"sidx", b"free", b"skip", b"uuid"})
+
+
 def check_avif(data: bytes) -> None:
     """Check that all boxes of an AVIF file lie inside it (ISO/IEC 14496-12, 4.2).
 
@@ -175,7 +178,7 @@ def check_avif(data: bytes) -> None:
         type = data[position + 4 : position + 8]
         if length == 1:
             length = int.from_bytes(data[position + 8 : position + 16], "big")
-        if length == 0 or not type.isalnum():
+        if length == 0 or type not in _TOP_LEVEL_BOXES:
             return
         position += max(length, 8)
         if position > len(data):

@@ -75,7 +75,7 @@ OUTPUT_FORMATS: Mapping[str, OutputFormat] = {
         animates=True,
         max_side=16_383,
         max_milliseconds=2**24 - 1,
-        defaults={"quality": 80, "method": 4},
+        defaults={"quality": 80, "method": 2},
         options=frozenset(
             {"quality", "lossless", "alpha_quality", "method", "exact", "minimize_size", "allow_mixed"}
             | {"kmin", "kmax", "icc_profile", "exif", "xmp"}
@@ -89,7 +89,7 @@ OUTPUT_FORMATS: Mapping[str, OutputFormat] = {
         animates=True,
         max_side=65_536,
         max_milliseconds=2**31 - 1,
-        defaults={"quality": 61, "speed": 6},
+        defaults={"quality": 61, "speed": 8},
         options=frozenset(
             {"quality", "speed", "subsampling", "range", "codec", "tile_rows", "tile_cols", "autotiling"}
             | {"alpha_premultiplied", "advanced", "icc_profile", "exif", "xmp"}

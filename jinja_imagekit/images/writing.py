@@ -89,7 +89,7 @@ def _prepared(frames: Frames, format: str, spec: OutputFormat, rules: PixelRules
     profile = frames.icc_profile
     if profile and _can_hold(profile, format, spec):
         profile = None
-    if len(frames.images) == 1 and _is_native(frames.images[0], spec, rules):
+    if len(frames.images) == 1 and _is_native(frames.images[0], format, spec, rules):
         return [_clean(frames.images[0])]
     images = [to_plain(image, scale_16_bit=rules.scale_16_bit, profile=profile) for image in frames.images]
     if not (spec.has_alpha and rules.keep_alpha):
@@ -102,9 +102,13 @@ def _prepared(frames: Frames, format: str, spec: OutputFormat, rules: PixelRules
     return [_clean(image) for image in images]
 
 
-def _is_native(image: Image.Image, spec: OutputFormat, rules: PixelRules) -> bool:
+def _is_native(image: Image.Image, format: str, spec: OutputFormat, rules: PixelRules) -> bool:
     """Tell whether a mode that somebody chose on purpose can be written as it is."""
-    return image.mode in ("1", "P", "I;16") and image.mode in spec.modes and (rules.keep_alpha or not has_alpha(image))
+    if image.mode not in ("1", "P", "I;16") or image.mode not in spec.modes:
+        return False
+    # A GIF's palette has no alpha of its own, only one transparent index.
+    writable = format != "GIF" or isinstance(image.info.get("transparency"), int)
+    return not has_alpha(image) or (rules.keep_alpha and writable)
 
 
 def _can_hold(profile: bytes, format: str, spec: OutputFormat) -> bool:
