@@ -142,6 +142,19 @@ def test_a_subclass_with_its_own_process_is_not_spoken_for() -> None:
     assert processors.sampled_size([Titled(40, 30)], PHOTO.size) == (40, 30)
 
 
+def test_a_stand_in_is_taken_at_its_process() -> None:
+    """An object that only passes attributes on can process; what it says of sizes is not relied upon."""
+
+    class StandIn:
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            return getattr(Resize(40, 30), name)
+
+    assert run(StandIn()).size == (40, 30)
+    assert processors.output_size([StandIn()], PHOTO.size) is None
+
+
 def test_a_wrapped_process_is_not_spoken_for_either() -> None:
     """The same holds for a process that was put on the object itself."""
     wrapped = Resize(40, 30)
@@ -191,7 +204,7 @@ def blobs() -> list[Image.Image]:
 
 @pytest.mark.parametrize(
     "processor",
-    [SmartCrop(80, 60), SmartResize(40, 30), Thumbnail(40, 30), TrimBorderColor(), Thumbnail(40, 30, upscale=True)],
+    [SmartCrop(80, 60), SmartResize(40, 30), Thumbnail(40, 30), TrimBorderColor(), Thumbnail(100, 100, upscale=True)],
     ids=lambda processor: type(processor).__name__,
 )
 def test_all_frames_are_cut_alike(processor: Any) -> None:
@@ -215,6 +228,14 @@ def test_a_custom_processor_may_look_at_the_first_frame() -> None:
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     results = processors.run([SameLevel()], frames, (4, 4))
     assert [result.getpixel((0, 0)) for result in results] == [(255, 0, 0)] * 2
+
+
+def test_an_anchored_thumbnail_treats_every_frame() -> None:
+    """Where no content decides, frames go through a thumbnail one by one."""
+    frames = blobs()
+    for thumbnail in (Thumbnail(40, 30, "r"), Thumbnail(40)):
+        results = processors.run([thumbnail], frames, frames[0].size)
+        assert [each.tobytes() for each in results] == [thumbnail.process(frame).tobytes() for frame in frames]
 
 
 def test_plain_processors_treat_every_frame() -> None:

@@ -56,6 +56,7 @@ AS_PILKIT: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("Crop", (200, 90), {"x": -20, "y": -30}),
     ("Adjust", (0.5, 1.2, 1.3, 1.5), {}),
     ("Adjust", (), {"contrast": 0.4}),
+    ("Adjust", (0.2,), {}),
     ("Reflection", (), {"size": 0.4}),
     ("Reflection", ("#306090", 1, 0.9), {}),
     ("Transpose", (Transpose.ROTATE_90,), {}),
@@ -95,6 +96,27 @@ def test_opaque_images_come_out_as_from_pilkit(
     image = PHOTO.convert(mode)
     ours = getattr(processors, name)(*args, **keywords).process(image)
     theirs = getattr(pilkit.processors, name)(*args, **keywords).process(image)
+    assert difference(ours, theirs) < 1.0
+
+
+KEEPING_ALPHA = (
+    "Resize",
+    "ResizeToCover",
+    "ResizeToFill",
+    "SmartResize",
+    "SmartCrop",
+    "Crop",
+    "Transpose",
+    "Thumbnail",
+)
+
+
+@pytest.mark.parametrize(("name", "args", "keywords"), [case for case in AS_PILKIT if case[0] in KEEPING_ALPHA])
+def test_cut_outs_come_out_as_from_pilkit(name: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    """Transparency is resized and cropped with the picture."""
+    ours = getattr(processors, name)(*args, **keywords).process(CUT_OUT)
+    theirs = getattr(pilkit.processors, name)(*args, **keywords).process(CUT_OUT)
+    assert ours.mode == "RGBA"
     assert difference(ours, theirs) < 1.0
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from PIL import Image, ImageChops, ImageDraw, ImageStat
+from PIL import Image, ImageChops, ImageStat
 from pilkit import processors as pilkit  # type: ignore[import-untyped]
 
 from ..exceptions import InvalidOption
@@ -13,7 +12,7 @@ from ..images.colour import to_plain
 from ..interfaces import Size
 from . import arguments
 from .arguments import Anchor, Color, anchor_point, rgba
-from .modes import with_alpha
+from .modes import has_alpha
 from .resampling import Box, anchored
 
 
@@ -182,18 +181,17 @@ class TrimBorderColor(pilkit.TrimBorderColor):  # type: ignore[misc]  # pilkit h
         return [image if box is None else image.crop(box) for image in images]
 
     def _box(self, image: Image.Image) -> Box | None:
-        # Premultiplied, so that the hidden colours of transparent pixels are all the same.
-        bands = with_alpha(to_plain(image)).convert("RGBA").convert("RGBa").split()
-        border = _premultiplied(self.color) if self.color is not None else [_border_level(band) for band in bands]
-        differences = [
-            ImageChops.difference(band, Image.new("L", band.size, level))
-            for band, level in zip(bands, border, strict=True)
-        ]
-        greatest = differences[0]
-        for each in differences[1:]:
-            greatest = ImageChops.lighter(greatest, each)
+        image = to_plain(image)
+        if has_alpha(image) or (self.color is not None and rgba(self.color)[3] < 255):
+            # Premultiplied, so that the hidden colours of transparent pixels are all the same.
+            image = image.convert("RGBA").convert("RGBa")
+        else:
+            image = image.convert("RGB")
+        color = _border_color(image) if self.color is None else _premultiplied(self.color)[: len(image.getbands())]
+        difference = ImageChops.difference(image, Image.new(image.mode, image.size, color))
         limit = int(self.tolerance * 255)
-        found = greatest.point([255 if level > limit else 0 for level in range(256)]).getbbox()
+        far = [255 if level > limit else 0 for level in range(256)]
+        found = difference.point(far * len(color)).getbbox(alpha_only=False)
         if found is None:
             return None
         kept = zip(found, (0, 0, *image.size), (Side.LEFT, Side.TOP, Side.RIGHT, Side.BOTTOM), strict=True)
@@ -201,13 +199,14 @@ class TrimBorderColor(pilkit.TrimBorderColor):  # type: ignore[misc]  # pilkit h
         return left, top, right, bottom
 
 
-def _premultiplied(color: Color) -> list[int]:
+def _premultiplied(color: Color) -> tuple[int, ...]:
     *colors, alpha = rgba(color)
-    return [round(level * alpha / 255) for level in colors] + [alpha]
+    return (*(round(level * alpha / 255) for level in colors), alpha)
 
 
-def _border_level(band: Image.Image) -> Any:
-    mask = Image.new("1", band.size, 1)
-    if band.width > 2 and band.height > 2:
-        ImageDraw.Draw(mask).rectangle((1, 1, band.width - 2, band.height - 2), 0)
-    return ImageStat.Stat(band, mask).median[0]
+def _border_color(image: Image.Image) -> tuple[int, ...]:
+    """Return the median of the outermost pixels, band by band."""
+    width, height = image.size
+    sides = ((0, 0, width, 1), (0, height - 1, width, height), (0, 0, 1, height), (width - 1, 0, width, height))
+    histograms = [image.crop(side).histogram() for side in sides]
+    return tuple(ImageStat.Stat([sum(counts) for counts in zip(*histograms, strict=True)]).median)

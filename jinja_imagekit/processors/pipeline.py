@@ -137,13 +137,12 @@ def _not_a_processor(value: Any) -> str:
 
 def _has(processor: Any, method: str) -> bool:
     """Tell whether a method speaks for the processor's own `process`, and not for one that a subclass replaced."""
-    return callable(getattr(processor, method, None)) and _depth(processor, method) <= _depth(processor, "process")
-
-
-def _depth(processor: Any, method: str) -> int:
-    """Return how far up the method is defined: 0 on the object itself, then class by class."""
-    places = [getattr(processor, "__dict__", {}), *(vars(each) for each in type(processor).__mro__)]
-    return next((depth for depth, names in enumerate(places) if method in names), len(places))
+    for names in (getattr(processor, "__dict__", {}), *(each.__dict__ for each in type(processor).__mro__)):
+        if method in names:
+            return True
+        if "process" in names:
+            return False
+    return False
 
 
 def _check(processor: Any, images: Any, count: int) -> None:
