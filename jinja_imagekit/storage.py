@@ -16,7 +16,7 @@ from urllib.parse import quote
 from .exceptions import StorageError
 from .interfaces import StoredFile
 from .settings import Settings
-from .temporaries import PREFIX, sweep_folder, temporary_name
+from .temporaries import PREFIX, left_behind, sweep_folder, temporary_name
 
 _REMEMBERED_NAMES = 20_000
 """Names whose checked path is kept, at about 400 bytes each."""
@@ -216,6 +216,10 @@ class FileSystemStorage:
             StorageError: The name is unsafe.
         """
         return join_url(self.base_url, check_name(name))
+
+    def left_behind(self) -> list[str]:
+        """Return the paths of the temporary files that dead writers left, which `sweep` deletes."""
+        return left_behind(self._temporary_folder)
 
     def sweep(self) -> int:
         """Delete the temporary files that dead writers left, and the folder of temporary files when it is empty.

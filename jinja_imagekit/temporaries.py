@@ -25,18 +25,26 @@ def sweep_folder(folder: str) -> int:
     Returns:
         How many files were deleted.
     """
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return 0
     count = 0
-    for name in names:
-        path = os.path.join(folder, name)
-        if name.startswith(PREFIX + ".") and _is_left_behind(path, name):
-            with suppress(OSError):
-                os.unlink(path)
-                count += 1
+    for path in left_behind(folder):
+        with suppress(OSError):
+            os.unlink(path)
+            count += 1
     return count
+
+
+def left_behind(folder: str) -> list[str]:
+    """Return the paths of the temporary files that dead writers left in one folder.
+
+    Args:
+        folder: An absolute path; a folder that cannot be read has none.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    found = [(os.path.join(folder, name), name) for name in names if name.startswith(PREFIX + ".")]
+    return [path for path, name in found if _is_left_behind(path, name)]
 
 
 def temporary_name() -> str:

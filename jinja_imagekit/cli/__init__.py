@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .clearing import clear_command
+from .doctoring import doctor_command
 from .finding import GetKit, find_kit
 from .generating import generate_command
 from .group import KitGroup
@@ -27,7 +29,7 @@ def commands(get_kit: GetKit, name: str = "imagekit") -> click.Group:
     Example:
         >>> from jinja_imagekit import ImageKit
         >>> sorted(commands(ImageKit).commands)[:2]
-        ['generate', 'list']
+        ['clear', 'doctor']
     """
     group = KitGroup(name, help="Make, list and look after a site's images.")
     _add_commands(group, get_kit)
@@ -72,5 +74,5 @@ def _keep_kit_option(**options: Any) -> None:
 
 
 def _add_commands(group: click.Group, get_kit: GetKit) -> None:
-    for command in (generate_command, list_command):
+    for command in (generate_command, list_command, clear_command, doctor_command):
         group.add_command(command(get_kit))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .finding import GetKit
-from .group import INTERRUPTED, printable
+from .group import INTERRUPTED, printable, unknown_pattern
 from .progress import echo_failure, label, progress_display
 
 if TYPE_CHECKING:
@@ -61,16 +61,10 @@ def _generate(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json:
         with progress_display(quiet=quiet) as display:
             return kit.generate(patterns, on_progress=display, **options)
     except NotRegistered as error:
-        raise _unknown_pattern(error, patterns) from error
+        raise unknown_pattern(error, patterns) from error
     except GenerationInterrupted as interruption:
         _show(interruption.report, as_json=as_json, quiet=False, interrupted=True)
         click.get_current_context().exit(INTERRUPTED)
-
-
-def _unknown_pattern(error: Any, patterns: tuple[str, ...]) -> Exception:
-    if error.id not in patterns:
-        return error  # type: ignore[no-any-return]  # the caller's own error
-    return click.UsageError(printable(str(error)))
 
 
 def _plan(kit: ImageKit, patterns: tuple[str, ...], force: bool) -> Report:
@@ -81,7 +75,7 @@ def _plan(kit: ImageKit, patterns: tuple[str, ...], force: bool) -> Report:
     try:
         plan = make_plan(kit, registered_items(kit, patterns), force)
     except NotRegistered as error:
-        raise _unknown_pattern(error, patterns) from error
+        raise unknown_pattern(error, patterns) from error
     return foresee(plan, force)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from ..exceptions import NotRegistered
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the number of SIGINT, as shells count."""
@@ -25,6 +28,11 @@ class KitGroup(click.Group):
             ctx.exit(INTERRUPTED)
         except ImageKitError as error:
             raise click.ClickException(printable(str(error))) from error
+
+
+def unknown_pattern(error: NotRegistered, patterns: tuple[str, ...]) -> Exception:
+    """Return an error of usage where a pattern of the command line matches nothing, else the error itself."""
+    return click.UsageError(printable(str(error))) if error.id in patterns else error
 
 
 def printable(text: str) -> str:
