@@ -16,6 +16,7 @@ from .cachefiles.backends import CacheFileBackend
 from .cachefiles.known import KnownFiles
 from .cachefiles.memory import RecordedSourceMemory
 from .cachefiles.strategies import Strategy, load_strategy
+from .doctor import Finding, examine
 from .exceptions import ImageKitError, InvalidSetting
 from .generatorlibrary import library
 from .images import Limits
@@ -258,6 +259,17 @@ class ImageKit:
         """Add the tags and filters `thumbnail` and `generateimage` to a Jinja environment, and return it."""
         ext.install(environment, self)
         return environment
+
+    def doctor(self, *, fix: bool = False) -> list[Finding]:
+        """Compare what is known of cache files with what is on the disk.
+
+        Args:
+            fix: Mend what can be; what is damaged is deleted, and made again when it is next needed.
+
+        Returns:
+            What is missing, truncated, unreadable, foreign, or left by a writer that died.
+        """
+        return examine(self, fix=fix)
 
     def close(self) -> None:
         """Close the state store; it opens again when it is used."""
