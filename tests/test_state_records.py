@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from jinja_imagekit.settings import Settings
-from jinja_imagekit.state import Failure, KnownSource, MemoryStore, Record, Records
+from jinja_imagekit.state import DiskStore, Failure, KnownSource, MemoryStore, Record, Records
 
 HERO = Record("CACHE/images/hero.webp", 1_200, 500, 81_234, "image/webp", "WEBP", "blog:hero", "photos/été.jpg")
 PLAIN = Record("CACHE/images/plain.png", 1, 1, 0, "image/png", "PNG", "shop.specs.Swatch")
@@ -160,6 +162,17 @@ def test_facts_of_a_source_come_back(records: Records) -> None:
     assert records.source_facts("/photos/a.jpg") == good
     assert records.source_facts("/photos/b.jpg") == bad
     assert records.source_facts("/photos/c.jpg") is None
+
+
+def test_paths_need_not_be_unicode(tmp_path: Path) -> None:
+    """A file whose name is no UTF-8 is remembered like any other, on disk too."""
+    store = DiskStore(tmp_path)
+    records = Records(store)
+    known = KnownSource((1, 2, 3), "ab")
+    path = os.fsdecode(b"/photos/caf\xe9.jpg")
+    records.put_source_facts({path: known})
+    assert records.source_facts(path) == known
+    store.close()
 
 
 MALFORMED = [

@@ -226,8 +226,9 @@ class DiskStore:
     def _rebuild(self, damaged: tuple[int, int] | None, error: Exception) -> None:
         with self._locks.hold("\0rebuild"):
             # Another process may have been faster, and its new database is sound.
-            if identity(self._folder) == damaged:
-                set_aside(self._folder)
+            if identity(self._folder) != damaged:
+                return
+            set_aside(self._folder)
         self._tell(
             "damaged",
             "The state store %s was damaged (%s). It is set aside and begun anew; what it knew is found out again.",
@@ -299,23 +300,22 @@ def _make_private(folder: str) -> None:
             os.chmod(folder, 0o700)
 
 
-def _kind(error: BaseException) -> str:
-    """Return the kind of trouble that an error, or one that it came of, tells of."""
-    chain: list[BaseException] = []
+def _kind(error: Exception) -> str:
+    """Return the kind of trouble that an error tells of; `unknown` where it is none of the database's."""
+    if isinstance(error, OSError):
+        return _ERRNOS.get(error.errno or 0, "unusable")
+    if isinstance(error, DamagedDatabase):
+        return "damaged"
+    if not isinstance(error, (sqlite3.Error, diskcache.Timeout)):
+        return "unknown"
+    # diskcache's Timeout, and a rollback that fails as well, hide SQLite's first error in their context.
+    codes: list[int] = []
     each: BaseException | None = error
-    while each is not None and len(chain) < 10:
-        chain.append(each)
+    while each is not None and len(codes) < 10:
+        # The low byte is the primary code.
+        codes.append(getattr(each, "sqlite_errorcode", 0) & 0xFF)
         each = each.__context__
-    # The low byte is the primary code; diskcache's Timeout hides SQLite's error in its context.
-    codes = {getattr(each, "sqlite_errorcode", 0) & 0xFF for each in chain}
     for code, kind in _SUSPECTS:
         if code in codes:
             return kind
-    for each in chain:
-        if isinstance(each, OSError):
-            return _ERRNOS.get(each.errno or 0, "unusable")
-    if isinstance(error, diskcache.Timeout):
-        return "locked"
-    if isinstance(error, (sqlite3.OperationalError, sqlite3.DatabaseError, DamagedDatabase)):
-        return "damaged"
-    return "unknown"
+    return "locked" if isinstance(error, diskcache.Timeout) else "damaged"

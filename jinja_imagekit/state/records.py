@@ -188,12 +188,16 @@ class Records:
 
     def source_facts(self, path: str) -> KnownSource | None:
         """Return what is known of a source file by its path; its signature tells of which version."""
-        text = self.store.get(self._sources + path)
+        text = self.store.get(self._source_key(path))
         return None if text is None else _known_source(text)
 
     def put_source_facts(self, facts: Mapping[str, KnownSource]) -> None:
         """Keep what is known of source files by their paths, at once."""
-        self.store.set_many({self._sources + path: _known_source_text(each) for path, each in facts.items()})
+        self.store.set_many({self._source_key(path): _known_source_text(each) for path, each in facts.items()})
+
+    def _source_key(self, path: str) -> str:
+        # A POSIX path need not be Unicode: Python shows other bytes as lone surrogates, which no database keeps.
+        return self._sources + path.encode(errors="backslashreplace").decode()
 
 
 def _dumps(value: object) -> str:
