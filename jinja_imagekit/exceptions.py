@@ -109,6 +109,9 @@ class MissingSource(ImageKitError, ValueError):
         generator: The spec's class or id.
     """
 
+    # Django's templates print nothing for a variable whose error says this.
+    silent_variable_failure = True
+
     def __init__(self, generator: str) -> None:
         super().__init__(generator)
         self.generator = generator

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 from blake3 import blake3
 
 from .exceptions import ImageTooLarge, SourceError, SourceNotAllowed, SourceNotFound, UnreadableImage
-from .images import Header, Limits, read_header
+from .images import Header, Limits, output_format, read_header
+from .interfaces import Size
 from .settings import Settings
 
 DIGEST_BYTES = 16
@@ -132,6 +133,23 @@ class Source(ABC):
         if facts.header is None:
             raise UnreadableImage(self.name, facts.problem or "it is not an image")
         return facts.header
+
+    def size(self, auto_orient: bool = True) -> Size:
+        """Return width and height in pixels, as the image looks upright or, without `auto_orient`, as it is stored.
+
+        Raises:
+            UnreadableImage: The content is no image that may be read.
+        """
+        return self.header.size(auto_orient)
+
+    @property
+    def kept_format(self) -> str:
+        """The format of results that keep the source's, by Pillow's name.
+
+        Raises:
+            UnreadableImage: The content is no image that may be read.
+        """
+        return output_format(None, self.header)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -432,6 +450,12 @@ class SourceFinder:
             raise SourceNotAllowed(name, "it is a folder")
         if not stat.S_ISREG(mode):
             raise SourceNotAllowed(name, "it is a pipe, a socket or a device, not a regular file")
+
+
+def source_of(generator: Any) -> Any:
+    """Return what a generator starts from: what its `get_source()` says, else its `source`; None without either."""
+    get_source = getattr(generator, "get_source", None)
+    return get_source() if callable(get_source) else getattr(generator, "source", None)
 
 
 def check_name(name: str) -> tuple[str, ...]:

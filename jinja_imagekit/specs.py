@@ -58,6 +58,8 @@ class ImageSpec:
     cachefile_strategy: Any = None
     settings: Settings = DEFAULT_SETTINGS
     varies: ClassVar[bool | None] = None
+    is_base: ClassVar[bool] = True
+    """Stated by this class and by a host's own base of specs: what they define makes no spec vary."""
 
     decode_margin: float | None = None
     auto_orient: bool | None = None
@@ -78,7 +80,7 @@ class ImageSpec:
         Raises:
             SourceError: The source cannot be read.
         """
-        if self.source is None:
+        if self.get_source() is None:
             return None
         namer: Namer = load("spec_cachefile_namer", self.settings.spec_cachefile_namer)
         return f"{self.settings.cachefile_dir}/{namer(self)}".lstrip("/")
@@ -97,13 +99,22 @@ class ImageSpec:
             UnknownFormat: `format` cannot be written.
             UnreadableImage: `format` is None, and the source's format cannot be told.
         """
-        return images.normal_format(self.format) if self.format else images.output_format(None, self._source.header)
+        return images.normal_format(self.format) if self.format else self._source.kept_format
+
+    def get_source(self) -> Source | None:
+        """Return the source; a host whose specs keep theirs in another form overrides this and `share_source`."""
+        return self.source
+
+    def share_source(self, source: Source) -> None:
+        """Take the source of another spec that starts from the same image, so that it is read once."""
+        self.source = source
 
     @property
     def _source(self) -> Source:
-        if self.source is None:
+        source = self.get_source()
+        if source is None:
             raise MissingSource(class_path(self))
-        return self.source
+        return source
 
     def get_recipe(self) -> str:
         """Return 32 hexadecimal digits that stand for what this spec does, whatever its source.
@@ -111,7 +122,6 @@ class ImageSpec:
         Raises:
             NotFingerprintable: A processor holds state that is not plain.
         """
-        own_generate = type(self).generate is not ImageSpec.generate or type(self).render is not ImageSpec.render
         return fingerprint(
             {
                 "processors": list(self.processors),
@@ -119,7 +129,7 @@ class ImageSpec:
                 "options": dict(self.options or {}),
                 "autoconvert": self.autoconvert,
                 "pixels": self.pixel_rules,
-                "class": class_path(type(self)) if own_generate else None,
+                "class": class_path(type(self)) if self.makes_its_own() else None,
             }
         )
 
@@ -179,9 +189,14 @@ class ImageSpec:
             MissingSource: There is no source.
             SourceError: The source cannot be read.
         """
-        if type(self).generate is not ImageSpec.generate or type(self).render is not ImageSpec.render:
+        if self.makes_its_own():
             return None
-        return processors.output_size(self.processors, self._source.header.size(self.pixel_rules.auto_orient))
+        return processors.output_size(self.processors, self._source.size(self.pixel_rules.auto_orient))
+
+    @classmethod
+    def makes_its_own(cls) -> bool:
+        """Tell whether the class makes its image by a `generate` or `render` of its own, which may do anything."""
+        return cls.generate is not ImageSpec.generate or cls.render is not ImageSpec.render
 
     def _check_result(self, size: Size, frames: int, limits: Limits) -> None:
         result = processors.output_size(self.processors, size)
@@ -207,7 +222,8 @@ def is_fixed(generator: Any) -> bool:
         return False
     if generator.varies is not None:
         return not generator.varies
-    own = {name for cls in generator.__mro__ if cls not in ImageSpec.__mro__ for name in vars(cls)}
+    base = next(cls for cls in generator.__mro__ if vars(cls).get("is_base"))
+    own = {name for cls in generator.__mro__ if cls not in base.__mro__ for name in vars(cls)}
     return not any(_computes(generator, name) for name in own)
 
 

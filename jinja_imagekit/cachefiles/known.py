@@ -68,7 +68,12 @@ class KnownFiles:
 
     Args:
         host: The kit.
+
+    Attributes:
+        source_types: The exact types of sources that name a file.
     """
+
+    source_types: tuple[type, ...] = (str,)
 
     def __init__(self, host: KnownHost) -> None:
         self._host = host
@@ -82,8 +87,8 @@ class KnownFiles:
 
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""
-        source = kwargs.get("source")
-        if type(source) is not str:
+        source: Any = kwargs.get("source")
+        if type(source) not in self.source_types:
             return None
         try:
             key = (id, *kwargs.items(), *map(type, kwargs.values()))
@@ -115,7 +120,8 @@ class KnownFiles:
 
     def _entry(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> tuple[str, str] | None:
         source = file.source
-        if type(kwargs.get("source")) is not str or not isinstance(source, FileSource) or not file.generator_id:
+        named = type(kwargs.get("source")) in self.source_types
+        if not named or not isinstance(source, FileSource) or not file.generator_id:
             return None
         recipe = self._recipe(file.generator_id, kwargs)
         record = file.records.get(file.name) if recipe and file.name else None
@@ -142,18 +148,21 @@ class KnownFiles:
             size, width, height, *version = numbers
             signature = Signature(*version)
             sound = isinstance(name, str) and all(type(each) is int for each in numbers)
-            parts = check_name(source)
+            candidates = self._candidates(source)
         except (ValueError, TypeError, ImageKitError):
             return None
         # A forged record may name any file: only one below the cache folder is taken.
         if not sound or ".." in name or not name.startswith(self._host.settings.cachefile_dir):
             return None
-        return self._known_file(name, size, width, height, signature, parts)
+        return self._known_file(name, size, width, height, signature, candidates)
+
+    def _candidates(self, source: str) -> list[str]:
+        """Return the paths at which a source may lie; the first one that exists is it."""
+        return [os.path.join(folder, *check_name(source)) for folder in self._host.settings.source_dirs]
 
     def _known_file(
-        self, name: str, size: int, width: int, height: int, signature: Signature, parts: tuple[str, ...]
+        self, name: str, size: int, width: int, height: int, signature: Signature, candidates: list[str]
     ) -> KnownFile | None:
-        candidates = [os.path.join(folder, *parts) for folder in self._host.settings.source_dirs]
         found = next((index for index, path in enumerate(candidates) if os.path.lexists(path)), None)
         path = self._host.storage.path(name)
         if found is None or path is None:
@@ -180,14 +189,19 @@ class KnownFiles:
         if not is_fixed(host.registered(id)) or settings.spec_cachefile_namer not in BUILT_IN_NAMERS:
             return None
         spec = host.generator(id, **options)
-        own = (spec.cachefile_storage, spec.cachefile_backend, spec.cachefile_strategy)
-        if any(part is not None for part in own) or "cachefile_name" in vars(type(spec)):
-            return None
-        if type(host.storage) is not FileSystemStorage or type(host.cachefile_backend) is not Simple:
-            return None
-        if type(host.cachefile_strategy) not in BUILT_IN_STRATEGIES:
+        if not self._is_plain(spec):
             return None
         try:
             return fingerprint([spec.get_recipe(), settings.spec_cachefile_namer, settings.cachefile_dir])
         except NotFingerprintable:
             return None
+
+    def _is_plain(self, spec: Any) -> bool:
+        """Tell whether a spec's images are named, made and kept by this library's own parts."""
+        host = self._host
+        own = (spec.cachefile_storage, spec.cachefile_backend, spec.cachefile_strategy)
+        if any(part is not None for part in own) or "cachefile_name" in vars(type(spec)):
+            return False
+        if type(host.storage) is not FileSystemStorage or type(host.cachefile_backend) is not Simple:
+            return False
+        return type(host.cachefile_strategy) in BUILT_IN_STRATEGIES

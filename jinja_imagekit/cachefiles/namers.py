@@ -11,6 +11,7 @@ from ..images import extension, normal_format
 from ..interfaces import Namer
 from ..loading import load
 from ..settings import Settings
+from ..sources import source_of
 
 BUILT_IN = tuple(f"{__name__}.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash"))
 """Dotted paths of this library's namers, whose names depend on a spec's hash and its source's name alone."""
@@ -72,7 +73,7 @@ def _extension(generator: Any) -> str:
 
 
 def _source_stem(generator: Any) -> str:
-    source = getattr(generator, "source", None)
+    source = source_of(generator)
     if source is None:
         raise InvalidOption("generator", generator, "this namer names cache files for their source, and there is none")
     name = PurePosixPath(source.name)

@@ -90,6 +90,11 @@ class Original:
         self._decoded: dict[tuple[object, ...], Frames] = {}
 
     @property
+    def data(self) -> bytes:
+        """The whole file."""
+        return self._data
+
+    @property
     def header(self) -> Header:
         """The cheap facts; no pixel is decoded.
 

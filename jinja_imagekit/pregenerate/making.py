@@ -72,7 +72,7 @@ class _Making:
             self.original = Original(data, name=source.name, limits=Limits.from_settings(self.host.settings))
             for file, _ in self.work.files:
                 if _shares_source(file):
-                    file.generator.source = source
+                    file.generator.share_source(source)
 
     def _wanted(self, locks: ExitStack) -> list[tuple[ImageCacheFile, dict[str, Any]]]:
         """Lock the files, in the order of their names lest two runs wait for each other, and drop the fresh ones."""
