@@ -97,7 +97,7 @@ def escape_value(value: object) -> str:
 
     Example:
         >>> escape_value(Markup('"'))
-        '&#34;'
+        Markup('&#34;')
     """
     # str() may return a subclass that claims to be escaped, such as Markup; str.__str__ returns a plain string.
     return escape(value if type(value) is str else str.__str__(str(value)))

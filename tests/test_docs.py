@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import importlib.util
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -18,11 +21,14 @@ import pytest
 from jinja2 import Environment
 
 import drawing
+import jinja_imagekit
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+
+HOSTS = ("flask", "pelican", "django", "storage_fsspec")
 
 NOT_RUN = ("pip", "make", "git", "python -m http.server")
 """Commands of the pages that install, serve or build this project itself."""
@@ -105,6 +111,23 @@ def test_the_examples_of_a_page_run_in_their_order(page: Path, page_folder: Path
             run_commands(example.code)
         elif example.language in ("jinja", "html+jinja"):
             render(names.get("env"), example)
+
+
+def modules() -> Iterator[str]:
+    for module in pkgutil.walk_packages(jinja_imagekit.__path__, "jinja_imagekit."):
+        # Each host's module needs its host, and has tests of its own.
+        if module.name.split(".")[1] not in HOSTS and not module.name.endswith("__main__"):
+            yield module.name
+
+
+@pytest.mark.parametrize("name", [*modules()])
+def test_the_examples_in_docstrings_give_what_they_say(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each `>>>` line of a module runs, and prints what the docstring prints."""
+    monkeypatch.chdir(tmp_path)
+    results = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert results.failed == 0, "see the captured output"
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:
