@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Iterable
 from concurrent.futures import Executor
@@ -22,9 +23,12 @@ from .generatorlibrary import library
 from .images import Limits
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import load, load_instance
-from .pregenerate import Plan, Report, make_plan, registered_items, run_plan, run_with_executor
+from .pregenerate import Plan, Report, finish_render, make_plan, run_plan, run_with_executor, wanted_items
 from .pregenerate.run import Progress
+from .pruning import PruneReport, prune_files
+from .publishing import PublishReport, publish_files
 from .registry import CacheFileRegistry, GeneratorRegistry, Register, SourceGroupRegistry, Unregister
+from .renders import Renders
 from .settings import Settings
 from .sources import Source, SourceFinder
 from .specs import ImageSpec, spec_class
@@ -109,6 +113,11 @@ class ImageKit:
         known = KnownFiles(self)
         self.generators.on_change(known.forget)
         return known
+
+    @cached_property
+    def renders(self) -> Renders:
+        """What the pages need: noted while they render, and kept when `finish()` is called."""
+        return Renders(self.settings)
 
     def _state_store(self) -> StateStore:
         store = load("state_store", self.settings.state_store)
@@ -212,7 +221,7 @@ class ImageKit:
         executor: Executor | None = None,
         on_progress: Progress | None = None,
     ) -> Report:
-        """Make all registered cache files that do not exist yet.
+        """Make all cache files that do not exist yet and are registered, or needed by the last finished render.
 
         Args:
             patterns: Id patterns: `*` stands for anything within a segment, `**` for anything, and the first
@@ -236,7 +245,7 @@ class ImageKit:
             >>> ImageKit(source_dirs=["content"]).generate().total
             0
         """
-        items = registered_items(self, [patterns] if isinstance(patterns, str) else patterns)
+        items = wanted_items(self, [patterns] if isinstance(patterns, str) else patterns)
         plan = make_plan(self, items, force)
         return self._run(plan, force, workers, processes, executor, on_progress)
 
@@ -254,6 +263,64 @@ class ImageKit:
                 self, plan, force=force, executor=executor, workers=workers, on_progress=on_progress
             )
         return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
+
+    def finish(self, *, workers: int | None = None, on_progress: Progress | None = None) -> Report:
+        """End the render of a whole site: make the files that its pages need and that do not exist yet.
+
+        What the pages need is written to `renders.json` in the `state_dir`, so that `generate()` can make it again
+        without rendering, and `publish()` and `prune()` know what is used. Then a new render begins.
+
+        Args:
+            workers: How many threads; by default as many as cores.
+            on_progress: Called for each file with its outcome, how many are settled, and how many there are.
+
+        Returns:
+            What was generated, skipped, and failed: for each failure there is a page with a dead URL.
+
+        Raises:
+            GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate()` makes the rest.
+
+        Example:
+            >>> kit = ImageKit(default_cachefile_strategy="jinja_imagekit.cachefiles.strategies.Deferred")
+            >>> kit.renders.noted  # what templates have asked for
+            {}
+        """
+        return finish_render(self, workers=workers, on_progress=on_progress)
+
+    def publish(self, folder: str | os.PathLike[str]) -> PublishReport:
+        """Put exactly the files that the last render needs into a folder, under the names that its URLs end with.
+
+        Files are hard links where the file system can, else copies. What an earlier publish put there and nothing
+        needs any more is removed; what somebody else put there, or changed, stays. A render that is not finished yet
+        is finished first.
+
+        Args:
+            folder: The folder that `base_url` stands for; it is made when it is missing.
+
+        Raises:
+            ImageKitError: No render was ever finished, or what it needs can no longer be told.
+            StorageError: A file cannot be written, or a symbolic link leads out of the folder.
+        """
+        if self.renders.noted:
+            self.finish()
+        notes = self.renders.last()
+        if notes is None:
+            raise ImageKitError("Nothing was rendered yet: render the pages, call kit.finish(), then publish.")
+        return publish_files(self, notes, folder)
+
+    def prune(self, *, dry_run: bool = False) -> PruneReport:
+        """Delete the cache files that no registration and no recorded render needs, and what is known of them.
+
+        Only files below `cachefile_dir` that this library has a record of are deleted.
+
+        Args:
+            dry_run: Only say what would be deleted.
+
+        Raises:
+            ImageKitError: The record of the last render is damaged, so that nobody can tell what it needs.
+            StorageError: A file cannot be deleted.
+        """
+        return prune_files(self, dry_run=dry_run)
 
     def install(self, environment: EnvironmentT) -> EnvironmentT:
         """Add the tags and filters `thumbnail` and `generateimage` to a Jinja environment, and return it."""

@@ -10,17 +10,26 @@ from markupsafe import Markup
 from ..exceptions import InvalidOption, MissingSource
 from ..hashing import class_path
 from ..html import img_tag
-from ..interfaces import Storage
+from ..images import mimetype
+from ..interfaces import Size, Storage
 from ..loading import load_instance
 from ..settings import Settings
-from ..sources import Source
+from ..sources import Source, source_of
 from ..state import Record, Records
 from .backends import CacheFileBackend
 from .namers import default_name
+from .references import Reference, reference_to
 from .sources import CacheFileSource
 from .strategies import Strategy, load_strategy
 
 __all__ = ["CacheFileHost", "ImageCacheFile", "LazyImageCacheFile"]
+
+
+class Notes(Protocol):
+    """Where a cache file says that a page needs it."""
+
+    def note(self, file: Any, served: bool = True) -> None:
+        """Note that a page needs a cache file, and whether it names it by its URL or path."""
 
 
 class CacheFileHost(Protocol):
@@ -45,6 +54,10 @@ class CacheFileHost(Protocol):
     @property
     def cachefile_strategy(self) -> Strategy:
         """The strategy of cache files that have none of their own."""
+
+    @property
+    def renders(self) -> Notes:
+        """What renders need."""
 
     def generator(self, id: str, /, **kwargs: Any) -> Any:
         """Make the generator of an id."""
@@ -119,7 +132,7 @@ class ImageCacheFile:
     @property
     def source(self) -> Source | None:
         """The generator's source, or None."""
-        source = getattr(self.generator, "source", None)
+        source = source_of(self.generator)
         return source if isinstance(source, Source) else None
 
     @property
@@ -159,12 +172,12 @@ class ImageCacheFile:
     @property
     def width(self) -> int:
         """Width in pixels."""
-        return self._record().width
+        return self._size()[0]
 
     @property
     def height(self) -> int:
         """Height in pixels."""
-        return self._record().height
+        return self._size()[1]
 
     @property
     def size(self) -> int:
@@ -174,12 +187,30 @@ class ImageCacheFile:
     @property
     def format(self) -> str:
         """Format, by Pillow's name."""
-        return self._record().format
+        return self.promised_format or self._record().format
 
     @property
     def mimetype(self) -> str:
         """Media type, such as "image/webp"."""
-        return self._record().mimetype
+        promised = self.promised_format
+        return mimetype(promised) if promised else self._record().mimetype
+
+    @property
+    def promised_size(self) -> Size | None:
+        """Width and height in pixels that the strategy promises without looking at the file; None for no promise."""
+        self._named()
+        return self.cachefile_strategy.promised_size(self)
+
+    @property
+    def promised_format(self) -> str | None:
+        """The format that the strategy promises without looking at the file, by Pillow's name; None for no promise."""
+        self._named()
+        return self.cachefile_strategy.promised_format(self)
+
+    @property
+    def reference(self) -> Reference | None:
+        """What leads to the same file in a later run; None for a generator that is registered nowhere."""
+        return None
 
     def open(self) -> BinaryIO:
         """Return the file, open for reading; the caller closes it.
@@ -188,9 +219,10 @@ class ImageCacheFile:
             MissingSource: The spec has no source.
             ImageKitError: The image could not be made, or is not there.
         """
-        name = self._named()
+        self._named()
         self.cachefile_strategy.on_content_required(self)
-        return self.storage.open(name)
+        self._host.renders.note(self, served=False)
+        return self.storage.open(self._named())
 
     def read(self) -> bytes:
         """Return the file's content.
@@ -235,9 +267,19 @@ class ImageCacheFile:
         return self.name
 
     def _existing_name(self) -> str:
-        name = self._named()
+        self._named()
         self.cachefile_strategy.on_existence_required(self)
-        return name
+        # What another storage keeps is served from there.
+        self._host.renders.note(self, served=self.storage is self._host.storage)
+        # Asked again: a source that is replaced while its image is made gives the file another name.
+        return self._named()
+
+    def _size(self) -> Size:
+        promised = self.promised_size
+        if promised is not None:
+            return promised
+        record = self._record()
+        return record.width, record.height
 
     def _record(self) -> Record:
         self._named()
@@ -291,6 +333,16 @@ class LazyImageCacheFile(ImageCacheFile):
             SourceError: The source cannot be found.
         """
         return self._host.generator(str(self.generator_id), **self._kwargs)
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What leads to the same file in a later run; None where a keyword is not plain, such as an upload.
+
+        Raises:
+            NotRegistered: Nothing is registered under the id.
+            SourceError: The source cannot be found.
+        """
+        return reference_to(str(self.generator_id), self._kwargs, self.source)
 
     def _description(self) -> str:
         source = self._kwargs.get("source")

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 from ..hashing import fingerprint
 from ..images import Limits
+from ..interfaces import Size
 from ..sources import Source
 
 
@@ -28,3 +29,12 @@ class CacheFileSource(Source):
         """Digits that stand for the content, from what it will be made of: the file itself may not exist yet."""
         own = getattr(self.original.generator, "get_hash", None)
         return fingerprint(["cachefile", own() if callable(own) else self.original.name])
+
+    def size(self, auto_orient: bool = True) -> Size:
+        """Return width and height in pixels: what is promised of a file that has not been made yet."""
+        return self.original.promised_size or super().size(auto_orient)
+
+    @property
+    def kept_format(self) -> str:
+        """The format of results that keep this one's: what is promised of a file that has not been made yet."""
+        return self.original.promised_format or super().kept_format

@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..exceptions import InvalidStrategy, nearest
+from ..interfaces import Size
 from ..loading import load_instance
+from ..specs import ImageSpec
 
-HOOKS = ("on_existence_required", "on_content_required", "on_source_saved", "should_verify_existence")
+HOOKS = (
+    "on_existence_required",
+    "on_content_required",
+    "on_source_saved",
+    "should_verify_existence",
+    "promised_size",
+    "promised_format",
+)
 
 
 class Strategy:
@@ -25,6 +34,14 @@ class Strategy:
 
     def should_verify_existence(self, file: Any) -> bool | None:
         """Tell whether the truth of a file asks the storage; None leaves it to the backend."""
+        return None
+
+    def promised_size(self, file: Any) -> Size | None:
+        """Return width and height in pixels that the file will have; None to look at the file."""
+        return None
+
+    def promised_format(self, file: Any) -> str | None:
+        """Return the format that the file will have, by Pillow's name; None to look at the file."""
         return None
 
 
@@ -52,7 +69,42 @@ class Optimistic(Strategy):
         return False
 
 
-BUILT_IN = (JustInTime, Optimistic)
+class Deferred(Strategy):
+    """Makes files at the end of a render, when `kit.finish()` is called: for sites whose pages are rendered in one go.
+
+    URL, width, height and format are worked out from the source's header and the processors. A file is made at once
+    where they cannot be, where its content is asked for, and where it could not be made later: of an upload or of
+    bytes, or by a generator that is registered nowhere.
+    """
+
+    def on_existence_required(self, file: Any) -> None:
+        """Make the file now if it cannot be made later."""
+        if file.reference is None:
+            file.generate()
+
+    def on_content_required(self, file: Any) -> None:
+        """Make the file unless it exists."""
+        file.generate()
+
+    def should_verify_existence(self, file: Any) -> bool | None:
+        """Take the file for made."""
+        return False
+
+    def promised_size(self, file: Any) -> Size | None:
+        """Return the size that the processors say; None where one of them must see the pixels."""
+        if file.reference is None or not isinstance(file.generator, ImageSpec):
+            return None
+        return file.generator.output_size()
+
+    def promised_format(self, file: Any) -> str | None:
+        """Return the format that the spec says; None for a generator that is none, or makes its image itself."""
+        generator = file.generator
+        if file.reference is None or not isinstance(generator, ImageSpec) or generator.makes_its_own():
+            return None
+        return generator.output_format
+
+
+BUILT_IN = (JustInTime, Optimistic, Deferred)
 """Strategies that have nothing to do about a file that exists."""
 
 
@@ -99,5 +151,5 @@ def load_strategy(value: Any) -> Strategy:
 
 def _check_names(strategy: str, names: list[str]) -> None:
     for name in names:
-        if name.startswith(("on_", "should_")) and name not in HOOKS:
+        if name.startswith(("on_", "should_", "promised_")) and name not in HOOKS:
             raise InvalidStrategy(f"{strategy} has a hook {name!r} that nothing calls. {nearest(name, HOOKS)}")

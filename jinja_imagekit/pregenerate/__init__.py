@@ -2,6 +2,7 @@
 
 from .executors import run_with_executor
 from .plan import Item, Plan, SourceWork, make_plan, registered_items
+from .rendered import finish_render, rendered_items, wanted_items
 from .report import GenerationInterrupted, Outcome, Report
 from .run import run_plan
 
@@ -12,8 +13,11 @@ __all__ = [
     "Plan",
     "Report",
     "SourceWork",
+    "finish_render",
     "make_plan",
     "registered_items",
+    "rendered_items",
     "run_plan",
     "run_with_executor",
+    "wanted_items",
 ]

@@ -1,0 +1,154 @@
+"""Plain values that lead to a cache file: its generator's id and keywords, as JSON can hold them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from ..sources import FileSource, Source
+from .sources import CacheFileSource
+
+
+class Reference(NamedTuple):
+    """What leads to a cache file, as JSON can hold it.
+
+    Attributes:
+        generator_id: The id of its generator.
+        kwargs: The generator's keywords. Strings, numbers, booleans and None stand for themselves; everything else
+            is an object of one key that says what it is, such as `{"tuple": [1, 2]}`.
+    """
+
+    generator_id: str
+    kwargs: dict[str, Any]
+
+
+class ReferenceHost(Protocol):
+    """What following a reference needs of a kit."""
+
+    def cachefile(self, id: str, /, **kwargs: Any) -> Any:
+        """Return the cache file of a generator."""
+
+
+class NotPlain(ValueError):
+    """A keyword is not plain: an upload, bytes, an object of the caller's."""
+
+
+def reference_to(generator_id: str, kwargs: Mapping[str, Any], source: Source | None) -> Reference | None:
+    """Return the reference to a cache file; None where one of its keywords is not plain.
+
+    Args:
+        generator_id: The id of its generator.
+        kwargs: The generator's keywords.
+        source: The generator's source; None where it has none, or is called by its name.
+
+    Example:
+        >>> reference_to("blog:hero", {"source": "canal.jpg", "size": (4, 3)}, None)
+        Reference(generator_id='blog:hero', kwargs={'size': {'tuple': [4, 3]}, 'source': 'canal.jpg'})
+    """
+    try:
+        plain = {name: _encoded(value) for name, value in kwargs.items() if name != "source"}
+        if "source" in kwargs:
+            plain["source"] = _encoded_source(kwargs["source"], source)
+    except NotPlain:
+        return None
+    return Reference(generator_id, plain)
+
+
+def keywords_of(reference: Reference, host: ReferenceHost) -> dict[str, Any]:
+    """Return the keywords of a reference as its generator takes them.
+
+    Args:
+        reference: The reference.
+        host: The kit.
+
+    Raises:
+        NotPlain: The reference is damaged.
+    """
+    return {name: _decoded(value, host) for name, value in reference.kwargs.items()}
+
+
+def confined(reference: Reference, name_of: Callable[[Path], str | None]) -> Reference | None:
+    """Return a reference that leads to sources below the source folders alone; None where there is none.
+
+    Args:
+        reference: The reference.
+        name_of: Returns the name by which a path is found below the source folders, and None where it is not.
+    """
+    kwargs = dict(reference.kwargs)
+    match kwargs.get("source"):
+        case {"path": str(path)}:
+            kwargs["source"] = name_of(Path(path))
+        case {"cachefile": [str(id), dict(own)]}:
+            nested = confined(Reference(id, own), name_of)
+            kwargs["source"] = nested and {"cachefile": list(nested)}
+        case _:
+            return reference if is_confined(reference) else None
+    kept = Reference(reference.generator_id, kwargs)
+    return kept if kwargs["source"] is not None and is_confined(kept) else None
+
+
+def is_confined(reference: Reference) -> bool:
+    """Tell whether a reference holds no path: whoever forges one may name any file by it."""
+    return not any(map(_holds_path, reference.kwargs.values()))
+
+
+def _holds_path(value: Any) -> bool:
+    match value:
+        case {"path": _}:
+            return True
+        case {"list": list(items)} | {"tuple": list(items)}:
+            return any(map(_holds_path, items))
+        case {"dict": dict(items)} | {"cachefile": [_, dict(items)]}:
+            return any(map(_holds_path, items.values()))
+    return False
+
+
+def _encoded_source(value: object, source: Source | None) -> Any:
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(source, CacheFileSource):
+        nested: Reference | None = source.original.reference
+        if nested is None:
+            raise NotPlain
+        return {"cachefile": list(nested)}
+    if isinstance(source, FileSource):
+        named = source.reference is not None and not source.reference.startswith("file:")
+        return source.reference if named else {"path": source.path}
+    if source is None:
+        return None
+    raise NotPlain
+
+
+def _encoded(value: Any) -> Any:
+    kind = type(value)
+    if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
+        return value
+    if kind in (tuple, list):
+        return {kind.__name__: [_encoded(each) for each in value]}
+    if kind is dict and all(type(key) is str for key in value):
+        return {"dict": {key: _encoded(each) for key, each in value.items()}}
+    if isinstance(value, Path):
+        return {"path": str(value)}
+    # A template's Markup equals the string that it holds, and so do their fingerprints; an enum's member does not.
+    if isinstance(value, str) and not hasattr(kind, "__members__"):
+        return str.__str__(value)
+    raise NotPlain
+
+
+def _decoded(value: Any, host: ReferenceHost) -> Any:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case {"list": list(items), **rest} if not rest:
+            return [_decoded(each, host) for each in items]
+        case {"tuple": list(items), **rest} if not rest:
+            return tuple(_decoded(each, host) for each in items)
+        case {"dict": dict(items), **rest} if not rest:
+            return {key: _decoded(each, host) for key, each in items.items()}
+        case {"path": str(path), **rest} if not rest:
+            return Path(path)
+        case {"cachefile": [str(id), dict(kwargs)], **rest} if not rest:
+            return host.cachefile(id, **keywords_of(Reference(id, kwargs), host))
+    raise NotPlain(f"{value!r} is no keyword of a generator")

@@ -1,0 +1,157 @@
+"""Makes what a render needs: the files that it noted, at its end or in a later run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
+
+from ..cachefiles.references import NotPlain, Reference, keywords_of
+from ..exceptions import ImageKitError
+from ..interfaces import Size
+from ..registry import match_ids
+from ..renders import Notes, Renders
+from .plan import Item, Plan, PregenerateHost, make_plan, registered_items
+from .report import Outcome, Report
+from .run import Progress, run_plan
+
+logger = logging.getLogger("jinja_imagekit.pregenerate")
+
+
+class RenderHost(PregenerateHost, Protocol):
+    """What the files of a render need of their kit."""
+
+    @property
+    def renders(self) -> Renders:
+        """What renders need."""
+
+
+def wanted_items(host: RenderHost, patterns: Iterable[str] = ()) -> Iterator[Item]:
+    """Yield all that is to be made: what is registered, and what the last finished render needs beside it.
+
+    Args:
+        host: The kit.
+        patterns: Id patterns; none for all.
+
+    Raises:
+        NotRegistered: As `registered_items`.
+        InvalidOption: As `registered_items`.
+    """
+    patterns = list(patterns)
+    registered: set[object] = set()
+    for item in registered_items(host, patterns):
+        registered.add(_key(item))
+        yield item
+    for item in rendered_items(host, patterns):
+        if _key(item) not in registered:
+            yield item
+
+
+def rendered_items(host: RenderHost, patterns: Iterable[str] = ()) -> Iterator[Item]:
+    """Yield what the last finished render needs and can be made again.
+
+    What was made of an upload cannot, nor can what names a generator or a source that is gone: the pages have changed
+    since, and the next render says so.
+
+    Args:
+        host: The kit.
+        patterns: Id patterns; none for all.
+    """
+    try:
+        notes = host.renders.last() or {}
+    except ImageKitError as error:
+        logger.warning("What the last render needs is left out: %s", error)
+        return
+    patterns, known = list(patterns), host.generators.get_ids()
+    left_out = set(known).difference(match_ids(patterns, known)) if patterns else set()
+    for name, note in notes.items():
+        if note.reference is None or note.reference.generator_id in left_out:
+            continue
+        item = _item(host, note.reference) if note.reference.generator_id in known else None
+        if item is None or not _has_source(host, item):
+            logger.info("%s is left out: its generator or source is gone since the pages were rendered", name)
+        else:
+            yield item
+
+
+def finish_render(host: RenderHost, *, workers: int | None = None, on_progress: Progress | None = None) -> Report:
+    """Write down what the render needs, make what is missing, and begin a new render.
+
+    Args:
+        host: The kit.
+        workers: How many threads; by default as many as cores.
+        on_progress: Called for each file that is settled.
+
+    Raises:
+        GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate` makes the rest.
+    """
+    notes = host.renders.finish()
+    items = {name: _item(host, note.reference) for name, note in notes.items() if note.reference}
+    plan = make_plan(host, [item for item in items.values() if item])
+    report = run_plan(host, plan, workers=workers, on_progress=on_progress)
+    promises = _promised_sizes(plan, {outcome.name for outcome in report.generated})
+    outcomes = [_checked(each, promises) for each in (*report.generated, *report.skipped, *report.failed)]
+    return Report([*outcomes, *_missing(host, notes, items, outcomes)], report.seconds)
+
+
+def _item(host: RenderHost, reference: Reference) -> Item | None:
+    try:
+        return Item(reference.generator_id, keywords_of(reference, host))
+    except NotPlain:
+        return None
+
+
+def _has_source(host: RenderHost, item: Item) -> bool:
+    source = item.kwargs.get("source")
+    return type(source) is not str or any(os.path.lexists(each / source) for each in host.settings.source_dirs)
+
+
+def _promised_sizes(plan: Plan, made: set[str | None]) -> dict[str | None, Size | None]:
+    files = (file for work in plan.works for file, _ in work.files)
+    return {
+        file.name: file.cachefile_strategy.promised_size(file) for file in files if file.__dict__.get("name") in made
+    }
+
+
+def _checked(outcome: Outcome, promises: Mapping[str | None, Size | None]) -> Outcome:
+    """Return the outcome of a file that was made, as a failure where pages promise another size."""
+    promised = promises.get(outcome.name) if outcome.status == "generated" else None
+    if promised is None or promised == (outcome.width, outcome.height):
+        return outcome
+    reason = (
+        f"pages say that it has {promised[0]}×{promised[1]} pixels, and it has {outcome.width}×{outcome.height}: "
+        "correct output_size() of its processors"
+    )
+    return outcome._replace(status="failed", reason=reason)
+
+
+def _missing(
+    host: RenderHost, notes: Notes, items: Mapping[str, Item | None], outcomes: Iterable[Outcome]
+) -> Iterator[Outcome]:
+    """Yield a failure for each file that pages name, and that is not there now though nothing else went wrong."""
+    there = {each.name for each in outcomes}
+    failed = {(each.generator_id, each.source) for each in outcomes if each.status == "failed"}
+    for name, note in notes.items():
+        item = items.get(name)
+        if item is None:
+            if note.served and host.storage.stat(name) is None:
+                yield Outcome(
+                    "failed", "", None, name, "it was made of an upload or of bytes, and is gone: render again"
+                )
+        elif name not in there:
+            source = item.kwargs.get("source")
+            named = None if source is None else str(source)
+            if (item.generator_id, named) not in failed:
+                reason = "its source or generator has changed since the page was rendered: render again"
+                yield Outcome("failed", item.generator_id, named, name, reason)
+
+
+def _key(item: Item) -> object:
+    """Return what two items have in common when they name the same file."""
+    key = (item.generator_id, *item.kwargs.items(), *map(type, item.kwargs.values()))
+    try:
+        hash(key)
+    except TypeError:
+        return id(item)
+    return id(item) if item.file else key
