@@ -17,8 +17,9 @@ from ..cachefiles.known import KnownFiles
 from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
+from ..renders import Renders
 from ..settings import Settings
-from .sandbox import SandboxedImage
+from .sandbox import SandboxedImage, unwrap
 
 logger = logging.getLogger("jinja_imagekit.ext")
 
@@ -42,6 +43,10 @@ class TemplateKit(Protocol):
     @property
     def known_files(self) -> KnownFiles:
         """What is known of earlier calls."""
+
+    @property
+    def renders(self) -> Renders:
+        """What the pages need."""
 
     def cachefile(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
         """Return the cache file of a generator; nothing is opened."""
@@ -160,7 +165,7 @@ class TemplateRuntime:
 
     def _unwrapped(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if self._sandboxed:
-            return {name: SandboxedImage.unwrap(value) for name, value in kwargs.items()}
+            return {name: unwrap(value) for name, value in kwargs.items()}
         return kwargs if isinstance(kwargs, dict) else dict(kwargs)
 
     def _cachefile(self, id: str, kwargs: dict[str, Any]) -> LazyImageCacheFile:
@@ -176,6 +181,7 @@ class TemplateRuntime:
         """Return URL, width and height; the size is left out where the attributes give one."""
         known = self._kit.known_files.find(id, kwargs)
         if known is not None:
+            self._kit.renders.note_call(known.name, id, kwargs)
             return known.url, known.width, known.height
         if not make:
             raise NotKnown

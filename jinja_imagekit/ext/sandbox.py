@@ -24,11 +24,6 @@ class SandboxedImage:
     def __init__(self, file: ImageCacheFile) -> None:
         self._file = file
 
-    @staticmethod
-    def unwrap(value: Any) -> Any:
-        """Return the cache file behind a view, and every other value as it is."""
-        return value._file if type(value) is SandboxedImage else value
-
     @property
     def name(self) -> str | None:
         """The file's name in its storage; None when the spec has no source."""
@@ -75,3 +70,8 @@ class SandboxedImage:
 
     def __repr__(self) -> str:
         return f"<image {self}>"
+
+
+def unwrap(value: Any) -> Any:
+    """Return the cache file behind a view, and every other value as it is."""
+    return value._file if isinstance(value, SandboxedImage) else value

@@ -1,0 +1,394 @@
+"""The tags in every kind of Jinja environment, and in every place of a template."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jinja2 import DictLoader, Environment, FileSystemLoader, Undefined, UndefinedError, select_autoescape
+from jinja2.nativetypes import NativeEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment, SecurityError
+from markupsafe import Markup
+
+from jinja_imagekit.exceptions import ImageKitError, InvalidOption, SourceNotAllowed, SourceNotFound
+from jinja_imagekit.ext import ImageKitExtension
+from jinja_imagekit.kit import ImageKit
+
+IMG = r'<img src="/CACHE/images/photo/\w+\.jpg" width="20" height="15">'
+TAG = "{% thumbnail '20x' 'photo.jpg' %}"
+
+
+@pytest.fixture
+def kit(tmp_path: Path, images_dir: Path, write_photo: Any) -> ImageKit:
+    """Return a kit with one photo of 32 × 24 pixels."""
+    write_photo("photo.jpg", 32, 24)
+    return ImageKit(source_dirs=[images_dir], location=tmp_path / "out", state_dir=tmp_path / "state")
+
+
+def environment_of(kit: ImageKit, templates: dict[str, str] | None = None, **options: Any) -> Environment:
+    """Return an environment with these templates and the kit's tags."""
+    return kit.install(Environment(loader=DictLoader(templates or {}), **options))
+
+
+@pytest.mark.parametrize("autoescape", [True, False, select_autoescape(), lambda name: name == "page.html"])
+@pytest.mark.parametrize("name", ["page.html", "page.txt"])
+def test_autoescape_on_off_and_by_name(kit: ImageKit, autoescape: Any, name: str) -> None:
+    """The element arrives as it is, whatever the environment escapes."""
+    environment = environment_of(kit, {name: TAG}, autoescape=autoescape)
+    assert re.fullmatch(IMG, environment.get_template(name).render())
+
+
+@pytest.mark.parametrize("setting", ["true", "false", "flag"])
+def test_autoescape_blocks(kit: ImageKit, setting: str) -> None:
+    """The same holds in `{% autoescape %}` blocks, also where the setting is known only while rendering."""
+    page = f"{{% autoescape {setting} %}}{TAG}{{% endautoescape %}}"
+    for flag in (True, False):
+        assert re.fullmatch(IMG, environment_of(kit).from_string(page).render(flag=flag))
+
+
+@pytest.mark.parametrize("autoescape", [True, False])
+def test_element_can_be_captured_and_concatenated(kit: ImageKit, autoescape: bool) -> None:
+    """A `{% set %}` block takes the element, which is escaped nowhere on its way."""
+    page = "{% set x %}<b>" + TAG + "</b>{% endset %}{{ x }}{{ '' ~ x }}"
+    assert re.fullmatch(f"(<b>{IMG}</b>){{2}}", environment_of(kit, autoescape=autoescape).from_string(page).render())
+
+
+def test_everything_constant_is_rendered_not_compiled(kit: ImageKit, tmp_path: Path) -> None:
+    """A tag or filter with nothing but constants is worked out when the page is rendered."""
+    page = environment_of(kit, autoescape=True).from_string(TAG + "{{ 'photo.jpg'|thumbnail('20x') }}")
+    assert not (tmp_path / "out").exists()
+    assert re.fullmatch(IMG + IMG, page.render())
+
+
+def test_finalize_sees_the_element(kit: ImageKit) -> None:
+    """An environment's `finalize` applies to the tag as to every output."""
+    environment = environment_of(kit, finalize=lambda value: f"[{value}]")
+    assert re.fullmatch(rf"\[{IMG}\]", environment.from_string(TAG).render())
+
+
+PLACES = {
+    "loop": "{% for size in ('20x', '20x') %}{% thumbnail size 'photo.jpg' %}{% endfor %}",
+    "recursive loop": "{% for x in [[[]]] recursive %}" + TAG + "{{ loop(x) }}{% endfor %}",
+    "if": "{% if true %}" + TAG + "{% endif %}",
+    "macro": "{% macro card(photo) %}{% thumbnail '20x' photo %}{% endmacro %}{{ card('photo.jpg') }}",
+    "call": "{% macro m() %}<i>{{ caller() }}</i>{% endmacro %}{% call m() %}" + TAG + "{% endcall %}",
+    "caller in a loop": "{% macro m() %}{% for x in 'ab' %}{{ caller(x) }}{% endfor %}{% endmacro %}"
+    "{% call(x) m() %}{{ x }}" + TAG + "{% endcall %}",
+    "filter block": "{% filter trim %}  " + TAG + "  {% endfilter %}",
+    "with": "{% with photo='photo.jpg' %}{% thumbnail '20x' photo %}{% endwith %}",
+    "include": "{% include 'tag.html' %}",
+    "include in a loop": "{% for photo in ['photo.jpg'] %}{% include 'photo.html' %}{% endfor %}",
+    "import": "{% import 'macros.html' as m %}{{ m.card('photo.jpg') }}",
+    "import with context": "{% from 'macros.html' import own with context %}{{ own() }}",
+    "imported variable": "{% from 'macros.html' import shown %}{{ shown }}",
+    "block": "{% block a %}" + TAG + "{% endblock %}",
+    "scoped block": "{% for photo in ['photo.jpg'] %}{% block a scoped %}{% thumbnail '20x' photo %}{% endblock %}"
+    "{% endfor %}",
+    "child": "{% extends 'base.html' %}{% block a %}{{ super() }}" + TAG + "{% endblock %}",
+    "child's assignment": "{% extends 'base.html' %}{% thumbnail '20x' 'photo.jpg' as top %}"
+    "{% block a %}{{ top }}{% endblock %}",
+}
+TEMPLATES = {
+    "tag.html": TAG,
+    "photo.html": "{% thumbnail '20x' photo %}",
+    "macros.html": "{% macro card(photo) %}{% thumbnail '20x' photo as t %}{{ t }}{% endmacro %}"
+    "{% macro own() %}{% thumbnail '20x' photo_name %}{% endmacro %}"
+    "{% thumbnail '20x' 'photo.jpg' as shown %}",
+    "base.html": "<main>{% block a %}" + TAG + "{% endblock %}</main>",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", ["plain", "async", "sandbox", "native", "overlay", "unescaped"])
+def test_every_place_of_a_template(kit: ImageKit, place: str, kind: str) -> None:
+    """Loops, macros, includes, imports, blocks and inheritance show the image, in every kind of environment."""
+    kinds = {"sandbox": SandboxedEnvironment, "native": NativeEnvironment}
+    options = {"loader": DictLoader(TEMPLATES), "autoescape": kind != "unescaped", "enable_async": kind == "async"}
+    environment = kit.install(kinds.get(kind, Environment)(**options))
+    if kind == "overlay":
+        environment = environment.overlay(trim_blocks=True)
+    if kind in ("unescaped", "native") and place in ("import", "imported variable", "child's assignment"):
+        pytest.skip("a cache file prints itself as HTML where the environment escapes")
+    page = environment.from_string(PLACES[place])
+    for _ in range(2):
+        html = str(page.render(photo_name="photo.jpg"))
+        assert len(re.findall(IMG, html)) >= 1
+        assert "&lt;" not in html
+
+
+def test_assignment_is_scoped_as_set_is(kit: ImageKit) -> None:
+    """A name that is assigned in a loop ends with it; one on the top level is exported; a namespace keeps it."""
+    environment = environment_of(kit, {"m.html": "{% thumbnail '20x' 'photo.jpg' as shown %}"})
+    loop = (
+        "{% set x = 'outer' %}{% for i in [1] %}{% thumbnail '20x' 'photo.jpg' as x %}{{ x.width }} {% endfor %}{{ x }}"
+    )
+    assert environment.from_string(loop).render() == "20 outer"
+    branch = "{% set x = 'outer' %}{% if 1 %}{% thumbnail '20x' 'photo.jpg' as x %}{% endif %}{{ x.width }}"
+    assert environment.from_string(branch).render() == "20"
+    space = (
+        "{% set n = namespace() %}{% for i in [1] %}{% thumbnail '20x' 'photo.jpg' as n.x %}{% endfor %}{{ n.x.width }}"
+    )
+    assert environment.from_string(space).render() == "20"
+    assert environment.get_template("m.html").module.shown.width == 20
+    private = "{% thumbnail '20x' 'photo.jpg' as _x %}{{ _x.width }}"
+    module = environment.from_string(private).module
+    assert str(module) == "20"
+    assert not hasattr(module, "_x")
+
+
+def test_native_environment_keeps_the_object(kit: ImageKit) -> None:
+    """In a native environment a tag gives its markup, and a filter the cache file itself."""
+    environment = kit.install(NativeEnvironment(autoescape=True))
+    assert type(environment.from_string(TAG).render()) in (str, Markup)
+    file = environment.from_string("{{ 'photo.jpg'|thumbnail('20x') }}").render()
+    assert file.width == 20
+
+
+def test_overlays_share_the_kit(kit: ImageKit) -> None:
+    """An overlay has the tags, whatever it changes; one that becomes async renders both ways."""
+    environment = environment_of(kit, autoescape=True)
+    overlays = [
+        environment.overlay(autoescape=False),
+        environment.overlay(block_start_string="<%", block_end_string="%>"),
+        environment.overlay(extensions=["jinja2.ext.do"]),
+        environment.overlay(enable_async=True),
+    ]
+    for overlay in overlays:
+        tag = TAG.replace("{%", overlay.block_start_string).replace("%}", overlay.block_end_string)
+        assert re.fullmatch(IMG, overlay.from_string(tag).render())
+    assert re.fullmatch(IMG, environment.from_string(TAG).render())
+
+
+def test_environments_of_several_kits_do_not_mix(kit: ImageKit, tmp_path: Path, images_dir: Path) -> None:
+    """Each environment shows its own kit's images."""
+    other = ImageKit(
+        source_dirs=[images_dir], location=tmp_path / "o", state_dir=tmp_path / "os", base_url="https://cdn.example/"
+    )
+    pages = [environment_of(each).from_string(TAG) for each in (kit, other)]
+    html = [page.render() for page in pages]
+    assert 'src="/CACHE' in html[0]
+    assert 'src="https://cdn.example/CACHE' in html[1]
+
+
+def test_second_install_replaces_the_kit(kit: ImageKit, tmp_path: Path, images_dir: Path) -> None:
+    """A template that was compiled before shows the images of the kit that was installed last."""
+    environment = environment_of(kit)
+    page = environment.from_string(TAG)
+    ImageKit(source_dirs=[images_dir], location=tmp_path / "o", state_dir=tmp_path / "os", base_url="/b/").install(
+        environment
+    )
+    assert 'src="/b/CACHE' in page.render()
+
+
+def test_extension_without_a_kit_says_so() -> None:
+    """The extension alone compiles templates; rendering them says what is missing."""
+    environment = Environment(extensions=[ImageKitExtension])
+    for page in (TAG, "{% thumbnail '20x' 'photo.jpg' as x %}", "{{ 'photo.jpg'|thumbnail('20x') }}"):
+        template = environment.from_string(page)
+        with pytest.raises(ImageKitError, match=r"Call kit\.install\(environment\)"):
+            template.render()
+
+
+BYTECODE_PAGE = """
+import sys
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader
+from jinja2.parser import Parser
+from jinja_imagekit.kit import ImageKit
+root, base_url, may_parse = sys.argv[1:]
+if may_parse == "no":
+    Parser.parse = None
+kit = ImageKit(source_dirs=[root + "/images"], location=root + "/out", state_dir=root + "/state", base_url=base_url)
+environment = kit.install(
+    Environment(
+        loader=FileSystemLoader(root + "/templates"), bytecode_cache=FileSystemBytecodeCache(root + "/bytecode")
+    )
+)
+print(environment.get_template("page.html").render())
+"""
+
+
+def test_bytecode_of_one_process_serves_another(kit: ImageKit, tmp_path: Path) -> None:
+    """Compiled templates hold no settings: another process with another base URL renders them, and parses nothing."""
+    for folder in ("templates", "bytecode"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "templates" / "page.html").write_text(TAG + "{% thumbnail '20x' 'photo.jpg' as x %}{{ x.url }}")
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", BYTECODE_PAGE, str(tmp_path), url, parse], capture_output=True, text=True, check=True
+        ).stdout
+        for url, parse in (("/a/", "yes"), ("/b/", "no"))
+    ]
+    assert outputs[0].startswith('<img src="/a/CACHE')
+    assert outputs[1] == outputs[0].replace("/a/CACHE", "/b/CACHE")
+
+
+# Errors while rendering
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "{% thumbnail '20x' 'none.jpg' %}",
+        "{% thumbnail\n  '20x'\n  'none.jpg'\n-- alt='x' %}",
+        "{% generateimage 'imagekit:thumbnail' source='none.jpg' width=20 %}",
+        "{% thumbnail '0x' 'photo.jpg' %}",
+        "{% thumbnail '0x' 'photo.jpg' as x %}",
+        "{{ 'photo.jpg'|thumbnail('0x') }}",
+        "{{ ('photo.jpg'|thumbnail('0x')).url }}",
+        "{% for x in ['0x'] %}{% thumbnail x 'photo.jpg' %}{% endfor %}",
+    ],
+)
+@pytest.mark.parametrize("enable_async", [False, True])
+def test_errors_carry_template_and_line(kit: ImageKit, tmp_path: Path, tag: str, enable_async: bool) -> None:
+    """An error says in its message, its attributes and its traceback where the tag begins."""
+    (tmp_path / "page.html").write_text(f"one\ntwo\n{tag}\nfour")
+    (tmp_path / "outer.html").write_text("{% include 'page.html' %}")
+    environment = kit.install(Environment(loader=FileSystemLoader(tmp_path), enable_async=enable_async))
+    for name in ("page.html", "outer.html"):
+        with pytest.raises((SourceNotFound, InvalidOption)) as caught:
+            environment.get_template(name).render()
+        assert (caught.value.template, caught.value.lineno) == ("page.html", 3)
+        assert "[template 'page.html', line 3]" in str(caught.value)
+        places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(caught.value.__traceback__)]
+        assert (str(tmp_path / "page.html"), 3) in places
+
+
+def test_errors_in_inherited_blocks_and_imported_macros(kit: ImageKit) -> None:
+    """The template that is named is the one in which the tag stands."""
+    templates = {
+        "base.html": "\n{% block a %}\n{% thumbnail '0x' 'photo.jpg' %}{% endblock %}",
+        "child.html": "{% extends 'base.html' %}\n\n\n\n{% block b %}{% endblock %}",
+        "macros.html": "\n\n\n{% macro card() %}{% thumbnail '0x' 'photo.jpg' %}{% endmacro %}",
+        "user.html": "{% from 'macros.html' import card %}\n{{ card() }}",
+    }
+    environment = environment_of(kit, templates)
+    for name, place in (("child.html", ("base.html", 3)), ("user.html", ("macros.html", 4))):
+        with pytest.raises(InvalidOption) as caught:
+            environment.get_template(name).render()
+        assert (caught.value.template, caught.value.lineno) == place
+
+
+def test_errors_of_others_get_a_note(kit: ImageKit) -> None:
+    """An error that is none of this library's keeps its class, and is told where it happened."""
+
+    def broken(**keywords: Any) -> Any:
+        raise ZeroDivisionError
+
+    kit.register.generator("broken", broken)
+    with pytest.raises(ZeroDivisionError) as caught:
+        environment_of(kit).from_string("\n{% generateimage 'broken' %}").render()
+    assert caught.value.__notes__ == ["This happened in template '<template>', line 2."]
+
+
+def test_errors_outside_a_template_have_no_place(kit: ImageKit) -> None:
+    """A compiled expression has no template, and its error says nothing of one."""
+    expression = environment_of(kit).compile_expression("'photo.jpg'|thumbnail('0x')")
+    with pytest.raises(InvalidOption):
+        expression()
+
+
+# The sandbox
+
+SANDBOXES = [SandboxedEnvironment, ImmutableSandboxedEnvironment]
+HANDLES = ["{% thumbnail '20x' 'photo.jpg' as x %}", "{% set x = 'photo.jpg'|thumbnail('20x') %}"]
+
+
+@pytest.mark.parametrize("sandbox", SANDBOXES)
+@pytest.mark.parametrize("handle", HANDLES)
+def test_sandboxed_templates_use_what_an_img_needs(kit: ImageKit, sandbox: Any, handle: str) -> None:
+    """Name, URL, size, format and truth are there; the view is a source of other tags, and prints itself."""
+    environment = kit.install(sandbox(autoescape=True))
+    page = (
+        handle
+        + "{{ x.name }} {{ x.url }} {{ x.width }} {{ x.height }} {{ x.format }} {{ x.mimetype }} {{ x.size > 99 }}"
+    )
+    name, url, *rest = environment.from_string(page).render().split()
+    assert url == f"/{name}"
+    assert rest == ["20", "15", "JPEG", "image/jpeg", "True"]
+    assert re.fullmatch(IMG, environment.from_string(handle + "{{ x }}").render())
+    assert environment.from_string(handle + "{{ 'yes' if x }}").render() == "yes"
+    inner = environment.from_string(handle + "{% thumbnail '10x' x -- alt='x' %}{{ x|thumbnail('10x') }}").render()
+    assert inner.count('width="10"') == 2
+    inner = environment.from_string(handle + "{% generateimage 'imagekit:thumbnail' source=x width=10 %}").render()
+    assert 'width="10"' in inner
+
+
+REACHES = [
+    "x.path", "x.open", "x.read", "x.generate", "x.delete", "x.storage", "x.generator", "x.source", "x.settings",
+    "x.records", "x.unwrap", "x.cachefile_backend", "x.imagekit_source", "x.generator_id", "x['path']", "x['delete']",
+    "x|attr('path')",
+]  # fmt: skip
+UNDERSCORES = ["x._file", "x['_file']", "x.__class__", "x.__reduce__", "x|attr('_file')"]
+
+
+@pytest.mark.parametrize("expression", REACHES)
+def test_sandboxed_templates_reach_nothing_else(kit: ImageKit, tmp_path: Path, expression: str) -> None:
+    """What could write, delete or tell a path is not there."""
+    environment = kit.install(SandboxedEnvironment())
+    page = environment.from_string(HANDLES[0] + "{{ (" + expression + ") is defined }}")
+    assert page.render() == "False"
+
+
+@pytest.mark.parametrize("expression", UNDERSCORES)
+def test_sandbox_refuses_private_names(kit: ImageKit, expression: str) -> None:
+    """The sandbox stands before everything that begins with an underscore."""
+    page = kit.install(SandboxedEnvironment()).from_string(HANDLES[0] + "{{ (" + expression + ").x }}")
+    with pytest.raises((SecurityError, UndefinedError)):
+        page.render()
+
+
+def test_public_names_of_the_view_are_these_alone(kit: ImageKit) -> None:
+    """A new attribute of the view has to be thought about."""
+    view = kit.install(SandboxedEnvironment()).from_string(HANDLES[0]).module.x
+    assert {name for name in dir(view) if not name.startswith("_")} == {
+        "name", "url", "width", "height", "size", "format", "mimetype",
+    }  # fmt: skip
+
+
+def test_texts_of_the_view_tell_no_path(kit: ImageKit, tmp_path: Path) -> None:
+    """Neither printing nor debugging a view shows where the site lies on the disk."""
+    environment = kit.install(SandboxedEnvironment(loader=DictLoader({})))
+    page = environment.from_string(
+        HANDLES[0] + "{{ x|string }}{{ [x] }}{{ x|pprint }}{{ '%r'|format(x) }}{{ '{0!r}'.format(x) }}{{ x.url }}"
+        "{{ x|string }}{{ [x] }}"
+    )
+    assert str(tmp_path) not in page.render()
+
+
+@pytest.mark.parametrize("source", ["../secret.jpg", "/etc/passwd", "a/../../secret.jpg"])
+def test_sandboxed_templates_read_nothing_outside(kit: ImageKit, write_photo: Any, source: str) -> None:
+    """A source outside the source folders is refused in a sandbox as everywhere."""
+    with pytest.raises((SourceNotAllowed, SourceNotFound)):
+        kit.install(SandboxedEnvironment()).from_string("{% thumbnail '20x' s %}").render(s=source)
+
+
+def test_filters_of_the_compiled_tags_have_no_names_in_templates(kit: ImageKit) -> None:
+    """What compiled tags call is no filter that a template can write."""
+    environment = environment_of(kit)
+    inner = [name for name in environment.filters if "imagekit" in name]
+    assert len(inner) == 4
+    assert not any(re.fullmatch(r"[\w.]+", name) for name in inner)
+
+
+def test_plain_environments_hand_out_the_cache_file(kit: ImageKit) -> None:
+    """Outside a sandbox a template gets the cache file itself, and may read it."""
+    page = environment_of(kit).from_string(HANDLES[0] + "{{ x.read()|length == x.size }} {{ x.path }}")
+    assert page.render().startswith("True /")
+
+
+def test_undefined_is_kept_where_it_is_no_source(kit: ImageKit) -> None:
+    """An undefined keyword reaches the generator as it is."""
+    seen: list[object] = []
+
+    def probe(source: Any = None, **keywords: Any) -> Any:
+        seen.append(keywords["x"])
+        return kit.spec()(source)
+
+    kit.register.generator("probe", probe)
+    environment_of(kit).from_string("{% generateimage 'probe' source='photo.jpg' x=missing %}").render()
+    assert all(isinstance(value, Undefined) for value in seen)
