@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 
 import drawing
 from jinja_imagekit.exceptions import ImageTooLarge, InvalidSetting, UnreadableImage
-from jinja_imagekit.images import Limits, Original, PixelRules, read_header
+from jinja_imagekit.images import Limits, Original, PixelRules, encode, read_header
 from jinja_imagekit.settings import Settings
 
 LIMITS = Limits()
@@ -274,3 +274,21 @@ def test_images_do_not_depend_on_the_file_like_object() -> None:
     image = original.frames(RULES).images[0]
     del original
     assert image.resize((5, 5)).save(io.BytesIO(), "PNG") is None
+
+
+def test_tiff_whose_values_overlap_is_refused() -> None:
+    """Thousands of entries that all claim the whole file would fill the memory."""
+    entries = b"".join(struct.pack("<HHLL", 60_000 - i, 7, 40_000, 8) for i in range(3_000, 0, -1))
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 3_000) + entries + bytes(8_000)
+    with pytest.raises(UnreadableImage, match="larger than the file"):
+        decode(data)
+
+
+def test_oversized_metadata_is_not_kept() -> None:
+    """A field that would not fit into a JPEG is dropped, and the others stay."""
+    exif = Image.Exif()
+    exif.update({0x8298: "x" * 70_000, 0x013B: "Ann"})
+    rules = PixelRules(keep_metadata=("copyright", "artist"))
+    frames = Original(drawing.encoded(PHOTO, "PNG", exif=exif.tobytes()), name="test", limits=LIMITS).frames(rules)
+    result = Image.open(io.BytesIO(encode(frames, "JPEG", {}, rules=rules, limits=LIMITS)))
+    assert dict(result.getexif()) == {0x013B: "Ann"}

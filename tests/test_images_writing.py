@@ -36,6 +36,7 @@ from jinja_imagekit.images import (
     mimetype,
     output_format,
 )
+from jinja_imagekit.settings import Settings
 
 LIMITS = Limits()
 RULES = PixelRules()
@@ -210,7 +211,7 @@ import hashlib, sys
 import drawing
 from colour_profiles import rgb_profile
 from jinja_imagekit.images import *
-photo = drawing.photo(512, 384)
+photo = drawing.photo(256, 192)
 cut = drawing.cut_out(photo)
 for format in WRITABLE_FORMATS:
     for image in (photo, cut):
@@ -382,3 +383,12 @@ def test_writing_leaves_the_process_as_it_is() -> None:
     for format in WRITABLE_FORMATS:
         written(drawing.photo(30, 20), format)
     assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.MAXBLOCK, list(warnings.filters))
+
+
+def test_rules_and_limits_are_those_of_the_settings() -> None:
+    """Each setting arrives under its name, and the defaults agree."""
+    assert PixelRules.from_settings(Settings()) == PixelRules()
+    assert Limits.from_settings(Settings()) == Limits()
+    told = Settings(background="black", decode_margin=1.0, readable_formats=("PNG",), max_frames=7)
+    assert PixelRules.from_settings(told) == PixelRules(background="black", decode_margin=1.0)
+    assert Limits.from_settings(told) == Limits(formats=("PNG",), max_frames=7)

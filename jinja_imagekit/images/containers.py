@@ -196,6 +196,9 @@ def read_tiff(data: bytes) -> Layout:
         BrokenFile: A strip or tile lies outside of the file.
     """
     directory = read_directory(data)
+    if sum(len(entry.raw) for entry in directory.entries.values()) > len(data):
+        # Values that overlap fill no file; Pillow would copy each of them.
+        raise BrokenFile("the TIFF file is damaged: its directory is larger than the file")
     width, height = directory.number(_IMAGE_WIDTH, 0), directory.number(_IMAGE_HEIGHT, 0)
     for offsets, lengths in _OFFSETS_AND_LENGTHS:
         for offset, length in zip(directory.numbers(offsets), directory.numbers(lengths), strict=False):
@@ -204,7 +207,7 @@ def read_tiff(data: bytes) -> Layout:
     tile = directory.number(_TILE_WIDTH, 0), directory.number(_TILE_HEIGHT, 0)
     canvas = max(width, tile[0]), max(height, tile[1])
     icc = directory.entries.get(ICC_PROFILE)
-    return Layout(width, height, canvas=canvas, exif=data, icc=icc.raw if icc else b"")
+    return Layout(width, height, canvas=canvas, exif=data, icc=bytes(icc.raw) if icc else b"")
 
 
 def check_bmp(data: bytes, width: int, height: int) -> None:

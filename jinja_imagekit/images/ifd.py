@@ -31,11 +31,11 @@ EXIF_PREFIX = b"Exif\0\0"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value of a directory, as its bytes stand in the file."""
+    """One value of a directory, as its bytes stand in the file; they are not copied, since entries may overlap."""
 
     type: int
     count: int
-    raw: bytes
+    raw: memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Directory:
         return tuple(int.from_bytes(entry.raw[at : at + step], self.order) for at in range(0, len(entry.raw), step))
 
     def number(self, tag: int, default: int) -> int:
-        """Return the first number of a tag."""
-        numbers = self.numbers(tag)
-        return numbers[0] if numbers else default
+        """Return the number of a tag that has exactly one, as all that this library asks for have."""
+        entry = self.entries.get(tag)
+        return self.numbers(tag)[0] if entry and entry.count == 1 and entry.type in _UNSIGNED else default
 
 
 _EMPTY = Directory("little", {})
@@ -91,6 +91,7 @@ def _read_entries(data: bytes, start: int, order: ByteOrder, width: int) -> Dire
     counter = 8 if width == 8 else 2
     length = 4 + 2 * width
     entries: dict[int, Entry] = {}
+    view = memoryview(data)
     count = int.from_bytes(data[start : start + counter], order)
     first = start + counter
     # A count that the data cannot hold is cut down, or a damaged file would cost minutes.
@@ -102,7 +103,7 @@ def _read_entries(data: bytes, start: int, order: ByteOrder, width: int) -> Dire
         if size > width:
             place = int.from_bytes(data[place : place + width], order)
         if size and place + size <= len(data):
-            entries[tag] = Entry(type, values, data[place : place + size])
+            entries[tag] = Entry(type, values, view[place : place + size])
     return Directory(order, entries)
 
 
@@ -130,9 +131,14 @@ def kept_exif(exif: bytes, fields: Iterable[str], *, with_orientation: bool = Fa
         return b""
     main = read_directory(exif)
     sub = read_directory(exif, pointer=_SUB_DIRECTORY)
-    kept_main = {tag: entry for tag, entry in main.entries.items() if tag in tags}
-    kept_sub = {tag: entry for tag, entry in sub.entries.items() if tag in tags and tag not in kept_main}
+    kept_main = {tag: entry for tag, entry in main.entries.items() if _is_kept(tag, entry, tags)}
+    kept_sub = {tag: entry for tag, entry in sub.entries.items() if _is_kept(tag, entry, tags - kept_main.keys())}
     return _write(main.order, kept_main, kept_sub) if kept_main or kept_sub else b""
+
+
+def _is_kept(tag: int, entry: Entry, tags: set[int]) -> bool:
+    # A JPEG holds 65533 bytes of EXIF in all; a credit line has a few hundred.
+    return tag in tags and len(entry.raw) <= 60_000 // len(tags)
 
 
 def _write(order: ByteOrder, main: Mapping[int, Entry], sub: Mapping[int, Entry]) -> bytes:
@@ -140,9 +146,9 @@ def _write(order: ByteOrder, main: Mapping[int, Entry], sub: Mapping[int, Entry]
     head = (b"II" if order == "little" else b"MM") + struct.pack(f"{mark}HL", 42, 8)
     if not sub:
         return EXIF_PREFIX + head + _write_entries(mark, 8, main)
-    with_pointer = {**main, _SUB_DIRECTORY: Entry(4, 1, bytes(4))}
+    with_pointer = {**main, _SUB_DIRECTORY: Entry(4, 1, memoryview(bytes(4)))}
     sub_start = 8 + len(_write_entries(mark, 8, with_pointer))
-    with_pointer[_SUB_DIRECTORY] = Entry(4, 1, struct.pack(f"{mark}L", sub_start))
+    with_pointer[_SUB_DIRECTORY] = Entry(4, 1, memoryview(struct.pack(f"{mark}L", sub_start)))
     return EXIF_PREFIX + head + _write_entries(mark, 8, with_pointer) + _write_entries(mark, sub_start, sub)
 
 
@@ -153,8 +159,8 @@ def _write_entries(mark: str, start: int, entries: Mapping[int, Entry]) -> bytes
     for tag, entry in sorted(entries.items()):
         directory += struct.pack(f"{mark}HHL", tag, entry.type, entry.count)
         if len(entry.raw) <= 4:
-            directory += entry.raw.ljust(4, b"\0")
+            directory += bytes(entry.raw).ljust(4, b"\0")
         else:
             directory += struct.pack(f"{mark}L", values_start + len(values))
-            values += entry.raw + b"\0" * (len(entry.raw) % 2)
+            values += bytes(entry.raw) + b"\0" * (len(entry.raw) % 2)
     return directory + bytes(4) + values

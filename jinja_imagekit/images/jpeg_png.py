@@ -51,7 +51,7 @@ def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
 def read_jpeg(data: bytes) -> Layout:
     """Return the layout of a JPEG file, from its segments up to the first scan."""
     size = (0, 0)
-    exif = b""
+    exif: list[bytes] = []
     profile: list[tuple[int, int, bytes]] = []
     multi_picture = False
     for segment in _jpeg_segments(data):
@@ -59,7 +59,7 @@ def read_jpeg(data: bytes) -> Layout:
         if segment.marker in _START_OF_FRAME:
             size = int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
         elif segment.marker == _APP1 and body.startswith(EXIF_PREFIX):
-            exif += body.removeprefix(EXIF_PREFIX)
+            exif.append(body.removeprefix(EXIF_PREFIX))
         elif segment.marker == _APP2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
             profile.append((body[12], body[13], body[14:]))
         elif segment.marker == _APP2 and body.startswith(b"MPF\0"):
@@ -69,7 +69,7 @@ def read_jpeg(data: bytes) -> Layout:
     # ICC.1, annex B.4: each piece carries its number and how many there are.
     complete = [number for number, _, _ in sorted(profile)] == list(range(1, len(profile) + 1))
     icc = b"".join(piece for _, _, piece in sorted(profile)) if complete else b""
-    return Layout(*size, exif=exif, icc=icc, multi_picture=multi_picture)
+    return Layout(*size, exif=b"".join(exif), icc=icc, multi_picture=multi_picture)
 
 
 def bare_jpeg(data: bytes) -> bytes:

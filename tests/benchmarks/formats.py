@@ -1,7 +1,8 @@
 """Measures what each format's encoder settings and the decoder's reduced scales cost and keep.
 
-Run it with `PYTHONPATH=examples python tests/benchmarks/formats.py`; it prints the tables of `docs/reference/formats.md`. Bytes and
-SSIM are the same on every machine with the same libraries; milliseconds are processor time of one thread.
+Run it with `PYTHONPATH=examples python tests/benchmarks/formats.py`; it prints the tables of
+`docs/reference/formats.md`. Bytes and SSIM are the same on every machine with the same libraries; milliseconds
+are processor time.
 """
 
 from __future__ import annotations
