@@ -13,6 +13,7 @@ from .finding import GetKit, find_kit
 from .generating import generate_command
 from .group import KitGroup
 from .listing import list_command
+from .pruning import prune_command
 
 __all__ = ["commands", "main"]
 
@@ -74,5 +75,5 @@ def _keep_kit_option(**options: Any) -> None:
 
 
 def _add_commands(group: click.Group, get_kit: GetKit) -> None:
-    for command in (generate_command, list_command, clear_command, doctor_command):
+    for command in (generate_command, list_command, prune_command, clear_command, doctor_command):
         group.add_command(command(get_kit))

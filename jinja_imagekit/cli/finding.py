@@ -51,8 +51,10 @@ def find_kit(reference: str | None = None) -> ImageKit:
     for entry in reversed([str(folder) for folder in folders]):
         if entry not in sys.path[:1]:
             sys.path.insert(0, entry)
-    found = _load(reference)
-    return _check(reference, found)
+    kit = _check(reference, _load(reference))
+    # `generate --processes` imports the kit from there, and need not send it by value.
+    kit.import_name = kit.import_name or reference
+    return kit
 
 
 def _configured() -> tuple[str, Path]:
@@ -69,9 +71,12 @@ def _read(path: Path) -> str | None:
     import tomllib
 
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("jinja-imagekit", {})
+        tool = tomllib.loads(path.read_text(encoding="utf-8")).get("tool")
     except (OSError, ValueError) as error:
         raise KitNotFound(f"{path} cannot be read: {error}") from error
+    table = tool.get("jinja-imagekit", {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise KitNotFound(f"{path}: [tool.jinja-imagekit] is no table. {_HOW}")
     reference = table.get("kit")
     if reference is not None and not (isinstance(reference, str) and reference):
         raise KitNotFound(f"{path}: kit under [tool.jinja-imagekit] is {reference!r}. {_HOW}")

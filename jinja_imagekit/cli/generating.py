@@ -23,6 +23,7 @@ def generate_command(get_kit: GetKit) -> click.Command:
     @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
     @click.option("--force", is_flag=True, help="Make even what is fresh.")
     @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="How many at a time.  [default: cores]")
+    @click.option("--processes", is_flag=True, help="Work in processes instead of threads.")
     @click.option("--dry-run", is_flag=True, help="List what would be made, and make nothing.")
     @click.option("--json", "as_json", is_flag=True, help="Write the outcome of each file as JSON.")
     @click.option("--quiet", is_flag=True, help="Write nothing but failures.")
@@ -69,11 +70,11 @@ def _generate(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json:
 
 def _plan(kit: ImageKit, patterns: tuple[str, ...], force: bool) -> Report:
     from ..exceptions import NotRegistered
-    from ..pregenerate import make_plan, registered_items
+    from ..pregenerate import make_plan, wanted_items
     from ..pregenerate.foresight import foresee
 
     try:
-        plan = make_plan(kit, registered_items(kit, patterns), force)
+        plan = make_plan(kit, wanted_items(kit, patterns), force)
     except NotRegistered as error:
         raise unknown_pattern(error, patterns) from error
     return foresee(plan, force)

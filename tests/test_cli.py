@@ -1,0 +1,436 @@
+"""The command: what it makes, lists and deletes, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import drawing
+from jinja_imagekit import ImageKit
+from jinja_imagekit.cli import command_line, commands
+from jinja_imagekit.processors import ResizeToFill
+from jinja_imagekit.sourcegroups import GlobSourceGroup
+
+Run = Callable[..., Result]
+
+SITE = """
+    import time
+    from pathlib import Path
+
+    from jinja_imagekit import ImageKit
+    from jinja_imagekit.processors import ResizeToFill
+    from jinja_imagekit.sourcegroups import GlobSourceGroup
+
+
+    class Slow:
+        def process(self, image):
+            time.sleep(0.1)
+            return image
+
+
+    kit = ImageKit(source_dirs=["images"], location="output", state_dir="state")
+    kit.spec("blog:card", processors=[ResizeToFill(80, 60)], format="WEBP")
+    kit.spec("blog:slow", processors=[Slow(), ResizeToFill(80, 60)], format="WEBP")
+    kit.register.source_group("blog:card", GlobSourceGroup("card/*"))
+    kit.register.source_group("blog:slow", GlobSourceGroup("slow/*"))
+"""
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> ImageKit:
+    """Return a kit with two generators over three photos."""
+    for seed, name in enumerate(("canal", "dunes", "harbour")):
+        target = tmp_path / f"images/{name}.jpg"
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(drawing.jpeg(240, 160, seed))
+    kit = ImageKit(source_dirs=[tmp_path / "images"], location=tmp_path / "output", state_dir=tmp_path / "state")
+    kit.spec("blog:hero", processors=[ResizeToFill(120, 50)], format="WEBP")
+    kit.spec("blog:card", processors=[ResizeToFill(60, 40)], format="JPEG")
+    for id in ("blog:hero", "blog:card"):
+        kit.register.source_group(id, GlobSourceGroup("*.jpg"))
+    return kit
+
+
+@pytest.fixture
+def run(kit: ImageKit) -> Run:
+    """Return a function that runs a subcommand on that kit."""
+    return lambda *arguments, **options: CliRunner().invoke(commands(lambda: kit), arguments, **options)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the current folder, in which `mysite.py` has a kit and one small image."""
+    folder = tmp_path / "site"
+    (folder / "images/card").mkdir(parents=True)
+    (folder / "images/card/canal.jpg").write_bytes(drawing.jpeg(120, 80, 1))
+    (folder / "mysite.py").write_text(textwrap.dedent(SITE), encoding="utf-8")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("JINJA_IMAGEKIT", raising=False)
+    return folder
+
+
+def command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    whole = [sys.executable, "-m", "jinja_imagekit.cli", *arguments]
+    return subprocess.run(whole, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_generate_makes_what_is_missing_and_says_so(run: Run, tmp_path: Path) -> None:
+    """Each image has a line, the summary counts them, and a second run makes none."""
+    first = run("generate")
+    assert first.exit_code == 0, first.output
+    assert first.stdout.count("made CACHE/images/") == 6
+    assert "6 images made, 0 fresh already, 0 failed" in first.stdout
+    assert len(files(tmp_path / "output")) == 6
+    assert "0 images made, 6 fresh already, 0 failed" in run("generate").stdout
+    assert "6 images made" in run("generate", "--force", "--workers", "1").stdout
+
+
+def test_a_pattern_chooses_generators(run: Run) -> None:
+    """Only the matching ids are made."""
+    assert "3 images made" in run("generate", "*:hero").stdout
+    assert "3 images made, 3 fresh" in run("generate", "blog").stdout
+
+
+def test_a_pattern_that_matches_nothing_is_wrong_usage(run: Run) -> None:
+    """The exit status is 2, and the message suggests an id."""
+    result = run("generate", "blog:hreo")
+    assert result.exit_code == 2
+    assert "Did you mean 'blog:hero'?" in result.stderr
+
+
+def test_a_failure_is_named_and_the_rest_is_made(run: Run, tmp_path: Path) -> None:
+    """Exit status 1; standard error has generator, source and reason."""
+    (tmp_path / "images/broken.jpg").write_text("no image")
+    result = run("generate", "blog:hero", "--quiet")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "failed blog:hero of broken.jpg: " in result.stderr
+    assert "no image" in result.stderr
+    assert len(files(tmp_path / "output")) == 3
+
+
+def test_control_characters_in_a_name_do_not_reach_the_terminal(run: Run, tmp_path: Path) -> None:
+    """A file's name cannot clear the screen or feign a line."""
+    try:
+        (tmp_path / "images/a\x1b[2J\nb.jpg").write_text("no image")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    result = run("generate")
+    assert "\\x1b[2J\\nb.jpg" in result.stderr
+    assert "\x1b" not in result.output
+
+
+def test_a_dry_run_lists_and_makes_nothing(run: Run, kit: ImageKit, tmp_path: Path) -> None:
+    """What would be made is named as the run then names it."""
+    kit.cachefile("blog:hero", source="canal.jpg").generate()
+    result = run("generate", "--dry-run", "--json")
+    foreseen = json.loads(result.stdout)
+    assert foreseen["dry_run"] is True
+    assert len(foreseen["generated"]) == 5
+    assert len(foreseen["skipped"]) == 1
+    assert len(files(tmp_path / "output")) == 1
+    made = json.loads(run("generate", "--json").stdout)
+    assert {each["name"] for each in made["generated"]} == {each["name"] for each in foreseen["generated"]}
+    assert "6 images to make" in run("generate", "--dry-run", "--force").stdout
+
+
+def test_a_dry_run_opens_no_source_that_is_remembered(
+    run: Run, kit: ImageKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The facts in the state store are enough, though all results are gone."""
+    for image in (tmp_path / "images").iterdir():
+        # What was changed a moment ago is not remembered.
+        os.utime(image, (1_600_000_000, 1_600_000_000))
+    run("generate")
+    for result in files(tmp_path / "output"):
+        (tmp_path / "output" / result).unlink()
+
+    def refuse(self: object) -> None:
+        raise AssertionError("a source was opened")
+
+    monkeypatch.setattr("jinja_imagekit.sources.FileSource.open", refuse)
+    assert "6 images to make, 0 fresh already, 0 cannot be made" in run("generate", "--dry-run").stdout
+
+
+def test_a_dry_run_says_what_cannot_be_made(run: Run, kit: ImageKit) -> None:
+    """A registered source that is not there is a failure before anything runs."""
+    kit.register.cachefiles("blog:hero", [{"source": "gone.jpg"}])
+    result = run("generate", "--dry-run")
+    assert result.exit_code == 1
+    assert "failed blog:hero of gone.jpg" in result.stderr
+
+
+def test_json_is_all_that_standard_output_has(run: Run, tmp_path: Path) -> None:
+    """Outcomes with sizes and seconds, failures with reasons, and whether all went well."""
+    (tmp_path / "images/broken.jpg").write_text("no image")
+    result = run("generate", "--json")
+    report = json.loads(result.stdout)
+    assert report["ok"] is False
+    assert {each["width"] for each in report["generated"]} == {120, 60}
+    assert all(each["reason"] for each in report["failed"])
+
+
+def test_the_report_is_written_and_a_dry_run_has_none(run: Run, tmp_path: Path) -> None:
+    """--report writes a page, in a folder that need not exist; with --dry-run it is refused."""
+    page = tmp_path / "public/report.html"
+    assert run("generate", "--report", str(page)).exit_code == 0
+    assert "6 images made" in page.read_text(encoding="utf-8")
+    assert run("generate", "--dry-run", "--report", str(page)).exit_code == 2
+
+
+def test_a_report_that_cannot_be_written_is_one_clear_error(run: Run, tmp_path: Path) -> None:
+    """A file stands where its folder should be."""
+    (tmp_path / "file").write_text("")
+    result = run("generate", "--report", str(tmp_path / "file/report.html"))
+    assert result.exit_code == 1
+    assert "The report cannot be written" in result.stderr
+
+
+def test_list_shows_ids_groups_and_counts(run: Run, kit: ImageKit) -> None:
+    """With --sources each source is named; --json has everything."""
+    kit.register.cachefiles("blog:hero", [{"source": "canal.jpg"}])
+    text = run("list").stdout
+    assert "blog:hero (jinja_imagekit.specs.KeywordSpec): 4 images" in text
+    assert "  GlobSourceGroup('*.jpg'): 3 sources" in text
+    assert "canal.jpg" not in text
+    assert "    dunes.jpg" in run("list", "--sources").stdout
+    entries = {entry["id"]: entry for entry in json.loads(run("list", "--json").stdout)}
+    assert entries["blog:card"]["source_groups"][0]["sources"] == ["canal.jpg", "dunes.jpg", "harbour.jpg"]
+    assert entries["imagekit:thumbnail"]["images"] == 0
+
+
+def test_clear_asks_and_deletes_files_and_records(run: Run, kit: ImageKit, tmp_path: Path) -> None:
+    """Without a yes nothing happens; with one, the files of the matching ids go, and no others."""
+    run("generate")
+    refused = run("clear", "blog:hero", input="n\n")
+    assert refused.exit_code == 1
+    assert "Delete 3 cache files" in refused.output
+    assert len(files(tmp_path / "output")) == 6
+    assert "3 cache files" in run("clear", "blog:hero", "--yes").stdout
+    assert {Path(name).suffix for name in files(tmp_path / "output")} == {".jpg"}
+    assert {record.generator for record in kit.records.all()} == {"blog:card"}
+    assert "3 images made, 3 fresh" in run("generate").stdout
+
+
+def test_clear_reaches_generators_that_are_registered_no_longer(run: Run, kit: ImageKit, tmp_path: Path) -> None:
+    """Their files are known by the id that made them."""
+    run("generate")
+    kit.unregister.generator("blog:hero")
+    assert run("clear", "blog:hero", "--yes").exit_code == 0
+    assert len(files(tmp_path / "output")) == 3
+    assert run("clear", "shop", "--yes").exit_code == 2
+
+
+def test_prune_deletes_what_nothing_needs(run: Run, kit: ImageKit, tmp_path: Path) -> None:
+    """A dry run names it, and deletes nothing."""
+    run("generate")
+    for path in (tmp_path / "output").rglob("*.*"):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    kit.unregister.source_group("blog:hero", GlobSourceGroup("*.jpg"))
+    listed = run("prune", "--dry-run")
+    assert listed.stdout.count("would delete CACHE/images/") == 3
+    assert len(files(tmp_path / "output")) == 6
+    assert "3 cache files deleted" in run("prune").stdout
+    assert len(files(tmp_path / "output")) == 3
+
+
+def test_doctor_ends_with_1_until_all_is_mended(run: Run, tmp_path: Path) -> None:
+    """A truncated file is found, mended, and made again."""
+    run("generate")
+    victim = next((tmp_path / "output").rglob("*.webp"))
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:100])
+    found = run("doctor", "--json")
+    assert found.exit_code == 1
+    assert [finding["kind"] for finding in json.loads(found.stdout)] == ["truncated"]
+    mended = run("doctor", "--fix")
+    assert mended.exit_code == 0
+    assert "1 finding, 1 fixed" in mended.stdout
+    assert "All is as it should be." in run("doctor").stdout
+    run("generate")
+    assert victim.read_bytes() == whole
+
+
+def test_a_host_mounts_the_commands_under_its_own(kit: ImageKit) -> None:
+    """The group is one of click's; the kit is asked for only when a subcommand runs."""
+    host = click.Group("host")
+    asked: list[bool] = []
+
+    def get_kit() -> ImageKit:
+        asked.append(True)
+        return kit
+
+    host.add_command(commands(get_kit, "images"))
+    assert "generate" in CliRunner().invoke(host, ["images", "--help"]).stdout
+    assert not asked
+    assert "6 images made" in CliRunner().invoke(host, ["images", "generate"]).stdout
+
+
+def test_an_error_of_the_kit_is_a_message(kit: ImageKit, run: Run) -> None:
+    """What is registered under an id without a generator has no traceback."""
+    kit.register.source_group("blog:gone", GlobSourceGroup("*.jpg"))
+    result = run("generate")
+    assert result.exit_code == 1
+    assert "Error: No generator is registered as 'blog:gone'" in result.stderr
+
+
+@pytest.mark.parametrize("how", ["option", "environment", "pyproject", "pyproject above"])
+def test_the_kit_is_found(site: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By --kit, by JINJA_IMAGEKIT, or by the nearest pyproject.toml that names one."""
+    arguments = ["list"]
+    if how == "option":
+        arguments = ["--kit", "mysite:kit", "list"]
+    elif how == "environment":
+        monkeypatch.setenv("JINJA_IMAGEKIT", "mysite:kit")
+    else:
+        (site / "pyproject.toml").write_text('[tool.jinja-imagekit]\nkit = "mysite:kit"\n')
+    if how == "pyproject above":
+        (site / "pages").mkdir()
+        (site / "pages/pyproject.toml").write_text('[project]\nname = "pages"\n')
+        monkeypatch.chdir(site / "pages")
+    result = command(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert "blog:card" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("mysite", "is not of the form module:attribute"),
+        ("nosuch:kit", "There is no module 'nosuch'"),
+        ("mysite.sub:kit", "There is no module 'mysite.sub'"),
+        ("mysite:kitt", "Did you mean 'kit'?"),
+        ("mysite:SITE", "there is no 'SITE'"),
+        ("mysite:time", "gives no ImageKit, but a module"),
+        ("broken:kit", "ModuleNotFoundError: No module named 'absent_package'"),
+        ("faulty:kit", "ZeroDivisionError: division by zero"),
+        ("wrong:kit", "SyntaxError"),
+        ("leaving:kit", "SystemExit: 3"),
+        ("factories:needy", "missing 1 required positional argument"),
+        ("factories:empty", "gives no ImageKit, but a NoneType"),
+    ],
+)
+def test_each_way_not_to_find_the_kit_is_one_clear_error(
+    site: Path, reference: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit status 2, one message, no traceback."""
+    modules = {
+        "broken": "import absent_package",
+        "faulty": "1 / 0",
+        "wrong": "kit = (",
+        "leaving": "raise SystemExit(3)",
+        "factories": "def needy(config): ...\ndef empty(): ...",
+    }
+    for name, code in modules.items():
+        (site / f"{name}.py").write_text(code)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.delitem(sys.modules, "mysite", raising=False)
+    result = CliRunner().invoke(command_line(), ["--kit", reference, "list"])
+    monkeypatch.delitem(sys.modules, "mysite", raising=False)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        (None, "Where is the kit?"),
+        ("[tool.other]\n", "Where is the kit?"),
+        ("[tool.jinja-imagekit]\nkit = 3\n", "kit under [tool.jinja-imagekit] is 3"),
+        ("tool = ", "cannot be read"),
+        ("tool.jinja-imagekit = 3", "[tool.jinja-imagekit] is no table"),
+        ("tool = 3", "Where is the kit?"),
+    ],
+)
+def test_a_pyproject_without_a_usable_kit_is_one_clear_error(site: Path, toml: str | None, message: str) -> None:
+    """Exit status 2, and the message says what to write."""
+    if toml is not None:
+        (site / "pyproject.toml").write_text(toml)
+    result = CliRunner().invoke(command_line(), ["list"])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_factory_gives_the_kit_and_processes_import_it_again(site: Path) -> None:
+    """`--kit module:function` works, with `--processes` too, where nothing need be picklable."""
+    code = (
+        "def make_kit():\n"
+        "    processor = type('Local', (), {'process': lambda self, image: image})\n"
+        "    kit.generators.register('blog:card', kit.spec(processors=[processor()]), override=True)\n"
+        "    return kit\n"
+    )
+    with (site / "mysite.py").open("a", encoding="utf-8") as module:
+        module.write(code)
+    result = command("--kit", "mysite:make_kit", "generate", "--processes", "--workers", "1")
+    assert result.returncode == 0, result.stderr
+    assert "1 image made" in result.stdout
+
+
+def test_the_version_is_told_without_a_kit(site: Path) -> None:
+    """--version and --help need nothing."""
+    assert "0." in CliRunner().invoke(command_line(), ["--version"]).stdout
+    assert "generate" in CliRunner().invoke(command_line(), ["--help"]).stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a single process")
+def test_ctrl_c_stops_at_once_and_leaves_whole_files(site: Path) -> None:
+    """Exit status 130 within moments, a word on how far it got, no temporary file; the next run makes the rest."""
+    (site / "images/slow").mkdir()
+    for number in range(60):
+        (site / f"images/slow/{number}.jpg").write_bytes(drawing.jpeg(100, 80, number % 3) + bytes([number]))
+    arguments = [sys.executable, "-m", "jinja_imagekit.cli", "--kit", "mysite:kit", "generate"]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    assert process.stdout
+    assert process.stderr
+    assert process.stdout.readline().startswith("made ")
+    pressed = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=30)
+    # A second is promised; the other one is for a machine that does something else as well.
+    assert time.monotonic() - pressed < 2
+    assert process.returncode == 130, errors
+    assert "Interrupted; what was made is whole and stays" in rest
+    assert "Traceback" not in errors
+    made = files(site / "output")
+    assert 1 <= len(made) < 61
+    assert not [name for name in made if "imagekit-tmp" in name]
+    assert command("--kit", "mysite:kit", "doctor").stdout == "All is as it should be.\n"
+    finished = command("--kit", "mysite:kit", "generate")
+    assert finished.returncode == 0
+    assert len(files(site / "output")) == 61
+
+
+def test_a_bar_is_drawn_on_a_terminal(site: Path) -> None:
+    """On a terminal standard error has the bar, images per second, and failures after it."""
+    pty = pytest.importorskip("pty")
+    (site / "images/card/broken.jpg").write_text("no image")
+    controller, terminal = pty.openpty()
+    arguments = [sys.executable, "-m", "jinja_imagekit.cli", "--kit", "mysite:kit", "generate"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(arguments, stdout=terminal, stderr=terminal, env=environment)
+    assert process.wait(timeout=60) == 1
+    os.close(terminal)
+    shown = os.read(controller, 100_000).decode()
+    os.close(controller)
+    assert "2/2" in shown
+    assert "/s" in shown
+    assert shown.index("2/2") < shown.index("failed blog:card of card/broken.jpg")
+    assert "1 image made, 0 fresh already, 1 failed" in shown
