@@ -1,0 +1,168 @@
+"""The doctor: what it finds on a disk that somebody has tampered with, and what it mends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import drawing
+from jinja_imagekit import ImageKit
+from jinja_imagekit.doctor import Finding
+from jinja_imagekit.processors import ResizeToFill
+from jinja_imagekit.temporaries import PREFIX, temporary_name
+
+NAMES = ("canal", "dunes", "harbour")
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> ImageKit:
+    """Return a kit that has made a card of each of three photos."""
+    (tmp_path / "images").mkdir()
+    for seed, name in enumerate(NAMES):
+        (tmp_path / f"images/{name}.jpg").write_bytes(drawing.jpeg(240, 160, seed))
+    kit = ImageKit(source_dirs=[tmp_path / "images"], location=tmp_path / "output", state_dir=tmp_path / "state")
+    kit.spec("blog:card", processors=[ResizeToFill(120, 80)], format="JPEG")
+    kit.register.cachefiles("blog:card", [{"source": f"{name}.jpg"} for name in NAMES])
+    assert kit.generate().ok
+    return kit
+
+
+def card(kit: ImageKit, name: str) -> Path:
+    return Path(kit.cachefile("blog:card", source=f"{name}.jpg").path)
+
+
+def kinds(findings: list[Finding]) -> dict[str, str]:
+    return {Path(finding.name).name: finding.kind for finding in findings}
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def damage(path: Path) -> None:
+    """Overwrite the middle of a JPEG, so that its size stays and its pixels cannot be decoded."""
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + b"\xff\xd9" * ((len(data) - 100) // 2) + b"\0" * (len(data) % 2))
+
+
+def swap(path: Path) -> None:
+    """Put another image there, of the same number of bytes."""
+    data = drawing.jpeg(32, 32, 5, quality=30)
+    size = path.stat().st_size
+    assert len(data) <= size
+    path.write_bytes(data + b"\0" * (size - len(data)))
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def test_a_sound_cache_has_no_findings(kit: ImageKit) -> None:
+    """What was made is as it is recorded."""
+    assert kit.doctor() == []
+
+
+@pytest.mark.parametrize(
+    ("tamper", "kind"),
+    [
+        (Path.unlink, "missing"),
+        (make_folder, "missing"),
+        (shorten, "truncated"),
+        (damage, "unreadable"),
+        (swap, "foreign"),
+        (lambda path: path.write_bytes(path.read_bytes() * 2), "foreign"),
+    ],
+    ids=["deleted", "a folder", "shortened", "damaged", "another image", "longer"],
+)
+def test_what_was_tampered_with_is_found_mended_and_made_again(
+    kit: ImageKit, tamper: Callable[[Path], object], kind: str
+) -> None:
+    """Looking changes nothing; mending deletes and forgets; the next run makes the same bytes."""
+    victim = card(kit, "dunes")
+    whole = victim.read_bytes()
+    tamper(victim)
+    assert kinds(kit.doctor()) == {victim.name: kind}
+    assert kinds(kit.doctor()) == {victim.name: kind}
+    assert [finding.fixed for finding in kit.doctor(fix=True)] == [True]
+    if victim.is_dir():
+        victim.rmdir()
+    assert kit.doctor() == []
+    assert len(kit.generate().generated) == 1
+    assert victim.read_bytes() == whole
+    assert kit.doctor() == []
+
+
+def test_lost_state_is_rebuilt_from_whole_images(kit: ImageKit, tmp_path: Path) -> None:
+    """Images under names of this library's are recorded again, so that nothing need be made."""
+    kit.records.forget(*(record.name for record in kit.records.all()))
+    findings = kit.doctor(fix=True)
+    assert {finding.kind for finding in findings} == {"foreign"}
+    assert all(finding.fixed for finding in findings)
+    assert {record.name for record in kit.records.all()} == {finding.name for finding in findings}
+    report = kit.generate()
+    assert (len(report.skipped), len(report.generated)) == (3, 0)
+    file = kit.cachefile("blog:card", source="canal.jpg")
+    assert (file.width, file.height, file.mimetype) == (120, 80, "image/jpeg")
+
+
+def test_a_broken_file_that_nobody_recorded_is_deleted(kit: ImageKit) -> None:
+    """Its name says that this library made it, and its content that it is worth nothing."""
+    victim = card(kit, "canal")
+    kit.records.forget(kit.cachefile("blog:card", source="canal.jpg").name or "")
+    shorten(victim)
+    assert [finding.fixed for finding in kit.doctor(fix=True)] == [True]
+    assert not victim.exists()
+
+
+def test_files_of_other_people_are_named_and_left(kit: ImageKit, tmp_path: Path) -> None:
+    """What has neither a record nor a name of this library's may be anybody's; hidden files are passed over."""
+    notes = tmp_path / "output/CACHE/images/notes.txt"
+    notes.write_text("mine")
+    (tmp_path / "output/CACHE/images/.gitkeep").write_text("")
+    (tmp_path / "output/index.html").write_text("mine")
+    for path in (tmp_path / "output").rglob("*"):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    findings = kit.doctor(fix=True)
+    assert kinds(findings) == {"notes.txt": "foreign"}
+    assert not findings[0].fixed
+    assert notes.read_text() == "mine"
+
+
+def test_temporary_files_of_dead_writers_are_found_and_deleted(kit: ImageKit, tmp_path: Path) -> None:
+    """A living writer's are left alone."""
+    folder = tmp_path / "output" / PREFIX
+    folder.mkdir(exist_ok=True)
+    living = folder / temporary_name()
+    living.write_bytes(b"half")
+    dead = folder / f"{PREFIX}.elsewhere.1.1.{'0' * 16}"
+    dead.write_bytes(b"half")
+    os.utime(dead, (1_600_000_000, 1_600_000_000))
+    assert kinds(kit.doctor()) == {dead.name: "temporary"}
+    assert [finding.fixed for finding in kit.doctor(fix=True)] == [True]
+    assert not dead.exists()
+    assert living.exists()
+
+
+def test_a_state_that_cannot_be_read_condemns_no_file(kit: ImageKit, tmp_path: Path) -> None:
+    """Nothing is known of any file then, so nothing is called foreign, and nothing deleted."""
+    before = {path: path.read_bytes() for path in (tmp_path / "output").rglob("*.jpg")}
+    blocked = tmp_path / "blocked"
+    blocked.write_text("no folder")
+    other = ImageKit(kit.settings.replace(state_dir=blocked))
+    findings = other.doctor(fix=True)
+    assert [(finding.kind, finding.fixed) for finding in findings] == [("state", False)]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_cache_files_among_the_sites_own_are_told_by_their_names(tmp_path: Path) -> None:
+    """With `cachefile_dir` empty, the pages of the site are nobody's findings."""
+    kit = ImageKit(location=tmp_path, state_dir=tmp_path / "state", cachefile_dir="")
+    (tmp_path / "index.html").write_text("mine")
+    (tmp_path / f"{'0' * 32}.webp").write_bytes(b"no image")
+    for path in tmp_path.iterdir():
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    assert kinds(kit.doctor()) == {f"{'0' * 32}.webp": "foreign"}

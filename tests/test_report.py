@@ -1,0 +1,185 @@
+"""The HTML report: what it says, that it is safe and self-contained, and how large it gets."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import drawing
+from jinja_imagekit import ImageKit
+from jinja_imagekit.pregenerate import Outcome, Report
+from jinja_imagekit.pregenerate.html_report import MOST_FAILURES, html_report, write_html_report
+from jinja_imagekit.pregenerate.previews import HEIGHT, WIDTH
+from jinja_imagekit.pregenerate.wording import counted, seconds_in_words, size_in_words
+from jinja_imagekit.processors import ResizeToFill
+from jinja_imagekit.sourcegroups import GlobSourceGroup
+
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """A parsed page; each element must be closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text = " ".join([*self.text.split(), *data.split(), ""])
+
+    @property
+    def images(self) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == "img"]
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> ImageKit:
+    """Return a kit with two generators over a photo, a cut-out and an animation."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "canal.jpg").write_bytes(drawing.jpeg(640, 480, 1))
+    (folder / "cut.png").write_bytes(drawing.alpha_png(drawing.photo(120, 160, 2)))
+    (folder / "waves.gif").write_bytes(drawing.animated("GIF", drawing.frames(90, 60, 3), (50, 50, 50)))
+    kit = ImageKit(source_dirs=[folder], location=tmp_path / "output", state_dir=tmp_path / "state")
+    kit.spec("blog:card", processors=[ResizeToFill(60, 40)], format="WEBP")
+    kit.spec("blog:hero", processors=[ResizeToFill(400, 160)], format="JPEG")
+    for id in ("blog:card", "blog:hero"):
+        kit.register.source_group(id, GlobSourceGroup("*"))
+    return kit
+
+
+def test_results_stand_beside_their_sources(kit: ImageKit) -> None:
+    """Each source is shown once with all its results, as small pictures with their sizes."""
+    page = Page(html_report(kit, kit.generate()))
+    assert len(page.images) == 3 + 6
+    for attributes in page.images:
+        kind, _, data = str(attributes["src"]).partition(",")
+        assert kind == "data:image/webp;base64"
+        with Image.open(BytesIO(b64decode(data))) as preview:
+            assert preview.size == (int(str(attributes["width"])), int(str(attributes["height"])))
+            assert preview.width <= WIDTH
+            assert preview.height <= HEIGHT
+    assert "6 images made" in page.text
+    assert page.text.count("400 × 160") == 3
+    assert [page.text.count(f" {name} source, ") for name in ("canal.jpg", "cut.png", "waves.gif")] == [1, 1, 1]
+
+
+def test_the_page_needs_nothing_else(kit: ImageKit) -> None:
+    """No script, no link, no address but data URIs, and a policy that forbids them."""
+    html = html_report(kit, kit.generate())
+    page = Page(html)
+    assert not {"script", "link", "a", "iframe"} & {tag for tag, _ in page.tags}
+    assert all(str(attributes["src"]).startswith("data:") for attributes in page.images)
+    assert "default-src 'none'" in html
+    assert not re.search(r"url\(|@import|https?:", html)
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_nothing_made_is_a_whole_page_too(kit: ImageKit) -> None:
+    """An empty report says so; one in which all is fresh shows what there is."""
+    assert "There was nothing to make" in Page(html_report(kit, Report([], 0.0))).text
+    kit.generate()
+    page = Page(html_report(kit, kit.generate()))
+    assert "Everything is fresh" in page.text
+    assert len(page.images) == 9
+
+
+def test_names_and_reasons_are_escaped(kit: ImageKit) -> None:
+    """What a file is called, or an error says, is text."""
+    evil = "\"><script>alert(1)</script><img src='x' onerror=y>"
+    outcomes = [
+        Outcome("failed", evil, evil, None, evil),
+        Outcome("generated", evil, evil, evil, seconds=1.0, size=1, width=1, height=1),
+    ]
+    page = Page(html_report(kit, Report(outcomes, 1.0)))
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.images == []
+    assert page.text.count("<script>") >= 4
+    assert "no preview" in page.text
+
+
+def test_failures_of_one_source_stand_together_with_their_reason(kit: ImageKit, tmp_path: Path) -> None:
+    """One bad source fails for each generator, and is told once."""
+    (tmp_path / "images/broken.jpg").write_text("no image")
+    page = Page(html_report(kit, kit.generate()))
+    assert "2 images failed" in page.text
+    assert page.text.count("no image of a format") == 1
+    assert "blog:card, blog:hero" in page.text
+
+
+def test_the_slowest_and_the_heaviest_come_first(kit: ImageKit) -> None:
+    """Ten of each, the greatest first."""
+    outcomes = [
+        Outcome("generated", f"id:{number}", None, f"{number}.jpg", seconds=number, size=1000 * (50 - number))
+        for number in range(1, 31)
+    ]
+    html = html_report(kit, Report(outcomes, 9.0), most_pictures=0)
+    slowest, heaviest = re.findall(r'<ol class="ranks">(.*?)</ol>', html, re.DOTALL)
+    assert re.findall(r"id:(\d+)", slowest) == [str(number) for number in range(30, 20, -1)]
+    assert re.findall(r"id:(\d+)", heaviest) == [str(number) for number in range(1, 11)]
+    assert "30.0 s" in slowest
+    assert "49 kB" in heaviest
+
+
+def test_a_large_run_makes_no_large_page(kit: ImageKit) -> None:
+    """Pictures and failures are capped, and the page says how many more there are."""
+    made = kit.generate().generated
+    failed = [
+        Outcome("failed", "blog:card", f"{number}.jpg", None, "it is empty") for number in range(MOST_FAILURES + 7)
+    ]
+    page = Page(html_report(kit, Report([*made, *failed], 1.0), most_pictures=2))
+    assert len(page.images) <= 2 * 2
+    assert "the first 2 results, and 4 more" in page.text
+    assert page.text.count("it is empty") == MOST_FAILURES
+    assert "and 7 more" in page.text
+
+
+def test_a_result_that_is_gone_or_damaged_has_no_picture(kit: ImageKit, tmp_path: Path) -> None:
+    """The page is written nevertheless."""
+    report = kit.generate()
+    (tmp_path / "output" / str(report.generated[0].name)).unlink()
+    (tmp_path / "output" / str(report.generated[1].name)).write_bytes(b"no image")
+    (tmp_path / "images/cut.png").unlink()
+    page = Page(html_report(kit, report))
+    assert page.text.count("no preview") == 3
+
+
+def test_totals_count_each_source_once(kit: ImageKit, tmp_path: Path) -> None:
+    """Two results of one source read it once."""
+    target = tmp_path / "public/report.html"
+    write_html_report(kit, kit.generate(), target)
+    sources = sum(path.stat().st_size for path in (tmp_path / "images").iterdir())
+    assert f"Sources read {size_in_words(sources)} " in Page(target.read_text(encoding="utf-8")).text
+
+
+def test_numbers_are_told_as_people_read_them() -> None:
+    """Units change where the next one is nearer; nothing reads 1000 kB or 60.0 s."""
+    sizes = (0, 999, 1000, 999_499, 999_500, 9_949_999, 9_950_000, 999_499_999, 1_200_000_000)
+    assert [size_in_words(size) for size in sizes] == [
+        *("0 B", "999 B", "1 kB", "999 kB", "1.0 MB", "9.9 MB", "10 MB", "999 MB", "1.2 GB")
+    ]
+    durations = (0.0, 0.0413, 0.9996, 59.94, 59.96, 754.0, 3_600.0, 7_322.0)
+    assert [seconds_in_words(seconds) for seconds in durations] == [
+        *("0 ms", "41 ms", "1.0 s", "59.9 s", "1 min 0 s", "12 min 34 s", "1 h 0 min", "2 h 2 min")
+    ]
+    assert (counted(1, "image"), counted(1_234, "image")) == ("1 image", "1,234 images")
