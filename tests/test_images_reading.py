@@ -218,6 +218,13 @@ def test_transparent_colour_of_a_shallow_png_becomes_alpha() -> None:
     assert decoded.getchannel("A").tobytes() == bytes([255, 0, 255, 255])
 
 
+def test_transparent_colour_of_a_bilevel_png_becomes_alpha() -> None:
+    """Black and white, of which one is transparent."""
+    image = Image.new("1", (4, 1))
+    image.putpixel((1, 0), 1)
+    assert pixels(drawing.encoded(image, "PNG", transparency=1)).getchannel("A").tobytes() == b"\xff\0\xff\xff"
+
+
 def chunked(data: bytes, changes: dict[bytes, bytes | None]) -> bytes:
     """Return a PNG with chunks replaced (bytes) or dropped (None)."""
     import zlib
@@ -304,6 +311,8 @@ def test_header_facts_agree_with_the_pixels() -> None:
         ((4000, 300), (400, 300), 1.0, 1),
         ((600, 450), (400, 300), 1.5, 1),
         ((1199, 899), (400, 300), 1.5, 2),
+        ((3, 5), (1, 1), 1.0, 2),
+        ((1, 1), (1, 1), 1.0, 1),
     ],
 )
 def test_decoder_scale_is_the_smallest_that_keeps_the_margin(
@@ -324,6 +333,15 @@ def test_only_jpeg_is_decoded_at_a_scale() -> None:
     """Other decoders cannot shrink."""
     assert decoder_scale(Header("WEBP", 4000, 3000), RULES, (40, 30)) == 1
     assert decoder_scale(Header("MPO", 4000, 3000), RULES, (40, 30)) == 8
+
+
+def test_smallest_photos_are_decoded_at_the_scale_that_is_asked() -> None:
+    """A few pixels are reduced too, and never to none."""
+    for width in range(1, 20):
+        for height in (1, 7, 8, 17):
+            data = drawing.encoded(Image.new("RGB", (width, height)), "JPEG")
+            scale = decoder_scale(Header("JPEG", width, height), PixelRules(decode_margin=1.0), (1, 1))
+            assert decode(data, scale=scale).images[0].size == (-(-width // scale), -(-height // scale))
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
@@ -347,6 +365,14 @@ def test_decode_is_done_once_for_each_need() -> None:
     assert original.decodes == 1
     original.frames(RULES, scale=2)
     assert original.decodes == 2
+
+
+def test_threads_share_one_colour_conversion() -> None:
+    """Sixteen threads that convert from the same profile get what one gets."""
+    data = drawing.cmyk_jpeg(drawing.photo(200, 150), profiled=True)
+    alone = pixels(data).tobytes()
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(lambda _: pixels(data).tobytes(), range(32))) == {alone}
 
 
 def test_copied_frames_do_not_share_pixels() -> None:

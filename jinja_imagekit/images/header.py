@@ -76,7 +76,7 @@ def examine(data: bytes, *, name: str, limits: Limits) -> tuple[Header, Layout]:
     format = _allowed_format(data, name, limits)
     with reading(name):
         if format == "ICO":
-            format, inner = "ICO", containers.largest_icon(data)
+            inner = containers.largest_icon(data)
             layout = jpeg_png.read_png(inner) if containers.sniff(inner) == "PNG" else _ask_pillow(inner, "ICO")
         else:
             layout = _layout(data, format)

@@ -59,7 +59,7 @@ def decoder_scale(header: Header, rules: PixelRules, sampled_size: tuple[int, in
     sides = header.size(rules.auto_orient)
     for scale in (8, 4, 2):
         # libjpeg rounds up.
-        if all(-(-side // scale) >= least for side, least in zip(sides, needed, strict=True)):
+        if all(side >= scale and -(-side // scale) >= least for side, least in zip(sides, needed, strict=True)):
             return scale
     return 1
 
