@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Set
 from decimal import Decimal
 from enum import Enum
@@ -28,8 +29,10 @@ def class_path(value: object) -> str:
         >>> class_path(PurePath)
         'pathlib.PurePath'
     """
-    named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
+    named = value if hasattr(value, "__qualname__") and hasattr(value, "__module__") else type(value)
+    # A process that was spawned knows the main script by this other name.
+    module = "__main__" if named.__module__ == "__mp_main__" else named.__module__
+    return f"{module}.{named.__qualname__}"
 
 
 def fingerprint(value: object) -> str:
@@ -71,8 +74,7 @@ def _plain(value: Any, where: str, parents: tuple[int, ...]) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, (int, float)):
-        # 80 and 80.0 ask for the same image, so they share a fingerprint.
-        return int(value) if float(value).is_integer() and abs(value) < 2**53 else _number(value)
+        return _number(value)
     if isinstance(value, (Decimal, Fraction)):
         return _plain(float(value), where, parents)
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -92,7 +94,12 @@ def _plain(value: Any, where: str, parents: tuple[int, ...]) -> Any:
 
 
 def _number(value: int | float) -> Any:
-    return repr(value) if isinstance(value, int) or value != value or value in (float("inf"), float("-inf")) else value
+    # 80 and 80.0 ask for the same image, so they share a fingerprint; above 2**53 not every whole number is a float.
+    if abs(value) < 2**53 and (isinstance(value, int) or value.is_integer()):
+        return int(value)
+    if isinstance(value, int):
+        return {"int": hex(value)}
+    return value if math.isfinite(value) else {"float": float.__repr__(value)}
 
 
 def _sorted_items(value: Mapping[Any, Any], where: str, parents: tuple[int, ...]) -> list[tuple[Any, Any]]:

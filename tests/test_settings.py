@@ -1,0 +1,129 @@
+"""Settings: what is taken, what is refused, and what the refusal says."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import re
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jinja_imagekit import ImageKit, Settings
+from jinja_imagekit.exceptions import ImageKitError, InvalidSetting
+
+
+def test_an_unknown_setting_names_the_nearest() -> None:
+    """A misspelt setting is refused when the kit is made, and the right spelling suggested."""
+    with pytest.raises(InvalidSetting, match="'cachefil_dir': there is no such setting. Did you mean 'cachefile_dir'"):
+        ImageKit(cachefil_dir="x")
+    with pytest.raises(InvalidSetting, match="Did you mean 'location'"):
+        Settings().replace(locatoin="x")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("source_dirs", "images", "must be a list or tuple, not 'images'"),
+        ("source_dirs", [3], "must be a path, not 3"),
+        ("location", "", "must be a path, not ''"),
+        ("location", 7, "must be a path, not 7"),
+        ("base_url", None, "must be a string, not None"),
+        ("fsync", 1, "must be True or False, not 1"),
+        ("max_frames", 1.5, "must be a whole number, not 1.5"),
+        ("max_frames", True, "must be a whole number, not True"),
+        ("max_frames", 0, "must lie between 1 and inf, not 0"),
+        ("decode_margin", "1.5", "must be a number, not '1.5'"),
+        ("decode_margin", -1, "must lie between 0 and 8, not -1"),
+        ("decode_margin", float("nan"), "must be a number, not nan"),
+        ("failure_timeout", -1, "must lie between 0 and inf, not -1"),
+        ("failure_timeout", None, "must be a number, not None"),
+        ("file_permissions", 0o10000, "must lie between 0 and 4095, not 4096"),
+        ("default_thumbnail_srcset_scales", ["2"], "must be a number, not '2'"),
+        ("readable_formats", "JPEG", "must be a list or tuple, not 'JPEG'"),
+        ("background", "whitish", "must be a colour such as '#ffffff' or 'white', not 'whitish'"),
+        ("cachefile_dir", "/CACHE", "must be a relative folder"),
+        ("cachefile_dir", "a/../..", "must be a relative folder"),
+        ("cachefile_dir", "a\\b", "must be a relative folder"),
+    ],
+)
+def test_an_unusable_value_is_refused(name: str, value: object, problem: str) -> None:
+    """The message names the setting, what it has to be, and what was given."""
+    with pytest.raises(InvalidSetting, match=re.escape(problem)) as caught:
+        Settings(**{name: value})  # type: ignore[arg-type]
+    assert caught.value.setting == name
+    assert isinstance(caught.value, (ImageKitError, ValueError))
+    assert str(caught.value).startswith(f"Setting {name!r}: ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"readable_formats": ["EPS"]}, "'EPS' is not read"),
+        ({"keep_metadata": ["copyrihgt"]}, "'copyrihgt'. Did you mean 'copyright'"),
+    ],
+)
+def test_what_only_the_pixels_room_knows_is_refused_by_the_kit(settings: dict[str, Any], message: str) -> None:
+    """Formats that start another program, and EXIF fields that do not exist, are refused when the kit is made."""
+    with pytest.raises(InvalidSetting, match=message):
+        ImageKit(**settings)
+
+
+def test_values_are_converted_and_frozen() -> None:
+    """Strings become paths, lists become tuples, and nothing can be changed afterwards."""
+    settings = Settings(source_dirs=["a", Path("b")], keep_metadata=["artist"], location="out")  # type: ignore[arg-type,list-item]
+    assert settings.source_dirs == (Path("a"), Path("b"))
+    assert settings.keep_metadata == ("artist",)
+    assert settings.location == Path("out")
+    with pytest.raises(FrozenInstanceError):
+        settings.base_url = "/x/"  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_from_a_framework_s_configuration() -> None:
+    """Upper-case names with a prefix are settings; other keys are the framework's."""
+    config = {"DEBUG": True, "IMAGEKIT_BASE_URL": "/m/", "IMAGEKIT_SOURCE_DIRS": ["x"]}
+    assert Settings.from_mapping(config) == Settings(base_url="/m/", source_dirs=("x",))  # type: ignore[arg-type]
+    assert Settings.from_mapping({"IMG_FSYNC": True}, prefix="IMG_").fsync
+    with pytest.raises(InvalidSetting, match="'base_ulr'.*'base_url'"):
+        Settings.from_mapping({"IMAGEKIT_BASE_ULR": "/m/"})
+
+
+def test_settings_for_another_folder() -> None:
+    """A process that runs elsewhere gets absolute paths."""
+    absolute = Settings(source_dirs=("a",), location="b", state_dir="c").with_absolute_paths()  # type: ignore[arg-type]
+    assert absolute.source_dirs == (Path.cwd() / "a",)
+    assert (absolute.location, absolute.state_dir) == (Path.cwd() / "b", Path.cwd() / "c")
+
+
+def test_every_setting_is_explained() -> None:
+    """The docstring has an entry for each field, in their order."""
+    arguments = inspect.cleandoc(Settings.__doc__ or "").partition("\nRaises:")[0]
+    documented = re.findall(r"^    (\w+): ", arguments, re.M)
+    assert tuple(documented) == Settings.names()
+
+
+def test_settings_by_name_go_before_those_made_elsewhere() -> None:
+    """A kit takes settings and keywords over them."""
+    kit = ImageKit(Settings(base_url="/a/", cachefile_dir="x"), base_url="/b/")
+    assert (kit.settings.base_url, kit.settings.cachefile_dir) == ("/b/", "x")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("default_cachefile_backend", "jinja_imagekit.nowhere.Simple", "'jinja_imagekit' has no 'nowhere'"),
+        ("default_cachefile_backend", "jinja_imagekit.cachefiles.backends.Simpel", "Did you mean 'Simple'"),
+        ("default_cachefile_backend", "nothing_like.this", "'nothing_like.this' is no dotted path"),
+        ("default_cachefile_backend", object(), "must be a CacheFileBackend"),
+        ("default_cachefile_strategy", "plain", "'plain' is no dotted path"),
+    ],
+)
+def test_a_dotted_path_that_leads_nowhere(setting: str, value: object, message: str) -> None:
+    """The error names the setting and what is missing, with the nearest name."""
+    kit = ImageKit(**{setting: value})
+    with pytest.raises(InvalidSetting, match=re.escape(message)) as caught:
+        _ = kit.cachefile_backend, kit.cachefile_strategy
+    assert caught.value.setting in (setting, "cachefile_strategy")
