@@ -195,6 +195,10 @@ class Records:
         """Keep what is known of source files by their paths, at once."""
         self.store.set_many({self._source_key(path): _known_source_text(each) for path, each in facts.items()})
 
+    def forget_sources(self, *paths: str) -> None:
+        """Forget what is known of these source files."""
+        self.store.delete_many([self._source_key(path) for path in paths])
+
     def _source_key(self, path: str) -> str:
         # A POSIX path need not be Unicode: Python shows other bytes as lone surrogates, which no database keeps.
         return self._sources + path.encode(errors="backslashreplace").decode()
