@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import DictLoader, Environment, FileSystemLoader, Undefined, UndefinedError, select_autoescape
+from jinja2 import DictLoader, Environment, FileSystemLoader, Undefined, UndefinedError, meta, select_autoescape
 from jinja2.nativetypes import NativeEnvironment
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEnvironment, SecurityError
 from markupsafe import Markup
 
-from jinja_imagekit.exceptions import ImageKitError, InvalidOption, SourceNotAllowed, SourceNotFound
+from jinja_imagekit.exceptions import ImageKitError, InvalidAttribute, InvalidOption, SourceNotAllowed, SourceNotFound
 from jinja_imagekit.ext import ImageKitExtension
 from jinja_imagekit.kit import ImageKit
 
@@ -63,6 +63,13 @@ def test_everything_constant_is_rendered_not_compiled(kit: ImageKit, tmp_path: P
     page = environment_of(kit, autoescape=True).from_string(TAG + "{{ 'photo.jpg'|thumbnail('20x') }}")
     assert not (tmp_path / "out").exists()
     assert re.fullmatch(IMG + IMG, page.render())
+
+
+def test_tools_see_what_a_tag_uses(kit: ImageKit) -> None:
+    """Jinja's own analysis finds the variables in arguments, keywords and attributes, and not what `as` assigns."""
+    page = "{% thumbnail size photo crop=c -- alt=title %}{% generateimage 'x' source=p as x %}{{ x.url }}"
+    found = meta.find_undeclared_variables(environment_of(kit).parse(page))
+    assert found == {"size", "photo", "c", "title", "p"}
 
 
 def test_finalize_sees_the_element(kit: ImageKit) -> None:
@@ -241,14 +248,20 @@ def test_bytecode_of_one_process_serves_another(kit: ImageKit, tmp_path: Path) -
         "{{ 'photo.jpg'|thumbnail('0x') }}",
         "{{ ('photo.jpg'|thumbnail('0x')).url }}",
         "{% for x in ['0x'] %}{% thumbnail x 'photo.jpg' %}{% endfor %}",
+        "{{ 'none.jpg'|thumbnail('20x') ~ '' }}{{ ('none.jpg'|thumbnail('20x')).url }}",
+        "{% thumbnail '20x' 'none.jpg' as x %}{{ x.url }}",
+        "{% thumbnail '20x' 'none.jpg' as x %}{{ x.width }}",
+        "{% thumbnail '20x' 'none.jpg' as x %}{% if x %}{% endif %}",
+        "{% thumbnail '20x' 'none.jpg' as x %}{% thumbnail '10x' x %}",
     ],
 )
-@pytest.mark.parametrize("enable_async", [False, True])
-def test_errors_carry_template_and_line(kit: ImageKit, tmp_path: Path, tag: str, enable_async: bool) -> None:
+@pytest.mark.parametrize("kind", ["plain", "async", "sandbox"])
+def test_errors_carry_template_and_line(kit: ImageKit, tmp_path: Path, tag: str, kind: str) -> None:
     """An error says in its message, its attributes and its traceback where the tag begins."""
     (tmp_path / "page.html").write_text(f"one\ntwo\n{tag}\nfour")
     (tmp_path / "outer.html").write_text("{% include 'page.html' %}")
-    environment = kit.install(Environment(loader=FileSystemLoader(tmp_path), enable_async=enable_async))
+    environment_class = SandboxedEnvironment if kind == "sandbox" else Environment
+    environment = kit.install(environment_class(loader=FileSystemLoader(tmp_path), enable_async=kind == "async"))
     for name in ("page.html", "outer.html"):
         with pytest.raises((SourceNotFound, InvalidOption)) as caught:
             environment.get_template(name).render()
@@ -373,6 +386,15 @@ def test_filters_of_the_compiled_tags_have_no_names_in_templates(kit: ImageKit) 
     inner = [name for name in environment.filters if "imagekit" in name]
     assert len(inner) == 4
     assert not any(re.fullmatch(r"[\w.]+", name) for name in inner)
+
+
+def test_calling_them_by_name_gains_nothing(kit: ImageKit) -> None:
+    """A sandboxed template that names them to another filter gets what a tag gives, checked in the same way."""
+    environment = kit.install(SandboxedEnvironment())
+    page = "{{ ['imagekit:thumbnail']|map('imagekit thumbnail tag', '20x', 'photo.jpg', {}, attributes)|first }}"
+    assert re.fullmatch(IMG, environment.from_string(page).render(attributes={}))
+    with pytest.raises(InvalidAttribute):
+        environment.from_string(page).render(attributes={'x="': "y"})
 
 
 def test_plain_environments_hand_out_the_cache_file(kit: ImageKit) -> None:

@@ -40,7 +40,7 @@ class Page:
         self.environment = kit.install(Environment(autoescape=True))
         self.keywords: dict[str, Any] = {}
 
-    def _make(self, **keywords: Any) -> Probe:
+    def _make(self, /, **keywords: Any) -> Probe:
         self.keywords = keywords
         return Probe(keywords)
 
@@ -191,9 +191,11 @@ def test_bare_attributes(page: Page, name: str) -> None:
 
 def test_keywords_of_any_name_reach_the_generator(page: Page) -> None:
     """Keywords collide with nothing in this library."""
-    page.render("{% generateimage 'probe' file=1 kwargs=2 attributes=3 context=4 generator_id=5 as=6 make=7 %}")
-    names = ("file", "kwargs", "attributes", "context", "generator_id", "as", "make")
-    assert page.keywords == dict(zip(names, range(1, 8), strict=True))
+    page.render(
+        "{% generateimage 'probe' file=1 kwargs=2 attributes=3 context=4 generator_id=5 as=6 make=7 id=8 self=9 %}"
+    )
+    names = ("file", "kwargs", "attributes", "context", "generator_id", "as", "make", "id", "self")
+    assert page.keywords == dict(zip(names, range(1, 10), strict=True))
 
 
 @pytest.mark.parametrize(

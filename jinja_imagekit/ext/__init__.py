@@ -7,8 +7,9 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from .calls import FILTERS, GENERATEIMAGE_FILE, GENERATEIMAGE_TAG, THUMBNAIL_FILE, THUMBNAIL_TAG
+from .files import TemplateKit
 from .grammar import TagReader
-from .runtime import TemplateKit, TemplateRuntime
+from .runtime import TemplateRuntime
 
 __all__ = ["ImageKitExtension", "TemplateRuntime", "install"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from inspect import currentframe
 from typing import Any
 
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 
 from ..exceptions import ImageKitError
+from .places import add_place, placed
 from .runtime import NotKnown, TemplateRuntime
 
 # The names hold a space, so that no template can call these filters.
@@ -22,6 +22,7 @@ THUMBNAIL_FILE = "imagekit thumbnail file"
 
 # Each takes the context, since Jinja works out constant filters of any other kind when it compiles a template.
 @pass_context
+@placed
 def generateimage_tag(
     context: Context, generator_id: Any, kwargs: Mapping[str, Any], attributes: Mapping[str, object]
 ) -> Any:
@@ -32,12 +33,10 @@ def generateimage_tag(
         return runtime.generateimage_tag(generator_id, kwargs, attributes, not environment.is_async)
     except NotKnown:
         return _in_thread(runtime.generateimage_tag, generator_id, kwargs, attributes)
-    except Exception as error:
-        _add_place(error)
-        raise
 
 
 @pass_context
+@placed
 def thumbnail_tag(
     context: Context,
     generator_id: Any,
@@ -53,26 +52,21 @@ def thumbnail_tag(
         return runtime.thumbnail_tag(generator_id, dimensions, source, kwargs, attributes, not environment.is_async)
     except NotKnown:
         return _in_thread(runtime.thumbnail_tag, generator_id, dimensions, source, kwargs, attributes)
-    except Exception as error:
-        _add_place(error)
-        raise
 
 
 @pass_context
+@placed
 def generateimage_file(context: Context, generator_id: Any, kwargs: Mapping[str, Any]) -> Any:
     """Do `{% generateimage 'id' name=value … as name %}`."""
     return _file(context, _runtime(context.environment), generator_id, kwargs)
 
 
 @pass_context
+@placed
 def thumbnail_file(context: Context, generator_id: Any, dimensions: Any, source: Any, kwargs: Mapping[str, Any]) -> Any:
     """Do `{% thumbnail ['id'] 'WxH' source name=value … as name %}`."""
     runtime = _runtime(context.environment)
-    try:
-        id, options = runtime.thumbnail_call(generator_id, dimensions, source, kwargs)
-    except Exception as error:
-        _add_place(error)
-        raise
+    id, options = runtime.thumbnail_call(generator_id, dimensions, source, kwargs)
     return _file(context, runtime, id, options)
 
 
@@ -109,14 +103,10 @@ def _runtime(environment: Environment) -> TemplateRuntime:
 
 
 def _file(context: Context, runtime: TemplateRuntime, generator_id: Any, kwargs: Mapping[str, Any]) -> Any:
-    try:
-        # What the template does with the file afterwards, it does on the event loop.
-        if context.environment.is_async and not runtime.is_known(generator_id, kwargs):
-            return _in_thread(runtime.file_made_ahead, generator_id, kwargs)
-        return runtime.file(generator_id, kwargs)
-    except Exception as error:
-        _add_place(error)
-        raise
+    # What the template does with the file afterwards, it does on the event loop.
+    if context.environment.is_async and not runtime.is_known(generator_id, kwargs):
+        return _in_thread(runtime.file_made_ahead, generator_id, kwargs)
+    return runtime.file(generator_id, kwargs)
 
 
 async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -125,7 +115,7 @@ async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
             return function(*arguments)
         return await asyncio.to_thread(function, *arguments)
     except Exception as error:
-        _add_place(error)
+        add_place(error)
         raise
 
 
@@ -135,20 +125,3 @@ def _on_asyncio() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _add_place(error: Exception) -> None:
-    """Write into an error which line of which template is being rendered."""
-    frame = currentframe()
-    # Jinja finds the template of a traceback in the same way (jinja2.debug).
-    while frame is not None and "__jinja_template__" not in frame.f_globals:
-        frame = frame.f_back
-    if frame is None:
-        return
-    template = frame.f_globals["__jinja_template__"]
-    name = template.name or "<template>"
-    lineno = template.get_corresponding_lineno(frame.f_lineno)
-    if not isinstance(error, ImageKitError):
-        error.add_note(f"This happened in template {name!r}, line {lineno}.")
-    elif error.template is None:
-        error.template, error.lineno = name, lineno

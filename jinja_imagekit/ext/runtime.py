@@ -7,18 +7,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from jinja2 import Undefined
 from markupsafe import Markup
 
-from ..cachefiles import LazyImageCacheFile
-from ..cachefiles.known import KnownFiles
 from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
-from ..renders import Renders
-from ..settings import Settings
+from .files import TemplateCacheFile, TemplateKit
 from .sandbox import SandboxedImage, unwrap
 
 logger = logging.getLogger("jinja_imagekit.ext")
@@ -31,25 +28,6 @@ MAX_SIDE = 65_535
 
 _DIMENSIONS = re.compile(r"([0-9]{0,9})x([0-9]{0,9})")
 _DIMENSIONS_EXPECTED = "write width and height in pixels as '400x300', or one of them as '400x' or 'x300'"
-
-
-class TemplateKit(Protocol):
-    """What templates need of a kit."""
-
-    @property
-    def settings(self) -> Settings:
-        """The kit's settings."""
-
-    @property
-    def known_files(self) -> KnownFiles:
-        """What is known of earlier calls."""
-
-    @property
-    def renders(self) -> Renders:
-        """What the pages need."""
-
-    def cachefile(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
-        """Return the cache file of a generator; nothing is opened."""
 
 
 class NotKnown(Exception):
@@ -143,7 +121,7 @@ class TemplateRuntime:
         options = {**kwargs, "width": width, "height": height, "source": source}
         return THUMBNAIL_ID if generator_id is None else generator_id, self._unwrapped(options)
 
-    def file(self, generator_id: str, kwargs: Mapping[str, Any]) -> LazyImageCacheFile | SandboxedImage:
+    def file(self, generator_id: str, kwargs: Mapping[str, Any]) -> TemplateCacheFile | SandboxedImage:
         """Return a cache file as a template may have it; nothing has been opened yet."""
         file = self._cachefile(generator_id, self._unwrapped(kwargs))
         return SandboxedImage(file) if self._sandboxed else file
@@ -152,13 +130,13 @@ class TemplateRuntime:
         """Tell whether a cache file is known to be there, so that its use takes next to no time."""
         return self._kit.known_files.find(generator_id, self._unwrapped(kwargs)) is not None
 
-    def file_made_ahead(self, generator_id: str, kwargs: Mapping[str, Any]) -> LazyImageCacheFile | SandboxedImage:
+    def file_made_ahead(self, generator_id: str, kwargs: Mapping[str, Any]) -> TemplateCacheFile | SandboxedImage:
         """Return a cache file as `file` does, made already where its strategy makes it on demand."""
         kwargs = self._unwrapped(kwargs)
         file = self._cachefile(generator_id, kwargs)
         try:
             if file:
-                self._kit.known_files.remember(file, kwargs)
+                file.make_known()
         except ImageKitError as error:
             logger.debug("%r could not be made ahead of its use, which will say so: %s", file, error)
         return SandboxedImage(file) if self._sandboxed else file
@@ -168,12 +146,12 @@ class TemplateRuntime:
             return {name: unwrap(value) for name, value in kwargs.items()}
         return kwargs if isinstance(kwargs, dict) else dict(kwargs)
 
-    def _cachefile(self, id: str, kwargs: dict[str, Any]) -> LazyImageCacheFile:
+    def _cachefile(self, id: str, kwargs: dict[str, Any]) -> TemplateCacheFile:
         source = kwargs.get("source")
         if isinstance(source, Undefined):
             # An attribute that an article lacks is no source; a StrictUndefined raises here.
             kwargs = {**kwargs, "source": source or None}
-        return self._kit.cachefile(id, **kwargs)
+        return TemplateCacheFile(id, kit=self._kit, kwargs=kwargs)
 
     def _image(
         self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool
@@ -186,11 +164,8 @@ class TemplateRuntime:
         if not make:
             raise NotKnown
         file = self._cachefile(id, kwargs)
-        url, width, height = file.url, None, None
-        if not _has_any(attributes, "width", "height"):
-            width, height = file.width, file.height
-        self._kit.known_files.remember(file, kwargs)
-        return url, width, height
+        url = file.url
+        return (url, None, None) if _has_any(attributes, "width", "height") else (url, file.width, file.height)
 
     def _checked_dimensions(self, dimensions: str) -> Size:
         match = _DIMENSIONS.fullmatch(dimensions)
