@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 from jinja2 import Environment
 
@@ -20,7 +21,7 @@ from .cachefiles.strategies import Strategy, load_strategy
 from .doctor import Finding, examine
 from .exceptions import ImageKitError, InvalidSetting
 from .generatorlibrary import library
-from .images import Limits
+from .images import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import load, load_instance
 from .pregenerate import Plan, Report, finish_render, make_plan, run_plan, run_with_executor, wanted_items
@@ -36,6 +37,21 @@ from .state import Records
 from .storage import FileSystemStorage
 
 EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
+T = TypeVar("T")
+
+
+class _made_once(cached_property[T]):  # noqa: N801  # a decorator, as the one that it refines
+    """A cached property of a kit that threads which ask at the same time make once."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> T: ...
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        if instance is None:
+            return self
+        with instance._making:
+            return super().__get__(instance, owner)
 
 
 class ImageKit:
@@ -69,6 +85,10 @@ class ImageKit:
     ) -> None:
         self.import_name = import_name
         self.settings = settings.replace(**values) if settings else Settings.from_keywords(values)
+        self._limits = Limits.from_settings(self.settings)
+        # What is wrong with the settings of pixels is told here, and not by the first image.
+        PixelRules.from_settings(self.settings)
+        self._making = threading.RLock()
         self._parents = tuple(generators)
         self.generators = GeneratorRegistry((*self._parents, library()))
         self.source_groups = SourceGroupRegistry()
@@ -77,18 +97,18 @@ class ImageKit:
         self.register = Register(*parts)
         self.unregister = Unregister(*parts)
 
-    @cached_property
+    @_made_once
     def storage(self) -> Storage:
         """The storage of cache files that have none of their own."""
         own = load_instance("default_file_storage", self.settings.default_file_storage)
         return own or FileSystemStorage.from_settings(self.settings)
 
-    @cached_property
+    @_made_once
     def records(self) -> Records:
         """What is known of cache files and sources."""
         return Records.from_settings(self._state_store(), self.settings)
 
-    @cached_property
+    @_made_once
     def cachefile_backend(self) -> CacheFileBackend:
         """The backend of cache files that have none of their own."""
         backend = load_instance("default_cachefile_backend", self.settings.default_cachefile_backend)
@@ -96,25 +116,25 @@ class ImageKit:
             raise InvalidSetting("default_cachefile_backend", f"must be a CacheFileBackend, not {backend!r}")
         return backend
 
-    @cached_property
+    @_made_once
     def cachefile_strategy(self) -> Strategy:
         """The strategy of cache files that have none of their own."""
         return load_strategy(self.settings.default_cachefile_strategy)
 
-    @cached_property
+    @_made_once
     def sources(self) -> SourceFinder:
         """Finds sources by what a template calls them."""
         memory = RecordedSourceMemory(self.records)
-        return SourceFinder(self.settings.source_dirs, Limits.from_settings(self.settings), memory)
+        return SourceFinder(self.settings.source_dirs, self._limits, memory)
 
-    @cached_property
+    @_made_once
     def known_files(self) -> KnownFiles:
         """Answers that hold as long as two stats say so."""
         known = KnownFiles(self)
         self.generators.on_change(known.forget)
         return known
 
-    @cached_property
+    @_made_once
     def renders(self) -> Renders:
         """What the pages need: noted while they render, and kept when `finish()` is called."""
         return Renders(self.settings)

@@ -1,4 +1,4 @@
-"""What the tests of the core share: small photographs, a site in a folder, and specs that other processes can import."""
+"""What the tests of the core share: small photographs, a site in a folder, and specs that processes can import."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from jinja_imagekit.exceptions import ImageKitError, InvalidSetting
 
 def test_an_unknown_setting_names_the_nearest() -> None:
     """A misspelt setting is refused when the kit is made, and the right spelling suggested."""
-    with pytest.raises(InvalidSetting, match="'cachefil_dir': there is no such setting. Did you mean 'cachefile_dir'"):
+    with pytest.raises(InvalidSetting, match=r"'cachefil_dir': there is no such setting. Did you mean 'cachefile_dir'"):
         ImageKit(cachefil_dir="x")
     with pytest.raises(InvalidSetting, match="Did you mean 'location'"):
         Settings().replace(locatoin="x")
@@ -87,7 +87,7 @@ def test_from_a_framework_s_configuration() -> None:
     config = {"DEBUG": True, "IMAGEKIT_BASE_URL": "/m/", "IMAGEKIT_SOURCE_DIRS": ["x"]}
     assert Settings.from_mapping(config) == Settings(base_url="/m/", source_dirs=("x",))  # type: ignore[arg-type]
     assert Settings.from_mapping({"IMG_FSYNC": True}, prefix="IMG_").fsync
-    with pytest.raises(InvalidSetting, match="'base_ulr'.*'base_url'"):
+    with pytest.raises(InvalidSetting, match=r"'base_ulr'.*'base_url'"):
         Settings.from_mapping({"IMAGEKIT_BASE_ULR": "/m/"})
 
 
