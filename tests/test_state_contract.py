@@ -35,11 +35,12 @@ class TestDiskStore(StateStoreContract):
     """The store on disk keeps the contract."""
 
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[DiskStore]:
-        """A store in a folder that is not there yet."""
+    def store(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[DiskStore]:
+        """A store in a folder that is not there yet; nothing in the contract is trouble for it."""
         store = DiskStore(tmp_path / "deep" / "state")
         yield store
         assert store.is_reliable
+        assert not caplog.records
         store.close()
 
 

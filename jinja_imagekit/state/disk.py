@@ -13,10 +13,8 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import diskcache  # type: ignore[import-untyped]
-
 from ..settings import Settings
-from .database import DamagedDatabase, identity, open_database, set_aside
+from .files import DamagedDatabase, identity, set_aside
 from .locks import FileLocks
 from .memory import MemoryStore
 
@@ -198,6 +196,9 @@ class DiskStore:
     def _opened(self) -> Any:
         # Whoever waited once need not wait so long again: pages are being rendered.
         timeout = self.timeout if self.is_reliable else min(self.timeout, 0.1)
+        # diskcache imports Django where that is installed; who keeps no state on disk need not wait for it.
+        from .database import open_database
+
         try:
             _make_private(self._folder)
             found = identity(self._folder)
@@ -218,10 +219,14 @@ class DiskStore:
 
     def _hand_over(self, cache: Any) -> None:
         kept = self._memory.drain()
-        if kept:
-            with suppress(sqlite3.Error, diskcache.Timeout, ValueError), cache.transact():
+        if not kept:
+            return
+        try:
+            with cache.transact():
                 for key, value, left in kept:
                     cache.set(key, value, expire=left)
+        except Exception as error:  # noqa: BLE001  # no trouble gets out of a store
+            logger.debug("state store %s: %r", self._folder, error)
 
     def _rebuild(self, damaged: tuple[int, int] | None, error: Exception) -> None:
         with self._locks.hold("\0rebuild"):
@@ -306,7 +311,8 @@ def _kind(error: Exception) -> str:
         return _ERRNOS.get(error.errno or 0, "unusable")
     if isinstance(error, DamagedDatabase):
         return "damaged"
-    if not isinstance(error, (sqlite3.Error, diskcache.Timeout)):
+    is_timeout = type(error).__module__.startswith("diskcache")
+    if not isinstance(error, sqlite3.Error) and not is_timeout:
         return "unknown"
     # diskcache's Timeout, and a rollback that fails as well, hide SQLite's first error in their context.
     codes: list[int] = []
@@ -318,4 +324,4 @@ def _kind(error: Exception) -> str:
     for code, kind in _SUSPECTS:
         if code in codes:
             return kind
-    return "locked" if isinstance(error, diskcache.Timeout) else "damaged"
+    return "locked" if is_timeout else "damaged"
