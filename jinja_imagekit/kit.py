@@ -32,7 +32,7 @@ from .registry import CacheFileRegistry, GeneratorRegistry, Register, SourceGrou
 from .renders import Renders
 from .settings import Settings
 from .sources import Source, SourceFinder
-from .specs import ImageSpec, spec_class
+from .specs import ImageSpec, KeywordsOnly, spec_class
 from .state import Records
 from .storage import FileSystemStorage
 
@@ -157,13 +157,12 @@ class ImageKit:
 
         Raises:
             NotRegistered: Nothing is registered under the id; the message suggests the nearest.
+            InvalidOption: A generator itself is registered, which takes no keywords.
             SourceError: The source cannot be found.
         """
-        registered = self.registered(id)
         if "source" in kwargs:
             kwargs["source"] = self.sources.find(kwargs["source"])
-        generator = registered(**kwargs) if callable(registered) else registered
-        return self._bind(generator)
+        return self._bind(self.generators.get(id, **kwargs))
 
     def registered(self, id: str) -> Any:
         """Return what is registered under an id: a class or callable that makes a generator, or a generator.
@@ -368,7 +367,8 @@ class ImageKit:
 
     def __reduce__(self) -> tuple[Any, ...]:
         registries = (*self._parents, self.generators)
-        generators = {id: registry.find(id) for registry in registries for id in registry.get_ids()}
+        found = {id: registry.find(id) for registry in registries for id in registry.get_ids()}
+        generators = {id: KeywordsOnly.portable(generator) for id, generator in found.items()}
         try:
             payload = pickle.dumps((self.settings.with_absolute_paths(), generators))
         except Exception as error:
@@ -383,5 +383,5 @@ def _restore_kit(payload: bytes) -> ImageKit:
     settings, generators = pickle.loads(payload)
     kit = ImageKit(settings)
     for id, generator in generators.items():
-        kit.generators.register(id, generator, override=True)
+        kit.generators.register(id, KeywordsOnly.restored(generator), override=True)
     return kit

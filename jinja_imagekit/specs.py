@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from typing import Any, BinaryIO, ClassVar
@@ -193,6 +194,21 @@ class ImageSpec:
             return None
         return processors.output_size(self.processors, self._source.size(self.pixel_rules.auto_orient))
 
+    def check(self) -> None:
+        """Raise what can be told to go wrong before a pixel is seen, for whoever puts off making the image.
+
+        Raises:
+            MissingSource: There is no source.
+            SourceError: The source cannot be read.
+            InvalidOption: An encoder option cannot be used.
+            UnknownFormat: `format` cannot be written.
+            ImageTooLarge: The result would exceed `max_result_pixels`.
+        """
+        if not self.makes_its_own():
+            images.check_options(self.output_format, dict(self.options or {}))
+            size = self._source.size(self.pixel_rules.auto_orient)
+            self._check_result(size, 1, Limits.from_settings(self.settings))
+
     @classmethod
     def makes_its_own(cls) -> bool:
         """Tell whether the class makes its image by a `generate` or `render` of its own, which may do anything."""
@@ -252,6 +268,24 @@ def spec_class(attributes: Mapping[str, Any]) -> type[ImageSpec]:
         if name not in known:
             raise InvalidOption(name, attributes[name], f"an image spec has no such attribute. {nearest(name, known)}")
     return type("KeywordSpec", (_KeywordSpec,), {**attributes, "_attributes": dict(attributes)})
+
+
+@dataclass(frozen=True)
+class KeywordsOnly:
+    """What a class from `spec_class` was made from, which another process can be told."""
+
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def portable(cls, generator: Any) -> Any:
+        """Return a generator as it can be pickled: a class without an importable name by its keywords."""
+        keyword_class = isinstance(generator, type) and _KeywordSpec in generator.__bases__
+        return cls(generator._attributes) if keyword_class else generator
+
+    @classmethod
+    def restored(cls, portable: Any) -> Any:
+        """Return the generator that `portable` gave."""
+        return spec_class(portable.attributes) if isinstance(portable, cls) else portable
 
 
 class _KeywordSpec(ImageSpec):
