@@ -20,6 +20,13 @@ def install(environment: Environment, kit: TemplateKit) -> None:
     Args:
         environment: A Jinja environment of any class. Overlays made of it afterwards have the tags as well.
         kit: The kit; a second call replaces it.
+
+    Example:
+        >>> from jinja_imagekit import ImageKit
+        >>> environment = Environment(autoescape=True)
+        >>> install(environment, ImageKit(source_dirs=["content/images"]))
+        >>> "thumbnail" in environment.filters
+        True
     """
     environment.add_extension(ImageKitExtension)
     environment.imagekit = TemplateRuntime(kit, sandboxed=environment.sandboxed)  # type: ignore[attr-defined]  # Jinja's way
