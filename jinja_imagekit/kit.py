@@ -160,7 +160,7 @@ class ImageKit:
             InvalidOption: A generator itself is registered, which takes no keywords.
             SourceError: The source cannot be found.
         """
-        if "source" in kwargs:
+        if "source" in kwargs and id in self.generators:
             kwargs["source"] = self.sources.find(kwargs["source"])
         return self._bind(self.generators.get(id, **kwargs))
 

@@ -102,9 +102,16 @@ class GeneratorRegistry:
 
         Raises:
             NotRegistered: Nothing is registered under the id.
+            InvalidOption: A generator itself is registered, which takes no keywords.
         """
         registered = self.find(id)
-        return registered(**kwargs) if callable(registered) else registered
+        if callable(registered):
+            return registered(**kwargs)
+        for name, value in kwargs.items():
+            raise InvalidOption(
+                name, value, f"{id!r} is registered as an object, which takes no keywords; register its class"
+            )
+        return registered
 
     def get_ids(self) -> list[str]:
         """Return all ids, parents' included, in the order of registration."""
