@@ -97,7 +97,7 @@ class GeneratorRegistry:
                 return registry._generators[id]
         raise NotRegistered(id, self.get_ids())
 
-    def get(self, id: str, **kwargs: Any) -> Any:
+    def get(self, id: str, /, **kwargs: Any) -> Any:
         """Return the generator of an id, made with these keywords.
 
         Raises:
