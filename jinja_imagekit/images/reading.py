@@ -188,8 +188,8 @@ def _opened(data: bytes, header: Header, animated: bool) -> Iterator[ImageFile.I
 
 
 def _finish(opened: ImageFile.ImageFile, header: Header, layout: Layout, rules: PixelRules) -> Image.Image:
-    """Return the frame that is loaded, as an image of its own."""
-    image = opened.copy()
+    """Return the frame that is loaded, as an image that the next one does not replace."""
+    image: Image.Image = opened.copy() if header.frames > 1 else opened
     if header.format in ("PNG", "ICO"):
         _fit_transparency(image, layout.depth)
     cut = (header.width, header.height)
@@ -208,7 +208,7 @@ def _finish(opened: ImageFile.ImageFile, header: Header, layout: Layout, rules: 
 def _fit_transparency(image: Image.Image, depth: int) -> None:
     """Bring a PNG's transparent colour, which has the file's depth, to the depth of the decoded pixels."""
     key = image.info.get("transparency")
-    if isinstance(key, int) and image.mode == "L" and depth < 8:
+    if isinstance(key, int) and image.mode in ("1", "L") and depth < 8 and key < 2**depth:
         image.info["transparency"] = key * 255 // (2**depth - 1)
     elif isinstance(key, tuple) and depth == 16:
         image.info["transparency"] = tuple(value >> 8 for value in key)
