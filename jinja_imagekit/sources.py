@@ -91,12 +91,15 @@ class Source(ABC):
         """
         most = self._limits.max_source_bytes
         with self.open() as file:
-            data = file.read(most + 1)
+            data = self._read_from(file)
         if not isinstance(data, bytes):
             raise UnreadableImage(self.name, "it was opened as text; open it in binary mode ('rb')")
         if len(data) > most:
             raise self._too_large()
         return data
+
+    def _read_from(self, file: BinaryIO) -> bytes:
+        return file.read(self._limits.max_source_bytes + 1)
 
     def _too_large(self) -> ImageTooLarge:
         most = self._limits.max_source_bytes
@@ -254,6 +257,10 @@ class FileSource(Source):
             self._remember(before)
         return data
 
+    def _read_from(self, file: BinaryIO) -> bytes:
+        # Asked for a number of bytes, Python sets aside memory for so many; asked for all, for what the file has.
+        return file.read()
+
     def facts_of(self, data: bytes) -> SourceFacts:
         """Return the facts of bytes that were read from this file; an empty file is said to be empty."""
         return super().facts_of(data) if data else SourceFacts(blake3(b"").hexdigest(length=16), None, "it is empty")
@@ -271,7 +278,7 @@ class BytesSource(Source):
     """An image that is in memory already.
 
     Example:
-        >>> source = BytesSource(b"GIF89a…", name="button.gif")
+        >>> source = BytesSource(b"GIF89a", name="button.gif")
     """
 
     def __init__(self, data: bytes, name: str = "", limits: Limits | None = None) -> None:

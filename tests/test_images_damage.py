@@ -224,7 +224,7 @@ def test_lack_of_memory_is_not_taken_for_a_bad_image(monkeypatch: pytest.MonkeyP
     def fail(*args: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(Image.Image, "copy", fail)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
     with pytest.raises(MemoryError):
         decode(drawing.jpeg(20, 10))
 
