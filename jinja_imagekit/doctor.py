@@ -81,7 +81,8 @@ def examine(host: DoctorHost, *, fix: bool = False) -> list[Finding]:
     for storage in storages:
         findings.extend(_foreign_files(host, storage, records, begun_ns))
         findings.extend(_temporary_files(storage))
-    findings.sort(key=lambda finding: finding.name)
+    # Two generators may name one storage, each by an instance of its own.
+    findings = sorted(set(findings), key=lambda finding: finding.name)
     return [_fix(host, storages, finding, records.get(finding.name)) for finding in findings] if fix else findings
 
 

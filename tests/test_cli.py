@@ -224,6 +224,9 @@ def test_clear_asks_and_deletes_files_and_records(run: Run, kit: ImageKit, tmp_p
     assert "3 cache files" in run("clear", "blog:hero", "--yes").stdout
     assert {Path(name).suffix for name in files(tmp_path / "output")} == {".jpg"}
     assert {record.generator for record in kit.records.all()} == {"blog:card"}
+    assert "3 cache files" in run("clear", "blog", "--yes").stdout
+    assert not (tmp_path / "output/CACHE").exists()
+    run("generate", "blog:card")
     assert "3 images made, 3 fresh" in run("generate").stdout
 
 
@@ -397,15 +400,17 @@ def test_ctrl_c_stops_at_once_and_leaves_whole_files(site: Path) -> None:
     for number in range(60):
         (site / f"images/slow/{number}.jpg").write_bytes(drawing.jpeg(100, 80, number % 3) + bytes([number]))
     arguments = [sys.executable, "-m", "jinja_imagekit.cli", "--kit", "mysite:kit", "generate"]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
-    assert process.stdout
-    assert process.stderr
-    assert process.stdout.readline().startswith("made ")
-    pressed = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    rest, errors = process.communicate(timeout=30)
-    # A second is promised; the other one is for a machine that does something else as well.
-    assert time.monotonic() - pressed < 2
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        pressed = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+        # A second is promised; the other one is for a machine that does something else as well.
+        assert time.monotonic() - pressed < 2
+    assert first.startswith("made "), errors
     assert process.returncode == 130, errors
     assert "Interrupted; what was made is whole and stays" in rest
     assert "Traceback" not in errors

@@ -56,7 +56,16 @@ def _matching(kit: ImageKit, patterns: tuple[str, ...]) -> list[Record]:
 
 def _delete(kit: ImageKit, records: list[Record]) -> None:
     from ..cachefiles.storages import storage_of
+    from ..folders import remove_empty_folders
 
+    by_generator: dict[str, list[str]] = {}
     for record in records:
-        storage_of(kit, record.generator).delete(record.name)
-    kit.records.forget(*(record.name for record in records))
+        by_generator.setdefault(record.generator, []).append(record.name)
+    for generator, names in by_generator.items():
+        storage = storage_of(kit, generator)
+        for name in names:
+            storage.delete(name)
+        kit.records.forget(*names)
+        location = getattr(storage, "location", None)
+        if location is not None:
+            remove_empty_folders(str(location), names)

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from jinja2 import Environment, StrictUndefined
 
 from ..cachefiles.storages import StorageHost, storage_of
-from ..exceptions import ImageKitError
 from ..images import Limits
 from ..settings import Settings
 from ..sources import Source
@@ -169,17 +168,18 @@ def _fill_sheet(host: ReportHost, sheet: Sheet) -> None:
     if sheet.source is not None:
         data = _read(lambda: _source_bytes(host, str(sheet.source)))
         sheet.size = len(data) or sheet.results[0].source_size
-        sheet.preview = make_preview(lambda: data, sheet.source, limits)
+        sheet.preview = make_preview(data, sheet.source, limits)
     # What was made is capped as a result is, whatever sources may be.
     limits = Limits(max_source_pixels=limits.max_result_pixels, max_frames=limits.max_frames)
     for outcome in sheet.results:
-        sheet.previews.append(make_preview(partial(_result_bytes, host, outcome), str(outcome.name), limits))
+        data = _read(partial(_result_bytes, host, outcome))
+        sheet.previews.append(make_preview(data, str(outcome.name), limits))
 
 
 def _read(read: Callable[[], bytes]) -> bytes:
     try:
         return read()
-    except (ImageKitError, OSError):
+    except Exception:  # noqa: BLE001  # a storage of the site's own may raise anything; a picture less spoils no page
         return b""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
 from typing import NamedTuple
 
 from ..exceptions import ImageKitError
@@ -31,21 +30,21 @@ class Preview(NamedTuple):
     height: int
 
 
-def make_preview(read: Callable[[], bytes], name: str, limits: Limits) -> Preview | None:
-    """Return a small picture of an image; None where it cannot be had or read.
+def make_preview(data: bytes, name: str, limits: Limits) -> Preview | None:
+    """Return a small picture of an image; None where it cannot be read.
 
     Args:
-        read: Returns the image's bytes.
+        data: The whole image file.
         name: What the image is called.
         limits: The caps on what is read.
     """
     try:
-        original = Original(read(), name=name, limits=limits)
+        original = Original(data, name=name, limits=limits)
         shrink = ResizeToFit(WIDTH, HEIGHT, upscale=False)
         size = shrink.output_size(original.header.size())
         frames = original.frames(_RULES, scale=decoder_scale(original.header, _RULES, size))
         image = shrink.process(frames.images[0])
-        data = encode(frames.with_images([image]), _FORMAT, _OPTIONS, rules=_RULES, limits=Limits(), name=name)
-    except (ImageKitError, OSError):
+        small = encode(frames.with_images([image]), _FORMAT, _OPTIONS, rules=_RULES, limits=Limits(), name=name)
+    except ImageKitError:
         return None
-    return Preview(f"data:image/webp;base64,{b64encode(data).decode()}", image.width, image.height)
+    return Preview(f"data:image/webp;base64,{b64encode(small).decode()}", image.width, image.height)
