@@ -99,6 +99,8 @@ class Renders:
         A second call without a render between the two changes nothing.
         """
         noted, self._noted = self._noted, {}
+        # Another thread may still be about to note something in the old dict.
+        noted = dict(noted)
         if noted or self._finished is None:
             self._finished = noted
             self._is_written = self._write({name: self._kept(note) for name, note in noted.items()})

@@ -78,9 +78,15 @@ class Deferred(Strategy):
     """
 
     def on_existence_required(self, file: Any) -> None:
-        """Make the file now if it cannot be made later."""
+        """Make the file now if it cannot be made later.
+
+        Raises:
+            ImageKitError: The file could not be made, or it can be told that it never will be.
+        """
         if file.reference is None:
             file.generate()
+        elif isinstance(file.generator, ImageSpec):
+            file.generator.check()
 
     def on_content_required(self, file: Any) -> None:
         """Make the file unless it exists."""
