@@ -92,8 +92,6 @@ class Source(ABC):
         most = self._limits.max_source_bytes
         with self.open() as file:
             data = self._read_from(file)
-        if not isinstance(data, bytes):
-            raise UnreadableImage(self.name, "it was opened as text; open it in binary mode ('rb')")
         if len(data) > most:
             raise self._too_large()
         return data
@@ -331,12 +329,17 @@ class StreamSource(Source):
             stream.seek(0)
         except (AttributeError, OSError, ValueError):
             # What cannot be wound back is read once and kept.
-            self._data = cast(bytes, stream.read(most))
+            self._data = self._binary(stream.read(most))
             return self._data
         try:
-            return cast(bytes, stream.read(most))
+            return self._binary(stream.read(most))
         finally:
             stream.seek(position)
+
+    def _binary(self, data: object) -> bytes:
+        if not isinstance(data, bytes):
+            raise UnreadableImage(self.name, "it was opened as text; open it in binary mode ('rb')")
+        return data
 
 
 class SourceFinder:

@@ -12,7 +12,7 @@ from ..hashing import fingerprint
 from ..interfaces import StateStore
 from ..sources import FileSource, Signature, check_name
 from ..specs import is_fixed
-from ..storage import FileSystemStorage
+from ..storage import FileSystemStorage, is_safe_name
 from . import CacheFileHost, ImageCacheFile
 from .backends import Simple
 from .namers import BUILT_IN as BUILT_IN_NAMERS
@@ -71,9 +71,11 @@ class KnownFiles:
 
     Attributes:
         source_types: The exact types of sources that name a file.
+        namers: Dotted paths of namers whose names depend on a spec's hash and its source's name alone.
     """
 
     source_types: tuple[type, ...] = (str,)
+    namers: tuple[str, ...] = BUILT_IN_NAMERS
 
     def __init__(self, host: KnownHost) -> None:
         self._host = host
@@ -147,12 +149,12 @@ class KnownFiles:
             name, *numbers = json.loads(text)
             size, width, height, *version = numbers
             signature = Signature(*version)
-            sound = isinstance(name, str) and all(type(each) is int for each in numbers)
+            sound = all(type(each) is int for each in numbers) and min(size, width, height) > 0
             candidates = self._candidates(source)
-        except (ValueError, TypeError, ImageKitError):
+        except (ValueError, TypeError, RecursionError, ImageKitError):
             return None
         # A forged record may name any file: only one below the cache folder is taken.
-        if not sound or ".." in name or not name.startswith(self._host.settings.cachefile_dir):
+        if not sound or not is_safe_name(name) or not name.startswith(self._host.settings.cachefile_dir):
             return None
         return self._known_file(name, size, width, height, signature, candidates)
 
@@ -186,7 +188,7 @@ class KnownFiles:
 
     def _compute_recipe(self, id: str, options: dict[str, Any]) -> str | None:
         settings, host = self._host.settings, self._host
-        if not is_fixed(host.registered(id)) or settings.spec_cachefile_namer not in BUILT_IN_NAMERS:
+        if not is_fixed(host.registered(id)) or settings.spec_cachefile_namer not in self.namers:
             return None
         spec = host.generator(id, **options)
         if not self._is_plain(spec):
@@ -200,7 +202,8 @@ class KnownFiles:
         """Tell whether a spec's images are named, made and kept by this library's own parts."""
         host = self._host
         own = (spec.cachefile_storage, spec.cachefile_backend, spec.cachefile_strategy)
-        if any(part is not None for part in own) or "cachefile_name" in vars(type(spec)):
+        namer = next(vars(cls) for cls in type(spec).__mro__ if "cachefile_name" in vars(cls))
+        if any(part is not None for part in own) or not namer.get("is_base"):
             return False
         if type(host.storage) is not FileSystemStorage or type(host.cachefile_backend) is not Simple:
             return False

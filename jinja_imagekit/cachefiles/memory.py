@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from ..images import Header
+from ..settings import READABLE_FORMATS
 from ..sources import Signature, SourceFacts
 from ..state import KnownSource, Records
 
@@ -37,20 +40,30 @@ class RecordedSourceMemory:
     def remember(self, path: str, signature: Signature, facts: SourceFacts) -> None:
         """Keep the facts of this version of the file."""
         self._keep(path, signature, facts)
-        header = None if facts.header is None else asdict(facts.header)
-        self._records.put_source_facts({path: KnownSource(signature, facts.digest, header, facts.problem)})
+        # Whether a file can be read depends on settings too, so that what is wrong with it is found anew.
+        if facts.header is not None:
+            header = asdict(facts.header)
+            self._records.put_source_facts({path: KnownSource(signature, facts.digest, header)})
 
     def _read(self, path: str, signature: Signature) -> SourceFacts | None:
         known = self._records.source_facts(path)
         if known is None or known.signature != signature:
             return None
-        try:
-            header = None if known.header is None else Header(**known.header)
-        except TypeError:
-            return None
-        return SourceFacts(known.digest, header, known.problem)
+        header = _header(known.header)
+        return None if header is None else SourceFacts(known.digest, header, None)
 
     def _keep(self, path: str, signature: Signature, facts: SourceFacts) -> None:
         if len(self._facts) >= MOST_FILES:
             self._facts.clear()
         self._facts[path] = signature, facts
+
+
+def _header(plain: Mapping[str, Any] | None) -> Header | None:
+    """Return the header that plain values describe; None where they are none that this library wrote."""
+    try:
+        header = Header(**(plain or {}))
+    except TypeError:
+        return None
+    counts = (header.width, header.height, header.orientation, header.frames)
+    sound = all(type(count) is int and count > 0 for count in counts) and type(header.has_alpha) is bool
+    return header if sound and header.format in READABLE_FORMATS else None
