@@ -299,10 +299,13 @@ class ImageCacheFile:
         return img_tag(self.url, self.width, self.height)
 
     def __str__(self) -> str:
-        return self.__dict__.get("name") or self._description()
+        return self._label()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self}>"
+        return f"<{type(self).__name__}: {self._label()}>"
+
+    def _label(self) -> str:
+        return self.__dict__.get("name") or self._description()
 
     def _description(self) -> str:
         return self.generator_id or class_path(self.__dict__.get("generator"))

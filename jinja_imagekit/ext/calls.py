@@ -104,9 +104,10 @@ def _runtime(environment: Environment) -> TemplateRuntime:
 
 def _file(context: Context, runtime: TemplateRuntime, generator_id: Any, kwargs: Mapping[str, Any]) -> Any:
     # What the template does with the file afterwards, it does on the event loop.
+    prints_html = not context.eval_ctx.autoescape
     if context.environment.is_async and not runtime.is_known(generator_id, kwargs):
-        return _in_thread(runtime.file_made_ahead, generator_id, kwargs)
-    return runtime.file(generator_id, kwargs)
+        return _in_thread(runtime.file_made_ahead, generator_id, kwargs, prints_html)
+    return runtime.file(generator_id, kwargs, prints_html)
 
 
 async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:

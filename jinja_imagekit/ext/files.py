@@ -30,11 +30,15 @@ class TemplateCacheFile(LazyImageCacheFile):
         generator_id: The id of a registered generator.
         kit: The kit.
         kwargs: The generator's keywords.
+        prints_html: Whether its text is its `<img>`, as it must be where a template escapes nothing.
     """
 
-    def __init__(self, generator_id: str, *, kit: TemplateKit, kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, generator_id: str, *, kit: TemplateKit, kwargs: dict[str, Any], prints_html: bool = False
+    ) -> None:
         super().__init__(generator_id, host=kit, kwargs=kwargs)
         self._kit = kit
+        self._prints_html = prints_html
 
     def known(self) -> KnownFile | None:
         """Return what is known of the file, if that still holds; a page that asks needs the file."""
@@ -110,3 +114,6 @@ class TemplateCacheFile(LazyImageCacheFile):
     @placed
     def __bool__(self) -> bool:
         return super().__bool__()
+
+    def __str__(self) -> str:
+        return str(self.__html__()) if self._prints_html else super().__str__()

@@ -121,19 +121,23 @@ class TemplateRuntime:
         options = {**kwargs, "width": width, "height": height, "source": source}
         return THUMBNAIL_ID if generator_id is None else generator_id, self._unwrapped(options)
 
-    def file(self, generator_id: str, kwargs: Mapping[str, Any]) -> TemplateCacheFile | SandboxedImage:
+    def file(
+        self, generator_id: str, kwargs: Mapping[str, Any], prints_html: bool = False
+    ) -> TemplateCacheFile | SandboxedImage:
         """Return a cache file as a template may have it; nothing has been opened yet."""
-        file = self._cachefile(generator_id, self._unwrapped(kwargs))
+        file = self._cachefile(generator_id, self._unwrapped(kwargs), prints_html)
         return SandboxedImage(file) if self._sandboxed else file
 
     def is_known(self, generator_id: str, kwargs: Mapping[str, Any]) -> bool:
         """Tell whether a cache file is known to be there, so that its use takes next to no time."""
         return self._kit.known_files.find(generator_id, self._unwrapped(kwargs)) is not None
 
-    def file_made_ahead(self, generator_id: str, kwargs: Mapping[str, Any]) -> TemplateCacheFile | SandboxedImage:
+    def file_made_ahead(
+        self, generator_id: str, kwargs: Mapping[str, Any], prints_html: bool = False
+    ) -> TemplateCacheFile | SandboxedImage:
         """Return a cache file as `file` does, made already where its strategy makes it on demand."""
         kwargs = self._unwrapped(kwargs)
-        file = self._cachefile(generator_id, kwargs)
+        file = self._cachefile(generator_id, kwargs, prints_html)
         try:
             if file:
                 file.make_known()
@@ -146,12 +150,12 @@ class TemplateRuntime:
             return {name: unwrap(value) for name, value in kwargs.items()}
         return kwargs if isinstance(kwargs, dict) else dict(kwargs)
 
-    def _cachefile(self, id: str, kwargs: dict[str, Any]) -> TemplateCacheFile:
+    def _cachefile(self, id: str, kwargs: dict[str, Any], prints_html: bool = False) -> TemplateCacheFile:
         source = kwargs.get("source")
         if isinstance(source, Undefined):
             # An attribute that an article lacks is no source; a StrictUndefined raises here.
             kwargs = {**kwargs, "source": source or None}
-        return TemplateCacheFile(id, kit=self._kit, kwargs=kwargs)
+        return TemplateCacheFile(id, kit=self._kit, kwargs=kwargs, prints_html=prints_html)
 
     def _image(
         self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool

@@ -65,14 +65,16 @@ def number(name: str, value: Any, least: float = -math.inf, greatest: float = ma
 
 
 def flag(name: str, value: Any) -> bool | None:
-    """Return True, False or None.
+    """Return True, False or None; templates also write 1 and 0.
 
     Raises:
         InvalidOption: The value is something else: the string "false" would count as true.
     """
-    if value is not None and not isinstance(value, bool):
+    if value is None:
+        return None
+    if value not in (0, 1):
         raise InvalidOption(name, value, "give True or False")
-    return value
+    return bool(value)
 
 
 def anchor(value: Any, *more: str) -> Any:
