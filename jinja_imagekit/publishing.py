@@ -259,11 +259,13 @@ class _Folder(FileSystemStorage):
                 self._make_folders(folder)
             os.link(path, temporary, follow_symlinks=False)
             os.replace(temporary, target)
-        except (OSError, NotImplementedError):
-            # Another file system, one without links, too many links, or a file that belongs to someone else.
+        except BaseException as error:
             with suppress(OSError):
                 os.unlink(temporary)
-            return False
+            # Another file system, one without links, too many links, or a file that belongs to someone else.
+            if isinstance(error, (OSError, NotImplementedError)):
+                return False
+            raise
         return True
 
 
