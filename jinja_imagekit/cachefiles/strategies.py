@@ -137,7 +137,7 @@ def load_strategy(value: Any) -> Strategy:
     """
     strategy = load_instance("cachefile_strategy", value)
     if isinstance(strategy, Strategy):
-        _check_names(type(strategy).__name__, [name for name in dir(strategy) if not hasattr(Strategy, name)])
+        _check_names(strategy)
         return strategy
     if isinstance(strategy, Mapping):
         hooks = dict(strategy)
@@ -145,7 +145,7 @@ def load_strategy(value: Any) -> Strategy:
         if unknown:
             raise InvalidStrategy(f"a strategy has no hook {unknown[0]!r}. {nearest(unknown[0], HOOKS)}")
     else:
-        _check_names(type(strategy).__name__, dir(strategy))
+        _check_names(strategy)
         hooks = {name: getattr(strategy, name) for name in HOOKS if hasattr(strategy, name)}
     if not hooks:
         raise InvalidStrategy(f"{value!r} is no strategy: it has none of the hooks {', '.join(HOOKS)}")
@@ -155,7 +155,9 @@ def load_strategy(value: Any) -> Strategy:
     return _HooksStrategy(hooks)
 
 
-def _check_names(strategy: str, names: list[str]) -> None:
-    for name in names:
-        if name.startswith(("on_", "should_", "promised_")) and name not in HOOKS:
-            raise InvalidStrategy(f"{strategy} has a hook {name!r} that nothing calls. {nearest(name, HOOKS)}")
+def _check_names(strategy: Any) -> None:
+    for name in dir(strategy):
+        is_hook = name.startswith(("on_", "should_", "promised_")) and callable(getattr(strategy, name))
+        if is_hook and name not in HOOKS:
+            kind = type(strategy).__name__
+            raise InvalidStrategy(f"{kind} has a hook {name!r} that nothing calls. {nearest(name, HOOKS)}")

@@ -98,12 +98,16 @@ class TemplateRuntime:
         url, width, height = self._image(id, options, attributes, make)
         if not scales or _has_any(attributes, "srcset"):
             return img_tag(url, width, height, attributes)
-        entries = [f"{url} 1x"]
+        urls = {1.0: url}
         size = options["width"], options["height"]
         for scale in scales:
             options["width"], options["height"] = self._scaled(size, scale)
-            entries.append(f"{self._image(id, options, {'width': None}, make)[0]} {scale:g}x")
-        return img_tag(url, width, height, attributes, ", ".join(entries))
+            urls[scale] = self._image(id, options, {"width": None}, make)[0]
+        return img_tag(url, width, height, attributes, self.srcset(urls))
+
+    def srcset(self, urls: Mapping[float, str]) -> str:
+        """Return the value of `srcset` for URLs by pixel density."""
+        return ", ".join(f"{url} {scale:g}x" for scale, url in urls.items())
 
     def thumbnail_call(
         self, generator_id: str | None, dimensions: str, source: object, kwargs: Mapping[str, Any]

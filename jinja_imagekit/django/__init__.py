@@ -1,0 +1,28 @@
+"""django-imagekit's package on this library's engine: a Django project renames its imports, and that is all."""
+
+from importlib.metadata import version as _version
+
+from . import conf, generatorlibrary
+from .current import get_kit
+from .engine import DjangoKit
+from .registry import register, unregister
+from .specs import ImageSpec
+
+__title__ = "jinja_imagekit.django"
+__author__ = "The jinja_imagekit authors"
+__license__ = "MIT"
+__version__ = _version("jinja-imagekit")
+
+__all__ = [
+    "DjangoKit",
+    "ImageSpec",
+    "__author__",
+    "__license__",
+    "__title__",
+    "__version__",
+    "conf",
+    "generatorlibrary",
+    "get_kit",
+    "register",
+    "unregister",
+]

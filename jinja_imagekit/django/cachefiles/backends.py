@@ -1,0 +1,170 @@
+"""Backends: how a cache file is made. `Simple` hands it to the engine; the others, by way of a queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from ...cachefiles.backends import Simple as EngineBackend
+from ...loading import load_instance
+from .. import conf
+from ..caches import state_key
+from ..utils import get_cache
+from .state import get_active_state_cache
+
+
+class CacheFileState:
+    """What is known of a cache file."""
+
+    EXISTS = "exists"
+    GENERATING = "generating"
+    DOES_NOT_EXIST = "does_not_exist"
+
+
+class InvalidFileBackendError(ImproperlyConfigured):
+    """A cache file backend cannot be used."""
+
+
+class AbstractCacheFileBackend:
+    """What a cache file backend of a project's own has to have."""
+
+    def generate(self, file: Any, force: bool = False) -> None:
+        """See to it that the file is made, unless it exists; with `force`, even then."""
+        raise NotImplementedError
+
+    def exists(self, file: Any) -> bool:
+        """Tell whether the file exists."""
+        raise NotImplementedError
+
+
+class CachedFileBackend:
+    """The base of backends that keep a state in one of Django's caches.
+
+    The engine keeps its records there as well, under the same keys. On a local disk it asks the file and not the
+    state, so that a state which is wrong heals.
+
+    Attributes:
+        existence_check_timeout: Seconds for which a file that does not exist is not looked for again by `get_state`.
+    """
+
+    existence_check_timeout = 5
+    is_async = False
+
+    @property
+    def cache(self) -> Any:
+        """The Django cache."""
+        return self.__dict__.get("_cache") or get_cache()
+
+    def get_key(self, file: Any) -> str:
+        """Return the cache key of what is known of a file."""
+        return state_key(str(file.name))
+
+    def get_state(self, file: Any, check_if_unknown: bool = True) -> str | None:
+        """Return one of the states of `CacheFileState`.
+
+        Args:
+            file: The cache file.
+            check_if_unknown: Look for the file where the cache knows nothing; else that is None.
+        """
+        key = self.get_key(file)
+        known = get_active_state_cache()
+        if known is not None and key in known:
+            value = known[key]
+        else:
+            value = self.cache.get(key)
+            if known is not None:
+                known[key] = value
+        if value is None and check_if_unknown:
+            value = CacheFileState.EXISTS if self._exists(file) else CacheFileState.DOES_NOT_EXIST
+            self.set_state(file, value)
+        # A record of the engine's describes a file that was made.
+        is_state = value in (None, CacheFileState.GENERATING, CacheFileState.DOES_NOT_EXIST)
+        return value if is_state else CacheFileState.EXISTS
+
+    def set_state(self, file: Any, state: str) -> None:
+        """Keep a state."""
+        is_missing = state == CacheFileState.DOES_NOT_EXIST
+        timeout = self.existence_check_timeout if is_missing else conf.value("CACHE_TIMEOUT")
+        key = self.get_key(file)
+        self.cache.set(key, state, timeout)
+        known = get_active_state_cache()
+        if known is not None:
+            known[key] = state
+
+    def exists(self, file: Any) -> bool:
+        """Tell whether the file exists, whole."""
+        return EngineBackend().exists(file.engine)
+
+    def generate(self, file: Any, force: bool = False) -> None:
+        """See to it that the file is made, unless it exists; with `force`, even then."""
+        raise NotImplementedError
+
+    def generate_now(self, file: Any, force: bool = False) -> None:
+        """Make the file here, unless it exists; with `force`, even then.
+
+        Raises:
+            ImageKitError: The image could not be made, now or within the last `failure_timeout` seconds.
+        """
+        EngineBackend().generate(file.engine, force)
+        file.close()
+
+    def _exists(self, file: Any) -> bool:
+        return bool(file.name and file.storage.exists(file.name))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_cache"}
+
+
+class Simple(CachedFileBackend):
+    """Makes a file within the call that asks for it; the default."""
+
+    def generate(self, file: Any, force: bool = False) -> None:
+        """Make the file, unless it exists; with `force`, even then.
+
+        Raises:
+            ImageKitError: The image could not be made.
+        """
+        self.generate_now(file, force=force)
+
+
+class BaseAsync(Simple):
+    """The base of backends that have a file made elsewhere; the worker calls `generate_now`."""
+
+    is_async = True
+
+    def generate(self, file: Any, force: bool = False) -> None:
+        """Schedule the file unless it exists, is scheduled already, or has just failed; with `force`, even then."""
+        if not force and (self.exists(file) or file.engine.records.failure(file.name)):
+            return
+        if file.engine.records.claim(file.name) or force:
+            self.schedule_generation(file, force=force)
+
+    def generate_now(self, file: Any, force: bool = False) -> None:
+        """Make the file here, and end the claim on it.
+
+        Raises:
+            ImageKitError: The image could not be made.
+        """
+        try:
+            super().generate_now(file, force)
+        finally:
+            file.engine.records.release(file.name)
+
+    def schedule_generation(self, file: Any, force: bool = False) -> None:
+        """Have `generate_now(file, force)` called elsewhere."""
+        raise NotImplementedError
+
+
+def get_default_cachefile_backend() -> Any:
+    """Return the backend of cache files that have none of their own."""
+    return load_backend(conf.value("DEFAULT_CACHEFILE_BACKEND"))
+
+
+def load_backend(value: Any) -> Any:
+    """Return the backend that a setting or a spec names: one object for each class.
+
+    Raises:
+        InvalidSetting: The dotted path leads nowhere.
+    """
+    return load_instance("default_cachefile_backend", value)

@@ -1,0 +1,19 @@
+"""Strategies: when a cache file is made. They are this library's own, and call `file.generate()` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...cachefiles.strategies import JustInTime, Optimistic, Strategy, load_strategy
+
+__all__ = ["DictStrategy", "JustInTime", "Optimistic", "Strategy", "load_strategy"]
+
+
+def DictStrategy(callbacks: Mapping[str, Any]) -> Strategy:  # noqa: N802  # django-imagekit's name for it
+    """Return the strategy whose hooks are these callables.
+
+    Raises:
+        InvalidStrategy: A hook has an unknown name, or is not callable.
+    """
+    return load_strategy(callbacks)

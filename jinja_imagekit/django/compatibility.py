@@ -1,0 +1,66 @@
+"""The pixels of django-imagekit 6.1, for sites that chose to keep them: pilkit does what it did there."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+from pilkit import processors as pilkit  # type: ignore[import-untyped]
+from pilkit.utils import prepare_image  # type: ignore[import-untyped]
+
+from ..exceptions import EncodingFailed
+from ..images import Original
+from ..images.header import reading
+
+
+def render(spec: Any, original: Original) -> bytes:
+    """Return the bytes that a spec's image has in django-imagekit 6.1, from a source that has passed the caps.
+
+    Neither EXIF's orientation nor an ICC profile counts, the first frame stands for an animation, and Pillow's own
+    defaults hold for the encoder.
+
+    Args:
+        spec: An image spec.
+        original: Its source.
+
+    Raises:
+        UnreadableImage: The source is no whole image of a format that may be read.
+        EncodingFailed: The encoder refuses the image.
+    """
+    name, readable = spec.get_source().name, original.header.format
+    with reading(name):
+        image: Image.Image = Image.open(BytesIO(original.data), formats=spec.settings.readable_formats)
+        image.load()
+    for processor in spec.processors or ():
+        image = _process(processor, image)
+    format = spec.format or image.format or readable
+    options = dict(spec.options or {})
+    if spec.autoconvert:
+        image, prepared = prepare_image(image, format)
+        options = {**prepared, **options}
+    file = BytesIO()
+    try:
+        image.save(file, format, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise EncodingFailed(name, format, f"{error or type(error).__name__}") from error
+    return file.getvalue()
+
+
+def _process(processor: Any, image: Image.Image) -> Image.Image:
+    """Do what pilkit's processor of the same name does, unless a subclass has a `process` of its own."""
+    if isinstance(processor, pilkit.ProcessorPipeline):
+        for each in processor:
+            image = _process(each, image)
+        return image
+    if getattr(type(processor).process, "__module__", "").startswith("jinja_imagekit."):
+        theirs = getattr(pilkit, _library_class(type(processor)).__name__, None)
+        if theirs is not None:
+            processed: Image.Image = theirs.process(processor, image)
+            return processed
+    result: Image.Image = processor.process(image)
+    return result
+
+
+def _library_class(cls: type) -> type:
+    return next(base for base in cls.__mro__ if base.__module__ == "jinja_imagekit.processors")

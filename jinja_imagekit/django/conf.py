@@ -1,0 +1,147 @@
+"""Django's settings `IMAGEKIT_*`: their defaults, and their translation into the settings of a kit."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import DEFAULT_CACHE_ALIAS
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
+
+from ..exceptions import InvalidSetting, nearest
+from ..settings import Settings
+
+PREFIX = "IMAGEKIT_"
+
+COMPATIBLE = "6.1"
+"""The version of django-imagekit whose names and pixels `IMAGEKIT_COMPATIBILITY` may ask for."""
+
+DEFAULTS: dict[str, Any] = {
+    "CACHEFILE_NAMER": "jinja_imagekit.django.cachefiles.namers.hash",
+    "SPEC_CACHEFILE_NAMER": "jinja_imagekit.django.cachefiles.namers.source_name_as_path",
+    "CACHEFILE_DIR": "CACHE/images",
+    "DEFAULT_CACHEFILE_BACKEND": "jinja_imagekit.django.cachefiles.backends.Simple",
+    "DEFAULT_CACHEFILE_STRATEGY": "jinja_imagekit.django.cachefiles.strategies.JustInTime",
+    "DEFAULT_FILE_STORAGE": None,
+    "CACHE_BACKEND": None,
+    "CACHE_PREFIX": "imagekit:",
+    "CACHE_TIMEOUT": None,
+    "USE_MEMCACHED_SAFE_CACHE_KEY": True,
+    "COMPATIBILITY": None,
+}
+"""django-imagekit's settings with its defaults, and `COMPATIBILITY`; beside them stand those of `Settings`."""
+
+_OWN = frozenset(
+    {"default_cachefile_backend", "default_file_storage"}
+    | {"location", "base_url", "state_store", "cache_timeout", "file_permissions", "directory_permissions"}
+)
+"""Settings of a kit that Django's storages, caches and the shim's own parts decide."""
+
+DEBUG_CACHE_TIMEOUT = 300
+"""Seconds for which records are kept while `DEBUG` is on and no timeout is set, as in django-imagekit."""
+
+
+class ImageKitConf:
+    """Works out the settings whose default depends on others; the names are django-imagekit's."""
+
+    def configure_cache_backend(self, value: str | None) -> str:
+        """Return the alias of the cache that holds the state.
+
+        Raises:
+            ImproperlyConfigured: `CACHES` has no such alias.
+        """
+        if value is None:
+            return DEFAULT_CACHE_ALIAS
+        if value not in settings.CACHES:
+            raise ImproperlyConfigured(
+                f"IMAGEKIT_CACHE_BACKEND names {value!r}, which is not in CACHES. {nearest(value, settings.CACHES)}"
+            )
+        return value
+
+    def configure_cache_timeout(self, value: float | None) -> float | None:
+        """Return the seconds for which records are kept; None for ever."""
+        return DEBUG_CACHE_TIMEOUT if value is None and settings.DEBUG else value
+
+    def configure_default_file_storage(self, value: str | None) -> str:
+        """Return the alias or dotted path of the storage of cache files."""
+        return "default" if value is None else value
+
+
+def value(name: str) -> Any:
+    """Return a setting by its name without the prefix, as it is now.
+
+    Raises:
+        ImproperlyConfigured: It names a cache that does not exist.
+    """
+    found = getattr(settings, PREFIX + name, DEFAULTS[name])
+    configure = getattr(ImageKitConf, f"configure_{name.lower()}", None)
+    return configure(ImageKitConf(), found) if configure else found
+
+
+def optional(name: str) -> Any:
+    """Return a setting that django-imagekit gives no default; None where it is not set."""
+    return getattr(settings, PREFIX + name, None)
+
+
+def is_compatible() -> bool:
+    """Tell whether names and pixels are to be those of django-imagekit 6.1.
+
+    Raises:
+        InvalidSetting: `IMAGEKIT_COMPATIBILITY` names another version.
+    """
+    wanted = value("COMPATIBILITY")
+    if wanted not in (None, COMPATIBLE):
+        raise InvalidSetting("IMAGEKIT_COMPATIBILITY", f"must be {COMPATIBLE!r} or None, not {wanted!r}")
+    return wanted is not None
+
+
+def known_names() -> list[str]:
+    """Return the names of all settings, with their prefix."""
+    shared = [name.upper() for name in Settings.names() if name not in _OWN]
+    return [PREFIX + name for name in dict.fromkeys([*DEFAULTS, *shared])]
+
+
+def kit_settings() -> Settings:
+    """Return the settings of a kit that Django's settings describe now.
+
+    Raises:
+        InvalidSetting: A value is unusable.
+    """
+    # A file that stands under a name is taken for the cache file: caches forget, and the names hold digests.
+    values: dict[str, Any] = {"adopt_existing": True}
+    for name in Settings.names():
+        if name not in _OWN and hasattr(settings, PREFIX + name.upper()):
+            values[name] = getattr(settings, PREFIX + name.upper())
+    for name in ("CACHEFILE_NAMER", "SPEC_CACHEFILE_NAMER", "DEFAULT_CACHEFILE_STRATEGY", "CACHE_TIMEOUT"):
+        values[name.lower()] = value(name)
+    scales = values.get("default_thumbnail_srcset_scales", ())
+    values["default_thumbnail_srcset_scales"] = tuple(scales or ())
+    return Settings.from_keywords(values)
+
+
+def storage_of(alias_or_path: Any) -> Any:
+    """Return a storage by its alias in `STORAGES` or its dotted path; a storage is returned as it is.
+
+    Raises:
+        ImproperlyConfigured: There is neither such an alias nor such a class.
+    """
+    if not isinstance(alias_or_path, str):
+        return alias_or_path() if isinstance(alias_or_path, type) else alias_or_path
+    return storages[alias_or_path] if alias_or_path in storages.backends else _storage_at(alias_or_path)
+
+
+@lru_cache
+def _storage_at(path: str) -> Any:
+    return storages.create_storage({"BACKEND": path})
+
+
+def _set_defaults() -> None:
+    # Projects read settings.IMAGEKIT_CACHEFILE_DIR and its like, which django-imagekit defines as well.
+    for name, default in DEFAULTS.items():
+        if not hasattr(settings, PREFIX + name):
+            setattr(settings, PREFIX + name, default)
+
+
+_set_defaults()

@@ -1,0 +1,219 @@
+"""The kit of a Django project: its settings, storages, caches and registries put together for the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from django.db.models.fields.files import FieldFile
+
+from ..cachefiles import ImageCacheFile as EngineFile
+from ..cachefiles.backends import CacheFileBackend
+from ..cachefiles.backends import Simple as EngineBackend
+from ..cachefiles.known import KnownFile, KnownFiles
+from ..cachefiles.memory import RecordedSourceMemory
+from ..interfaces import SourceGroup, Storage
+from ..kit import ImageKit
+from ..registry import CacheFileRegistry, Register, Unregister
+from ..renders import Notes, Renders
+from ..sources import SourceFinder
+from ..state import Records
+from . import conf
+from .cachefiles import ImageCacheFile, LazyImageCacheFile
+from .cachefiles.backends import Simple, get_default_cachefile_backend
+from .cachefiles.engine import EngineCacheFile
+from .cachefiles.namers import BUILT_IN as BUILT_IN_NAMERS
+from .caches import CacheStore
+from .current import current, get_kit
+from .registry import cachefile_registry, generator_registry, source_group_registry
+from .signals import content_required, existence_required
+from .sources import FieldSourceFinder, StoredName, StoredSource
+from .storages import engine_storage, keeps_methods, unwrapped
+from .utils import get_storage
+
+
+class DjangoKit(ImageKit):
+    """A kit whose parts are what Django's settings name, and whose registries are those of the process."""
+
+    def __init__(self) -> None:
+        super().__init__(conf.kit_settings())
+        self._storages: dict[int, tuple[Any, Storage]] = {}
+        self.generators = generator_registry
+        self.source_groups = source_group_registry
+        self.cachefile_registry = _EngineCacheFiles()
+        self.register = Register(generator_registry, source_group_registry, cachefile_registry)
+        self.unregister = Unregister(generator_registry, source_group_registry, cachefile_registry)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The storage of cache files that have none of their own."""
+        return self.engine_storage(get_storage())
+
+    @cached_property
+    def records(self) -> Records:
+        """What is known of cache files and sources."""
+        store = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix)
+        return Records.from_settings(store, self.settings)
+
+    @cached_property
+    def cachefile_backend(self) -> CacheFileBackend:
+        """The engine's backend; Django's are asked by each file."""
+        return EngineBackend()
+
+    @cached_property
+    def sources(self) -> SourceFinder:
+        """Finds sources by what a template calls them, file fields among them."""
+        memory = RecordedSourceMemory(self.records)
+        return FieldSourceFinder(self.settings.source_dirs, self._limits, memory, records=self.records)
+
+    @cached_property
+    def known_files(self) -> KnownFiles:
+        """Answers that hold as long as two stats say so."""
+        known = FieldKnownFiles(self)
+        self.generators.on_change(known.forget)
+        return known
+
+    @cached_property
+    def renders(self) -> Renders:
+        """Nothing: the pages of a server never end, so that nothing is noted of them."""
+        return _NoRenders(self.settings)
+
+    def engine_storage(self, storage: Any) -> Storage:
+        """Return the engine's storage for a Django storage, the same one each time."""
+        # The storage is kept beside its id, which could be another's otherwise.
+        if id(storage) not in self._storages:
+            self._storages[id(storage)] = storage, engine_storage(storage)
+        return self._storages[id(storage)][1]
+
+    def generator(self, id: str, /, **kwargs: Any) -> Any:
+        """Return the generator of an id, made with these keywords; Django's specs find their source themselves.
+
+        Raises:
+            NotRegistered: Nothing is registered under the id; the message suggests the nearest.
+        """
+        return generator_registry.get(id, **kwargs)
+
+    def django_file(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
+        """Return the cache file of a generator as a Django file; nothing is opened before it is used."""
+        return LazyImageCacheFile(id, **kwargs)
+
+    def cachefile(self, id: str, /, **kwargs: Any) -> EngineCacheFile:  # type: ignore[override]  # see EngineCacheFile
+        """Return the cache file of a generator as the engine has it; nothing is opened before it is used."""
+        return self.django_file(id, **kwargs).engine
+
+    def cachefile_of(self, generator: Any, **parts: Any) -> EngineCacheFile:
+        """Return the cache file of a generator that was made by hand, as the engine has it."""
+        return ImageCacheFile(generator, **parts).engine
+
+    def source_saved(self, source_group: SourceGroup, source: object) -> None:
+        """Tell the strategies that a source of a registered group was created or changed.
+
+        Raises:
+            ImageKitError: A strategy made a file, and that failed.
+        """
+        found = self.sources.find(source)
+        if isinstance(found, StoredSource):
+            found.forget()
+        super().source_saved(source_group, source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return get_kit, ()
+
+
+class _NoRenders(Renders):
+    def last(self) -> Notes | None:
+        """Return None: no render is ever finished."""
+        return None
+
+    def note(self, file: Any, served: bool = True) -> None:
+        """Note nothing."""
+
+    def note_call(self, name: str, generator_id: str, kwargs: Mapping[str, Any]) -> None:
+        """Note nothing."""
+
+
+class _EngineCacheFiles(CacheFileRegistry):
+    """The process's registry of cache files, with each file as the engine has it."""
+
+    def register(self, generator_id: str, cachefiles: Any) -> None:
+        cachefile_registry.register(generator_id, cachefiles)
+
+    def unregister(self, generator_id: str, cachefiles: Any) -> None:
+        cachefile_registry.unregister(generator_id, cachefiles)
+
+    def get(self, generator_id: str) -> Iterator[Any]:
+        for registered in cachefile_registry.registered(generator_id):
+            yield registered.engine if isinstance(registered, ImageCacheFile) else registered
+
+    def get_ids(self) -> list[str]:
+        return cachefile_registry.get_ids()
+
+
+class FieldKnownFiles(KnownFiles):
+    """Remembers which file a generator's id and keywords lead to, for file fields on a local disk as well.
+
+    While anyone listens to the signals of cache files, nothing is answered from memory.
+
+    Args:
+        kit: The kit.
+    """
+
+    source_types = (str, StoredName)
+    namers = BUILT_IN_NAMERS
+
+    def __init__(self, kit: DjangoKit) -> None:
+        super().__init__(kit)
+        self._kit = kit
+        self._folders: dict[int, tuple[Any, str | None]] = {}
+        self._is_compatible = conf.is_compatible()
+
+    def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
+        """Return the file that these keywords lead to, if it is known and still current."""
+        if existence_required.receivers or content_required.receivers:
+            return None
+        named = self._named(kwargs)
+        return None if named is None else super().find(id, named)
+
+    def remember(self, file: EngineFile, kwargs: dict[str, Any]) -> None:
+        """Keep the answer that a file, which exists now, is to these keywords."""
+        named = self._named(kwargs)
+        if named is not None:
+            super().remember(file, named)
+
+    def remember_many(self, answers: Iterable[tuple[EngineFile, dict[str, Any]]]) -> None:
+        """Keep several answers with one write."""
+        translated = ((file, self._named(kwargs)) for file, kwargs in answers)
+        super().remember_many((file, named) for file, named in translated if named is not None)
+
+    def _named(self, kwargs: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the keywords with a file field's path for the field; None where it has none."""
+        source = kwargs.get("source")
+        if not isinstance(source, FieldFile):
+            return kwargs
+        # A file that was assigned but not saved has a name that is not its own yet.
+        name = source.name if getattr(source, "_committed", True) else None
+        folder = self._folder(source.storage)
+        return None if not name or folder is None else {**kwargs, "source": StoredName(folder + name)}
+
+    def _folder(self, storage: Any) -> str | None:
+        known = self._folders.get(id(storage))
+        if known is None:
+            inner = unwrapped(storage)
+            is_plain = keeps_methods(inner, "open", "_open", "path", "location")
+            # The storage is kept beside its id, which could be another's otherwise.
+            known = self._folders[id(storage)] = storage, f"{inner.location}/" if is_plain else None
+        return known[1]
+
+    def _candidates(self, source: str) -> list[str]:
+        return [source] if type(source) is StoredName else super()._candidates(source)
+
+    def _is_plain(self, spec: Any) -> bool:
+        return super()._is_plain(spec) and type(get_default_cachefile_backend()) is Simple
+
+    def _key(self, recipe: str, source: str) -> str:
+        key = super()._key(recipe, source)
+        return f"{key}:{conf.COMPATIBLE}" if self._is_compatible else key
+
+
+current.made_by(DjangoKit)

@@ -1,0 +1,71 @@
+"""A form field that processes an uploaded image before the form's data hold it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.forms import ImageField
+
+from ...exceptions import SourceError
+from ..specs import SpecHost
+from ..utils import generate
+
+
+class ProcessedImageField(SpecHost, ImageField):
+    """An `ImageField` whose value is what a spec makes of the upload.
+
+    Args:
+        processors: What is done to the image.
+        format: The format of the result.
+        options: Options of its encoder.
+        autoconvert: Convert the image to a mode that the format can hold.
+        spec_id: The id of the spec, which others may override.
+        spec: A spec class, instead of processors, format and options.
+        *args: What an `ImageField` takes.
+        **kwargs: What an `ImageField` takes.
+
+    Raises:
+        TypeError: There is no `spec_id`, or both a spec and its attributes.
+    """
+
+    def __init__(
+        self,
+        processors: Any = None,
+        format: str | None = None,
+        options: Any = None,
+        autoconvert: bool | None = None,
+        spec_id: str | None = None,
+        spec: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        if spec_id is None:
+            raise TypeError("Give a spec_id: form fields are not told their name, from which one could be made.")
+        autoconvert = True if spec is None and autoconvert is None else autoconvert
+        SpecHost.__init__(
+            self,
+            processors=processors,
+            format=format,
+            options=options,
+            autoconvert=autoconvert,
+            spec=spec,
+            spec_id=spec_id,
+        )
+        ImageField.__init__(self, *args, **kwargs)
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        """Return the processed image, under the upload's name; what was there before is returned as it is.
+
+        Raises:
+            ValidationError: The upload is no whole image of a format that may be read, or exceeds a cap.
+        """
+        cleaned = super().clean(data, initial)
+        if not cleaned or cleaned == initial:
+            return cleaned
+        try:
+            file = generate(self.get_spec(source=cleaned))
+        except SourceError as error:
+            raise ValidationError(self.error_messages["invalid_image"], code="invalid_image") from error
+        file.name = cleaned.name
+        return file

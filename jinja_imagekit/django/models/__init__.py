@@ -1,0 +1,5 @@
+"""The model fields."""
+
+from .fields import ImageSpecField, ProcessedImageField
+
+__all__ = ["ImageSpecField", "ProcessedImageField"]

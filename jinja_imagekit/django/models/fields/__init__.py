@@ -1,0 +1,156 @@
+"""Model fields: images made of another field's, and images that are processed when they are saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import models
+from django.db.models.signals import class_prepared
+
+from ...registry import register
+from ...specs import SpecHost
+from ...specs.sourcegroups import ImageFieldSourceGroup
+from .files import ProcessedImageFieldFile
+from .utils import ImageSpecFileDescriptor
+
+
+class SpecHostField(SpecHost):
+    """A field that has a spec; its id follows from app, model and field where none is given."""
+
+    def _set_spec_id(self, cls: Any, name: str) -> None:
+        self.set_spec_id(self.spec_id or f"{cls._meta.app_label}:{cls._meta.object_name}:{name}".lower())
+
+
+class ImageSpecField(SpecHostField):
+    """A variant of an image field: `photo.thumbnail` is a cache file.
+
+    Args:
+        processors: What is done to the image.
+        format: The format of the result; None keeps the source's.
+        options: Options of its encoder.
+        source: The name of the model's image field; None where it has one alone.
+        cachefile_storage: Where the cache files are kept.
+        autoconvert: Convert the image to a mode that the format can hold.
+        cachefile_backend: How they are made.
+        cachefile_strategy: When they are made.
+        spec: A spec class, instead of its attributes.
+        id: The id of the spec, which others may override; by default `app:model:field`.
+
+    Raises:
+        TypeError: Both a spec and its attributes are given.
+
+    Example:
+        >>> class Photo(models.Model):  # doctest: +SKIP
+        ...     image = models.ImageField(upload_to="photos")
+        ...     thumbnail = ImageSpecField([ResizeToFill(100, 60)], format="JPEG", options={"quality": 60})
+    """
+
+    def __init__(
+        self,
+        processors: Any = None,
+        format: str | None = None,
+        options: Any = None,
+        source: str | None = None,
+        cachefile_storage: Any = None,
+        autoconvert: bool | None = None,
+        cachefile_backend: Any = None,
+        cachefile_strategy: Any = None,
+        spec: Any = None,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(
+            spec=spec,
+            spec_id=id,
+            processors=processors,
+            format=format,
+            options=options,
+            cachefile_storage=cachefile_storage,
+            autoconvert=autoconvert,
+            cachefile_backend=cachefile_backend,
+            cachefile_strategy=cachefile_strategy,
+        )
+        self.source = source
+
+    def contribute_to_class(self, cls: Any, name: str) -> None:
+        """Put the field on a model, once the model's image field is known.
+
+        Raises:
+            ImproperlyConfigured: No source is named, and the model has no image field, or several.
+        """
+        if self.source:
+            self._attach(cls, name, self.source)
+            return
+
+        def attach_when_prepared(sender: Any, **_: Any) -> None:
+            fields = [field.attname for field in cls._meta.fields if isinstance(field, models.ImageField)]
+            if len(fields) != 1:
+                found = f"has {len(fields)} image fields ({', '.join(fields)})" if fields else "has no image field"
+                raise ImproperlyConfigured(
+                    f"{cls.__name__} {found}, so its ImageSpecField {name!r} has to say which one: "
+                    "source='name of an ImageField'."
+                )
+            self._attach(cls, name, fields[0])
+
+        class_prepared.connect(attach_when_prepared, sender=cls, weak=False)
+
+    def _attach(self, cls: Any, name: str, source: str) -> None:
+        setattr(cls, name, ImageSpecFileDescriptor(self, name, source))
+        self._set_spec_id(cls, name)
+        register.source_group(str(self.spec_id), ImageFieldSourceGroup(cls, source))
+
+
+class ProcessedImageField(SpecHostField, models.ImageField):
+    """An image field that processes an upload before it is stored; the original is not kept.
+
+    Args:
+        processors: What is done to the image.
+        format: The format of the result; the file gets its extension.
+        options: Options of its encoder.
+        verbose_name: As of every field.
+        name: As of every field.
+        width_field: As of an `ImageField`.
+        height_field: As of an `ImageField`.
+        autoconvert: Convert the image to a mode that the format can hold.
+        spec: A spec class, instead of its attributes.
+        spec_id: The id of the spec; by default `app:model:field`.
+        **kwargs: What an `ImageField` takes.
+
+    Raises:
+        TypeError: Both a spec and its attributes are given.
+    """
+
+    attr_class = ProcessedImageFieldFile
+
+    def __init__(
+        self,
+        processors: Any = None,
+        format: str | None = None,
+        options: Any = None,
+        verbose_name: str | None = None,
+        name: str | None = None,
+        width_field: str | None = None,
+        height_field: str | None = None,
+        autoconvert: bool | None = None,
+        spec: Any = None,
+        spec_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        SpecHost.__init__(
+            self,
+            processors=processors,
+            format=format,
+            options=options,
+            autoconvert=True if spec is None and autoconvert is None else autoconvert,
+            spec=spec,
+            spec_id=spec_id,
+        )
+        models.ImageField.__init__(self, verbose_name, name, width_field, height_field, **kwargs)
+
+    def contribute_to_class(self, cls: Any, name: str, *args: Any, **kwargs: Any) -> None:
+        """Put the field on a model, and register its spec.
+
+        A migration's model has the field without its processors; what the project's model registered stays.
+        """
+        self._set_spec_id(cls, name)
+        models.ImageField.contribute_to_class(self, cls, name, *args, **kwargs)

@@ -1,0 +1,32 @@
+"""The attribute of a model that an `ImageSpecField` puts there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...cachefiles import LazyImageCacheFile
+
+
+class ImageSpecFileDescriptor:
+    """Gives the cache file of a model instance, made of what its image field holds then.
+
+    Args:
+        field: The `ImageSpecField`.
+        attname: Its name.
+        source_field_name: The name of the image field.
+    """
+
+    def __init__(self, field: Any, attname: str, source_field_name: str) -> None:
+        self.field = field
+        self.attname = attname
+        self.source_field_name = source_field_name
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None:
+            return self.field
+        file = LazyImageCacheFile(self.field.spec_id, source=getattr(instance, self.source_field_name))
+        instance.__dict__[self.attname] = file
+        return file
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.attname] = value

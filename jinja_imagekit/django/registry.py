@@ -1,0 +1,94 @@
+"""The registries of generators, source groups and cache files that all of a Django project shares.
+
+This library leaves registries to the application that owns them. Django's apps register with one another through
+modules, as `imagegenerators.py` does with `register`, so here there is one of each for the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from .. import registry as core
+from .current import current
+from .signals import source_saved
+from .utils import autodiscover
+
+CacheFiles = Iterable[Any] | Callable[[], Iterable[Any]]
+"""Cache files or their generators' keywords, or a callable that returns such."""
+
+
+class GeneratorRegistry(core.GeneratorRegistry):
+    """Generators by id; the apps' `imagegenerators` modules are imported before one is looked up."""
+
+    def find(self, id: str) -> Any:
+        """Return what was registered under an id.
+
+        Raises:
+            NotRegistered: Nothing was; the message suggests the nearest id.
+        """
+        if id not in self._generators:
+            autodiscover()
+        return super().find(id)
+
+    def get(self, id: str, /, **kwargs: Any) -> Any:
+        """Return the generator of an id, made with these keywords.
+
+        Raises:
+            NotRegistered: Nothing is registered under the id.
+        """
+        autodiscover()
+        return super().get(id, **kwargs)
+
+    def get_ids(self) -> list[str]:
+        """Return all ids, in the order of registration."""
+        autodiscover()
+        return super().get_ids()
+
+
+class SourceGroupRegistry(core.SourceGroupRegistry):
+    """Source groups by the ids of the generators that they belong to; it passes on the signal `source_saved`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        source_saved.connect(self.source_group_receiver)
+
+    def source_group_receiver(self, sender: Any, source: Any, **_: Any) -> None:
+        """Tell the strategies that a source was saved; a group that is registered nowhere is passed over."""
+        if self.ids_of(sender):
+            current.get().source_saved(sender, source)
+
+
+class CacheFileRegistry(core.CacheFileRegistry):
+    """Cache files by the ids of their generators, those of source groups among them.
+
+    Args:
+        source_groups: The registry of source groups.
+    """
+
+    def __init__(self, source_groups: SourceGroupRegistry) -> None:
+        super().__init__()
+        self._source_groups = source_groups
+
+    def get(self, generator_id: str) -> Iterator[Any]:
+        """Yield the cache files of a generator; what was registered as keywords as their cache files."""
+        for group in self._source_groups.groups_of(generator_id):
+            for source in group.files():
+                yield current.get().django_file(generator_id, source=source)
+        for registered in self.registered(generator_id):
+            is_keywords = isinstance(registered, dict)
+            yield current.get().django_file(generator_id, **registered) if is_keywords else registered
+
+    def registered(self, generator_id: str) -> Iterator[Any]:
+        """Yield what was registered with a generator beside its source groups."""
+        return super().get(generator_id)
+
+
+generator_registry = GeneratorRegistry()
+source_group_registry = SourceGroupRegistry()
+cachefile_registry = CacheFileRegistry(source_group_registry)
+register = core.Register(generator_registry, source_group_registry, cachefile_registry)
+unregister = core.Unregister(generator_registry, source_group_registry, cachefile_registry)
+
+Register = core.Register
+Unregister = core.Unregister

@@ -1,0 +1,144 @@
+"""Source groups of models: which fields hold sources, and the signal that one of them was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models.signals import post_init, post_save, pre_save
+
+from ..cachefiles import LazyImageCacheFile
+from ..signals import source_saved
+from ..utils import get_nonabstract_descendants
+
+
+class ModelSignalRouter:
+    """Watches the models that have sources, and tells their source groups of those that were saved.
+
+    Django sends no signals for abstract models, so this listens to all models and passes over those without sources.
+    """
+
+    def __init__(self) -> None:
+        self._source_groups: list[ImageFieldSourceGroup] = []
+        self._fields: dict[type, tuple[str, ...]] = {}
+        post_init.connect(self.post_init_receiver, dispatch_uid="jinja_imagekit.django")
+        pre_save.connect(self.pre_save_receiver, dispatch_uid="jinja_imagekit.django")
+        post_save.connect(self.post_save_receiver, dispatch_uid="jinja_imagekit.django")
+
+    def add(self, source_group: ImageFieldSourceGroup) -> None:
+        """Watch the field of a source group."""
+        self._source_groups.append(source_group)
+        self._fields.clear()
+
+    def get_source_fields(self, model: type) -> tuple[str, ...]:
+        """Return the names of a model's fields that hold sources."""
+        if model not in self._fields:
+            names = (group.image_field for group in self._source_groups if issubclass(model, group.model_class))
+            self._fields[model] = tuple(dict.fromkeys(names))
+        return self._fields[model]
+
+    def post_init_receiver(self, sender: Any, instance: Any, **_: Any) -> None:
+        """Remember what the sources of an instance are called, without touching its fields or the database."""
+        fields = self.get_source_fields(sender)
+        if fields:
+            _memory(instance)["source_names"] = {field: _name(instance, field) for field in fields}
+
+    def pre_save_receiver(self, sender: Any, instance: Any, **_: Any) -> None:
+        """Remember which sources are new, whatever they are called."""
+        fields = self.get_source_fields(sender)
+        if fields:
+            _memory(instance)["new_sources"] = {field for field in fields if _is_new(instance, field)}
+
+    def post_save_receiver(
+        self, sender: Any, instance: Any, created: bool = False, update_fields: Any = None, raw: bool = False, **_: Any
+    ) -> None:
+        """Send `source_saved` for each source that is new or was changed."""
+        fields = self.get_source_fields(sender)
+        if raw or not fields:
+            return
+        memory = _memory(instance)
+        before, new = memory.get("source_names", {}), memory.pop("new_sources", set())
+        for field in fields:
+            if update_fields is not None and field not in update_fields:
+                continue
+            old, name = before.get(field), _name(instance, field)
+            memory.setdefault("source_names", {})[field] = name
+            # A field that was not loaded with the instance is loaded when it is read, which is no change.
+            if name and (created or field in new or (old is not None and name != old)):
+                self.dispatch(getattr(instance, field), sender, field)
+
+    def dispatch(self, file: Any, model: type, field: str) -> None:
+        """Send `source_saved` from each source group of a field."""
+        for group in self._source_groups:
+            if group.image_field == field and issubclass(model, group.model_class):
+                source_saved.send(sender=group, source=file)
+
+
+def _memory(instance: Any) -> dict[str, Any]:
+    memory: dict[str, Any] = instance.__dict__.setdefault("_ik", {})
+    return memory
+
+
+def _name(instance: Any, field: str) -> str | None:
+    """Return the name of a field's file, "" for an empty field; None for one that is not loaded."""
+    # The attribute itself would load it.
+    if field not in instance.__dict__:
+        return None
+    value = instance.__dict__[field]
+    return str(getattr(value, "name", value) or "")
+
+
+def _is_new(instance: Any, field: str) -> bool:
+    value = instance.__dict__.get(field)
+    return bool(value) and not isinstance(value, str) and not getattr(value, "_committed", False)
+
+
+class ImageFieldSourceGroup:
+    """The files of one field of all instances of a model and of its subclasses.
+
+    Args:
+        model_class: The model; it may be abstract.
+        image_field: The name of the field.
+    """
+
+    def __init__(self, model_class: Any, image_field: str) -> None:
+        self.model_class = model_class
+        self.image_field = image_field
+        signal_router.add(self)
+
+    def files(self) -> Iterator[Any]:
+        """Yield the files of all instances; fields without one are passed over."""
+        for model in get_nonabstract_descendants(self.model_class):
+            for instance in model._default_manager.all().iterator():
+                file = getattr(instance, self.image_field)
+                if file:
+                    yield file
+
+    def __repr__(self) -> str:
+        return f"<ImageFieldSourceGroup {self.model_class.__name__}.{self.image_field}>"
+
+
+class SourceGroupFilesGenerator:
+    """A callable that yields the cache files of a source group, for `register.cachefiles`.
+
+    Args:
+        source_group: The source group.
+        generator_id: The id of the generator.
+    """
+
+    def __init__(self, source_group: Any, generator_id: str) -> None:
+        self.source_group = source_group
+        self.generator_id = generator_id
+
+    def __call__(self) -> Iterator[LazyImageCacheFile]:
+        for source in self.source_group.files():
+            yield LazyImageCacheFile(self.generator_id, source=source)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SourceGroupFilesGenerator) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.source_group, self.generator_id))
+
+
+signal_router = ModelSignalRouter()
