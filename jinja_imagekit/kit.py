@@ -7,8 +7,7 @@ import pickle
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Executor
-from functools import cached_property
-from typing import Any, Self, TypeVar, overload
+from typing import Any, TypeVar
 
 from jinja2 import Environment
 
@@ -24,6 +23,7 @@ from .generatorlibrary import library
 from .images import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import load, load_instance
+from .once import made_once
 from .pregenerate import Plan, Report, finish_render, make_plan, run_plan, run_with_executor, wanted_items
 from .pregenerate.run import Progress
 from .pruning import PruneReport, prune_files
@@ -37,21 +37,6 @@ from .state import Records
 from .storage import FileSystemStorage
 
 EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
-T = TypeVar("T")
-
-
-class _made_once(cached_property[T]):  # noqa: N801  # a decorator, as the one that it refines
-    """A cached property of a kit that threads which ask at the same time make once."""
-
-    @overload
-    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
-    @overload
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> T: ...
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        if instance is None:
-            return self
-        with instance._making:
-            return super().__get__(instance, owner)
 
 
 class ImageKit:
@@ -97,18 +82,18 @@ class ImageKit:
         self.register = Register(*parts)
         self.unregister = Unregister(*parts)
 
-    @_made_once
+    @made_once
     def storage(self) -> Storage:
         """The storage of cache files that have none of their own."""
         own = load_instance("default_file_storage", self.settings.default_file_storage)
         return own or FileSystemStorage.from_settings(self.settings)
 
-    @_made_once
+    @made_once
     def records(self) -> Records:
         """What is known of cache files and sources."""
         return Records.from_settings(self._state_store(), self.settings)
 
-    @_made_once
+    @made_once
     def cachefile_backend(self) -> CacheFileBackend:
         """The backend of cache files that have none of their own."""
         backend = load_instance("default_cachefile_backend", self.settings.default_cachefile_backend)
@@ -116,25 +101,25 @@ class ImageKit:
             raise InvalidSetting("default_cachefile_backend", f"must be a CacheFileBackend, not {backend!r}")
         return backend
 
-    @_made_once
+    @made_once
     def cachefile_strategy(self) -> Strategy:
         """The strategy of cache files that have none of their own."""
         return load_strategy(self.settings.default_cachefile_strategy)
 
-    @_made_once
+    @made_once
     def sources(self) -> SourceFinder:
         """Finds sources by what a template calls them."""
         memory = RecordedSourceMemory(self.records)
-        return SourceFinder(self.settings.source_dirs, self._limits, memory)
+        return SourceFinder(self.settings.source_dirs, self._limits, memory, self.settings.source_prefixes)
 
-    @_made_once
+    @made_once
     def known_files(self) -> KnownFiles:
         """Answers that hold as long as two stats say so."""
         known = KnownFiles(self)
         self.generators.on_change(known.forget)
         return known
 
-    @_made_once
+    @made_once
     def renders(self) -> Renders:
         """What the pages need: noted while they render, and kept when `finish()` is called."""
         return Renders(self.settings)
@@ -151,6 +136,17 @@ class ImageKit:
             SourceError: There is none, or it may not be read.
         """
         return self.sources.find(value)
+
+    def add_source_prefix(self, prefix: str, folder: str | os.PathLike[str]) -> None:
+        """Look names that begin with a prefix up in one more folder; see the setting `source_prefixes`.
+
+        Raises:
+            InvalidSetting: The prefix is not one segment of a name.
+        """
+        with self._making:
+            prefixes = (*self.settings.source_prefixes, (prefix, folder))
+            self.settings = self.settings.replace(source_prefixes=prefixes)
+            self.__dict__.pop("sources", None)
 
     def generator(self, id: str, /, **kwargs: Any) -> Any:
         """Return the generator of an id, made with these keywords; `source` may be all that a template may pass.

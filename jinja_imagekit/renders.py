@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple, Protocol
 
 from .cachefiles.references import Reference, confined, is_confined, reference_to
@@ -65,7 +65,7 @@ class Renders:
 
     def __init__(self, settings: Settings) -> None:
         self.path = settings.state_dir / FILE_NAME
-        self._source_dirs = tuple(Path(os.path.realpath(folder)) for folder in settings.source_dirs)
+        self._settings = settings
         self._noted: dict[str, Note] = {}
         self._finished: Notes | None = None
         self._is_written = False
@@ -145,11 +145,13 @@ class Renders:
         return note._replace(reference=note.reference and confined(note.reference, self._name_of))
 
     def _name_of(self, path: Path) -> str | None:
-        for index, root in enumerate(self._source_dirs):
+        folders = [("", folder) for folder in self._settings.source_dirs] + [*self._settings.source_prefixes]
+        for prefix, folder in folders:
+            root = os.path.realpath(folder)
             if path.is_relative_to(root):
-                name = path.relative_to(root)
-                hidden = any(os.path.lexists(earlier / name) for earlier in self._source_dirs[:index])
-                return None if hidden else name.as_posix()
+                name = PurePath(prefix, path.relative_to(root))
+                found = next(filter(os.path.lexists, self._settings.source_paths(name.parts)), "")
+                return name.as_posix() if os.path.realpath(found) == str(path) else None
         return None
 
 

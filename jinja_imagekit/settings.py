@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +22,8 @@ class Settings:
 
     Args:
         source_dirs: Folders in which a template's string source is looked up; the first match wins.
+        source_prefixes: Further folders by the first segment of the names that are looked up in them, when no
+            source folder has the name: with `{"up": "/srv/uploads"}`, `up/a/cat.jpg` is `/srv/uploads/a/cat.jpg`.
         location: Folder under which cache files are written.
         base_url: URL from which the site serves `location`.
         state_dir: Folder for existence records, locks and temporary files.
@@ -67,6 +69,7 @@ class Settings:
     """
 
     source_dirs: tuple[Path, ...] = ()
+    source_prefixes: tuple[tuple[str, Path], ...] = ()
     location: Path = Path("output")
     base_url: str = "/"
     state_dir: Path = Path(".imagekit")
@@ -169,11 +172,27 @@ class Settings:
                 raise InvalidSetting(name, f"there is no such setting. {nearest(name, self.names())}")
         return replace(self, **changes)
 
+    def source_paths(self, parts: Sequence[str]) -> list[str]:
+        """Return the paths at which a source may lie, in the order in which they are looked at.
+
+        Args:
+            parts: The segments of its name, none of which is `..`.
+
+        Example:
+            >>> Settings(source_dirs=["photos"], source_prefixes={"shop": "goods"}).source_paths(["shop", "hat.jpg"])
+            ['photos/shop/hat.jpg', 'goods/hat.jpg']
+        """
+        first, *rest = parts
+        folders = [folder for prefix, folder in self.source_prefixes if prefix == first and rest]
+        paths = [os.path.join(folder, *parts) for folder in self.source_dirs]
+        return paths + [os.path.join(folder, *rest) for folder in folders]
+
     def with_absolute_paths(self) -> Settings:
         """Return these settings for a process that may run in another folder."""
         return replace(
             self,
             source_dirs=tuple(folder.absolute() for folder in self.source_dirs),
+            source_prefixes=tuple((prefix, folder.absolute()) for prefix, folder in self.source_prefixes),
             location=self.location.absolute(),
             state_dir=self.state_dir.absolute(),
         )
@@ -230,6 +249,17 @@ def _several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     return check_all
 
 
+def _prefixes(name: str, value: Any) -> tuple[tuple[str, Path], ...]:
+    try:
+        pairs = [(prefix, folder) for prefix, folder in (value.items() if isinstance(value, Mapping) else value)]
+    except (TypeError, ValueError):
+        raise InvalidSetting(name, f"must be a dict of prefixes and folders, not {value!r}") from None
+    for prefix, _ in pairs:
+        if not isinstance(prefix, str) or prefix.strip(". ") != prefix or not prefix or set(prefix) & set("/\\:\0"):
+            raise InvalidSetting(name, f"a prefix is one segment of a name, such as 'uploads', not {prefix!r}")
+    return tuple((prefix, _path(name, folder)) for prefix, folder in pairs)
+
+
 _string = _instance(str, "a string")
 _integer = _instance(int, "a whole number")
 
@@ -244,6 +274,7 @@ _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
     "int | None": _or_none(_integer),
     "float | None": _or_none(_number),
     "tuple[Path, ...]": _several(_path),
+    "tuple[tuple[str, Path], ...]": _prefixes,
     "tuple[str, ...]": _several(_string),
     "tuple[float, ...]": _several(_number),
 }

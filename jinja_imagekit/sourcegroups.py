@@ -43,20 +43,30 @@ class GlobSourceGroup:
             raise InvalidOption("source_dirs", (), "pass folders, or register the group with a kit, which has some")
         yield from (folder / name for folder, name in self._matches(self.source_dirs))
 
-    def names_in(self, source_dirs: Sequence[Path]) -> Iterator[str | Path]:
-        """Yield the names of the files in a kit's source folders, sorted; paths where the group has its own."""
+    def names_in(
+        self, source_dirs: Sequence[Path], source_prefixes: Sequence[tuple[str, Path]] = ()
+    ) -> Iterator[str | Path]:
+        """Yield the names of the files in a kit's source folders, sorted; paths where the group has its own.
+
+        A folder with a prefix is looked in by a pattern whose first segment is the prefix itself.
+        """
         if self.source_dirs:
             yield from self.files()
-        else:
-            yield from (name for _, name in self._matches(source_dirs))
+            return
+        seen: set[str] = set()
+        first, _, rest = self.pattern.partition("/")
+        for _, name in self._matches(source_dirs):
+            seen.add(name)
+            yield name
+        for prefix, folder in source_prefixes:
+            if prefix == first and rest:
+                yield from (f"{prefix}/{name}" for name in _names(folder, rest) if f"{prefix}/{name}" not in seen)
 
     def _matches(self, folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         seen: set[str] = set()
         for folder in folders:
-            for path in sorted(folder.glob(self.pattern)):
-                name = path.relative_to(folder).as_posix()
-                hidden = name.startswith(".") or "/." in name
-                if name not in seen and not hidden and path.is_file():
+            for name in _names(folder, self.pattern):
+                if name not in seen:
                     seen.add(name)
                     yield folder, name
 
@@ -71,3 +81,11 @@ class GlobSourceGroup:
 
     def __repr__(self) -> str:
         return f"GlobSourceGroup({self.pattern!r})"
+
+
+def _names(folder: Path, pattern: str) -> Iterator[str]:
+    for path in sorted(folder.glob(pattern)):
+        name = path.relative_to(folder).as_posix()
+        hidden = name.startswith(".") or "/." in name
+        if not hidden and path.is_file():
+            yield name

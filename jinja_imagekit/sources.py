@@ -351,10 +351,20 @@ class SourceFinder:
         source_dirs: Folders in which names are looked up; the first match wins.
         limits: Caps on what is read.
         memory: Remembers the facts of files.
+        source_prefixes: Further folders by the first segment of the names that are looked up in them.
     """
 
-    def __init__(self, source_dirs: Sequence[Path], limits: Limits, memory: SourceMemory | None = None) -> None:
-        self._roots = tuple(os.path.realpath(folder) for folder in source_dirs)
+    def __init__(
+        self,
+        source_dirs: Sequence[Path],
+        limits: Limits,
+        memory: SourceMemory | None = None,
+        source_prefixes: Sequence[tuple[str, Path]] = (),
+    ) -> None:
+        folders = [*(((), folder) for folder in source_dirs), *(((prefix,), path) for prefix, path in source_prefixes)]
+        self._roots: tuple[tuple[tuple[str, ...], str], ...] = tuple(
+            (prefix, os.path.realpath(folder)) for prefix, folder in folders
+        )
         self._limits = limits
         self._memory = memory
 
@@ -391,8 +401,11 @@ class SourceFinder:
         if not self._roots:
             raise SourceNotFound(name, "no folder to look in; set source_dirs, or pass a pathlib.Path")
         absent: list[str] = []
-        for root in self._roots:
-            candidate = os.path.join(root, *parts)
+        for prefix, root in self._roots:
+            inner = parts[len(prefix) :]
+            if parts[: len(prefix)] != prefix or not inner:
+                continue
+            candidate = os.path.join(root, *inner)
             try:
                 path = os.path.realpath(candidate, strict=True)
             except (FileNotFoundError, NotADirectoryError):
@@ -433,9 +446,9 @@ class SourceFinder:
 
     def _name_within_roots(self, path: str) -> str | None:
         real = os.path.realpath(path)
-        for root in self._roots:
+        for prefix, root in self._roots:
             if real.startswith(root.rstrip(os.sep) + os.sep):
-                return Path(real).relative_to(root).as_posix()
+                return "/".join((*prefix, Path(real).relative_to(root).as_posix()))
         return None
 
     def _of_stream(self, stream: Any) -> Source:

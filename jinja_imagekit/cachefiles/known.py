@@ -160,7 +160,7 @@ class KnownFiles:
 
     def _candidates(self, source: str) -> list[str]:
         """Return the paths at which a source may lie; the first one that exists is it."""
-        return [os.path.join(folder, *check_name(source)) for folder in self._host.settings.source_dirs]
+        return self._host.settings.source_paths(check_name(source))
 
     def _known_file(
         self, name: str, size: int, width: int, height: int, signature: Signature, candidates: list[str]

@@ -106,7 +106,7 @@ def registered_items(host: PregenerateHost, patterns: Iterable[str] = ()) -> Ite
 def sources_of(group: SourceGroup, host: PregenerateHost) -> Iterable[object]:
     """Return the sources of a group; a group without folders of its own looks in the kit's."""
     names_in = getattr(group, "names_in", None)
-    return names_in(host.settings.source_dirs) if names_in else group.files()
+    return names_in(host.settings.source_dirs, host.settings.source_prefixes) if names_in else group.files()
 
 
 def _registered_item(id: str, registered: object) -> Item:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from ..cachefiles.references import NotPlain, Reference, keywords_of
-from ..exceptions import ImageKitError
+from ..exceptions import ImageKitError, SourceNotAllowed
 from ..interfaces import Size
 from ..registry import match_ids
 from ..renders import Notes, Renders
+from ..sources import check_name
 from .plan import Item, Plan, PregenerateHost, make_plan, registered_items
 from .report import Outcome, Report
 from .run import Progress, run_plan
@@ -104,7 +105,12 @@ def _item(host: RenderHost, reference: Reference) -> Item | None:
 
 def _has_source(host: RenderHost, item: Item) -> bool:
     source = item.kwargs.get("source")
-    return type(source) is not str or any(os.path.lexists(each / source) for each in host.settings.source_dirs)
+    if type(source) is not str:
+        return True
+    try:
+        return any(map(os.path.lexists, host.settings.source_paths(check_name(source))))
+    except SourceNotAllowed:
+        return False
 
 
 def _promised_sizes(plan: Plan, made: set[str | None]) -> dict[str | None, Size | None]:
