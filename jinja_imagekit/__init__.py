@@ -1,12 +1,18 @@
 """Images in Jinja templates: specs, processors, cache files and pregeneration."""
 
-from .cachefiles import ImageCacheFile, LazyImageCacheFile
-from .exceptions import ImageKitError
-from .kit import ImageKit
-from .registry import GeneratorRegistry
-from .settings import Settings
-from .sources import BytesSource
-from .specs import ImageSpec
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cachefiles import ImageCacheFile, LazyImageCacheFile
+    from .exceptions import ImageKitError
+    from .kit import ImageKit
+    from .registry import GeneratorRegistry
+    from .settings import Settings
+    from .sources import BytesSource
+    from .specs import ImageSpec
 
 __all__ = [
     "BytesSource",
@@ -18,3 +24,27 @@ __all__ = [
     "LazyImageCacheFile",
     "Settings",
 ]
+
+_HOMES = {
+    "BytesSource": "sources",
+    "GeneratorRegistry": "registry",
+    "ImageCacheFile": "cachefiles",
+    "ImageKit": "kit",
+    "ImageKitError": "exceptions",
+    "ImageSpec": "specs",
+    "LazyImageCacheFile": "cachefiles",
+    "Settings": "settings",
+}
+"""Which module has each name. It is imported when the name is first used, so that the command starts at once."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,24 +16,28 @@ from jinja2.sandbox import SandboxedEnvironment
 from jinja_imagekit.exceptions import SourceNotFound
 from jinja_imagekit.kit import ImageKit
 
-SECONDS = 0.3
-"""How long `Slow` takes for an image."""
+PATIENCE = 30.0
+"""Seconds after which `Slow` takes the event loop for blocked."""
 
 
 class Slow:
-    """A processor that sleeps, and notes the threads in which it ran."""
+    """A processor that notes the threads in which it ran, and may work until the event loop has run meanwhile."""
 
     def __init__(self) -> None:
         self.threads: list[int] = []
+        self.waits = False
+        self.started = threading.Event()
+        self.loop_ran = threading.Event()
 
     def fingerprint(self) -> object:
         """Be the same in every test."""
         return "slow"
 
     def process(self, image: Any) -> Any:
-        """Sleep as a large photo would take."""
+        """Wait for the event loop if told to."""
         self.threads.append(threading.get_ident())
-        time.sleep(SECONDS)
+        self.started.set()
+        assert not self.waits or self.loop_ran.wait(PATIENCE), "the event loop stood still while an image was made"
         return image
 
 
@@ -47,26 +50,23 @@ class Site:
         self.kit.spec("slow", processors=[self.slow], format="PNG")
         self.environment = self.kit.install(environment_class(autoescape=True, enable_async=True))
 
-    def longest_pause(self, template: str, **context: Any) -> tuple[str, float]:
-        """Render a template, and return its output and the longest time for which the event loop stood still."""
+    def rendered(self, template: str, **context: Any) -> str:
+        """Render a template beside another task, without which `slow` does not end."""
+        self.slow.waits = True
 
-        async def render() -> tuple[str, float]:
+        async def render() -> str:
             page = self.environment.from_string(template)
-            pauses = [0.0]
-            done = asyncio.Event()
 
-            async def tick() -> None:
-                while not done.is_set():
-                    before = time.perf_counter()
+            async def watch() -> None:
+                while True:
                     await asyncio.sleep(0.005)
-                    pauses.append(time.perf_counter() - before)
+                    if self.slow.started.is_set():
+                        self.slow.loop_ran.set()
 
-            ticking = asyncio.create_task(tick())
-            await asyncio.sleep(0)
+            watching = asyncio.create_task(watch())
             html = await page.render_async(**context)
-            done.set()
-            await ticking
-            return html, max(pauses)
+            watching.cancel()
+            return html
 
         return asyncio.run(render())
 
@@ -110,11 +110,10 @@ def test_making_an_image_leaves_the_event_loop_free(
     """While an image is made in a worker thread, other tasks go on."""
     write_photo("photo.jpg", 32, 24)
     site = Site(tmp_path, environment_class)
-    html, pause = site.longest_pause(SLOW_TEMPLATES[template])
+    html = site.rendered(SLOW_TEMPLATES[template])
     assert "/CACHE/images/photo/" in html
     assert len(site.slow.threads) == 1
     assert threading.main_thread().ident not in site.slow.threads
-    assert pause < SECONDS
 
 
 @pytest.mark.parametrize("template", ["tag", "assignment", "filter"])

@@ -20,6 +20,11 @@ def placed(function: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
+        except AttributeError as error:
+            # Jinja takes an AttributeError for an attribute that is not there, and prints nothing.
+            failure = ImageKitError(f"AttributeError: {error}")
+            add_place(failure)
+            raise failure from error
         except Exception as error:
             add_place(error)
             raise
