@@ -1,0 +1,21 @@
+"""Turns whatever a template calls a source into one `Source`: a name, its bytes, a digest of them."""
+
+from .base import Signature, Source, SourceFacts, SourceMemory, source_of
+from .finder import SourceFinder
+from .kinds import BytesSource, FileSource, StreamSource
+from .names import bare_name, check_name, stream_name
+
+__all__ = [
+    "BytesSource",
+    "FileSource",
+    "Signature",
+    "Source",
+    "SourceFacts",
+    "SourceFinder",
+    "SourceMemory",
+    "StreamSource",
+    "bare_name",
+    "check_name",
+    "source_of",
+    "stream_name",
+]

@@ -1,0 +1,162 @@
+"""`Source`: one image to start from, its bytes and what is known of them."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+from blake3 import blake3
+
+from ..exceptions import ImageTooLarge, UnreadableImage
+from ..images import VECTOR_FORMAT, Header, Limits, output_format, read_header
+from ..interfaces import Size
+
+DIGEST_BYTES = 16
+"""128 bits: no two images share a digest by accident, and BLAKE3 lets nobody choose two that do."""
+
+RACY_NS = 20_000_000
+"""A file changed within the last 20 ms may change again under the same time stamp (Linux ticks every 1 to 10 ms)."""
+
+
+class Signature(NamedTuple):
+    """What a stat tells of a file's version."""
+
+    size: int
+    modified_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, facts: os.stat_result) -> Signature:
+        """Return the signature within a stat result."""
+        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino)
+
+
+class SourceFacts(NamedTuple):
+    """What is known of a source's content once it has been read."""
+
+    digest: str
+    header: Header | None
+    problem: str | None
+    """Why there is no header."""
+
+
+class SourceMemory(Protocol):
+    """Remembers the facts of files, so that an unchanged file is read once."""
+
+    def recall(self, path: str, signature: Signature) -> SourceFacts | None:
+        """Return the facts of this version of the file, if they are known."""
+
+    def remember(self, path: str, signature: Signature, facts: SourceFacts) -> None:
+        """Keep the facts of this version of the file."""
+
+
+class Source(ABC):
+    """One image to start from.
+
+    Attributes:
+        name: A relative POSIX path or a bare file name; it names the cache file's folder, and nothing is opened by it.
+        original: What the caller handed over.
+        reference: A plain value that leads to the same source in another process, or None where nothing does.
+    """
+
+    name: str = ""
+    original: Any = None
+    reference: str | None = None
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._facts: SourceFacts | None = None
+
+    @abstractmethod
+    def open(self) -> BinaryIO:
+        """Return a new binary file at its start, which the caller closes.
+
+        Raises:
+            SourceError: The source cannot be had.
+        """
+
+    def read(self) -> bytes:
+        """Return all bytes.
+
+        Raises:
+            SourceError: The source cannot be had.
+            ImageTooLarge: It has more bytes than `max_source_bytes`.
+        """
+        most = self._limits.max_source_bytes
+        with self.open() as file:
+            data = self._read_from(file)
+        if len(data) > most:
+            raise self._too_large()
+        return data
+
+    def _read_from(self, file: BinaryIO) -> bytes:
+        return file.read(self._limits.max_source_bytes + 1)
+
+    def _too_large(self) -> ImageTooLarge:
+        most = self._limits.max_source_bytes
+        return ImageTooLarge(self.name, f"it has more than {most} bytes, the setting max_source_bytes")
+
+    @property
+    def facts(self) -> SourceFacts:
+        """The digest and header, read once."""
+        if self._facts is None:
+            self._facts = self.facts_of(self.read())
+        return self._facts
+
+    def facts_of(self, data: bytes) -> SourceFacts:
+        """Return the facts of bytes that were read from this source."""
+        digest = blake3(data).hexdigest(length=DIGEST_BYTES)
+        try:
+            return SourceFacts(digest, read_header(data, name=self.name, limits=self._limits), None)
+        except UnreadableImage as error:
+            return SourceFacts(digest, None, error.reason)
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits that stand for the content."""
+        return self.facts.digest
+
+    @property
+    def header(self) -> Header:
+        """Format and size.
+
+        Raises:
+            UnreadableImage: The content is no image that may be read.
+        """
+        facts = self.facts
+        if facts.header is None:
+            raise UnreadableImage(self.name, facts.problem or "it is not an image")
+        return facts.header
+
+    def size(self, auto_orient: bool = True) -> Size:
+        """Return width and height in pixels, as the image looks upright or, without `auto_orient`, as it is stored.
+
+        Raises:
+            UnreadableImage: The content is no image that may be read.
+        """
+        return self.header.size(auto_orient)
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is an SVG, which is passed on as it is."""
+        header = self.facts.header
+        return header is not None and header.format == VECTOR_FORMAT
+
+    @property
+    def kept_format(self) -> str:
+        """The format of results that keep the source's, by Pillow's name.
+
+        Raises:
+            UnreadableImage: The content is no image that may be read.
+        """
+        return output_format(None, self.header)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+
+def source_of(generator: Any) -> Any:
+    """Return what a generator starts from: what its `get_source()` says, else its `source`; None without either."""
+    get_source = getattr(generator, "get_source", None)
+    return get_source() if callable(get_source) else getattr(generator, "source", None)

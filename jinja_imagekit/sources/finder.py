@@ -1,0 +1,170 @@
+"""Finds sources by whatever a caller hands over; the only place that decides which files may be read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
+from ..images import Limits
+from .base import Source, SourceMemory
+from .kinds import BytesSource, FileSource, StreamSource
+from .names import check_name, source_error
+
+
+class SourceFinder:
+    """Finds sources: names below the source folders, and whatever else a caller may hand over.
+
+    This is the only place that decides which files may be read.
+
+    Args:
+        source_dirs: Folders in which names are looked up; the first match wins.
+        limits: Caps on what is read.
+        memory: Remembers the facts of files.
+        source_prefixes: Further folders by the first segment of the names that are looked up in them.
+    """
+
+    def __init__(
+        self,
+        source_dirs: Sequence[Path],
+        limits: Limits,
+        memory: SourceMemory | None = None,
+        source_prefixes: Sequence[tuple[str, Path]] = (),
+    ) -> None:
+        folders = [*(((), folder) for folder in source_dirs), *(((prefix,), path) for prefix, path in source_prefixes)]
+        self._roots: tuple[tuple[tuple[str, ...], str], ...] = tuple(
+            (prefix, os.path.realpath(folder)) for prefix, folder in folders
+        )
+        self._limits = limits
+        self._memory = memory
+
+    def find(self, value: object) -> Source | None:
+        """Return the source that a value stands for; None for an empty value (None, "", an empty file field).
+
+        Raises:
+            SourceNotFound: A name or path leads to no file.
+            SourceNotAllowed: A name leads out of the source folders, or to something that is no regular file.
+            SourceError: The value cannot be a source.
+        """
+        if isinstance(value, str):
+            return self.named(str.__str__(value)) if value else None
+        if isinstance(value, Source):
+            return value
+        if isinstance(value, os.PathLike):
+            return self._at_path(os.path.abspath(os.fspath(value)), value)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return BytesSource(bytes(value), limits=self._limits)
+        own = getattr(value, "imagekit_source", None)
+        if callable(own):
+            return cast("Source | None", own())
+        if not value:
+            return None
+        if hasattr(value, "read"):
+            return self._of_stream(value)
+        raise SourceError(
+            repr(value)[:80], f"a {type(value).__name__} is no image source; pass a name, a path, an open file or bytes"
+        )
+
+    def named(self, name: str) -> FileSource:
+        """Return the file of this name in the first source folder that has it."""
+        parts = check_name(name)
+        if not self._roots:
+            raise SourceNotFound(name, "no folder to look in; set source_dirs, or pass a pathlib.Path")
+        absent: list[str] = []
+        for prefix, root in self._roots:
+            inner = parts[len(prefix) :]
+            if parts[: len(prefix)] != prefix or not inner:
+                continue
+            candidate = os.path.join(root, *inner)
+            try:
+                path = os.path.realpath(candidate, strict=True)
+            except (FileNotFoundError, NotADirectoryError):
+                absent.append(candidate)
+                continue
+            except OSError as error:
+                raise source_error(name, error) from error
+            if not path.startswith(root.rstrip(os.sep) + os.sep):
+                raise SourceNotAllowed(name, "it leads out of the source folder through a symbolic link")
+            self._check_regular(path, name)
+            return FileSource(
+                path,
+                "/".join(parts),
+                self._limits,
+                original=name,
+                reference="/".join(parts),
+                memory=self._memory,
+                absent=tuple(absent),
+            )
+        raise SourceNotFound(name, f"no such file in {self._folders()}")
+
+    def _folders(self) -> str:
+        count = len(self._roots)
+        return "the source folder" if count == 1 else f"any of the {count} source folders"
+
+    def _at_path(self, path: str, original: object) -> FileSource:
+        if "\0" in path:
+            raise SourceNotAllowed(path, "its name holds a NUL character")
+        name = self._name_within_roots(path) or os.path.basename(path)
+        try:
+            real = os.path.realpath(path, strict=True)
+        except OSError as error:
+            raise source_error(name, error) from error
+        self._check_regular(real, name)
+        return FileSource(
+            real, name, self._limits, original=original, reference=Path(real).as_uri(), memory=self._memory
+        )
+
+    def _name_within_roots(self, path: str) -> str | None:
+        real = os.path.realpath(path)
+        for prefix, root in self._roots:
+            if real.startswith(root.rstrip(os.sep) + os.sep):
+                return "/".join((*prefix, Path(real).relative_to(root).as_posix()))
+        return None
+
+    def _of_stream(self, stream: Any) -> Source:
+        path = _path_of_stream(stream)
+        if path is None:
+            return StreamSource(stream, self._limits)
+        return self._at_path(path, path)
+
+    def by_reference(self, reference: str) -> Source:
+        """Return the source of another process that has this `Source.reference`."""
+        if reference.startswith("file:"):
+            return self._at_path(_path_of_uri(reference), reference)
+        return self.named(reference)
+
+    @staticmethod
+    def _check_regular(path: str, name: str) -> None:
+        try:
+            mode = os.stat(path).st_mode
+        except OSError as error:
+            raise source_error(name, error) from error
+        if stat.S_ISDIR(mode):
+            raise SourceNotAllowed(name, "it is a folder")
+        if not stat.S_ISREG(mode):
+            raise SourceNotAllowed(name, "it is a pipe, a socket or a device, not a regular file")
+
+
+def _path_of_stream(stream: Any) -> str | None:
+    """Return the path of a file that can be opened again under it, so that the caller's object need not be kept."""
+    name = getattr(stream, "name", None)
+    if not isinstance(name, (str, bytes, os.PathLike)) or hasattr(stream, "filename") or not hasattr(stream, "fileno"):
+        return None
+    path = os.path.abspath(os.fsdecode(name))
+    try:
+        if getattr(stream, "closed", False):
+            return path if os.path.isfile(path) else None
+        same = os.path.samestat(os.fstat(stream.fileno()), os.stat(path))
+    except (OSError, ValueError):
+        return None
+    return path if same else None
+
+
+def _path_of_uri(uri: str) -> str:
+    from urllib.parse import unquote, urlsplit
+    from urllib.request import url2pathname
+
+    return url2pathname(urlsplit(uri).path) if os.name == "nt" else unquote(urlsplit(uri).path)
