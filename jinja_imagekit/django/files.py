@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile, File
 from .utils import extension_to_mimetype, format_to_mimetype
 
 
-class BaseIKFile(File[bytes]):
+class BaseIKFile(File):  # type: ignore[type-arg]  # it has none when it runs
     """A file in a storage: a `FieldFile` without its model.
 
     Args:
@@ -85,7 +85,7 @@ class BaseIKFile(File[bytes]):
             self._file = None
 
 
-class IKContentFile(ContentFile[bytes]):
+class IKContentFile(ContentFile):  # type: ignore[type-arg]  # it has none when it runs
     """Content in memory with a file name and a media type.
 
     Args:

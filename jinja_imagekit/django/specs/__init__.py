@@ -114,7 +114,9 @@ class ImageSpec(core.ImageSpec, BaseImageSpec):
             return super().get_hash()
         if not self.source:
             raise MissingSource(type(self).__qualname__)
-        return hashers.pickle([self.source.name, self.processors, self.format, self.options, self.autoconvert])
+        # The hash tells a tuple from a list, and no processors are a list there.
+        processors = [] if self.processors == () else self.processors
+        return hashers.pickle([self.source.name, processors, self.format, self.options, self.autoconvert])
 
     def render(self, original: Original) -> bytes:
         """Return the new image's bytes, made of a source whose decoded pixels other specs may share."""
