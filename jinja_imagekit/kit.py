@@ -35,6 +35,7 @@ from .sources import Source, SourceFinder
 from .specs import ImageSpec, KeywordsOnly, spec_class
 from .state import Records
 from .storage import FileSystemStorage
+from .uploads import ProcessedFile, process_upload
 
 EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
 
@@ -215,6 +216,27 @@ class ImageKit:
         if id is not None:
             self.generators.register(id, spec)
         return spec
+
+    def process(self, upload: object, id: str | None = None, /, **attributes: Any) -> ProcessedFile:
+        """Check an upload and make a new image of it, which the application stores as it likes.
+
+        Args:
+            upload: An upload, an open file, bytes, a path or a name below the source folders.
+            id: The id of the generator that says what is done, or else
+            **attributes: attributes of `ImageSpec`, such as `processors`, `format` and `options`; without any, the
+                image is turned upright, converted to sRGB, stripped of its metadata and encoded anew.
+
+        Raises:
+            UnreadableImage: There is no upload, or it is no whole image of a format that may be read; `ImageTooLarge`
+                where it exceeds one of the caps.
+
+        Example:
+            >>> kit = ImageKit()
+            >>> kit.process(b"GIF89a", format="WEBP")  # doctest: +IGNORE_EXCEPTION_DETAIL
+            Traceback (most recent call last):
+            UnreadableImage: Source '': the GIF file is truncated
+        """
+        return process_upload(self, upload, id, attributes)
 
     def source_saved(self, source_group: SourceGroup, source: object) -> None:
         """Tell the strategies that a source of a registered group was created or changed.

@@ -1,0 +1,133 @@
+"""Images that are checked and processed when they are uploaded, before anything is stored."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Protocol
+
+from blake3 import blake3
+
+from . import images
+from .exceptions import InvalidOption, UnreadableImage
+from .images import OUTPUT_FORMATS, Limits
+from .settings import Settings
+from .sources import Source
+from .specs import spec_class
+from .storage import FileSystemStorage
+
+LONGEST_STEM = 160
+"""Bytes of a name in UTF-8, before digest and extension: file systems take 255."""
+
+_UNSAFE = re.compile(r"[^\w-]+")
+_WINDOWS_DEVICE = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
+
+
+class UploadHost(Protocol):
+    """What the processing of an upload needs of its kit."""
+
+    @property
+    def settings(self) -> Settings:
+        """The kit's settings."""
+
+    def source(self, value: object) -> Source | None:
+        """Return the source that a value stands for."""
+
+    def generator(self, id: str, /, **kwargs: Any) -> Any:
+        """Return the generator of an id, made with these keywords."""
+
+
+class ProcessedFile:
+    """A new image in memory, to be stored wherever the application keeps its files.
+
+    Attributes:
+        name: The upload's name, made safe, with the extension of the format.
+        unique_name: The same with 16 hexadecimal digits of the content, so that no upload replaces another.
+        width: Pixels.
+        height: Pixels.
+        size: Bytes.
+        format: By Pillow's name.
+        mimetype: For example `image/jpeg`.
+    """
+
+    def __init__(self, data: bytes, name: str, settings: Settings) -> None:
+        header = images.read_header(data, name=name, limits=_result_limits(settings))
+        self._data = data
+        self._settings = settings
+        self.width, self.height = header.width, header.height
+        self.size = len(data)
+        self.format = header.format
+        self.mimetype = images.mimetype(header.format)
+        stem, extension = safe_stem(name), images.extension(header.format)
+        self.name = stem + extension
+        self.unique_name = f"{stem}-{blake3(data).hexdigest(length=8)}{extension}"
+
+    def open(self) -> BinaryIO:
+        """Return the image as a file at its start."""
+        return BytesIO(self._data)
+
+    def read(self) -> bytes:
+        """Return the whole image."""
+        return self._data
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the image under exactly this path, whole or not at all, and return the path.
+
+        Missing folders are made; a file that stands there is replaced.
+
+        Raises:
+            StorageError: It cannot be written; an old file is unharmed.
+        """
+        target = Path(path)
+        settings = self._settings.replace(location=target.parent)
+        storage = FileSystemStorage.from_settings(settings)
+        storage.save(target.name, self._data)
+        # The folder of temporary files is not left among the application's own files.
+        storage.sweep()
+        return target
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, {self.width}×{self.height}>"
+
+
+def process_upload(host: UploadHost, upload: object, id: str | None, attributes: Mapping[str, Any]) -> ProcessedFile:
+    """Check an upload and make a new image of it; see `ImageKit.process`."""
+    source = host.source(upload)
+    if source is None:
+        raise UnreadableImage("", "no file was uploaded.")
+    if id is not None and attributes:
+        name, value = next(iter(attributes.items()))
+        raise InvalidOption(name, value, f"{id!r} says what is done; give an id or keywords, not both")
+    # Told apart from what goes wrong in a processor: what is broken here is the upload.
+    if source.header.format == "SVG":
+        raise UnreadableImage(source.name, "an SVG may hold scripts; upload an image made of pixels.")
+    if id is not None:
+        spec = host.generator(id, source=source)
+    else:
+        spec = spec_class(attributes)(source)
+        spec.settings = host.settings
+    with spec.generate() as content:
+        return ProcessedFile(content.read(), source.name, host.settings)
+
+
+def safe_stem(name: str) -> str:
+    """Return a file name's stem as every file system takes it: letters, digits, `_` and `-`; "image" for none.
+
+    Example:
+        >>> safe_stem("../Été à Nice (1).JPG")
+        'Été-à-Nice-1'
+    """
+    stem = PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).stem
+    safe = _UNSAFE.sub("-", stem).encode()[:LONGEST_STEM].decode(errors="ignore").strip("-")
+    if not safe:
+        return "image"
+    return f"image-{safe}" if _WINDOWS_DEVICE.fullmatch(safe) else safe
+
+
+def _result_limits(settings: Settings) -> Limits:
+    # What was made is capped as a result, whatever formats and sizes sources may have.
+    return Limits(formats=tuple(OUTPUT_FORMATS), max_source_pixels=settings.max_result_pixels)
