@@ -221,20 +221,16 @@ class ImageKit:
         """Check an upload and make a new image of it, which the application stores as it likes.
 
         Args:
-            upload: An upload, an open file, bytes, a path or a name below the source folders.
-            id: The id of the generator that says what is done, or else
-            **attributes: attributes of `ImageSpec`, such as `processors`, `format` and `options`; without any, the
-                image is turned upright, converted to sRGB, stripped of its metadata and encoded anew.
+            upload: An upload, or whatever else can be a source.
+            id: The id of a generator, or else
+            **attributes: attributes of `ImageSpec`. Without any, the image is encoded anew, upright and without
+                its metadata.
 
         Raises:
-            UnreadableImage: There is no upload, or it is no whole image of a format that may be read; `ImageTooLarge`
-                where it exceeds one of the caps.
+            UnreadableImage: There is no upload, or no whole image in it; `ImageTooLarge` where it exceeds a cap.
 
         Example:
-            >>> kit = ImageKit()
-            >>> kit.process(b"GIF89a", format="WEBP")  # doctest: +IGNORE_EXCEPTION_DETAIL
-            Traceback (most recent call last):
-            UnreadableImage: Source '': the GIF file is truncated
+            >>> avatar = ImageKit().process(request.files["photo"], format="WEBP")  # doctest: +SKIP
         """
         return process_upload(self, upload, id, attributes)
 

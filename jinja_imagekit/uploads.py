@@ -16,7 +16,7 @@ from . import images
 from .exceptions import InvalidOption, UnreadableImage
 from .images import OUTPUT_FORMATS, Limits
 from .settings import Settings
-from .sources import Source
+from .sources import BytesSource, Source
 from .specs import spec_class
 from .storage import FileSystemStorage
 
@@ -94,24 +94,25 @@ class ProcessedFile:
         return f"<{type(self).__name__} {self.name!r}, {self.width}×{self.height}>"
 
 
-def process_upload(host: UploadHost, upload: object, id: str | None, attributes: Mapping[str, Any]) -> ProcessedFile:
+def process_upload(host: UploadHost, value: object, id: str | None, attributes: Mapping[str, Any]) -> ProcessedFile:
     """Check an upload and make a new image of it; see `ImageKit.process`."""
-    source = host.source(upload)
+    source = host.source(value)
     if source is None:
         raise UnreadableImage("", "no file was uploaded.")
     if id is not None and attributes:
         name, value = next(iter(attributes.items()))
         raise InvalidOption(name, value, f"{id!r} says what is done; give an id or keywords, not both")
-    # Told apart from what goes wrong in a processor: what is broken here is the upload.
-    if source.header.format == "SVG":
+    limits = Limits.from_settings(host.settings)
+    upload = BytesSource(source.read(), source.name, limits)
+    if images.read_header(upload.original, name=upload.name, limits=limits).format == "SVG":
         raise UnreadableImage(source.name, "an SVG may hold scripts; upload an image made of pixels.")
     if id is not None:
-        spec = host.generator(id, source=source)
+        spec = host.generator(id, source=upload)
     else:
-        spec = spec_class(attributes)(source)
+        spec = spec_class(attributes)(upload)
         spec.settings = host.settings
     with spec.generate() as content:
-        return ProcessedFile(content.read(), source.name, host.settings)
+        return ProcessedFile(content.read(), upload.name, host.settings)
 
 
 def safe_stem(name: str) -> str:
