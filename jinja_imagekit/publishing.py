@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from .exceptions import StorageError
@@ -125,6 +126,8 @@ class _Publication:
         self.wanted = sorted(name for name, note in notes.items() if note.served)
         self.earlier = self._read_manifest()
         self.report = PublishReport()
+        # Names come in order, so that those of one folder follow each other.
+        self._real = lru_cache(maxsize=64)(os.path.realpath)
 
     def run(self) -> PublishReport:
         manifest: Manifest = {}
@@ -163,7 +166,7 @@ class _Publication:
             return True
         known = self.earlier.get(name)
         linked = self._is_same_file(name)
-        if linked and os.path.realpath(self.target.path(name)) == os.path.realpath(self.storage.path(name) or ""):
+        if linked and self._is_in_cache(name):
             # The folder is the cache's own: nothing was put there, and nothing may be taken away.
             self.report.unchanged.append(name)
         elif linked or (known and known.is_of(content, found)):
@@ -184,6 +187,10 @@ class _Publication:
     def _is_same_file(self, name: str) -> bool:
         path = self.storage.path(name)
         return path is not None and os.path.samefile(path, self.target.path(name))
+
+    def _is_in_cache(self, name: str) -> bool:
+        path = self.storage.path(name) or ""
+        return bool(self._real(os.path.dirname(path)) == self._real(os.path.dirname(self.target.path(name))))
 
     def _has_same_content(self, name: str) -> bool:
         with self.storage.open(name) as ours, self.target.open(name) as theirs:
