@@ -91,12 +91,13 @@ class ImageCacheFile:
     ) -> None:
         self._host = host
         self.generator_id = generator_id
-        given = {"name": name, "storage": storage, "cachefile_backend": cachefile_backend}
-        self.__dict__.update({key: value for key, value in given.items() if value is not None})
+        parts = {"name": name, "storage": storage, "cachefile_backend": cachefile_backend}
+        if cachefile_strategy is not None:
+            parts["cachefile_strategy"] = load_strategy(cachefile_strategy)
+        self._parts = {part: value for part, value in parts.items() if value is not None}
+        self.__dict__.update(self._parts)
         if generator is not None:
             self.__dict__["generator"] = generator
-        if cachefile_strategy is not None:
-            self.__dict__["cachefile_strategy"] = load_strategy(cachefile_strategy)
 
     @cached_property
     def generator(self) -> Any:
@@ -250,8 +251,9 @@ class ImageCacheFile:
             self.records.forget(self.name)
 
     def rename(self) -> None:
-        """Name the file anew, after its source has changed."""
-        self.__dict__.pop("name", None)
+        """Name the file anew, after its source has changed; a name that was given stays."""
+        if "name" not in self._parts:
+            self.__dict__.pop("name", None)
 
     # Jinja's sandbox refuses to call what alters data.
     generate.alters_data = True  # type: ignore[attr-defined]  # functions take attributes
@@ -311,7 +313,7 @@ class ImageCacheFile:
         return self.generator_id or class_path(self.__dict__.get("generator"))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore_cachefile, (self._host, self.generator, self.name, self.generator_id)
+        return _restore_cachefile, (self._host, self.generator, self._parts, self.generator_id)
 
 
 class LazyImageCacheFile(ImageCacheFile):
@@ -355,8 +357,8 @@ class LazyImageCacheFile(ImageCacheFile):
         return _restore_lazy, (self._host, self.generator_id, self._kwargs)
 
 
-def _restore_cachefile(host: CacheFileHost, generator: Any, name: str | None, id: str | None) -> ImageCacheFile:
-    return ImageCacheFile(generator, name, host=host, generator_id=id)
+def _restore_cachefile(host: CacheFileHost, generator: Any, parts: dict[str, Any], id: str | None) -> ImageCacheFile:
+    return ImageCacheFile(generator, **parts, host=host, generator_id=id)
 
 
 def _restore_lazy(host: CacheFileHost, id: str, kwargs: dict[str, Any]) -> LazyImageCacheFile:

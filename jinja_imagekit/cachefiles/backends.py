@@ -63,17 +63,27 @@ class CacheFileBackend(ABC):
         Raises:
             ImageKitError: The image could not be made; the failure is remembered.
         """
-        source = file.source
-        digest = source.digest if source else None
         try:
-            with file.generator.generate() as content:
-                data = content.read()
-            if source and source.digest != digest:
-                # The source was replaced since the file got its name, which says what it is made of.
-                file.rename()
+            data = self.render(file)
             return self.store(file, data)
         except Exception as error:
             raise self.remember_failure(file, error) from error
+
+    def render(self, file: Any) -> bytes:
+        """Return the bytes that a file's generator makes.
+
+        A source that was replaced since the file got its name, which says what it is made of, gives it another.
+        """
+        source = file.source
+        digest = source.digest if source else None
+        content = file.generator.generate()
+        if not hasattr(content, "read"):
+            raise TypeError(f"generate() has to return an open binary file, not {content!r}")
+        with content:
+            data: bytes = content.read()
+        if source and source.digest != digest:
+            file.rename()
+        return data
 
     def store(self, file: Any, data: bytes) -> Record:
         """Store the bytes that were made for a file, and record them.

@@ -73,6 +73,8 @@ class _Making:
             for file, _ in self.work.files:
                 if _shares_source(file):
                     file.generator.share_source(source)
+                    # It may have been replaced since the plan was made.
+                    file.rename()
 
     def _wanted(self, locks: ExitStack) -> list[tuple[ImageCacheFile, dict[str, Any]]]:
         """Lock the files, in the order of their names lest two runs wait for each other, and drop the fresh ones."""
@@ -113,9 +115,7 @@ class _Making:
         if self.original is not None and _shares_source(file):
             rendered: bytes = file.generator.render(self.original)
             return rendered
-        with file.generator.generate() as content:
-            data: bytes = content.read()
-            return data
+        return Simple().render(file)
 
     def _record(self) -> None:
         if not self.made:
