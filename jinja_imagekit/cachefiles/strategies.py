@@ -136,23 +136,20 @@ def load_strategy(value: Any) -> Strategy:
         >>> strategy = load_strategy({"on_source_saved": lambda file: file.generate()})
     """
     strategy = load_instance("cachefile_strategy", value)
-    if isinstance(strategy, Strategy):
-        _check_names(strategy)
-        return strategy
     if isinstance(strategy, Mapping):
         hooks = dict(strategy)
         unknown = [str(name) for name in hooks if name not in HOOKS]
         if unknown:
             raise InvalidStrategy(f"a strategy has no hook {unknown[0]!r}. {nearest(unknown[0], HOOKS)}")
     else:
-        _check_names(strategy)
+        _check_names(type(strategy).__name__, [name for name in dir(strategy) if not hasattr(Strategy, name)])
         hooks = {name: getattr(strategy, name) for name in HOOKS if hasattr(strategy, name)}
     if not hooks:
         raise InvalidStrategy(f"{value!r} is no strategy: it has none of the hooks {', '.join(HOOKS)}")
     for name, hook in hooks.items():
         if not callable(hook):
             raise InvalidStrategy(f"the hook {name!r} of a strategy must be callable, not {hook!r}")
-    return _HooksStrategy(hooks)
+    return strategy if isinstance(strategy, Strategy) else _HooksStrategy(hooks)
 
 
 def _check_names(strategy: Any) -> None:

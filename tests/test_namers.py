@@ -1,0 +1,164 @@
+"""Namers: what files are called, the same everywhere, and namers of one's own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from core_site import Card, Chart, Site, Wide, photo_bytes
+
+from jinja_imagekit import BytesSource, ImageKit, ImageSpec
+from jinja_imagekit.cachefiles import namers
+from jinja_imagekit.exceptions import InvalidOption, InvalidSetting, StorageError
+
+SOURCE = b"\x89PNG\r\n\x1a\n" + bytes.fromhex(
+    "0000000d49484452000000010000000108020000009077"
+    "53de0000000c4944415408d763f8cfc000000301010018dd8db00000000049454e44ae426082"
+)
+"""One red pixel, as a constant: what encoders of other versions write differs."""
+
+GOLDEN = {
+    "card": "CACHE/images/canal/d6c4b72fec34ccdf305c05d076576763.jpg",
+    "wide": "CACHE/images/canal/5ef62a56eee082dcdd6693275a6e2e43.png",
+    "kept format": "CACHE/images/canal/08da49b10d4717936b5bf51691f3ac0b.png",
+    "keywords": "CACHE/images/canal/9e59d1facdaacaaaecb5c31981355928.webp",
+    "thumbnail": "CACHE/images/canal/fef22343707ce34959c103f3ce7acdc9.png",
+    "chart": "CACHE/images/aca513ca652c4e8766eaf8ed353d3f0b.png",
+}
+
+
+def golden_names() -> dict[str, str]:
+    """Return the names of some files."""
+    kit = ImageKit()
+    source = BytesSource(SOURCE, name="photos/canal.png")
+    made = {
+        "card": Card(source=source),
+        "wide": Wide(source=source),
+        "kept format": ImageSpec(source=source),
+        "keywords": kit.spec(format="WEBP", options={"quality": 70, "method": 2}, keep_metadata=("artist",))(source),
+        "thumbnail": kit.generator("imagekit:thumbnail", source=source, width=40, height=30, anchor="tl", quality=70),
+        "chart": Chart((1, 2, 3)),
+    }
+    return {label: str(kit.cachefile_of(generator).name) for label, generator in made.items()}
+
+
+def test_golden_names() -> None:
+    """These names may change only together with hashing.VERSION: every file of every site would be made again."""
+    assert golden_names() == GOLDEN
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_the_same_in_every_process(seed: str) -> None:
+    """Whatever the process's hash seed."""
+    script = "import sys; sys.path[:0] = sys.argv[1:]\nfrom test_namers import golden_names\nprint(golden_names())"
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", script, str(here), str(here.parent / "examples")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed})
+    assert eval(done.stdout) == GOLDEN
+
+
+def own_namer(generator: Any) -> str:
+    """Name a file for its source's size."""
+    return f"own/{generator.source.size()[0]}.jpg"
+
+
+def leading_out(generator: Any) -> str:
+    """Name a file outside the location."""
+    return "../../x.jpg"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Return a site with one photo."""
+    site = Site(tmp_path)
+    site.write("photos/a b.tar.jpg")
+    return site
+
+
+@pytest.mark.parametrize(
+    ("namer", "pattern"),
+    [
+        ("jinja_imagekit.cachefiles.namers.hash", "CACHE/images/{hash}.jpg"),
+        ("jinja_imagekit.cachefiles.namers.source_name_as_path", "CACHE/images/photos/a b.tar/{hash}.jpg"),
+        ("jinja_imagekit.cachefiles.namers.source_name_dot_hash", "CACHE/images/photos/a b.tar.{short}.jpg"),
+        (namers.source_name_dot_hash, "CACHE/images/photos/a b.tar.{short}.jpg"),
+        ("test_namers.own_namer", "CACHE/images/own/96.jpg"),
+        (own_namer, "CACHE/images/own/96.jpg"),
+    ],
+)
+def test_namers(site: Site, namer: object, pattern: str) -> None:
+    """By dotted path or as a function; the file is where its name says, warm and cold."""
+    kit = site.new_kit(spec_cachefile_namer=namer)
+    file = kit.cachefile("card", source="photos/a b.tar.jpg")
+    hash = file.generator.get_hash()
+    assert file.name == pattern.format(hash=hash, short=hash[:16])
+    assert Path(file.path).is_file()
+    assert " " not in file.url
+    kit.known_files.remember(file, {"source": "photos/a b.tar.jpg"})
+    known = kit.known_files.find("card", {"source": "photos/a b.tar.jpg"})
+    assert known is None or known.name == file.name
+
+
+def test_two_namers_over_one_state(site: Site) -> None:
+    """What is remembered under one namer is not found under another."""
+    one = site.new_kit(spec_cachefile_namer="jinja_imagekit.cachefiles.namers.hash")
+    file = one.cachefile("card", source="photos/a b.tar.jpg")
+    assert file.url
+    one.known_files.remember(file, {"source": "photos/a b.tar.jpg"})
+    assert one.known_files.find("card", {"source": "photos/a b.tar.jpg"})
+    other = site.new_kit(spec_cachefile_namer="jinja_imagekit.cachefiles.namers.source_name_dot_hash")
+    assert other.known_files.find("card", {"source": "photos/a b.tar.jpg"}) is None
+    elsewhere = site.new_kit(spec_cachefile_namer="jinja_imagekit.cachefiles.namers.hash", cachefile_dir="thumbs")
+    assert elsewhere.known_files.find("card", {"source": "photos/a b.tar.jpg"}) is None
+
+
+@pytest.mark.parametrize(("folder", "prefix"), [("CACHE/images", "CACHE/images/"), ("", ""), ("x", "x/")])
+def test_the_folder(site: Site, folder: str, prefix: str) -> None:
+    """All names lie below `cachefile_dir`, which may be empty."""
+    file = site.new_kit(cachefile_dir=folder).cachefile("card", source="photos/a b.tar.jpg")
+    assert str(file.name).startswith(f"{prefix}photos/a b.tar/")
+    assert file.url
+
+
+@pytest.mark.parametrize("namer", ["source_name_as_path", "source_name_dot_hash"])
+def test_a_source_without_a_name(namer: str) -> None:
+    """Bytes without a name leave the hash."""
+    spec = Card(source=photo_bytes())
+    assert getattr(namers, namer)(spec) == namers.hash(spec) == f"{spec.get_hash()}.jpg"
+
+
+def test_a_namer_that_needs_a_source() -> None:
+    """A generator without one is an error that says so."""
+    kit = ImageKit(cachefile_namer="jinja_imagekit.cachefiles.namers.source_name_as_path")
+    with pytest.raises(InvalidOption, match=r"names cache files for their source, and there is none"):
+        _ = kit.cachefile_of(Chart()).name
+
+
+def test_a_namer_that_leads_out(site: Site) -> None:
+    """A name that is not safe is refused before anything is written."""
+    kit = site.new_kit(spec_cachefile_namer=leading_out)
+    with pytest.raises(StorageError, match=r"not a safe name"):
+        _ = kit.cachefile("card", source="photos/a b.tar.jpg").url
+    assert not site.output.exists()
+
+
+def test_a_namer_that_does_not_exist(site: Site) -> None:
+    """The setting is named, with the nearest name."""
+    kit = site.new_kit(spec_cachefile_namer="jinja_imagekit.cachefiles.namers.source_name_as_pth")
+    with pytest.raises(InvalidSetting, match=r"'spec_cachefile_namer'.*Did you mean 'source_name_as_path'"):
+        _ = kit.cachefile("card", source="photos/a b.tar.jpg").name
+
+
+def test_long_and_awkward_source_names(site: Site) -> None:
+    """Quotes, percent signs, umlauts and names of 200 characters give files that their URLs lead to."""
+    from urllib.parse import unquote
+
+    for name in ('it\'s 100% \u00fcber "q" #1?.jpg', "n" * 200 + ".jpg", "\u65e5\u672c/\u8a9e.jpg"):
+        site.write(name)
+        file = site.kit.cachefile("card", source=name)
+        assert file.url.isascii()
+        assert not set("\"'<> #?") & set(file.url)
+        assert (site.output / unquote(file.url).lstrip("/")).is_file()
