@@ -65,7 +65,7 @@ def contenders(peers: Path) -> list[Contender]:
         Contender("by hand, at our scales", by_hand),
         Contender("by hand, smallest scale", by_hand, ("1",)),
     ]
-    python = _django_imagekit(peers / "django-imagekit")
+    python = django_environment(peers / "django-imagekit")
     found.append(Contender("django-imagekit", (str(python), str(CONTENDERS / "django_imagekit.py"))))
     node = shutil.which("node")
     if node and shutil.which("npm"):
@@ -74,11 +74,14 @@ def contenders(peers: Path) -> list[Contender]:
     return found
 
 
-def _django_imagekit(folder: Path) -> Path:
+def django_environment(folder: Path) -> Path:
+    """Return the Python of a virtual environment with the peers that are made for Django."""
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "django-imagekit==6.1.1", "Django", "Pillow"], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", "django-imagekit==6.1.1", "easy-thumbnails", "Django"], check=True
+        )
     return python
 
 
