@@ -142,7 +142,7 @@ def load_strategy(value: Any) -> Strategy:
         if unknown:
             raise InvalidStrategy(f"a strategy has no hook {unknown[0]!r}. {nearest(unknown[0], HOOKS)}")
     else:
-        _check_names(type(strategy).__name__, [name for name in dir(strategy) if not hasattr(Strategy, name)])
+        _check_names(strategy)
         hooks = {name: getattr(strategy, name) for name in HOOKS if hasattr(strategy, name)}
     if not hooks:
         raise InvalidStrategy(f"{value!r} is no strategy: it has none of the hooks {', '.join(HOOKS)}")
