@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from .cachefiles.storages import StorageHost, storage_of
 from .exceptions import ImageKitError, SourceError
-from .images import OUTPUT_FORMATS, Header, Limits, Original, PixelRules, mimetype
+from .images import OUTPUT_FORMATS, VECTOR_FORMAT, Header, Limits, Original, PixelRules, mimetype
 from .interfaces import Storage
 from .pregenerate.run import available_cores
 from .settings import Settings
@@ -104,7 +104,9 @@ def _examine_recorded(host: DoctorHost, record: Record) -> Finding | None:
         header, _ = _decode(host, storage, record.name)
     except ImageKitError as error:
         return Finding("unreadable", record.name, _reason(error))
-    if (header.width, header.height, header.format) != (record.width, record.height, record.format):
+    # The record of an SVG has the size at which pages show it.
+    size = (record.width, record.height) if header.format == VECTOR_FORMAT else (header.width, header.height)
+    if (*size, header.format) != (record.width, record.height, record.format):
         found = f"{header.format} of {header.width} × {header.height}"
         return Finding("foreign", record.name, f"it is a {found}, which is not what was made")
     return None
@@ -117,7 +119,8 @@ def _decode(host: DoctorHost, storage: Storage, name: str) -> tuple[Header, int]
     settings = host.settings
     limits = Limits(max_source_pixels=settings.max_result_pixels, max_frames=settings.max_frames)
     original = Original(data, name=name, limits=limits)
-    original.frames(PixelRules(), animated=True)
+    if original.header.format != VECTOR_FORMAT:
+        original.frames(PixelRules(), animated=True)
     return original.header, len(data)
 
 
@@ -167,6 +170,9 @@ def _adopt_or_delete(host: DoctorHost, storages: list[Storage], name: str) -> bo
     except SourceError:
         storage.delete(name)
         return True
+    if header.format == VECTOR_FORMAT:
+        # The size at which pages show it stands nowhere but in the record: the next run writes it anew.
+        return False
     kind = mimetype(header.format) if header.format in OUTPUT_FORMATS else "application/octet-stream"
     host.records.put(Record(name, header.width, header.height, size, kind, header.format, generator=""))
     return True

@@ -12,8 +12,11 @@ from PIL import ImageColor
 
 from .exceptions import InvalidSetting, nearest
 
-READABLE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "MPO", "ICO")
-"""Formats whose decoders run inside this process; EPS, PDF and their like start another program."""
+READABLE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "MPO", "ICO", "SVG")
+"""Formats whose decoders run inside this process, and SVG, which is passed on; EPS and PDF start another program."""
+
+POLICIES = ("raise", "placeholder", "original", "omit")
+"""What a template may do about an image that cannot be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,10 @@ class Settings:
         file_permissions: Mode of cache files.
         directory_permissions: Mode of the folders made for them.
         fsync: Wait until each file is on the disk before it gets its name: safe against a loss of power, slower.
-        readable_formats: Formats that may be read, by Pillow's names.
+        on_error: What templates do about an image that cannot be made: "raise", show a "placeholder", show the
+            "original" file unprocessed, or "omit" it. Tags and filters take it as a keyword as well.
+        debug: Say on placeholders why the image could not be made: for development.
+        readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on as it is.
         max_source_bytes: Largest source file, in bytes.
         max_source_pixels: Largest source: width times height, of all frames together where it is animated.
         max_result_pixels: Largest result: width times height, of all frames together.
@@ -89,6 +95,8 @@ class Settings:
     file_permissions: int | None = 0o644
     directory_permissions: int | None = 0o755
     fsync: bool = False
+    on_error: str = "raise"
+    debug: bool = False
     readable_formats: tuple[str, ...] = READABLE_FORMATS
     max_source_bytes: int = 200_000_000
     max_source_pixels: int = 100_000_000
@@ -125,6 +133,8 @@ class Settings:
                 raise InvalidSetting(name, f"must lie between {least:g} and {greatest:g}, not {value!r}")
         _check_relative_folder("cachefile_dir", self.cachefile_dir)
         _check_colour("background", self.background)
+        if self.on_error not in POLICIES:
+            raise InvalidSetting("on_error", f"must be one of {', '.join(POLICIES)}, not {self.on_error!r}")
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO, ClassVar
 from . import images, processors
 from .exceptions import ImageTooLarge, InvalidOption, MissingSource, nearest
 from .hashing import DIGEST_BYTES, class_path, fingerprint
-from .images import OUTPUT_FORMATS, Limits, Original, PixelRules
+from .images import OUTPUT_FORMATS, VECTOR_FORMAT, Limits, Original, PixelRules
 from .interfaces import Namer, Size
 from .loading import load
 from .settings import Settings
@@ -94,13 +95,24 @@ class ImageSpec:
 
     @property
     def output_format(self) -> str:
-        """The format of the result, by Pillow's name.
+        """The format of the result, by Pillow's name; `SVG` for the result of an SVG, whatever `format` says.
 
         Raises:
             UnknownFormat: `format` cannot be written.
             UnreadableImage: `format` is None, and the source's format cannot be told.
         """
-        return images.normal_format(self.format) if self.format else self._source.kept_format
+        format = images.normal_format(self.format) if self.format else None
+        return self._source.kept_format if format is None or self.is_vector else format
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether the source is an SVG, which is its own result: a browser gives it any size without loss.
+
+        Raises:
+            SourceError: The source cannot be read.
+        """
+        source = self.get_source()
+        return source is not None and not self.makes_its_own() and source.is_vector
 
     def get_source(self) -> Source | None:
         """Return the source; a host whose specs keep theirs in another form overrides this and `share_source`."""
@@ -163,7 +175,11 @@ class ImageSpec:
         header = original.header
         format = images.output_format(self.format, header)
         options = dict(self.options or {})
-        images.check_options(format, options)
+        if format != VECTOR_FORMAT:
+            images.check_options(format, options)
+        elif not self.makes_its_own():
+            self._check_result(header.size(), 1, limits)
+            return original.data
         size = header.size(rules.auto_orient)
         animated = rules.keep_animation and header.frames > 1 and OUTPUT_FORMATS[format].animates
         self._check_result(size, header.frames if animated else 1, limits)
@@ -192,7 +208,7 @@ class ImageSpec:
         """
         if self.makes_its_own():
             return None
-        return processors.output_size(self.processors, self._source.size(self.pixel_rules.auto_orient))
+        return self._result_size(self._source.size(self.pixel_rules.auto_orient))
 
     def check(self) -> None:
         """Raise what can be told to go wrong before a pixel is seen, for whoever puts off making the image.
@@ -205,7 +221,8 @@ class ImageSpec:
             ImageTooLarge: The result would exceed `max_result_pixels`.
         """
         if not self.makes_its_own():
-            images.check_options(self.output_format, dict(self.options or {}))
+            if not self.is_vector:
+                images.check_options(self.output_format, dict(self.options or {}))
             size = self._source.size(self.pixel_rules.auto_orient)
             self._check_result(size, 1, Limits.from_settings(self.settings))
 
@@ -215,7 +232,7 @@ class ImageSpec:
         return cls.generate is not ImageSpec.generate or cls.render is not ImageSpec.render
 
     def _check_result(self, size: Size, frames: int, limits: Limits) -> None:
-        result = processors.output_size(self.processors, size)
+        result = self._result_size(size)
         if result and result[0] * result[1] * frames > limits.max_result_pixels:
             raise ImageTooLarge(
                 self._source.name,
@@ -223,8 +240,25 @@ class ImageSpec:
                 f" ({limits.max_result_pixels})",
             )
 
+    def _result_size(self, size: Size) -> Size | None:
+        result = processors.output_size(self.processors, size)
+        # What is passed on is not cut: it is shown within the size that was asked for.
+        return fit_within(size, result or size) if self.is_vector else result
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.source!r}>"
+
+
+def fit_within(size: Size, box: Size) -> Size:
+    """Return the largest size of the same proportions that fits into a box, in whole pixels.
+
+    Example:
+        >>> fit_within((200, 100), (300, 300))
+        (300, 150)
+    """
+    scale = min(box[0] / size[0], box[1] / size[1])
+    width, height = (max(1, math.floor(side * scale + 0.5)) for side in size)
+    return width, height
 
 
 def combine(recipe: str, digest: str) -> str:

@@ -13,6 +13,7 @@ from ..hashing import class_path
 from ..images import OUTPUT_FORMATS, Limits, Original, PixelRules
 from ..interfaces import StoredFile
 from ..settings import Settings
+from ..specs import ImageSpec
 from ..state import Failure, Record
 
 
@@ -101,10 +102,14 @@ class CacheFileBackend(ABC):
         """Return the record of bytes that were made for a file."""
         header = images.read_header(data, name=file.name, limits=_result_limits(file))
         source = file.source
+        width, height = header.width, header.height
+        if header.format == images.VECTOR_FORMAT and isinstance(file.generator, ImageSpec):
+            # An SVG is stored as it is; its size is the one at which pages show it.
+            width, height = file.generator.output_size() or (width, height)
         return Record(
             name=file.name,
-            width=header.width,
-            height=header.height,
+            width=width,
+            height=height,
             size=len(data),
             mimetype=_mimetype(header.format),
             format=header.format,
@@ -151,7 +156,9 @@ class CacheFileBackend(ABC):
     def _adopt(self, file: Any) -> Record:
         with file.storage.open(file.name) as stored:
             data = stored.read()
-        Original(data, name=file.name, limits=_result_limits(file)).frames(PixelRules())
+        original = Original(data, name=file.name, limits=_result_limits(file))
+        if original.header.format != images.VECTOR_FORMAT:
+            original.frames(PixelRules())
         record = self.describe(file, data)
         file.records.put(record)
         return record
@@ -211,7 +218,8 @@ class BaseAsync(CacheFileBackend):
 
 def _mimetype(format: str) -> str:
     # A generator that is no spec may make what specs do not write, an ICO for example.
-    return images.mimetype(format) if format in OUTPUT_FORMATS else Image.MIME.get(format, "application/octet-stream")
+    known = format in OUTPUT_FORMATS or format == images.VECTOR_FORMAT
+    return images.mimetype(format) if known else Image.MIME.get(format, "application/octet-stream")
 
 
 def _generation_failed(file: Any, error: Exception) -> GenerationFailed:

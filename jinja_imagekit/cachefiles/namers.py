@@ -7,7 +7,7 @@ from typing import Any
 
 from ..exceptions import InvalidOption
 from ..hashing import fingerprint
-from ..images import extension, normal_format
+from ..images import extension
 from ..interfaces import Namer
 from ..loading import load
 from ..settings import Settings
@@ -69,7 +69,7 @@ def _digest(generator: Any) -> str:
 
 def _extension(generator: Any) -> str:
     format = getattr(generator, "output_format", None) or getattr(generator, "format", None)
-    return extension(normal_format(format)) if format else ""
+    return extension(format) if format else ""
 
 
 def _source_stem(generator: Any) -> str:

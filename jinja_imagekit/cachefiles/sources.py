@@ -8,6 +8,7 @@ from ..hashing import fingerprint
 from ..images import Limits
 from ..interfaces import Size
 from ..sources import Source
+from ..specs import ImageSpec
 
 
 class CacheFileSource(Source):
@@ -19,8 +20,9 @@ class CacheFileSource(Source):
         self.name = file.name.removeprefix(file.settings.cachefile_dir).lstrip("/")
 
     def open(self) -> BinaryIO:
-        """Return the cache file's content, which is made first if it must."""
-        self.original.generate()
+        """Return the cache file's content, which is made first if it must, here and now."""
+        backend = self.original.cachefile_backend
+        (Simple() if backend.is_async else backend).generate(self.original)
         content: BinaryIO = self.original.storage.open(self.original.name)
         return content
 
@@ -32,7 +34,16 @@ class CacheFileSource(Source):
 
     def size(self, auto_orient: bool = True) -> Size:
         """Return width and height in pixels: what is promised of a file that has not been made yet."""
-        return self.original.promised_size or super().size(auto_orient)
+        shown = self.original.generator.output_size() if self.is_vector else self.original.promised_size
+        return shown or super().size(auto_orient)
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is an SVG, which its own source tells before the file is made."""
+        generator = self.original.generator
+        if isinstance(generator, ImageSpec):
+            return generator.is_vector
+        return super().is_vector
 
     @property
     def kept_format(self) -> str:

@@ -2,6 +2,7 @@
 
 from .formats import (
     OUTPUT_FORMATS,
+    VECTOR_FORMAT,
     WRITABLE_FORMATS,
     OutputFormat,
     check_options,
@@ -18,6 +19,7 @@ from .writing import encode
 
 __all__ = [
     "OUTPUT_FORMATS",
+    "VECTOR_FORMAT",
     "WRITABLE_FORMATS",
     "Frames",
     "Header",

@@ -59,7 +59,15 @@ def sniff(data: bytes) -> str | None:
         return "TIFF"
     if data.startswith(b"BM"):
         return "BMP"
-    return "ICO" if data.startswith(b"\0\0\1\0") else None
+    if data.startswith(b"\0\0\1\0"):
+        return "ICO"
+    return "SVG" if _announces_svg(data) else None
+
+
+def _announces_svg(data: bytes) -> bool:
+    # Without zero bytes, UTF-16 reads as ASCII; a licence may stand before the root.
+    opening = data[:65_536].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+    return opening.startswith(b"<") and b"svg" in opening
 
 
 # --- GIF (GIF89a specification) ---

@@ -108,6 +108,9 @@ OUTPUT_FORMATS: Mapping[str, OutputFormat] = {
     ),
 }
 
+VECTOR_FORMAT = "SVG"
+"""The format that is passed on as it is, and never written."""
+
 WRITABLE_FORMATS: tuple[str, ...] = tuple(OUTPUT_FORMATS)
 """The formats that `encode` writes, by Pillow's names."""
 
@@ -147,14 +150,17 @@ def output_format(requested: str | None, header: Header) -> str:
         header: What is known of the source.
 
     Returns:
-        One of `WRITABLE_FORMATS`. A source of a format that is not written becomes a PNG where it has
-        transparency and a JPEG where it has none.
+        One of `WRITABLE_FORMATS`, or `SVG` for an SVG, whatever was asked for. A source of another format that is
+        not written becomes a PNG where it has transparency and a JPEG where it has none.
 
     Raises:
         UnknownFormat: `requested` is not written.
     """
-    if requested is not None:
-        return normal_format(requested)
+    normal = None if requested is None else normal_format(requested)
+    if header.format == VECTOR_FORMAT:
+        return VECTOR_FORMAT
+    if normal is not None:
+        return normal
     if header.format in OUTPUT_FORMATS:
         return header.format
     return "PNG" if header.has_alpha else "JPEG"
@@ -164,12 +170,14 @@ def extension(format: str) -> str:
     """Return the extension of a format's files, with its dot.
 
     Raises:
-        UnknownFormat: This library does not write it.
+        UnknownFormat: This library neither writes it nor passes it on.
 
     Example:
         >>> extension("JPEG")
         '.jpg'
     """
+    if str(format).upper() == VECTOR_FORMAT:
+        return ".svg"
     return OUTPUT_FORMATS[normal_format(format)].extension
 
 
@@ -177,12 +185,14 @@ def mimetype(format: str) -> str:
     """Return a format's media type.
 
     Raises:
-        UnknownFormat: This library does not write it.
+        UnknownFormat: This library neither writes it nor passes it on.
 
     Example:
         >>> mimetype("WEBP")
         'image/webp'
     """
+    if str(format).upper() == VECTOR_FORMAT:
+        return "image/svg+xml"
     return OUTPUT_FORMATS[normal_format(format)].mimetype
 
 

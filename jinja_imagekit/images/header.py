@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from PIL import AvifImagePlugin, BmpImagePlugin, IcoImagePlugin, Image, ImageFile, TiffImagePlugin
 
 from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
-from . import containers, jpeg_png
+from . import containers, jpeg_png, svg
 from .containers import Layout
+from .formats import VECTOR_FORMAT
 from .ifd import orientation, read_directory
 from .rules import Limits
 
@@ -107,6 +108,8 @@ def _layout(data: bytes, format: str) -> Layout:
         return containers.read_gif(data)
     if format == "WEBP":
         return containers.read_webp(data)
+    if format == "SVG":
+        return svg.read_svg(data)
     return _ask_pillow(data, format)
 
 
@@ -155,6 +158,9 @@ def _check_size(header: Header, layout: Layout, name: str, limits: Limits) -> No
         raise ImageTooLarge(
             name, f"it has {header.frames:,} frames; the setting max_frames allows {limits.max_frames:,}."
         )
+    if header.format == VECTOR_FORMAT:
+        # It is passed on as it is: nobody makes pixels of it here.
+        return
     width, height = max(header.width, layout.canvas[0]), max(header.height, layout.canvas[1])
     if width * height * header.frames > limits.max_source_pixels:
         frames = f" in {header.frames:,} frames" if header.frames > 1 else ""

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
+from ..exceptions import UnreadableImage
 from . import containers, jpeg_png
 from .colour import fits, in_one_mode, to_plain
 from .containers import Layout
+from .formats import VECTOR_FORMAT
 from .frames import Frames
 from .header import PLUGINS, Header, examine, reading
 from .ifd import kept_exif
@@ -137,6 +139,8 @@ class Original:
 
     def _decode(self, rules: PixelRules, scale: int, animated: bool) -> Frames:
         header, layout = self._examine()
+        if header.format == VECTOR_FORMAT:
+            raise UnreadableImage(self._name, "it is an SVG, which has no pixels before a browser draws it.")
         images: list[Image.Image] = []
         durations: list[int] = []
         profile = layout.icc or None

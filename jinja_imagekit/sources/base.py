@@ -152,6 +152,14 @@ class Source(ABC):
         """
         return output_format(None, self.header)
 
+    def fingerprint(self) -> str:
+        """Return the digest: what a generator makes of a source depends on its content.
+
+        Raises:
+            SourceError: The source cannot be had.
+        """
+        return self.digest
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
 
