@@ -130,10 +130,10 @@ def _needed(host: RenderHost) -> _Needed:
 
 
 def _name_of(host: RenderHost, item: Item) -> str | None:
-    known = None if item.file else host.known_files.find(item.generator_id, item.kwargs)
+    known = None if item.file is not None else host.known_files.find(item.generator_id, item.kwargs)
     if known:
         return known.name
-    return (item.file or host.cachefile(item.generator_id, **item.kwargs)).name
+    return (host.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file).name
 
 
 def _delete(host: RenderHost, names: list[str]) -> None:

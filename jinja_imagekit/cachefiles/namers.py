@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..exceptions import InvalidOption
+from ..exceptions import InvalidOption, UnknownFormat
 from ..hashing import fingerprint
 from ..images import extension
 from ..interfaces import Namer
@@ -69,7 +69,11 @@ def _digest(generator: Any) -> str:
 
 def _extension(generator: Any) -> str:
     format = getattr(generator, "output_format", None) or getattr(generator, "format", None)
-    return extension(format) if format else ""
+    try:
+        return extension(format) if format else ""
+    except UnknownFormat:
+        # A generator that is no spec may make what specs do not write, an ICO for example.
+        return f".{format.lower()}"
 
 
 def _source_stem(generator: Any) -> str:

@@ -128,11 +128,12 @@ def make_plan(host: PregenerateHost, items: Iterable[Item], force: bool = False)
     plan = Plan()
     works: dict[object, SourceWork] = {}
     for item in items:
-        known = None if force or item.file else host.known_files.find(item.generator_id, item.kwargs)
+        known = None if force or item.file is not None else host.known_files.find(item.generator_id, item.kwargs)
         if known:
             plan.outcomes.append(Outcome("skipped", item.generator_id, item.kwargs["source"], known.name))
             continue
-        file = item.file or host.cachefile(item.generator_id, **item.kwargs)
+        # A cache file's own truth would make it.
+        file = host.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
         try:
             fresh = None if force else fresh_name(file)
             if fresh:

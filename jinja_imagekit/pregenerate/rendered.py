@@ -160,4 +160,4 @@ def _key(item: Item) -> object:
         hash(key)
     except TypeError:
         return id(item)
-    return id(item) if item.file else key
+    return key if item.file is None else id(item)
