@@ -1,0 +1,137 @@
+"""Images in the text of articles and pages: an `<img>` of a named class becomes what that class stands for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+from pelican.contents import Content
+
+from ..exceptions import ImageKitError, InvalidSetting
+from ..ext import TemplateRuntime
+from ..kit import ImageKit
+from .markup import Attributes, rewrite_images
+from .names import SourceNames
+
+SETTING = "IMAGEKIT_CLASSES"
+
+_EXPECTED = (
+    "write a generator's id such as 'blog:card', a size such as '400x300', or a dict such as "
+    "{'size': '400x300', 'format': 'WEBP'} or {'generator': 'blog:card', 'tint': 'red'}"
+)
+
+
+class ImageClass(NamedTuple):
+    """What an `<img>` of one class becomes.
+
+    Attributes:
+        generator_id: The id of its generator; None for `imagekit:thumbnail`.
+        dimensions: Width and height in pixels as `{% thumbnail %}` takes them; None for `{% generateimage %}`.
+        keywords: The generator's keywords.
+    """
+
+    generator_id: str | None
+    dimensions: str | None
+    keywords: Mapping[str, Any]
+
+    @classmethod
+    def from_setting(cls, name: str, value: Any) -> ImageClass:
+        """Return what the setting says of one class.
+
+        Raises:
+            InvalidSetting: It says neither a generator nor a size.
+        """
+        if isinstance(value, str):
+            value = {"size" if re.fullmatch("[0-9]*x[0-9]*", value) else "generator": value}
+        keywords = dict(value) if isinstance(value, Mapping) else {}
+        made = cls(keywords.pop("generator", None), keywords.pop("size", None), keywords)
+        if made.generator_id is None and made.dimensions is None:
+            raise InvalidSetting(SETTING, f"{name!r} is {value!r}; {_EXPECTED}")
+        return made
+
+    def html(self, runtime: TemplateRuntime, source: object, attributes: Mapping[str, object]) -> Markup:
+        """Return the `<img>` that a template's tag would write.
+
+        Args:
+            runtime: Does what the tags do.
+            source: The image to start from.
+            attributes: The author's attributes.
+
+        Raises:
+            ImageKitError: The image could not be made.
+        """
+        if self.dimensions is None:
+            return runtime.generateimage_tag(str(self.generator_id), {**self.keywords, "source": source}, attributes)
+        return runtime.thumbnail_tag(self.generator_id, self.dimensions, source, self.keywords, attributes)
+
+
+class BodyRewriter:
+    """Rewrites the images of articles and pages.
+
+    Args:
+        kit: The site's kit.
+        classes: The setting `IMAGEKIT_CLASSES`.
+        names: What turns an author's names into the kit's.
+
+    Raises:
+        InvalidSetting: What the setting says of a class cannot be used.
+        NotRegistered: It names a generator that does not exist.
+        InvalidOption: It names a size that cannot be used.
+    """
+
+    def __init__(self, kit: ImageKit, classes: Mapping[str, Any], names: SourceNames) -> None:
+        self._runtime = TemplateRuntime(kit)
+        self._names = names
+        self._classes = {name: ImageClass.from_setting(name, value) for name, value in classes.items()}
+        for each in self._classes.values():
+            if each.generator_id is not None:
+                kit.registered(each.generator_id)
+            if each.dimensions is not None:
+                self._runtime.thumbnail_call(each.generator_id, each.dimensions, None, {})
+
+    def rewrite(self, content: Content) -> None:
+        """Rewrite the images in the text of an article or page, and in its metadata that is HTML.
+
+        Raises:
+            ImageKitError: An image could not be made; the message names the article.
+        """
+        if not self._classes:
+            return
+        change = self._change_of(content)
+        if isinstance(content._content, str):
+            content._content = rewrite_images(content._content, change)
+        for field in content.settings["FORMATTED_FIELDS"]:
+            value = content.metadata.get(field)
+            if isinstance(value, str) and "<" in value:
+                content.metadata[field] = rewrite_images(value, change)
+                # Pelican keeps a summary in a second place, which its own links are resolved in.
+                setattr(content, "_summary" if field == "summary" else field, content.metadata[field])
+
+    def _change_of(self, content: Content) -> Callable[[Attributes], Attributes | None]:
+        def change(attributes: Attributes) -> Attributes | None:
+            names = (attributes.get("class") or "").split()
+            found = next((self._classes[name] for name in names if name in self._classes), None)
+            url = (attributes.get("src") or "").strip()
+            if found is None or not url or self._names.is_elsewhere(url):
+                return {}
+            try:
+                return self._new_values(found, url, content, attributes)
+            except ImageKitError as error:
+                raise ImageKitError(f"{content.get_relative_source_path()}: <img src={url!r}>: {error}") from error
+
+        return change
+
+    def _new_values(self, found: ImageClass, url: str, content: Content, attributes: Attributes) -> Attributes | None:
+        # What the author gave is not written: None keeps the tag from writing it, too.
+        given = dict.fromkeys(name for name in ("width", "height", "srcset") if name in attributes)
+        html = found.html(self._runtime, self._names.source(url, content), given)
+        values: dict[str, str | None] = {}
+
+        def collect(written: Attributes) -> Attributes:
+            values.update(written)
+            return {}
+
+        rewrite_images(html, collect)
+        return values or None

@@ -1,0 +1,146 @@
+"""What articles call their images: names beside the article or below the content folder, `{static}` and `{attach}`."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pelican.contents import Content
+
+from ..exceptions import SourceNotFound
+from ..settings import Settings
+from ..sources import Source
+
+# Pelican's own links, in both of its spellings: {static}a.jpg and |static|a.jpg.
+_LINK = re.compile(r"[{|](?:static|attach|filename)[|}](.*)", re.DOTALL)
+
+# Metadata that may name an image: a link of Pelican's, or one line that ends as file names do.
+_MAY_NAME_A_FILE = re.compile(r"[{|](?:static|attach|filename)[|}].+|[^\n]+\.[A-Za-z0-9]{2,5}")
+
+
+class ContentName(str):
+    """A value of an article's metadata that may name an image, and remembers beside which article it stands.
+
+    Attributes:
+        folder: The article's folder, relative to the content folder.
+    """
+
+    folder: str = ""
+
+
+class MissingImage:
+    """An image that is not there, which it says when it is used: a template may have a policy for that.
+
+    Args:
+        name: What the template calls it.
+        reason: Where it was looked for.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self._name = name
+        self._reason = reason
+
+    def imagekit_source(self) -> Source:
+        """Raise `SourceNotFound`."""
+        raise SourceNotFound(self._name, self._reason)
+
+    def __str__(self) -> str:
+        return self._name
+
+
+def mark_names(content: Content) -> None:
+    """Have the metadata of an article or page that may name an image remember the folder that it stands in."""
+    if not content.source_path:
+        return
+    for key, value in content.metadata.items():
+        if type(value) is str and _MAY_NAME_A_FILE.fullmatch(value) and getattr(content, key.lower(), None) == value:
+            name = ContentName(value)
+            name.folder = content.relative_dir
+            content.metadata[key] = name
+            setattr(content, key.lower(), name)
+
+
+class SourceNames:
+    """Turns what templates and articles call their images into names below the source folders.
+
+    A relative name is looked for beside the article, then in the content folder; one with a slash before it, in the
+    content folder. `{static}` and `{attach}` mean what they mean in Pelican. Whether the file may be read is not
+    decided here.
+
+    Args:
+        settings: The kit's settings.
+        site_url: The site's URL, which may stand before a name.
+    """
+
+    def __init__(self, settings: Settings, site_url: str) -> None:
+        self._settings = settings
+        self._site_url = site_url
+        # Files come and go between runs, and each run has its own object of this class.
+        self._found: dict[tuple[str, str | None], str | MissingImage] = {}
+        self._folders: dict[str, str] = {}
+
+    def folder_of(self, content: object) -> str | None:
+        """Return the folder of an article or page, relative to the content folder; None for anything else."""
+        if not isinstance(content, Content) or not content.source_path:
+            return None
+        folder = self._folders.get(content.source_path)
+        if folder is None:
+            folder = self._folders[content.source_path] = content.relative_dir
+        return folder
+
+    def source(self, value: Any, content: object = None) -> Any:
+        """Return a source as the kit takes it.
+
+        Args:
+            value: What a template or an article says; whatever is no string is returned as it is.
+            content: The article or page that is being rendered, if any.
+        """
+        if not isinstance(value, str) or not value:
+            return value
+        folder = value.folder if isinstance(value, ContentName) else self.folder_of(content)
+        text = str.__str__(value)
+        found = self._found.get((text, folder))
+        if found is None:
+            found = self._found[text, folder] = self._find(text, folder)
+        return found
+
+    def is_elsewhere(self, url: str) -> bool:
+        """Tell whether a URL leads to an image that is not this site's own."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return True
+        return bool(parts.scheme or parts.netloc) and not self._is_own(url)
+
+    def _is_own(self, url: str) -> bool:
+        return bool(self._site_url) and url.startswith(f"{self._site_url}/")
+
+    def _find(self, text: str, folder: str | None) -> str | MissingImage:
+        if "\0" in text:
+            return text
+        names = list(dict.fromkeys(self._candidates(text, folder)))
+        for name in names:
+            if any(map(os.path.lexists, self._settings.source_paths(name.split("/")))):
+                return name
+        if not names:
+            # It leads out of the content folder, which the kit has its own word for.
+            return text
+        return MissingImage(text, f"no such file; looked for {' and '.join(names)} below the content folder")
+
+    def _candidates(self, text: str, folder: str | None) -> Iterator[str]:
+        if self._is_own(text):
+            text = text[len(self._site_url) :]
+        link = _LINK.fullmatch(text)
+        text = link[1] if link else text
+        for spelling in (text, unquote(text)):
+            beside = folder is not None and not spelling.startswith("/")
+            paths = [posixpath.join(str(folder), spelling)] if beside else []
+            # What {static} links to beside an article is there or nowhere, as in Pelican.
+            paths += [] if link and beside else [spelling.lstrip("/")]
+            for path in map(posixpath.normpath, paths):
+                if path != "." and path != ".." and not path.startswith("../"):
+                    yield path

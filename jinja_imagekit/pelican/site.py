@@ -1,0 +1,104 @@
+"""A site that Pelican builds: its kit, from the beginning of a run to its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jinja2 import Environment
+from pelican.contents import Content
+
+from ..exceptions import ImageKitError
+from ..kit import ImageKit
+from ..pregenerate import Outcome, Report
+from . import tags
+from .bodies import BodyRewriter
+from .links import SiteLinks
+from .names import SourceNames
+from .options import SiteOptions
+from .progress import Progress
+
+logger = logging.getLogger("jinja_imagekit.pelican")
+
+SITE = "IMAGEKIT"
+"""The key of Pelican's settings under which the site is kept, for that is all that every signal can reach."""
+
+
+class Site:
+    """The images of one site, run by run: `pelican --autoreload` runs many times.
+
+    Attributes:
+        kit: The kit of the run.
+        links: How URLs begin.
+    """
+
+    kit: ImageKit
+    links: SiteLinks
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        """Begin a run: the environments of all of Pelican's generators get one new kit.
+
+        Args:
+            config: Pelican's settings.
+
+        Raises:
+            ImageKitError: A setting cannot be used.
+        """
+        # What a run that failed had noted is no part of this one.
+        self._close()
+        options = SiteOptions.from_pelican(config)
+        self.links = SiteLinks.from_pelican(config)
+        self.kit = options.make_kit()
+        self._names = SourceNames(self.kit.settings, config.get("SITEURL") or "")
+        self._bodies = BodyRewriter(self.kit, options.classes, self._names)
+
+    def install(self, environment: Environment) -> None:
+        """Add the tags and filters to the environment of a generator."""
+        tags.install(environment, self.kit, self._names)
+
+    def rewrite_bodies(self, contents: Iterable[Content]) -> None:
+        """Rewrite the images in articles and pages.
+
+        Raises:
+            ImageKitError: An image could not be made.
+        """
+        for content in contents:
+            self._bodies.rewrite(content)
+
+    def finish(self, folder: str) -> None:
+        """End the run: make the images that the pages need, and put them into the output folder.
+
+        Args:
+            folder: Pelican's output folder.
+
+        Raises:
+            ImageKitError: An image could not be made, and `IMAGEKIT_ON_ERROR` is "raise".
+            StorageError: The output folder is not writable.
+        """
+        progress = Progress()
+        report = self.kit.finish(on_progress=progress)
+        progress.done(report)
+        self.kit.publish(folder)
+        self._close()
+        self._tell_failures(report)
+
+    def _tell_failures(self, report: Report) -> None:
+        lines = [_described(outcome) for outcome in report.failed]
+        if lines and self.kit.settings.on_error == "raise":
+            raise ImageKitError("\n  ".join([f"{len(lines)} of the site's images could not be made:", *lines]))
+        for line in lines:
+            logger.warning("An image could not be made: %s", line)
+
+    def _close(self) -> None:
+        if "kit" in vars(self):
+            self.kit.close()
+
+    def __reduce__(self) -> tuple[type[Site], tuple[()]]:
+        # Pelican's cache of articles holds the settings, and with them this; each run has its own.
+        return Site, ()
+
+
+def _described(outcome: Outcome) -> str:
+    what = f"{outcome.source} [generator {outcome.generator_id!r}]" if outcome.source else outcome.generator_id
+    return f"{what or outcome.name}: {outcome.reason}"
