@@ -83,21 +83,29 @@ class ImageSpecField(SpecHostField):
             return
 
         def attach_when_prepared(sender: Any, **_: Any) -> None:
-            fields = [field.attname for field in cls._meta.fields if isinstance(field, models.ImageField)]
-            if len(fields) != 1:
-                found = f"has {len(fields)} image fields ({', '.join(fields)})" if fields else "has no image field"
-                raise ImproperlyConfigured(
-                    f"{cls.__name__} {found}, so its ImageSpecField {name!r} has to say which one: "
-                    "source='name of an ImageField'."
-                )
-            self._attach(cls, name, fields[0])
+            # Django prepares no abstract models: the first one that inherits the field has the image field as well.
+            if issubclass(sender, cls):
+                class_prepared.disconnect(attach_when_prepared, sender=key)
+                self._attach(cls, name, _only_image_field(sender, name))
 
-        class_prepared.connect(attach_when_prepared, sender=cls, weak=False)
+        key = None if cls._meta.abstract else cls
+        class_prepared.connect(attach_when_prepared, sender=key, weak=False)
 
     def _attach(self, cls: Any, name: str, source: str) -> None:
         setattr(cls, name, ImageSpecFileDescriptor(self, name, source))
         self._set_spec_id(cls, name)
         register.source_group(str(self.spec_id), ImageFieldSourceGroup(cls, source))
+
+
+def _only_image_field(model: Any, name: str) -> str:
+    fields = [field.attname for field in model._meta.fields if isinstance(field, models.ImageField)]
+    if len(fields) != 1:
+        found = f"has {len(fields)} image fields ({', '.join(fields)})" if fields else "has no image field"
+        raise ImproperlyConfigured(
+            f"{model.__name__} {found}, so its ImageSpecField {name!r} has to say which one: "
+            "source='name of an ImageField'."
+        )
+    return str(fields[0])
 
 
 class ProcessedImageField(SpecHostField, models.ImageField):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from django.core.files import File
 from django.db.models.fields.files import ImageFieldFile
 
 from ...utils import generate, suggest_extension
@@ -20,6 +21,7 @@ class ProcessedImageFieldFile(ImageFieldFile):
             SourceError: `content` is no whole image of a format that may be read, or exceeds a cap.
         """
         field: Any = self.field
-        spec = field.get_spec(source=content)
+        # Content without a name would have none in errors.
+        spec = field.get_spec(source=content if getattr(content, "name", None) else File(content, name))
         stem = os.path.splitext(name)[0]
         super().save(f"{stem}{suggest_extension(name, spec.format)}", generate(spec), save)

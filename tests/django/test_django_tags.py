@@ -1,0 +1,194 @@
+"""The tags of Django's templates: the same HTML as Jinja's, and the same refusals."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.template import TemplateSyntaxError
+from django.test import override_settings
+from jinja2 import Environment
+
+from jinja_imagekit.django import get_kit
+from jinja_imagekit.django.signals import content_required, existence_required
+from jinja_imagekit.exceptions import InvalidOption, MissingSource, NotRegistered, SourceNotFound
+
+IMG = re.compile(r'<img src="/media/CACHE/images/photos/canal/\w+\.(\w+)" width="(\d+)" height="(\d+)">')
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "{% thumbnail '100x50' photo.image %}",
+        "{% thumbnail '100x' photo.image -- alt='Hello' class=\"a 'b'\" %}",
+        "{% thumbnail 'x50' photo.image format='webp' quality=60 -- width='50' %}",
+        "{% thumbnail '60x60' photo.image anchor='tl' -- data-id=photo.pk aria-label=\"<x>\" hidden x-on:click='f()' %}",
+        "{% thumbnail '60x60' photo.image crop=False upscale=True -- '@click'='x' alt=None loading=missing|default:'' %}",
+        "{% thumbnail 'album:square' '20x20' photo.image %}",
+        "{% generateimage 'album:square' source=photo.image width=12 -- alt=\"1 < 2\" %}",
+        "{% generateimage 'imagekit:thumbnail' source=photo.image width=40 height=30 %}",
+        "{% thumbnail '50x' photo.image srcset='1.5 2' -- alt='' %}",
+        "{% thumbnail '50x' photo.image as th %}<a href='{{ th.url }}'>{{ th.width }} {{ th.height }}</a>",
+        "{% generateimage 'album:square' source=photo.image as th %}{% if th %}{{ th.url }}{% endif %}",
+    ],
+)
+def test_same_html_as_jinja(tag: str, make_photo: Any, render: Any) -> None:
+    """The same call gives the same HTML as in a Jinja template, but for the spaces in `srcset`."""
+    photo = make_photo()
+    jinja = get_kit().install(Environment(autoescape=True))
+    expected = jinja.from_string(tag.replace("|default:''", "|default('')")).render(photo=photo)
+    for _ in range(2):
+        found = render(tag, photo=photo)
+        assert found.replace(" , ", ", ").replace(".0x", "x") == expected
+    assert "/media/CACHE/images/photos/canal/" in expected
+
+
+def test_srcset_is_spelt_as_in_django_imagekit(make_photo: Any, render: Any) -> None:
+    """The candidates of `srcset` are separated as a project's own tests may expect."""
+    html = render("{% thumbnail '50x' photo.image srcset='1.5 2' %}", photo=make_photo())
+    assert re.search(r'srcset="\S+ 1x , \S+ 1\.5x , \S+ 2\.0x"', html)
+
+
+def test_default_srcset_and_format(make_photo: Any, render: Any) -> None:
+    """The settings give a format and densities to thumbnails that ask for none."""
+    photo = make_photo()
+    with override_settings(IMAGEKIT_DEFAULT_THUMBNAIL_SRCSET_SCALES=[2], IMAGEKIT_DEFAULT_THUMBNAIL_FORMAT="WEBP"):
+        html = render("{% thumbnail '50x' photo.image %}", photo=photo)
+        assert html.count(".webp ") == 2
+        assert "srcset" not in render("{% thumbnail '50x' photo.image srcset=None %}", photo=photo)
+    assert "srcset" not in render("{% thumbnail '50x' photo.image %}", photo=photo)
+
+
+def test_spec_field_in_a_tag(make_photo: Any, render: Any) -> None:
+    """A thumbnail may be made of a thumbnail."""
+    html = render("{% thumbnail '20x' photo.thumbnail %}", photo=make_photo())
+    assert 'width="20" height="16"' in html
+
+
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [
+        ("{% generateimage %}", "one argument without a name"),
+        ("{% generateimage 'a' 'b' %}", "one argument without a name"),
+        ("{% thumbnail '100x100' %}", "not 1 arguments"),
+        ("{% thumbnail 'id' '100x100' img 'extra' %}", "not 4 arguments"),
+        ("{% thumbnail '100x100' img -- %}", "missing behind '--'"),
+        ("{% thumbnail '100x100' img -- alt='x' as th %}", "takes no attributes"),
+        ("{% thumbnail '100x100' img -- 'x' %}", "has no name"),
+        ("{% thumbnail '100x100' img -- a.b.c/d %}", "has no name"),
+        ("{% thumbnail '100x100' img -- alt= %}", "alt= has no value"),
+        ("{% thumbnail '100x100' img -- alt='a' ALT='b' %}", "given twice"),
+        ("{% thumbnail '100x100' img -- src='x' %}", "own URL"),
+        ("{% thumbnail '100x100' img -- 'a b'='x' %}", "no HTML attribute"),
+        ("{% thumbnail '100x100' img width= %}", "width= has no value"),
+        ("{% thumbnail '100x100' img crop=1 crop=0 %}", "crop= is given twice"),
+        ("{% thumbnail '100x100' crop=1 img %}", "stands behind a keyword"),
+        ("{% thumbnail '100x100' img|nofilter %}", "Invalid filter"),
+    ],
+)
+def test_syntax_errors(tag: str, message: str, render: Any) -> None:
+    """What cannot be read is refused when the template is compiled, with what is wrong."""
+    with pytest.raises(TemplateSyntaxError, match=re.escape(message)):
+        render(tag)
+
+
+def test_unknown_generator_suggests_the_nearest(make_photo: Any, render: Any) -> None:
+    """An id that nobody registered is an error that names the nearest id and the line, assigned or not."""
+    for ending in ("", " as th"):
+        with pytest.raises(NotRegistered, match=r"'album:squire'.*'album:square'.*line 2"):
+            render("\n{% generateimage 'album:squire' source=photo.image" + ending + " %}", photo=make_photo())
+
+
+def test_empty_field_in_a_tag(render: Any) -> None:
+    """A tag without an image says so; an assigned image is false, and its URL shows as nothing."""
+    from album.models import Photo
+
+    with pytest.raises(MissingSource, match="no source image"):
+        render("{% thumbnail '10x10' photo.image %}", photo=Photo())
+    text = "{% thumbnail '10x10' photo.image as th %}[{{ th.url }}{% if th %}x{% endif %}]"
+    assert render(text, photo=Photo()) == "[]"
+
+
+@pytest.mark.parametrize("size", ["0x5", "axb", "-5x5", "100", "x", "20000x20000", ""])
+def test_unusable_sizes(size: str, make_photo: Any, render: Any) -> None:
+    """A size that cannot be used says what is expected."""
+    with pytest.raises(InvalidOption):
+        render("{% thumbnail size photo.image %}", photo=make_photo(), size=size)
+
+
+def test_missing_original(make_photo: Any, media: Path, render: Any) -> None:
+    """An original that is gone from the disk is named."""
+    photo = make_photo()
+    (media / photo.image.name).unlink()
+    with pytest.raises(SourceNotFound, match=r"photos/canal\.jpg"):
+        render("{% thumbnail '10x10' photo.image %}", photo=photo)
+
+
+def test_strings_are_looked_up_in_source_dirs_alone(make_photo: Any, media: Path, render: Any) -> None:
+    """A string names a file below `IMAGEKIT_SOURCE_DIRS`, never one of a field, however well its path is guessed."""
+    photo = make_photo()
+    tag = "{% thumbnail '10x' name %}"
+    render("{% thumbnail '10x' photo.image %}", photo=photo)
+    for name in (photo.image.name, photo.image.path):
+        with pytest.raises((SourceNotFound, PermissionError)):
+            render(tag, name=name)
+    with override_settings(IMAGEKIT_SOURCE_DIRS=[str(media)]):
+        assert "<img" in render(tag, name=photo.image.name)
+
+
+def test_warm_tag_asks_no_storage_and_makes_no_file(make_photo: Any, render: Any, monkeypatch: Any) -> None:
+    """A thumbnail that is there is written after two stats: no file is opened, and nothing is made."""
+    photo = make_photo()
+    # What was changed just now may change again within the same tick of the clock, and is not remembered yet.
+    os.utime(photo.image.path, (1e9, 1e9))
+    tag = "{% thumbnail '100x50' photo.image %}"
+    first = render(tag, photo=photo)
+    render(tag, photo=photo)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("opened")
+
+    monkeypatch.setattr("os.open", refuse)
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage.exists", refuse)
+    assert render(tag, photo=photo) == first
+
+
+def test_warm_tag_sees_a_lost_file_and_a_new_source(make_photo: Any, media: Path, render: Any) -> None:
+    """A cache file that is deleted is made again, and a source that is replaced gives another."""
+    photo = make_photo()
+    tag = "{% thumbnail '100x50' photo.image as th %}{{ th.url }}"
+    url = render(tag, photo=photo)
+    path = media / url.removeprefix("/media/")
+    path.unlink()
+    assert render(tag, photo=photo) == url
+    assert path.exists()
+    (media / photo.image.name).write_bytes(Path(photo.named.path).read_bytes())
+    assert render(tag, photo=photo) != url
+
+
+def test_listeners_of_the_signals_are_told_each_time(make_photo: Any, render: Any) -> None:
+    """Whoever listens to the signals hears of each use, though the file is known."""
+    photo = make_photo()
+    tag = "{% thumbnail '100x50' photo.image %}"
+    render(tag, photo=photo)
+    heard: list[str] = []
+
+    def on_existence(sender: Any, file: Any, **_: Any) -> None:
+        heard.append(f"existence {file.name}")
+
+    def on_content(sender: Any, file: Any, **_: Any) -> None:
+        heard.append(f"content {file.name}")
+
+    existence_required.connect(on_existence)
+    content_required.connect(on_content)
+    try:
+        html = render(tag, photo=photo)
+    finally:
+        existence_required.disconnect(on_existence)
+        content_required.disconnect(on_content)
+    name = re.findall(r"/media/(\S+)\"", html)[0]
+    assert heard[0] == f"existence {name}"
+    assert f"content {name}" in heard
