@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -44,16 +45,24 @@ def img_tag(
         >>> img_tag("/a.jpg", 40, 30, {"alt": "A canal", "hidden": True})
         Markup('<img src="/a.jpg" width="40" height="30" alt="A canal" hidden>')
     """
-    text = f'<img src="{escape_value(src)}"'
-    given = {name.lower() for name in attributes} if attributes else ()
-    if given and "src" in given:
-        raise InvalidOption("src", (attributes or {}).get("src"), "the image's own URL stands there; leave it out")
-    if srcset is not None and "srcset" not in given:
-        text += f' srcset="{escape_value(srcset)}"'
-    if "width" not in given and "height" not in given:
-        text += f' width="{width}"' if width is not None else ""
-        text += f' height="{height}"' if height is not None else ""
+    given = {lowered(name) for name in attributes} if attributes else _NOTHING
+    if not given.isdisjoint(_OWN):
+        if "src" in given:
+            raise InvalidOption("src", (attributes or {}).get("src"), "the image's own URL stands there; leave it out")
+        srcset = None if "srcset" in given else srcset
+        width, height = (None, None) if "width" in given or "height" in given else (width, height)
+    text = _opening(src, width, height, srcset)
     return Markup(f"{text}{attribute_text(attributes)}>" if attributes else f"{text}>")
+
+
+_OWN = frozenset({"src", "srcset", "width", "height"})
+_NOTHING: frozenset[str] = frozenset()
+
+
+@lru_cache(maxsize=10_000)
+def _opening(src: str, width: int | None, height: int | None, srcset: str | None) -> str:
+    own = {"src": src, "srcset": srcset, "width": width, "height": height}
+    return f"<img{attribute_text(own)}"
 
 
 def attribute_text(attributes: Mapping[str, object]) -> str:
@@ -74,12 +83,24 @@ def attribute_text(attributes: Mapping[str, object]) -> str:
     """
     text = ""
     for name, value in attributes.items():
-        check_attribute_name(name)
+        lowered(name)
         if value is True:
             text += f" {name}"
         elif value is not None and value is not False:
             text += f' {name}="{escape_value(value)}"'
     return text
+
+
+@lru_cache(maxsize=1_000)
+def lowered(name: str) -> str:
+    """Return an attribute's name in lower case, if HTML allows it.
+
+    Raises:
+        InvalidAttribute: The name is empty, or holds a character that no name may hold.
+    """
+    if not name.isidentifier() and (not name or _NOT_IN_NAMES.search(name)):
+        raise InvalidAttribute(name)
+    return name.lower()
 
 
 def check_attribute_name(name: str) -> None:
@@ -88,8 +109,7 @@ def check_attribute_name(name: str) -> None:
     Raises:
         InvalidAttribute: The name is empty, or holds a character that no name may hold.
     """
-    if not name.isidentifier() and (not name or _NOT_IN_NAMES.search(name)):
-        raise InvalidAttribute(name)
+    lowered(name)
 
 
 def escape_value(value: object) -> str:
@@ -97,7 +117,11 @@ def escape_value(value: object) -> str:
 
     Example:
         >>> escape_value(Markup('"'))
-        Markup('&#34;')
+        '&#34;'
     """
     # str() may return a subclass that claims to be escaped, such as Markup; str.__str__ returns a plain string.
-    return escape(value if type(value) is str else str.__str__(str(value)))
+    text = value if type(value) is str else str.__str__(str(value))
+    return str.__str__(escape(text)) if _SPECIAL.search(text) else text
+
+
+_SPECIAL = re.compile("[&<>\"']")

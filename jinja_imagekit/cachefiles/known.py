@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from ..exceptions import ImageKitError, NotFingerprintable
@@ -81,11 +81,24 @@ class KnownFiles:
         self._host = host
         self._recipes: dict[tuple[Any, ...], str | None] = {}
         self._answers: dict[tuple[Any, ...], KnownFile] = {}
+        self._calls: dict[Hashable, KnownFile] = {}
 
     def forget(self) -> None:
         """Forget what this process remembers: a generator was registered anew."""
         self._recipes.clear()
         self._answers.clear()
+        self._calls.clear()
+
+    def find_call(self, call: Hashable) -> KnownFile | None:
+        """Return the file that was kept for a call of a template's, if it is still current."""
+        known = self._calls.get(call)
+        return known if known is not None and known.is_current() else None
+
+    def keep_call(self, call: Hashable, known: KnownFile) -> None:
+        """Keep the file to which a call led, so that the next one need not work out id and keywords."""
+        if len(self._calls) >= MOST_ANSWERS:
+            self._calls.clear()
+        self._calls[call] = known
 
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""

@@ -89,6 +89,8 @@ class TemplateRuntime:
             NotKnown: `make` is false, and an image is not known yet.
             ImageKitError: An image could not be made.
         """
+        if not kwargs and not self._default_scales and type(dimensions) is str and type(source) is str:
+            return self._plain_thumbnail(generator_id, dimensions, source, attributes, make)
         if "srcset" not in kwargs and not self._default_scales:
             id, options = self.thumbnail_call(generator_id, dimensions, source, kwargs)
             return img_tag(*self._image(id, options, attributes, make), attributes)
@@ -104,6 +106,22 @@ class TemplateRuntime:
             options["width"], options["height"] = self._scaled(size, scale)
             urls[scale] = self._image(id, options, {"width": None}, make)[0]
         return img_tag(url, width, height, attributes, self.srcset(urls))
+
+    def _plain_thumbnail(
+        self, generator_id: str | None, dimensions: str, source: str, attributes: Mapping[str, object], make: bool
+    ) -> Markup:
+        """Do `thumbnail_tag` for what most tags are: two strings, and attributes."""
+        call = (generator_id, dimensions, source)
+        known = self._kit.known_files.find_call(call)
+        note = self._kit.renders.noted.get(known.name) if known is not None else None
+        if known is not None and note is not None and note.served:
+            return img_tag(known.url, known.width, known.height, attributes)
+        id, options = self.thumbnail_call(generator_id, dimensions, source, {})
+        html = img_tag(*self._image(id, options, attributes, make), attributes)
+        known = self._kit.known_files.find(id, options)
+        if known is not None:
+            self._kit.known_files.keep_call(call, known)
+        return html
 
     def srcset(self, urls: Mapping[float, str]) -> str:
         """Return the value of `srcset` for URLs by pixel density."""
