@@ -1,9 +1,11 @@
-"""Objects by their dotted paths, which is how settings name them."""
+"""Objects by their dotted paths, which is how settings name them, and kits by their import names."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
+from operator import attrgetter
 from typing import Any
 
 from .exceptions import InvalidSetting, nearest
@@ -34,6 +36,51 @@ def load_instance(setting: str, value: Any) -> Any:
     """
     found = load(setting, value)
     return found() if isinstance(found, type) else found
+
+
+def load_kit(import_name: str) -> Any:
+    """Return the kit that has this `import_name`, in whatever process.
+
+    Args:
+        import_name: `"module:attribute"` of a kit, of a Flask application that has one, or of a callable that returns
+            either, which is called once; the attribute may have attributes of its own.
+
+    Raises:
+        InvalidSetting: The name leads nowhere, or to something else.
+    """
+    found = _load_import_name(import_name)
+    if callable(found) and not _leads_to_kit(found):
+        found = _called(found)
+    kit = found.extensions.get("imagekit") if isinstance(getattr(found, "extensions", None), dict) else found
+    if not hasattr(kit, "cachefile"):
+        raise InvalidSetting("import_name", f"{import_name!r} gives no ImageKit, but a {type(kit).__name__}")
+    return kit
+
+
+def _leads_to_kit(found: object) -> bool:
+    # A Flask application is callable as well; a request is not what was asked for.
+    return hasattr(found, "cachefile") or hasattr(found, "extensions")
+
+
+@lru_cache(maxsize=8)
+def _called(factory: Callable[[], Any]) -> Any:
+    return factory()
+
+
+def _load_import_name(import_name: str) -> Any:
+    module, colon, attribute = import_name.partition(":")
+    if not (module and colon and attribute):
+        raise InvalidSetting("import_name", f"{import_name!r} is not of the form module:attribute, like 'mysite:kit'")
+    try:
+        return attrgetter(attribute)(import_module(module))
+    except ModuleNotFoundError as error:
+        if not error.name or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise InvalidSetting(
+            "import_name", f"no module {error.name!r} can be imported here for {import_name!r}; start from its folder"
+        ) from error
+    except AttributeError as error:
+        raise InvalidSetting("import_name", f"{import_name!r} leads nowhere: {error}") from error
 
 
 @lru_cache(maxsize=256)

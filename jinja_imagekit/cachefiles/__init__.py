@@ -15,6 +15,7 @@ from ..interfaces import Size, Storage
 from ..loading import load_instance
 from ..settings import Settings
 from ..sources import Source, source_of
+from ..specs import ImageSpec
 from ..state import Record, Records
 from .backends import CacheFileBackend
 from .namers import default_name
@@ -38,6 +39,10 @@ class CacheFileHost(Protocol):
     @property
     def settings(self) -> Settings:
         """The kit's settings."""
+
+    @property
+    def import_name(self) -> str | None:
+        """Where other processes import the kit from."""
 
     @property
     def storage(self) -> Storage:
@@ -145,6 +150,11 @@ class ImageCacheFile:
     def settings(self) -> Settings:
         """The kit's settings."""
         return self._host.settings
+
+    @property
+    def kit_import_name(self) -> str | None:
+        """Where other processes import the kit from, as `"module:attribute"`."""
+        return self._host.import_name
 
     @property
     def url(self) -> str:
@@ -280,7 +290,13 @@ class ImageCacheFile:
         promised = self.promised_size
         if promised is not None:
             return promised
-        record = self._record()
+        self.cachefile_strategy.on_content_required(self)
+        backend = self.cachefile_backend
+        if backend.is_async and isinstance(self.generator, ImageSpec) and not backend.exists(self):
+            foreseen = self.generator.output_size()
+            if foreseen is not None:
+                return foreseen
+        record = backend.record(self)
         return record.width, record.height
 
     def _record(self) -> Record:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ..sources import FileSource, Source
+from ..sources import FileSource, Source, SourceFinder
 from .sources import CacheFileSource
 
 
@@ -26,6 +26,10 @@ class Reference(NamedTuple):
 
 class ReferenceHost(Protocol):
     """What following a reference needs of a kit."""
+
+    @property
+    def sources(self) -> SourceFinder:
+        """Finds sources by the references of other processes."""
 
     def cachefile(self, id: str, /, **kwargs: Any) -> Any:
         """Return the cache file of a generator."""
@@ -96,7 +100,7 @@ def is_confined(reference: Reference) -> bool:
 
 def _holds_path(value: Any) -> bool:
     match value:
-        case {"path": _}:
+        case {"path": _} | {"source": _}:
             return True
         case {"list": list(items)} | {"tuple": list(items)}:
             return any(map(_holds_path, items))
@@ -113,12 +117,13 @@ def _encoded_source(value: object, source: Source | None) -> Any:
         if nested is None:
             raise NotPlain
         return {"cachefile": list(nested)}
-    if isinstance(source, FileSource):
-        named = source.reference is not None and not source.reference.startswith("file:")
-        return source.reference if named else {"path": source.path}
     if source is None:
         return None
-    raise NotPlain
+    if isinstance(source, FileSource) and (source.reference or "file:").startswith("file:"):
+        return {"path": source.path}
+    if source.reference is None:
+        raise NotPlain
+    return source.reference if source.reference == source.name else {"source": source.reference}
 
 
 def _encoded(value: Any) -> Any:
@@ -149,6 +154,8 @@ def _decoded(value: Any, host: ReferenceHost) -> Any:
             return {key: _decoded(each, host) for key, each in items.items()}
         case {"path": str(path), **rest} if not rest:
             return Path(path)
+        case {"source": str(text), **rest} if not rest:
+            return host.sources.by_reference(text)
         case {"cachefile": [str(id), dict(kwargs)], **rest} if not rest:
             return host.cachefile(id, **keywords_of(Reference(id, kwargs), host))
     raise NotPlain(f"{value!r} is no keyword of a generator")

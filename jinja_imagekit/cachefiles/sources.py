@@ -9,6 +9,7 @@ from ..images import Limits
 from ..interfaces import Size
 from ..sources import Source
 from ..specs import ImageSpec
+from .backends import Simple
 
 
 class CacheFileSource(Source):
@@ -21,8 +22,10 @@ class CacheFileSource(Source):
 
     def open(self) -> BinaryIO:
         """Return the cache file's content, which is made first if it must, here and now."""
-        backend = self.original.cachefile_backend
-        (Simple() if backend.is_async else backend).generate(self.original)
+        if self.original.cachefile_backend.is_async:
+            Simple().generate(self.original)
+        else:
+            self.original.generate()
         content: BinaryIO = self.original.storage.open(self.original.name)
         return content
 

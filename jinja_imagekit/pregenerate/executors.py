@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any, NamedTuple
 
 from ..cachefiles import LazyImageCacheFile
-from ..exceptions import ImageKitError
+from ..exceptions import CannotRebuild, ImageKitError
 from ..sources import Source
 from .making import make_work
 from .plan import Plan, PregenerateHost, SourceWork, failed
 from .report import GenerationInterrupted, Outcome, Report
-from .run import Progress, available_cores, report_progress
+from .run import GRACE_SECONDS, Progress, available_cores, report_progress
 
 AHEAD = 2
 """Payloads that wait at each worker of a foreign executor, so that none waits for the network."""
+
+UNKNOWN_SIZE = 64
+"""Payloads that are out at once at a foreign executor where nobody says how many workers it has."""
+
+Sent = tuple["Payload", SourceWork]
 
 
 class Payload(NamedTuple):
@@ -61,12 +76,15 @@ def _known_by(source: Source) -> Any:
 
 @lru_cache(maxsize=8)
 def _load_kit(payload: bytes) -> Any:
-    kit, path = pickle.loads(payload)
-    if isinstance(kit, str):
-        sys.path[:0] = [folder for folder in path if folder not in sys.path]
-        module, _, attribute = kit.partition(":")
-        kit = getattr(import_module(module), attribute)
-        kit = kit() if not hasattr(kit, "cachefile") else kit
+    try:
+        kit, path = pickle.loads(payload)
+        if isinstance(kit, str):
+            sys.path[:0] = [folder for folder in path if folder not in sys.path]
+            module, _, attribute = kit.partition(":")
+            kit = getattr(import_module(module), attribute)
+            kit = kit() if not hasattr(kit, "cachefile") else kit
+    except Exception as error:
+        raise CannotRebuild(f"{type(error).__name__}: {error}") from error
     return kit
 
 
@@ -74,7 +92,7 @@ def portable_kit(host: PregenerateHost) -> bytes:
     """Return what leads to a kit in another process: where to import it from, else the kit by value.
 
     Raises:
-        ImageKitError: The kit cannot be rebuilt elsewhere.
+        CannotRebuild: The kit cannot be rebuilt elsewhere.
     """
     reference = getattr(host, "import_name", None)
     try:
@@ -82,50 +100,83 @@ def portable_kit(host: PregenerateHost) -> bytes:
     except ImageKitError:
         raise
     except Exception as error:
-        raise ImageKitError(f"This kit cannot be rebuilt in another process: {error}") from error
+        raise CannotRebuild(str(error)) from error
 
 
 class _Run:
-    """Payloads on their way through an executor, of which at most so many are out at once."""
+    """Payloads on their way through executors.
+
+    Attributes:
+        local: What cannot be sent as plain values.
+        suspects: What was out when a worker died; one of them may be the reason.
+        is_broken: Whether the executor takes nothing any more.
+        is_proven: Whether anything ever came back.
+    """
 
     def __init__(self, host: PregenerateHost, plan: Plan, force: bool) -> None:
         kit = portable_kit(host)
         self.local: list[SourceWork] = []
-        self.waiting: deque[tuple[Payload, SourceWork]] = deque()
+        self.waiting: deque[Sent] = deque()
         for work in plan.works:
             payload = _payload(work, kit, force)
             if payload is None:
                 self.local.append(work)
             else:
                 self.waiting.append((payload, work))
-        self.out: dict[Future[list[Outcome]], tuple[Payload, SourceWork]] = {}
-        self.suspects: list[tuple[Payload, SourceWork]] = []
+        self.out: dict[Future[list[Outcome]], Sent] = {}
+        self.suspects: list[Sent] = []
+        self.is_broken = False
+        self.is_proven = False
 
     def outcomes(self, executor: Executor, most: int) -> Iterator[list[Outcome]]:
-        """Send out what waits, and yield what comes back; what a dead worker had becomes suspect."""
-        while self.waiting or self.out:
-            while self.waiting and len(self.out) < most:
-                payload, work = self.waiting.popleft()
-                try:
-                    self.out[executor.submit(make_payload, payload)] = payload, work
-                except BrokenProcessPool:
-                    self.waiting.appendleft((payload, work))
-                    break
-            done, _ = wait(self.out, return_when=FIRST_COMPLETED)
-            for future in done:
-                sent = self.out.pop(future)
-                error = future.exception()
-                if error is None:
-                    yield future.result()
-                elif isinstance(error, Exception) and not isinstance(error, ImageKitError):
-                    self.suspects.append(sent)
-                else:
-                    yield _failures(sent[1], error)
-            if self.suspects and isinstance(executor, ProcessPoolExecutor):
-                # The pool is broken: what was out with the culprit is suspect too.
-                self.suspects.extend(self.out.values())
-                self.out.clear()
-                return
+        """Send out what waits, and yield what comes back, until all is done or the executor is broken.
+
+        Args:
+            executor: The executor.
+            most: How many payloads are out at once.
+
+        Raises:
+            CannotRebuild: A worker cannot rebuild the kit.
+        """
+        self.is_broken = False
+        try:
+            while self.out or (self.waiting and not self.is_broken):
+                self._send(executor, most)
+                done, _ = wait(self.out, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield from self._settle(future)
+        finally:
+            for future in self.out:
+                future.cancel()
+
+    def _send(self, executor: Executor, most: int) -> None:
+        while self.waiting and len(self.out) < most and not self.is_broken:
+            payload, work = self.waiting[0]
+            try:
+                self.out[executor.submit(make_payload, payload)] = payload, work
+            except BrokenExecutor:
+                self.is_broken = True
+            else:
+                self.waiting.popleft()
+
+    def _settle(self, future: Future[list[Outcome]]) -> Iterator[list[Outcome]]:
+        sent = self.out.pop(future)
+        error = CancelledError() if future.cancelled() else future.exception()
+        if error is None:
+            self.is_proven = True
+            yield future.result()
+        elif isinstance(error, CannotRebuild):
+            raise error
+        elif isinstance(error, ImageKitError) or not isinstance(error, Exception):
+            yield _failures(sent[1], error)
+        else:
+            self.is_broken = self.is_broken or isinstance(error, BrokenExecutor)
+            self.suspects.append(sent)
+
+    def take_suspects(self) -> list[Sent]:
+        """Return the suspects, of which each is tried once more, alone."""
+        suspects, self.suspects = self.suspects, []
+        return suspects
 
 
 def _payload(work: SourceWork, kit: bytes, force: bool) -> Payload | None:
@@ -167,18 +218,20 @@ def run_with_executor(
     """Make what a plan names in other processes.
 
     A worker that dies costs its own source: that is tried once more, alone, and then reported. What cannot be sent
-    as plain values (uploads, bytes, cache files of unregistered generators) is made in this process.
+    as plain values (uploads, bytes, cache files of unregistered generators) is made in this process. What an executor
+    leaves undone that breaks when a worker dies, as those of `concurrent.futures` do, is made by processes of this
+    library's own.
 
     Args:
         host: The kit.
         plan: What to make.
         force: Make what exists as well.
         executor: Any `concurrent.futures.Executor`; by default a process pool of its own.
-        workers: How many processes, or payloads out at once; by default as many as cores.
+        workers: How many processes, by default as many as cores; or how many workers the executor has.
         on_progress: Called in this thread for each file that is settled.
 
     Raises:
-        ImageKitError: The kit cannot be rebuilt in another process.
+        CannotRebuild: The kit cannot be rebuilt in another process.
         GenerationInterrupted: Ctrl-C; what was made until then is whole and recorded.
     """
     begun = time.perf_counter()
@@ -192,7 +245,7 @@ def run_with_executor(
                 on_progress(outcome, len(outcomes), plan.total)
 
     try:
-        for settled in _all_outcomes(run, executor, workers or available_cores()):
+        for settled in _all_outcomes(run, executor, workers):
             settle(settled)
         for work in run.local:
             settle(make_work(host, work, force=force, stopped=lambda: False))
@@ -201,32 +254,76 @@ def run_with_executor(
     return Report(outcomes, time.perf_counter() - begun)
 
 
-def _all_outcomes(run: _Run, executor: Executor | None, workers: int) -> Iterator[list[Outcome]]:
+def _all_outcomes(run: _Run, executor: Executor | None, workers: int | None) -> Iterator[list[Outcome]]:
     if executor is not None:
-        yield from run.outcomes(executor, workers * AHEAD)
-        suspects, run.suspects = run.suspects, []
-        for suspect in suspects:
-            yield _alone(executor, suspect)
-        return
-    while run.waiting:
-        with _pool(workers) as pool:
-            yield from run.outcomes(pool, workers)
-        suspects, run.suspects = run.suspects, []
-        for suspect in suspects:
+        yield from run.outcomes(executor, workers * AHEAD if workers else UNKNOWN_SIZE)
+        if not run.is_broken:
+            for suspect in run.take_suspects():
+                yield _alone(executor, suspect)
+            return
+    workers = workers or available_cores()
+    while run.waiting or run.suspects:
+        for suspect in run.take_suspects():
             with _pool(1) as pool:
-                yield _alone(pool, suspect)
+                outcomes = _alone(pool, suspect)
+            if not run.is_proven:
+                _check_workers_start()
+            yield outcomes
+        if run.waiting:
+            with _pool(workers) as pool:
+                yield from run.outcomes(pool, workers)
 
 
-def _alone(executor: Executor, suspect: tuple[Payload, SourceWork]) -> list[Outcome]:
+def _alone(executor: Executor, suspect: Sent) -> list[Outcome]:
     payload, work = suspect
     try:
         return executor.submit(make_payload, payload).result()
-    except BrokenProcessPool:
+    except CannotRebuild:
+        raise
+    except BrokenExecutor:
         return _failures(work, RuntimeError("the worker process died twice while it was made (killed, out of memory?)"))
     except Exception as error:  # noqa: BLE001  # whatever a foreign executor raises when a worker dies
         return _failures(work, error)
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _check_workers_start() -> None:
+    """Raise an error where not even an idle worker process lives."""
+    with _pool(1) as pool:
+        try:
+            pool.submit(os.getpid).result()
+        except BrokenExecutor as error:
+            raise CannotRebuild(
+                "worker processes die while they start. A script that makes images in processes begins its work "
+                "below `if __name__ == '__main__':`"
+            ) from error
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    others = set(active_children())
     # A fork would copy the locks of this process's threads; a fresh interpreter copies nothing.
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + GRACE_SECONDS
+        for process in set(active_children()) - others:
+            process.join(max(0.0, deadline - time.monotonic()))
+            # A file gets its name when it is whole, so that none is harmed.
+            process.terminate()
+        raise
+    pool.shutdown()
+
+
+def _begin_worker() -> None:
+    # Ctrl-C reaches all processes of a terminal; the one that shares out the work says what becomes of the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

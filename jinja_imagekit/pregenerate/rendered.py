@@ -12,7 +12,7 @@ from ..exceptions import ImageKitError, SourceNotAllowed
 from ..interfaces import Size
 from ..registry import match_ids
 from ..renders import Notes, Renders
-from ..sources import check_name
+from ..sources import SourceFinder, check_name
 from .plan import Item, Plan, PregenerateHost, make_plan, registered_items
 from .report import Outcome, Report
 from .run import Progress, run_plan
@@ -22,6 +22,10 @@ logger = logging.getLogger("jinja_imagekit.pregenerate")
 
 class RenderHost(PregenerateHost, Protocol):
     """What the files of a render need of their kit."""
+
+    @property
+    def sources(self) -> SourceFinder:
+        """Finds sources by the references of other processes."""
 
     @property
     def renders(self) -> Renders:

@@ -1,0 +1,100 @@
+"""What the backends of all queues have in common: what is sent, what is made at once, and a broker that is gone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import abstractmethod
+from typing import Any
+
+from ..cachefiles.backends import BaseAsync, Simple
+from ..exceptions import InvalidSetting
+from ..hashing import class_path
+from ..sources import Source
+from ..state import MemoryStore
+from .jobs import job_of
+
+logger = logging.getLogger("jinja_imagekit.queues")
+
+PAUSE_SECONDS = 10.0
+"""How long a broker that cannot be reached is left alone, lest each image of a page wait for it."""
+
+
+class QueueBackend(BaseAsync):
+    """The base of backends that send jobs to the workers of a queue.
+
+    What no worker could make is made at once, by the process that asks for it: uploads and bytes, which nobody else
+    has, and cache files whose generator is registered nowhere or has keywords that are not plain values.
+
+    A subclass says in `send` how a message gets into its queue, and has its workers call `make_job`.
+    """
+
+    def __init__(self) -> None:
+        self._paused_until = 0.0
+        self._told: set[str] = set()
+
+    @abstractmethod
+    def send(self, message: dict[str, Any]) -> None:
+        """Put a message into the queue.
+
+        Args:
+            message: What `make_job` takes: values that JSON holds.
+        """
+
+    def generate(self, file: Any, force: bool = False) -> None:
+        """Schedule the file unless it exists, is scheduled already, or has just failed.
+
+        Raises:
+            InvalidSetting: No worker could find the kit, or see what the others do.
+            ImageKitError: The file had to be made at once, and could not be.
+        """
+        self._check(file)
+        if not force and self.exists(file):
+            return
+        if file.reference is None:
+            self._tell(file)
+            Simple().generate(file, force)
+        else:
+            super().generate(file, force)
+
+    def schedule_generation(self, file: Any, force: bool = False) -> None:
+        """Send a job; where the broker cannot be reached, the next page that needs the file tries again."""
+        now = time.monotonic()
+        if now >= self._paused_until:
+            try:
+                self.send(job_of(file, force).message())
+                return
+            except Exception as error:  # noqa: BLE001  # each library has errors of its own, and a page is rendered
+                self._paused_until = now + PAUSE_SECONDS
+                logger.error(
+                    "No image can be scheduled for the next %g seconds: %s: %s. See that the broker runs.",
+                    PAUSE_SECONDS,
+                    type(error).__name__,
+                    error,
+                )
+        file.records.release(file.name)
+
+    def _check(self, file: Any) -> None:
+        backend = type(self).__name__
+        if not file.kit_import_name:
+            raise InvalidSetting(
+                "import_name", f"the workers of {backend} have to find this kit: ImageKit(import_name='mysite:kit', …)"
+            )
+        if isinstance(file.records.store, MemoryStore):
+            raise InvalidSetting(
+                "state_store",
+                f"the workers of {backend} and this process have to share one; a MemoryStore is not shared",
+            )
+
+    def _tell(self, file: Any) -> None:
+        source = file.source
+        if isinstance(source, Source) and source.reference is None and file.generator_id:
+            return
+        culprit = file.generator_id or class_path(file.generator)
+        if culprit not in self._told:
+            self._told.add(culprit)
+            logger.warning(
+                "Images of %s are made at once, since no worker could: register the generator, "
+                "and give it keywords that are plain values (strings, numbers, lists, dicts).",
+                culprit,
+            )

@@ -1,0 +1,41 @@
+"""Celery's workers make the cache files (the extra `celery`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import current_app, shared_task  # type: ignore[import-untyped]
+
+from .backend import QueueBackend
+from .jobs import make_job
+
+TASK = "jinja_imagekit.make"
+
+
+# A worker acknowledges an image when it is made: one that dies gives its job back.
+@shared_task(name=TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def make(message: dict[str, Any]) -> None:
+    """Make the cache file of a job."""
+    make_job(message)
+
+
+class Celery(QueueBackend):
+    """Sends jobs to Celery's workers, which include `jinja_imagekit.queues.celery`.
+
+    Args:
+        app: The Celery application; by default the current one.
+        **options: What `Task.apply_async` takes, such as `queue`, `priority` and `expires`.
+
+    Example:
+        >>> backend = Celery(queue="images")
+    """
+
+    def __init__(self, app: Any = None, **options: Any) -> None:
+        super().__init__()
+        self._app = app
+        self._options = {"serializer": "json", "retry": False, **options}
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Put a message into the queue."""
+        app = self._app or current_app
+        app.tasks[TASK].apply_async((message,), **self._options)

@@ -1,0 +1,41 @@
+"""Dramatiq's workers make the cache files (the extra `dramatiq`).
+
+As with every module of actors, Dramatiq's broker has to be set before this one is imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dramatiq
+
+from .backend import QueueBackend
+from .jobs import make_job
+
+RETRIES = 3
+"""How often a job is tried again that cannot find its kit, for example while a site is deployed."""
+
+
+@dramatiq.actor(actor_name="jinja_imagekit.make", max_retries=RETRIES)
+def make(message: dict[str, Any]) -> None:
+    """Make the cache file of a job."""
+    make_job(message)
+
+
+class Dramatiq(QueueBackend):
+    """Sends jobs to Dramatiq's workers: `dramatiq mysite jinja_imagekit.queues.dramatiq`.
+
+    Args:
+        **options: What `Actor.send_with_options` takes, such as `delay` in milliseconds.
+
+    Example:
+        >>> backend = Dramatiq(max_age=3_600_000)  # doctest: +SKIP
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self._options = options
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Put a message into the queue."""
+        make.send_with_options(args=(message,), **self._options)

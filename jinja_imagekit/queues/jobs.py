@@ -1,0 +1,138 @@
+"""Jobs: what a worker is told of a cache file, as JSON holds it, and how the worker makes the file."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+
+from ..cachefiles.backends import Simple
+from ..cachefiles.references import NotPlain, Reference, keywords_of
+from ..exceptions import GenerationFailed, ImageKitError
+from ..loading import load_kit
+from ..state import Record
+
+logger = logging.getLogger("jinja_imagekit.queues")
+
+VERSION = 1
+"""Of a message's form; a message of another version is refused."""
+
+MOST_ATTEMPTS = 3
+"""Workers that may die over one image before it is left alone."""
+
+ATTEMPTS_SECONDS = 3600.0
+"""How long an image is left alone that workers died over."""
+
+
+class MalformedJob(ValueError):
+    """A message is no job of this version of the library."""
+
+
+class Job(NamedTuple):
+    """A cache file that a worker is to make.
+
+    Attributes:
+        kit: Where the worker finds the kit: `"module:attribute"`.
+        generator: The generator's id.
+        kwargs: The generator's keywords, as a `Reference` has them.
+        name: The name under which the file was claimed.
+        force: Make it even if it exists.
+
+    Example:
+        >>> Job("mysite:kit", "blog:hero", {"source": "canal.jpg"}, "CACHE/images/canal/5ff3.webp", False).message()
+        ... # doctest: +NORMALIZE_WHITESPACE
+        {'version': 1, 'kit': 'mysite:kit', 'generator': 'blog:hero', 'kwargs': {'source': 'canal.jpg'},
+         'name': 'CACHE/images/canal/5ff3.webp', 'force': False}
+    """
+
+    kit: str
+    generator: str
+    kwargs: dict[str, Any]
+    name: str
+    force: bool
+
+    @classmethod
+    def from_message(cls, message: object) -> Job:
+        """Return the job that a message describes.
+
+        Raises:
+            MalformedJob: It describes none.
+        """
+        match message:
+            case {
+                "version": version,
+                "kit": str(kit),
+                "generator": str(generator),
+                "kwargs": dict(kwargs),
+                "name": str(name),
+                "force": bool(force),
+            } if version == VERSION:
+                return cls(kit, generator, kwargs, name, force)
+        raise MalformedJob(
+            f"{message!r:.300} is no job of this version of jinja-imagekit: run the same version in workers and site"
+        )
+
+    def message(self) -> dict[str, Any]:
+        """Return the job as values that JSON holds."""
+        return {"version": VERSION, **self._asdict()}
+
+
+def job_of(file: Any, force: bool = False) -> Job:
+    """Return the job that makes a cache file.
+
+    Args:
+        file: The cache file, which has a `reference` and whose kit has an `import_name`.
+        force: Make it even if it exists.
+    """
+    reference: Reference = file.reference
+    return Job(file.kit_import_name, reference.generator_id, reference.kwargs, file.name, force)
+
+
+def make_job(message: object) -> None:
+    """Make the cache file of a job; workers call this.
+
+    An image that cannot be made is told in the log and remembered for `failure_timeout` seconds; it is no error of
+    the queue's, which could only try again in vain.
+
+    Args:
+        message: What `Job.message` returned, after its way through the queue.
+
+    Raises:
+        MalformedJob: The message is no job.
+        InvalidSetting: The kit cannot be found.
+    """
+    job = Job.from_message(message)
+    kit = load_kit(job.kit)
+    try:
+        file = kit.cachefile(job.generator, **keywords_of(Reference(job.generator, job.kwargs), kit))
+        _Worker().generate(file, job.force)
+    except (ImageKitError, NotPlain) as error:
+        logger.error("Cache file %r could not be made: %s", job.name, error)
+    finally:
+        kit.records.release(job.name)
+
+
+class _Worker(Simple):
+    """Makes files in a worker, and leaves an image alone that workers have died over."""
+
+    def make(self, file: Any) -> Record:
+        """Make the file here and now, store it, and record it.
+
+        Raises:
+            ImageKitError: The image could not be made, or several workers have died while they made it.
+        """
+        store, key = file.records.store, f"{file.settings.cache_prefix}attempts:{file.name}"
+        # Called under the file's lock: whoever began before and did not end is dead.
+        begun = _number(store.get(key))
+        if begun >= MOST_ATTEMPTS:
+            source = file.source.name if file.source else None
+            reason = f"{begun} workers died while they made it (killed, out of memory?)"
+            raise self.remember_failure(file, GenerationFailed(file.name, source, reason))
+        store.set_many({key: str(begun + 1)}, ATTEMPTS_SECONDS)
+        try:
+            return super().make(file)
+        finally:
+            store.delete_many([key])
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 5 else 0

@@ -1,0 +1,46 @@
+"""RQ's workers make the cache files (the extra `rq`)."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import Any
+
+from redis import Redis
+from rq import Queue, Retry
+from rq.serializers import JSONSerializer
+
+from .backend import QueueBackend
+from .jobs import make_job
+
+RETRIES = 3
+"""How often RQ gives a job to another worker when one has died."""
+
+
+class RQ(QueueBackend):
+    """Sends jobs to RQ's workers: `rq worker --serializer rq.serializers.JSONSerializer`.
+
+    Args:
+        queue: The queue's name, or a queue whose workers use the same serializer as it does.
+        url: Where Redis is; by default what `RQ_REDIS_URL` says, as for RQ's own command.
+        **options: What `Queue.enqueue_call` takes, such as `timeout` in seconds and `at_front`.
+
+    Example:
+        >>> backend = RQ("images", url="redis://localhost:6379/0")
+    """
+
+    def __init__(self, queue: str | Queue = "default", url: str | None = None, **options: Any) -> None:
+        super().__init__()
+        self._given = queue
+        self._url = url or os.environ.get("RQ_REDIS_URL", "redis://localhost:6379/0")
+        self._options = {"retry": Retry(max=RETRIES), "result_ttl": 0, **options}
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Put a message into the queue."""
+        self._queue.enqueue_call(make_job, args=(message,), **self._options)
+
+    @cached_property
+    def _queue(self) -> Queue:
+        if isinstance(self._given, Queue):
+            return self._given
+        return Queue(self._given, connection=Redis.from_url(self._url), serializer=JSONSerializer)

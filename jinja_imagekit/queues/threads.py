@@ -1,0 +1,63 @@
+"""Threads of the same process make the cache files: no broker, no workers, nothing to set up."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ..cachefiles.backends import BaseAsync, Simple
+from ..once import made_once
+from ..sources import StreamSource
+
+logger = logging.getLogger("jinja_imagekit.queues")
+
+
+class Threads(BaseAsync):
+    """Makes files on threads of this process, for a site's development and for small sites.
+
+    What is still to be made when the process ends is made before it does; of a process that is killed, the next one
+    that needs the files makes them.
+
+    Args:
+        workers: How many files are made at once.
+
+    Example:
+        >>> backend = Threads(workers=4)
+    """
+
+    def __init__(self, workers: int = 2) -> None:
+        self._workers = workers
+        self._making = threading.Lock()
+
+    def generate(self, file: Any, force: bool = False) -> None:
+        """Schedule the file unless it exists, is scheduled already, or has just failed.
+
+        An upload is made at once: it may be closed by the time a thread would read it.
+
+        Raises:
+            ImageKitError: An upload's image could not be made.
+        """
+        if isinstance(file.source, StreamSource):
+            Simple().generate(file, force)
+        else:
+            super().generate(file, force)
+
+    def schedule_generation(self, file: Any, force: bool = False) -> None:
+        """Have a thread make the file."""
+        self._pool.submit(self._make, file, force)
+
+    def _make(self, file: Any, force: bool) -> None:
+        try:
+            self.make_scheduled(file, force)
+        except Exception as error:  # noqa: BLE001  # nobody looks at what a thread raises
+            logger.error("Cache file %r could not be made: %s", file.name, error)
+
+    @made_once
+    def _pool(self) -> ThreadPoolExecutor:
+        # Made with the first file: a process that was forked has none of its parent's threads.
+        return ThreadPoolExecutor(self._workers, thread_name_prefix="imagekit")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._workers,)
