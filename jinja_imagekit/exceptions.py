@@ -246,6 +246,24 @@ class StorageError(ImageKitError, OSError):
         return f"Cache file {self.name!r}: {self.reason}"
 
 
+class CannotRebuild(ImageKitError, TypeError):
+    """A kit cannot be rebuilt in another process.
+
+    Attributes:
+        reason: What stands in the way.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def message(self) -> str:
+        return (
+            f"This kit cannot be rebuilt in another process: {self.reason}. Define its specs, strategies and storages "
+            "in a module that can be imported, and pass ImageKit(import_name='module:attribute')."
+        )
+
+
 class InvalidProcessor(ImageKitError, TypeError):
     """An object among the processors is none, or did not return an image."""
 

@@ -18,7 +18,7 @@ from .cachefiles.known import KnownFiles
 from .cachefiles.memory import RecordedSourceMemory
 from .cachefiles.strategies import Strategy, load_strategy
 from .doctor import Finding, examine
-from .exceptions import ImageKitError, InvalidSetting
+from .exceptions import CannotRebuild, ImageKitError, InvalidSetting
 from .generatorlibrary import library
 from .images import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
@@ -272,7 +272,7 @@ class ImageKit:
         Raises:
             NotRegistered: A pattern matches no id.
             GenerationInterrupted: Ctrl-C; what was made until then is whole.
-            ImageKitError: The kit cannot be rebuilt in another process.
+            CannotRebuild: The kit cannot be rebuilt in another process.
 
         Example:
             >>> ImageKit(source_dirs=["content"]).generate().total
@@ -386,10 +386,7 @@ class ImageKit:
         try:
             payload = pickle.dumps((self.settings.with_absolute_paths(), generators))
         except Exception as error:
-            raise ImageKitError(
-                f"This kit cannot be rebuilt in another process: {error}. "
-                "Define its specs, strategies and storages in a module that can be imported."
-            ) from error
+            raise CannotRebuild(str(error)) from error
         return _restore_kit, (payload,)
 
 

@@ -73,7 +73,7 @@ def _extension(generator: Any) -> str:
         return extension(format) if format else ""
     except UnknownFormat:
         # A generator that is no spec may make what specs do not write, an ICO for example.
-        return f".{format.lower()}"
+        return f".{str(format).lower()}"
 
 
 def _source_stem(generator: Any) -> str:

@@ -21,12 +21,12 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from functools import lru_cache
-from importlib import import_module
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, NamedTuple
 
 from ..cachefiles import LazyImageCacheFile
 from ..exceptions import CannotRebuild, ImageKitError
+from ..loading import load_kit
 from ..sources import Source
 from .making import make_work
 from .plan import Plan, PregenerateHost, SourceWork, failed
@@ -80,9 +80,7 @@ def _load_kit(payload: bytes) -> Any:
         kit, path = pickle.loads(payload)
         if isinstance(kit, str):
             sys.path[:0] = [folder for folder in path if folder not in sys.path]
-            module, _, attribute = kit.partition(":")
-            kit = getattr(import_module(module), attribute)
-            kit = kit() if not hasattr(kit, "cachefile") else kit
+            kit = load_kit(kit)
     except Exception as error:
         raise CannotRebuild(f"{type(error).__name__}: {error}") from error
     return kit
