@@ -237,7 +237,9 @@ def test_a_thumbnail_of_a_hero_survives(make_kit: MakeKit) -> None:
     assert len(names) == 2
     for name in names:
         kit.storage.delete(name)
-    assert len(make_kit().generate().generated) == 1
+    report = make_kit().generate()
+    # The hero may be made for the thumbnail before its own turn comes.
+    assert (report.ok, report.total) == (True, 2)
     assert made(kit) == names
 
 
@@ -266,7 +268,8 @@ def test_a_path_outside_the_source_folders_is_made_by_finish_alone(make_kit: Mak
     assert file.url
     assert nested.url
     assert made(kit) == []
-    assert len(kit.finish().generated) == 2
+    report = kit.finish()
+    assert (report.ok, report.total, len(made(kit))) == (True, 2, 2)
     assert "secret.jpg" not in kit.renders.path.read_text()
     assert make_kit().generate().total == 0
 
