@@ -238,8 +238,8 @@ def test_a_thumbnail_of_a_hero_survives(make_kit: MakeKit) -> None:
     for name in names:
         kit.storage.delete(name)
     report = make_kit().generate()
-    # The hero may be made for the thumbnail before its own turn comes.
-    assert (report.ok, report.total) == (True, 2)
+    # The hero is needed by the thumbnail, and not by the page.
+    assert (report.ok, report.total) == (True, 1)
     assert made(kit) == names
 
 
@@ -396,7 +396,7 @@ def test_every_strategy_notes_what_pages_need(make_kit: MakeKit) -> None:
 
 
 def test_a_source_that_is_wrong_is_said_at_its_tag(make_kit: MakeKit, images_dir: Path) -> None:
-    """A missing source and one that is no image, an option that cannot be used and a result too large: in template and line."""
+    """A missing source, one that is no image, an unusable option, a result too large: with template and line."""
     kit = make_kit(max_result_pixels=1_000_000)
     (images_dir / "text.jpg").write_text("no image")
     wrong = [
