@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,8 @@ from ..cachefiles.known import KnownFile, KnownFiles
 from ..cachefiles.memory import RecordedSourceMemory
 from ..interfaces import SourceGroup, Storage
 from ..kit import ImageKit
+from ..pregenerate import Outcome, Plan, Report
+from ..pregenerate.plan import failed
 from ..registry import CacheFileRegistry, Register, Unregister
 from ..renders import Notes, Renders
 from ..sources import SourceFinder
@@ -29,6 +32,7 @@ from .current import current, get_kit
 from .registry import cachefile_registry, generator_registry, source_group_registry
 from .signals import content_required, existence_required
 from .sources import FieldSourceFinder, StoredName, StoredSource
+from .specs import ImageSpec
 from .storages import engine_storage, keeps_methods, unwrapped
 from .utils import get_storage
 
@@ -116,6 +120,34 @@ class DjangoKit(ImageKit):
         if isinstance(found, StoredSource):
             found.forget()
         super().source_saved(source_group, source)
+
+    def _run(self, plan: Plan, force: bool, *options: Any) -> Report:
+        for work in plan.works:
+            work.files = [pair for pair in work.files if not self._settled_elsewhere(*pair, plan, force)]
+        plan.works = [work for work in plan.works if work.files]
+        return super()._run(plan, force, *options)
+
+    def _settled_elsewhere(self, file: Any, kwargs: dict[str, Any], plan: Plan, force: bool) -> bool:
+        """Tell whether a file is left to a backend of the project's own, and have it see to the file then."""
+        if type(file.django_file.cachefile_backend) is Simple:
+            self._ask_database(file.generator)
+            return False
+        id, source = file.generator_id or "", file.source.name if file.source else None
+        try:
+            existed = not force and file.cachefile_backend.exists(file)
+            if not existed:
+                file.generate(force)
+            plan.outcomes.append(Outcome("skipped" if existed else "generated", id, source, file.name))
+        except Exception as error:  # noqa: BLE001  # a queue's client may raise anything; the rest is made
+            plan.outcomes.append(failed(id, kwargs, error))
+        return True
+
+    @staticmethod
+    def _ask_database(generator: Any) -> None:
+        # A spec may look at related records. In the engine's threads that would open a connection for each of them.
+        if isinstance(generator, ImageSpec):
+            with suppress(Exception):
+                generator.get_recipe()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return get_kit, ()

@@ -130,7 +130,7 @@ def make_plan(host: PregenerateHost, items: Iterable[Item], force: bool = False)
     for item in items:
         known = None if force or item.file is not None else host.known_files.find(item.generator_id, item.kwargs)
         if known:
-            plan.outcomes.append(Outcome("skipped", item.generator_id, item.kwargs["source"], known.name))
+            plan.outcomes.append(Outcome("skipped", item.generator_id, str(item.kwargs["source"]), known.name))
             continue
         # A cache file's own truth would make it.
         file = host.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file

@@ -42,7 +42,6 @@ class ProcessedImageField(SpecHost, ImageField):
     ) -> None:
         if spec_id is None:
             raise TypeError("Give a spec_id: form fields are not told their name, from which one could be made.")
-        autoconvert = True if spec is None and autoconvert is None else autoconvert
         SpecHost.__init__(
             self,
             processors=processors,
