@@ -37,7 +37,7 @@ def add_page(app: flask.Flask, template: str, url: str = "/", endpoint: str = "p
 def serving(app: flask.Flask) -> Iterator[int]:
     """Serve an app on this machine with many threads, and yield the port."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield server.server_port
