@@ -4,10 +4,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 
-.PHONY: demo test docs lint bench coverage clean
+.PHONY: demo pelican-demo test docs lint bench coverage clean
 
 demo: .venv/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
+
+pelican-demo: .venv/.pelican
+	$(BIN)/python examples/pelican_blog/build.py
 
 test: .venv/.test
 	$(BIN)/python -m pytest
@@ -30,6 +33,8 @@ coverage: .venv/.test
 
 clean:
 	rm -rf .venv site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images
+	rm -rf examples/pelican_blog/output examples/pelican_blog/.cache
+	find examples/pelican_blog/content -name '*.jpg' -delete
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -37,6 +42,10 @@ clean:
 .venv/.demo: pyproject.toml | .venv/bin/python
 	$(PIP) -e .
 	@touch $@
+
+.venv/.pelican: pyproject.toml | .venv/bin/python
+	$(PIP) -e '.[pelican]'
+	@touch $@ .venv/.demo
 
 .venv/.test: pyproject.toml | .venv/bin/python
 	$(PIP) -e '.[test,docs]'

@@ -1,0 +1,34 @@
+"""The blog's settings: Pelican's own, then those of its images."""
+
+SITENAME = "Slow Miles"
+SITESUBTITLE = "Twelve walks, and what was at the end of them"
+SITEURL = "https://slow-miles.example"
+AUTHOR = "Ines Harrow"
+TIMEZONE = "Europe/London"
+DEFAULT_LANG = "en"
+
+PATH = "content"
+ARTICLE_PATHS = ["walks"]
+STATIC_PATHS = []
+THEME = "theme"
+OUTPUT_PATH = "output"
+CACHE_PATH = ".cache"
+DELETE_OUTPUT_DIRECTORY = True
+RELATIVE_URLS = True
+
+USE_FOLDER_AS_CATEGORY = False
+DEFAULT_CATEGORY = "walks"
+DIRECT_TEMPLATES = ["index"]
+CATEGORY_SAVE_AS = AUTHOR_SAVE_AS = TAG_SAVE_AS = ""
+ARTICLE_URL = ARTICLE_SAVE_AS = "walks/{slug}.html"
+FEED_ALL_ATOM = "feed.atom"
+CATEGORY_FEED_ATOM = TRANSLATION_FEED_ATOM = AUTHOR_FEED_ATOM = AUTHOR_FEED_RSS = None
+SUMMARY_MAX_PARAGRAPHS = 1
+
+PLUGINS = ["jinja_imagekit.pelican"]
+IMAGEKIT_GENERATORS = ["imagegenerators"]
+IMAGEKIT_CLASSES = {
+    "plate": "blog:plate",
+    "study": "blog:study",
+    "strip": {"size": "1000x300", "srcset": "1.5", "format": "WEBP"},
+}
