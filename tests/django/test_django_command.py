@@ -42,7 +42,7 @@ def test_patterns_choose_generators(make_photo: Any, media: Path) -> None:
     assert not (media / photo.thumbnail.name).exists()
     assert "1 generated, 1 there already" in run("album:*:thumbnail", "album:c*")[0]
     assert "1 generated" in run("album:photo", workers=1)[0]
-    with pytest.raises(CommandError, match="'album:photos'.*Did you mean"):
+    with pytest.raises(CommandError, match=r"'album:photos'.*Did you mean"):
         run("album:photos")
 
 
@@ -89,7 +89,7 @@ def test_asynchronous_backend_is_asked(make_photo: Any) -> None:
     photo = make_photo()
     QueueBackend.queue.clear()
     with override_settings(IMAGEKIT_DEFAULT_CACHEFILE_BACKEND="album.parts.QueueBackend"):
-        out, _ = run("album:card", "album:photo:thumbnail")
+        _out, _ = run("album:card", "album:photo:thumbnail")
         assert len(QueueBackend.queue) == 2
         assert not photo.thumbnail
         for file in QueueBackend.queue:

@@ -1,0 +1,93 @@
+"""The settings `IMAGEKIT_…`: defaults, when they are read, and what the check says of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.checks import run_checks
+from django.test import override_settings
+
+from jinja_imagekit.django import conf, get_kit
+from jinja_imagekit.exceptions import InvalidSetting
+from jinja_imagekit.settings import Settings
+
+
+def messages() -> list[str]:
+    return [f"{message.id} {message.msg} {message.hint or ''}" for message in run_checks() if "imagekit" in message.id]
+
+
+def test_defaults_stand_in_djangos_settings() -> None:
+    """A project may read each setting, whether it sets it or not."""
+    assert settings.IMAGEKIT_CACHEFILE_DIR == "CACHE/images"
+    assert settings.IMAGEKIT_CACHE_PREFIX == "imagekit:"
+    assert settings.IMAGEKIT_SPEC_CACHEFILE_NAMER == "jinja_imagekit.django.cachefiles.namers.source_name_as_path"
+    assert settings.IMAGEKIT_USE_MEMCACHED_SAFE_CACHE_KEY is True
+    assert all(hasattr(settings, f"IMAGEKIT_{name}") for name in conf.DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("namer", "pattern"),
+    [
+        ("hash", "CACHE/images/{hash}.jpg"),
+        ("source_name_as_path", "CACHE/images/photos/canal/{hash}.jpg"),
+        ("source_name_dot_hash", "CACHE/images/photos/canal.{hash:.16}.jpg"),
+    ],
+)
+def test_namers(namer: str, pattern: str, make_photo: Any) -> None:
+    """The setting names the namer, which includes the folder of cache files in what it returns."""
+    photo = make_photo()
+    with override_settings(IMAGEKIT_SPEC_CACHEFILE_NAMER=f"jinja_imagekit.django.cachefiles.namers.{namer}"):
+        file = photo.thumbnail
+        assert file.name == pattern.format(hash=file.generator.get_hash())
+        assert file.url.endswith(file.name)
+
+
+def test_namer_of_a_projects_own(make_photo: Any) -> None:
+    """A namer may be any callable, and the whole name is its own."""
+    with override_settings(IMAGEKIT_SPEC_CACHEFILE_NAMER=lambda spec: f"own/{spec.source.instance.pk}.jpg"):
+        photo = make_photo()
+        assert photo.thumbnail.url == f"/media/own/{photo.pk}.jpg"
+
+
+def test_settings_of_the_engine_have_the_prefix(make_photo: Any) -> None:
+    """Whatever a kit can be told is a setting with the prefix."""
+    photo = make_photo()
+    with override_settings(IMAGEKIT_MAX_SOURCE_PIXELS=100), pytest.raises(ValueError, match="max_source_pixels"):
+        _ = photo.thumbnail.url
+    with override_settings(IMAGEKIT_BACKGROUND="black"):
+        assert get_kit().settings.background == "black"
+
+
+def test_unknown_settings_are_said_by_the_check() -> None:
+    """A mistyped name is a warning with the nearest one; an unusable value is an error."""
+    assert messages() == []
+    with override_settings(IMAGEKIT_CACHE_FILE_DIR="x"):
+        assert "There is no setting IMAGEKIT_CACHE_FILE_DIR. Did you mean 'IMAGEKIT_CACHEFILE_DIR'?" in messages()[0]
+    for name, value in (
+        ("CACHEFILE_DIR", "/etc"),
+        ("COMPATIBILITY", "5.0"),
+        ("CACHE_BACKEND", "nowhere"),
+        ("DEFAULT_FILE_STORAGE", "nowhere.Storage"),
+        ("DEFAULT_CACHEFILE_BACKEND", "nowhere.Backend"),
+        ("DEFAULT_CACHEFILE_STRATEGY", "nowhere.Strategy"),
+    ):
+        with override_settings(**{f"IMAGEKIT_{name}": value}):
+            assert [message[:13] for message in messages()] == ["imagekit.E001"], name
+
+
+def test_unknown_compatibility_is_an_error() -> None:
+    """Only one version can be asked for."""
+    with (
+        override_settings(IMAGEKIT_COMPATIBILITY="6.0"),
+        pytest.raises(InvalidSetting, match=r"must be '6\.1' or None"),
+    ):
+        conf.is_compatible()
+
+
+def test_known_names_are_all_settings() -> None:
+    """Each setting of a kit is one of Django's, but for those that Django's own parts decide."""
+    known = set(conf.known_names())
+    left_out = {name for name in Settings.names() if f"IMAGEKIT_{name.upper()}" not in known}
+    assert left_out == {"location", "base_url", "state_store", "file_permissions", "directory_permissions"}
