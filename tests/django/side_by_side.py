@@ -110,7 +110,7 @@ class Stored(ContentFile):  # type: ignore[type-arg]
 def pixels(spec: Any) -> str:
     try:
         return hashlib.sha256(spec.generate().read()).hexdigest()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # what goes wrong is compared as well
         cause = error.__cause__ or error
         return f"error: {type(cause).__name__}"
 
@@ -133,7 +133,7 @@ def main() -> None:
                     for namer in NAMERS:
                         try:
                             found[f"{key} {namer}"] = getattr(namers, namer)(spec)
-                        except Exception as error:
+                        except Exception as error:  # noqa: BLE001  # likewise
                             found[f"{key} {namer}"] = f"error: {type(error).__name__}"
                     found[f"{key} cachefile"] = ImageCacheFile(spec).name
                     if kind == "bare" and name not in NO_PIXELS:
