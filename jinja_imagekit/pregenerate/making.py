@@ -87,6 +87,9 @@ class _Making:
                 continue
             if name and name not in named:
                 named[name] = file, kwargs
+            else:
+                # It is wanted twice, or its spec has no source.
+                self.outcomes.append(Outcome("skipped", file.generator_id or "", self._source_name(), name))
         wanted = []
         for name in sorted(named):
             file, kwargs = named[name]

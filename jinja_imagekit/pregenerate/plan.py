@@ -163,7 +163,8 @@ def failed(generator_id: str, kwargs: Mapping[str, Any], error: Exception) -> Ou
 
 def _add_work(works: dict[object, SourceWork], file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
     source = file.source
-    key = source.path if isinstance(source, FileSource) else id(source) if source else id(file)
+    # One file may have two names, by a link; each names cache files of its own.
+    key = (source.path, source.name) if isinstance(source, FileSource) else id(source) if source else id(file)
     work = works.get(key)
     if work is None:
         weight = source.signature().size if isinstance(source, FileSource) else 0
