@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browser import started_browser
 
 import drawing
 
@@ -31,3 +33,10 @@ def write_photo(images_dir: Path) -> WritePhoto:
         return target
 
     return write
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return a headless browser; the test is skipped where there is none."""
+    with started_browser() as browser:
+        yield browser

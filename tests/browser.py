@@ -1,0 +1,172 @@
+"""Looks at pages in a headless browser: do the images load, does the layout stay, is the console clean."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+IMAGE_DELAY = 0.15
+"""Seconds by which each image is held back, so that the page is laid out and painted before any is there."""
+
+PATIENCE = 30_000
+"""Milliseconds after which a page that is not done counts as broken."""
+
+_WATCH_LAYOUT = """
+window.layoutShifts = [];
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries())
+    window.layoutShifts.push({value: entry.value, nodes: entry.sources.map(s => s.node ? s.node.nodeName : '?')});
+}).observe({type: 'layout-shift', buffered: true});
+"""
+
+_SCROLL_THROUGH = """async () => {
+  for (let y = 0; y < document.body.scrollHeight; y += innerHeight / 2) {
+    scrollTo(0, y);
+    await new Promise(done => setTimeout(done, 40));
+  }
+  await Promise.all([...document.images].map(each => each.complete || new Promise(done => {
+    each.addEventListener('load', done);
+    each.addEventListener('error', done);
+  })));
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
+
+_IMAGES = """() => [...document.images].map(each => ({
+  src: each.getAttribute('src'),
+  shown: each.currentSrc,
+  alt: each.getAttribute('alt'),
+  natural: [each.naturalWidth, each.naturalHeight],
+  written: [each.getAttribute('width'), each.getAttribute('height')],
+  box: [each.getBoundingClientRect().width, each.getBoundingClientRect().height],
+  fit: getComputedStyle(each).objectFit,
+}))"""
+
+
+class SeenImage(NamedTuple):
+    """An `<img>` as the browser has it.
+
+    Attributes:
+        src: What the page says.
+        shown: The URL that was chosen, from `srcset` too.
+        alt: Its text; None without the attribute.
+        natural: Width and height of the file in CSS pixels; 0 and 0 when it did not load.
+        written: The attributes `width` and `height`, or None.
+        box: Width and height at which it is laid out, in CSS pixels.
+        fit: `object-fit`.
+    """
+
+    src: str
+    shown: str
+    alt: str | None
+    natural: tuple[int, int]
+    written: tuple[str | None, str | None]
+    box: tuple[float, float]
+    fit: str
+
+
+class Visit(NamedTuple):
+    """What was seen of a page.
+
+    Attributes:
+        url: Its URL.
+        images: Its images.
+        shifts: Layout shifts and the elements that moved.
+        messages: What stands on the console, and requests that failed.
+    """
+
+    url: str
+    images: list[SeenImage]
+    shifts: list[dict[str, Any]]
+    messages: list[str]
+
+
+def chromium_path() -> str | None:
+    """Return the path of a Chromium on this machine."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@contextmanager
+def started_browser() -> Iterator[Any]:
+    """Start a headless Chromium, for as long as the block lasts; where there is none, the test is skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install .[test]")
+    path = chromium_path()
+    if path is None:
+        pytest.skip("there is no Chromium on this machine: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        # In a container there may be neither a sandbox for root nor much of /dev/shm.
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def visit(browser: Any, url: str, width: int = 1200, height: int = 800, density: float = 1) -> Visit:
+    """Open a page, scroll through it until all its images are there, and return what was seen.
+
+    Args:
+        browser: What `started_browser` yields.
+        url: The page.
+        width: Of the window, in CSS pixels.
+        height: Of the window, in CSS pixels.
+        density: Device pixels for each CSS pixel.
+    """
+    messages: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=density)
+    try:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.add_init_script(_WATCH_LAYOUT)
+        page.on("console", lambda message: messages.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: messages.append(f"error: {error}"))
+        page.on("requestfailed", lambda request: messages.append(f"failed: {request.url}"))
+        page.on("response", lambda answer: answer.status >= 400 and messages.append(f"{answer.status}: {answer.url}"))
+        page.route("**/*", _hold_images_back)
+        page.goto(url, wait_until="load")
+        page.evaluate(_SCROLL_THROUGH)
+        images = [
+            SeenImage(**{name: _tupled(value) for name, value in each.items()}) for each in page.evaluate(_IMAGES)
+        ]
+        return Visit(url, images, page.evaluate("layoutShifts"), messages)
+    finally:
+        context.close()
+
+
+def _hold_images_back(route: Any) -> None:
+    if route.request.resource_type == "image":
+        time.sleep(IMAGE_DELAY)
+    route.continue_()
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def check(seen: Visit) -> None:
+    """Assert that all images of a page loaded in the ratio that is written, that nothing moved or complained."""
+    assert seen.images, f"{seen.url} has no image"
+    for image in seen.images:
+        assert min(image.natural) > 0, f"{seen.url}: {image.shown or image.src} did not load"
+        width, height = image.written
+        assert width, f"{seen.url}: {image.src} has no width"
+        assert height, f"{seen.url}: {image.src} has no height"
+        assert image.alt is not None, f"{seen.url}: {image.src} has no alt"
+        _check_ratio(image, int(width), int(height), seen.url)
+    assert not seen.shifts, f"{seen.url} moves while it loads: {seen.shifts}"
+    assert not seen.messages, f"{seen.url}: {seen.messages}"
+
+
+def _check_ratio(image: SeenImage, width: int, height: int, url: str) -> None:
+    # Sizes are whole pixels, so that each may be off by one half.
+    natural_width, natural_height = image.natural
+    tolerance = (width + natural_width) / 2 + (height + natural_height) / 2
+    assert abs(natural_width * height - natural_height * width) <= tolerance, f"{url}: {image} is of another ratio"
+    if image.fit == "fill":
+        box_width, box_height = image.box
+        assert abs(box_width * height - box_height * width) <= box_width + box_height, f"{url}: {image} is squeezed"
