@@ -192,10 +192,12 @@ class Settings:
             >>> Settings(source_dirs=["photos"], source_prefixes={"shop": "goods"}).source_paths(["shop", "hat.jpg"])
             ['photos/shop/hat.jpg', 'goods/hat.jpg']
         """
-        first, *rest = parts
-        folders = [folder for prefix, folder in self.source_prefixes if prefix == first and rest]
-        paths = [os.path.join(folder, *parts) for folder in self.source_dirs]
-        return paths + [os.path.join(folder, *rest) for folder in folders]
+        name = os.sep.join(parts)
+        paths = [f"{folder}{os.sep}{name}" for folder in self.source_dirs]
+        for prefix, folder in self.source_prefixes:
+            if prefix == parts[0] and len(parts) > 1:
+                paths.append(os.path.join(folder, *parts[1:]))
+        return paths
 
     def with_absolute_paths(self) -> Settings:
         """Return these settings for a process that may run in another folder."""

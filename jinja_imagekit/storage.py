@@ -28,6 +28,10 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com\d|lpt\d)\s*(\.|$)", re.IGNORECASE)
 
 
+# Segments of letters, digits, '-' and '_', each of which may hold single dots but not begin or end with one.
+_ORDINARY = re.compile(r"[\w-]+(?:\.[\w-]+)*(?:/[\w-]+(?:\.[\w-]+)*)*", re.ASCII)
+
+
 def check_name(name: str) -> str:
     """Return `name` when it is a relative POSIX path that stays below its folder on every system.
 
@@ -239,14 +243,14 @@ class FileSystemStorage:
         *folders, last = check_name(name).split("/")
         path = self._root
         for folder in folders:
-            path = os.path.join(path, folder)
+            path = f"{path}{os.sep}{folder}"
             if known is not None and path in known:
                 continue
             if _is_link(path) and not _is_below(os.path.realpath(path), os.path.realpath(self._root)):
                 raise StorageError(name, f"a symbolic link leads out of {self._root}: remove the link {path}.")
             if known is not None:
                 known.add(path)
-        return os.path.join(path, last)
+        return f"{path}{os.sep}{last}"
 
     def _save(self, path: str, content: bytes) -> None:
         folder = self._temporary_folder
@@ -334,6 +338,8 @@ class FileSystemStorage:
 def _problem(name: str) -> str:
     if not isinstance(name, str) or not name:
         return "is empty or no string"
+    if _ORDINARY.fullmatch(name) and os.name != "nt":
+        return ""
     if "\0" in name or "\\" in name:
         return "holds a NUL or a backslash"
     if name.startswith("/") or _DRIVE.match(name):

@@ -15,13 +15,18 @@ from markupsafe import Markup
 from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
+from ..policies import StandIn, checked_policy, covers, stand_in
 from .files import TemplateCacheFile, TemplateKit
+from .places import add_place
 from .sandbox import SandboxedImage, unwrap
 
 logger = logging.getLogger("jinja_imagekit.ext")
 
 Size = tuple[int | None, int | None]
 """Width and height in pixels; None follows from the other."""
+
+Image = StandIn | tuple[str, int | None, int | None]
+"""URL, width and height in pixels, or what stands in for an image."""
 
 MAX_SIDE = 65_535
 """Pixels: the longest side that a JPEG file can have (ITU-T T.81, B.2.2: 16 bits)."""
@@ -45,6 +50,7 @@ class TemplateRuntime:
     def __init__(self, kit: TemplateKit, *, sandboxed: bool = False) -> None:
         self._kit = kit
         self._sandboxed = sandboxed
+        self._on_error = kit.settings.on_error
         self._default_scales = kit.settings.default_thumbnail_srcset_scales
         self._parse_dimensions = lru_cache(maxsize=256)(self._checked_dimensions)
 
@@ -63,7 +69,7 @@ class TemplateRuntime:
             NotKnown: `make` is false, and the image is not known yet.
             ImageKitError: The image could not be made.
         """
-        return img_tag(*self._image(generator_id, self._unwrapped(kwargs), attributes, make), attributes)
+        return _img(self._image(generator_id, self._unwrapped(kwargs), attributes, make), attributes)
 
     def thumbnail_tag(
         self,
@@ -93,19 +99,21 @@ class TemplateRuntime:
             return self._plain_thumbnail(generator_id, dimensions, source, attributes, make)
         if "srcset" not in kwargs and not self._default_scales:
             id, options = self.thumbnail_call(generator_id, dimensions, source, kwargs)
-            return img_tag(*self._image(id, options, attributes, make), attributes)
+            return _img(self._image(id, options, attributes, make), attributes)
         scales = _scales(kwargs.get("srcset", self._default_scales))
         kwargs = {name: value for name, value in kwargs.items() if name != "srcset"}
         id, options = self.thumbnail_call(generator_id, dimensions, source, kwargs)
-        url, width, height = self._image(id, options, attributes, make)
-        if not scales or _has_any(attributes, "srcset"):
-            return img_tag(url, width, height, attributes)
-        urls = {1.0: url}
+        image = self._image(id, options, attributes, make)
+        if not scales or _has_any(attributes, "srcset") or _is_for_any_density(image):
+            return _img(image, attributes)
+        urls = {1.0: image[0]}
         size = options["width"], options["height"]
         for scale in scales:
             options["width"], options["height"] = self._scaled(size, scale)
-            urls[scale] = self._image(id, options, {"width": None}, make)[0]
-        return img_tag(url, width, height, attributes, self.srcset(urls))
+            denser = self._image(id, options, {"width": None}, make)
+            if not isinstance(denser, StandIn):
+                urls[scale] = denser[0]
+        return _img(image, attributes, self.srcset(urls))
 
     def _plain_thumbnail(
         self, generator_id: str | None, dimensions: str, source: str, attributes: Mapping[str, object], make: bool
@@ -117,11 +125,12 @@ class TemplateRuntime:
         if known is not None and note is not None and note.served:
             return img_tag(known.url, known.width, known.height, attributes)
         id, options = self.thumbnail_call(generator_id, dimensions, source, {})
-        html = img_tag(*self._image(id, options, attributes, make), attributes)
         known = self._kit.known_files.find(id, options)
-        if known is not None:
-            self._kit.known_files.keep_call(call, known)
-        return html
+        if known is None:
+            return _img(self._image(id, options, attributes, make), attributes)
+        self._kit.known_files.keep_call(call, known)
+        self._kit.renders.note_call(known.name, id, options)
+        return img_tag(known.url, known.width, known.height, attributes)
 
     def srcset(self, urls: Mapping[float, str]) -> str:
         """Return the value of `srcset` for URLs by pixel density."""
@@ -147,25 +156,37 @@ class TemplateRuntime:
         self, generator_id: str, kwargs: Mapping[str, Any], prints_html: bool = False
     ) -> TemplateCacheFile | SandboxedImage:
         """Return a cache file as a template may have it; nothing has been opened yet."""
-        file = self._cachefile(generator_id, self._unwrapped(kwargs), prints_html)
+        file = self._replaceable(generator_id, kwargs, prints_html)
         return SandboxedImage(file) if self._sandboxed else file
 
     def is_known(self, generator_id: str, kwargs: Mapping[str, Any]) -> bool:
         """Tell whether a cache file is known to be there, so that its use takes next to no time."""
-        return self._kit.known_files.find(generator_id, self._unwrapped(kwargs)) is not None
+        return self._kit.known_files.find(generator_id, self._split(self._unwrapped(kwargs))[1]) is not None
 
     def file_made_ahead(
         self, generator_id: str, kwargs: Mapping[str, Any], prints_html: bool = False
     ) -> TemplateCacheFile | SandboxedImage:
         """Return a cache file as `file` does, made already where its strategy makes it on demand."""
-        kwargs = self._unwrapped(kwargs)
-        file = self._cachefile(generator_id, kwargs, prints_html)
+        file = self._replaceable(generator_id, kwargs, prints_html)
         try:
-            if file:
+            if file and file.stand_in is None:
                 file.make_known()
         except ImageKitError as error:
             logger.debug("%r could not be made ahead of its use, which will say so: %s", file, error)
         return SandboxedImage(file) if self._sandboxed else file
+
+    def _replaceable(self, id: str, kwargs: Mapping[str, Any], prints_html: bool) -> TemplateCacheFile:
+        policy, options = self._split(self._unwrapped(kwargs))
+        file = self._cachefile(id, options, prints_html)
+        file.on_error = policy
+        return file
+
+    def _split(self, kwargs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return the policy for an image that cannot be made, and the generator's own keywords."""
+        if "on_error" not in kwargs:
+            return self._on_error, kwargs
+        options = {name: value for name, value in kwargs.items() if name != "on_error"}
+        return checked_policy(kwargs["on_error"], self._on_error), options
 
     def _unwrapped(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if self._sandboxed:
@@ -179,10 +200,9 @@ class TemplateRuntime:
             kwargs = {**kwargs, "source": source or None}
         return TemplateCacheFile(id, kit=self._kit, kwargs=kwargs, prints_html=prints_html)
 
-    def _image(
-        self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool
-    ) -> tuple[str, int | None, int | None]:
-        """Return URL, width and height; the size is left out where the attributes give one."""
+    def _image(self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool) -> Image:
+        """Return URL, width and height, or what stands in; the size is left out where the attributes give one."""
+        policy, kwargs = self._split(kwargs)
         known = self._kit.known_files.find(id, kwargs)
         if known is not None:
             self._kit.renders.note_call(known.name, id, kwargs)
@@ -190,8 +210,15 @@ class TemplateRuntime:
         if not make:
             raise NotKnown
         file = self._cachefile(id, kwargs)
-        url = file.url
-        return (url, None, None) if _has_any(attributes, "width", "height") else (url, file.width, file.height)
+        file.on_error = "raise"
+        try:
+            url = file.url
+            return (url, None, None) if _has_any(attributes, "width", "height") else (url, file.width, file.height)
+        except ImageKitError as error:
+            if not covers(policy, error):
+                raise
+            add_place(error)
+            return stand_in(self._kit, file, error, policy)
 
     def _checked_dimensions(self, dimensions: str) -> Size:
         match = _DIMENSIONS.fullmatch(dimensions)
@@ -236,6 +263,16 @@ def _scales(value: Any) -> tuple[float, ...]:
         raise InvalidOption("srcset", value, "a pixel density is a number above 0")
     # 1x is the image itself, and two images of one density are an error in HTML.
     return tuple(scale for scale in dict.fromkeys(scales) if scale != 1)
+
+
+def _img(image: Image, attributes: Mapping[str, object], srcset: str | None = None) -> Markup:
+    url, width, height = image[:3]
+    return img_tag(url, width, height, attributes, srcset) if url else Markup()
+
+
+def _is_for_any_density(image: Image) -> bool:
+    """Tell whether an image is as sharp at every density, or has no other."""
+    return isinstance(image, StandIn) or image[0].partition("?")[0].endswith(".svg")
 
 
 def _has_any(attributes: Mapping[str, object], *names: str) -> bool:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, cast
 
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
+
+
+# Segments of letters, digits, '-', '_' and blanks, with single dots within: nothing in them leads anywhere else.
+_ORDINARY = re.compile(r"[\w -]+(?:\.[\w -]+)*(?:/[\w -]+(?:\.[\w -]+)*)*")
 
 
 def check_name(name: str) -> tuple[str, ...]:
@@ -19,6 +24,8 @@ def check_name(name: str) -> tuple[str, ...]:
         >>> check_name("photos/./canal.jpg")
         ('photos', 'canal.jpg')
     """
+    if _ORDINARY.fullmatch(name):
+        return tuple(name.split("/"))
     if "\0" in name:
         raise SourceNotAllowed(name, "its name holds a NUL character")
     windows = PureWindowsPath(name)

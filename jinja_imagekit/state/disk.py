@@ -145,8 +145,8 @@ class DiskStore:
         """Yield the keys that begin with `prefix`."""
 
         def read(cache: Any) -> list[str]:
-            found = (key for key in cache.iterkeys() if key is not None and key.startswith(prefix))
-            return [key for key in found if key in cache]
+            # Not iterkeys(), which asks the database for each key.
+            return [key for key in cache if key is not None and key.startswith(prefix) and key in cache]
 
         return iter(self._run(read, lambda: list(self._memory.keys(prefix))))
 
