@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-IMAGE_DELAY = 0.15
+IMAGE_DELAY = 0.05
 """Seconds by which each image is held back, so that the page is laid out and painted before any is there."""
 
 PATIENCE = 30_000
@@ -130,9 +130,7 @@ def visit(browser: Any, url: str, width: int = 1200, height: int = 800, density:
         page.route("**/*", _hold_images_back)
         page.goto(url, wait_until="load")
         page.evaluate(_SCROLL_THROUGH)
-        images = [
-            SeenImage(**{name: _tupled(value) for name, value in each.items()}) for each in page.evaluate(_IMAGES)
-        ]
+        images = [_seen(facts) for facts in page.evaluate(_IMAGES)]
         return Visit(url, images, page.evaluate("layoutShifts"), messages)
     finally:
         context.close()
@@ -144,8 +142,8 @@ def _hold_images_back(route: Any) -> None:
     route.continue_()
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _seen(facts: dict[str, Any]) -> SeenImage:
+    return SeenImage(**{name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()})
 
 
 def check(seen: Visit) -> None:
