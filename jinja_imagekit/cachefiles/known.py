@@ -178,7 +178,9 @@ class KnownFiles:
     def _known_file(
         self, name: str, size: int, width: int, height: int, signature: Signature, candidates: list[str]
     ) -> KnownFile | None:
-        found = next((index for index, path in enumerate(candidates) if os.path.lexists(path)), None)
+        # Of a single one, `is_current` tells whether it exists.
+        several = len(candidates) > 1
+        found = next((index for index, path in enumerate(candidates) if not several or os.path.lexists(path)), None)
         path = self._host.storage.path(name)
         if found is None or path is None:
             return None
