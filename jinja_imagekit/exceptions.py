@@ -305,5 +305,5 @@ class EncodingFailed(ImageKitError, ValueError):
         self.format = format
         self.reason = reason
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return f"Image {self.image!r} cannot be written as {self.format}: {self.reason}"

@@ -48,12 +48,14 @@ class Payload(NamedTuple):
     Attributes:
         kit: What leads to the kit in the other process.
         source: The source's reference; None for generators without one.
+        weight: The source's size in bytes.
         calls: Generator ids and their keywords without the source.
         force: Make what exists as well.
     """
 
     kit: bytes
     source: str | None
+    weight: int
     calls: tuple[tuple[str, dict[str, Any]], ...]
     force: bool
 
@@ -62,7 +64,7 @@ def make_payload(payload: Payload) -> list[Outcome]:
     """Make what a payload names; called in the other process."""
     host = _load_kit(payload.kit)
     source = None if payload.source is None else host.sources.by_reference(payload.source)
-    work = SourceWork(source)
+    work = SourceWork(source, payload.weight)
     for id, kwargs in payload.calls:
         keywords = kwargs if source is None else {**kwargs, "source": _known_by(source)}
         work.files.append((host.cachefile(id, **keywords), keywords))
@@ -187,7 +189,7 @@ def _payload(work: SourceWork, kit: bytes, force: bool) -> Payload | None:
         if not isinstance(file, LazyImageCacheFile) or not file.generator_id:
             return None
         calls.append((file.generator_id, {name: value for name, value in kwargs.items() if name != "source"}))
-    payload = Payload(kit, reference, tuple(calls), force)
+    payload = Payload(kit, reference, work.weight, tuple(calls), force)
     try:
         pickle.dumps(payload)
     except Exception:  # noqa: BLE001  # whatever cannot be pickled is made here
