@@ -13,28 +13,22 @@ from typing import Literal, NamedTuple, Protocol
 
 from .cachefiles.storages import StorageHost, storage_of
 from .exceptions import ImageKitError, SourceError
+from .hashing import class_path
 from .images import OUTPUT_FORMATS, VECTOR_FORMAT, Header, Limits, Original, PixelRules, mimetype
 from .interfaces import Storage
+from .policies import Unprocessed
+from .pregenerate import RenderHost, still_failed
 from .pregenerate.run import available_cores
-from .settings import Settings
-from .state import Record, Records
+from .state import Record
 
-Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "state"]
+Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "state"]
 
 _OURS = re.compile(r"(^|[/.])[0-9a-f]{32}(\.\w+)?$")
 """How the built-in namers end a name: with a fingerprint and an extension."""
 
 
-class DoctorHost(StorageHost, Protocol):
+class DoctorHost(StorageHost, RenderHost, Protocol):
     """What the doctor needs of the kit."""
-
-    @property
-    def settings(self) -> Settings:
-        """The kit's settings."""
-
-    @property
-    def records(self) -> Records:
-        """What is known of cache files."""
 
 
 class Finding(NamedTuple):
@@ -43,8 +37,8 @@ class Finding(NamedTuple):
     Attributes:
         kind: "missing" (recorded, but there is no file), "truncated" (shorter than recorded), "unreadable" (no whole
             image), "foreign" (not the image that was recorded, or none was), "temporary" (left by a writer that
-            died) or "state" (the state store cannot be used).
-        name: The cache file's name, or a path.
+            died), "failed" (not generated: pages do without it) or "state" (the state store cannot be used).
+        name: The cache file's name, a path, or the name of the source of what was not generated.
         detail: What was found.
         fixed: Whether it was mended.
     """
@@ -81,6 +75,7 @@ def examine(host: DoctorHost, *, fix: bool = False) -> list[Finding]:
     for storage in storages:
         findings.extend(_foreign_files(host, storage, records, begun_ns))
         findings.extend(_temporary_files(storage))
+    findings.extend(_not_generated(host))
     # Two generators may name one storage, each by an instance of its own.
     findings = sorted(set(findings), key=lambda finding: finding.name)
     return [_fix(host, storages, finding, records.get(finding.name)) for finding in findings] if fix else findings
@@ -101,6 +96,9 @@ def _examine_recorded(host: DoctorHost, record: Record) -> Finding | None:
         if stored.size != record.size:
             kind: Kind = "truncated" if stored.size < record.size else "foreign"
             return Finding(kind, record.name, f"it has {stored.size:,} bytes, and {record.size:,} were written")
+        if record.generator == class_path(Unprocessed):
+            # A source that is shown as it is may well be damaged.
+            return None
         header, _ = _decode(host, storage, record.name)
     except ImageKitError as error:
         return Finding("unreadable", record.name, _reason(error))
@@ -137,6 +135,19 @@ def _foreign_files(host: DoctorHost, storage: Storage, records: dict[str, Record
             yield Finding("foreign", name, "nothing is known of it")
 
 
+def _not_generated(host: DoctorHost) -> Iterator[Finding]:
+    names = set()
+    try:
+        for failed, name in still_failed(host):
+            yield Finding("failed", failed.source or failed.generator_id, f"{failed.reason} [{failed.generator_id}]")
+            names.add(name)
+    except ImageKitError as error:
+        yield Finding("state", str(host.renders.path), error.message())
+    for name, failure in host.records.failures():
+        if name not in names:
+            yield Finding("failed", name, failure.reason)
+
+
 def _temporary_files(storage: Storage) -> Iterator[Finding]:
     left_behind: Callable[[], list[str]] = getattr(storage, "left_behind", list)
     for path in left_behind():
@@ -151,6 +162,8 @@ def _fix(host: DoctorHost, storages: list[Storage], finding: Finding, record: Re
 
 
 def _mend(host: DoctorHost, storages: list[Storage], finding: Finding, record: Record | None) -> bool:
+    if finding.kind in ("failed", "state"):
+        return False
     if finding.kind == "temporary":
         with suppress(OSError):
             os.unlink(finding.name)

@@ -34,8 +34,11 @@ class ImageKitError(Exception):
         generator_id: The id of the generator that was at work, once it is known.
         template: The name of the template that was being rendered, once it is known.
         lineno: The line of that template.
+        concerns_image: Whether an image or its storage is at fault, and not the code that asks for it; only such
+            errors follow the setting `on_error`.
     """
 
+    concerns_image: bool = False
     generator_id: str | None = None
     template: str | None = None
     lineno: int | None = None
@@ -109,6 +112,7 @@ class MissingSource(ImageKitError, ValueError):
         generator: The spec's class or id.
     """
 
+    concerns_image = True
     # Django's templates print nothing for a variable whose error says this.
     silent_variable_failure = True
 
@@ -127,6 +131,8 @@ class SourceError(ImageKitError):
         source: The source's name, as it was given.
         reason: What is wrong with it.
     """
+
+    concerns_image = True
 
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(source, reason)
@@ -219,6 +225,8 @@ class GenerationFailed(ImageKitError, RuntimeError):
         reason: What went wrong, as the first error said it.
     """
 
+    concerns_image = True
+
     def __init__(self, cachefile: str, source: str | None, reason: str) -> None:
         super().__init__(cachefile, source, reason)
         self.cachefile = cachefile
@@ -236,6 +244,8 @@ class StorageError(ImageKitError, OSError):
         name: The cache file's name.
         reason: What went wrong.
     """
+
+    concerns_image = True
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(name, reason)
@@ -298,6 +308,8 @@ class EncodingFailed(ImageKitError, ValueError):
         format: The format's name.
         reason: What the encoder said.
     """
+
+    concerns_image = True
 
     def __init__(self, image: str, format: str, reason: str) -> None:
         super().__init__(image, format, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple, Protocol
 
@@ -24,6 +24,8 @@ FILE_NAME = "renders.json"
 
 class NotedFile(Protocol):
     """What is noted of a cache file."""
+
+    generator_id: str | None
 
     @property
     def name(self) -> str | None:
@@ -49,6 +51,25 @@ class Note(NamedTuple):
 Notes = Mapping[str, Note]
 """Cache files by name."""
 
+MOST_FAILURES = 10_000
+"""Failures that are noted in one render: a page takes names from visitors, and a server never finishes."""
+
+
+class FailedFile(NamedTuple):
+    """A cache file that a page needs and could not be made, so that the page shows something else.
+
+    Attributes:
+        generator_id: Its generator's id.
+        source: What its source is called; None where it has none.
+        reason: Why it could not be made.
+        reference: What leads to it in a later run; None where nothing does.
+    """
+
+    generator_id: str
+    source: str | None
+    reason: str
+    reference: Reference | None = None
+
 
 class Renders:
     """Notes the cache files that a render needs, and keeps those of the last render that was finished.
@@ -67,7 +88,9 @@ class Renders:
         self.path = settings.state_dir / FILE_NAME
         self._settings = settings
         self._noted: dict[str, Note] = {}
+        self._failed: dict[object, FailedFile] = {}
         self._finished: Notes | None = None
+        self._finished_failed: tuple[FailedFile, ...] = ()
         self._is_written = False
 
     @property
@@ -93,6 +116,31 @@ class Renders:
         if known is None or not known.served:
             self._noted[name] = Note(reference_to(generator_id, kwargs, None))
 
+    @property
+    def failed(self) -> tuple[FailedFile, ...]:
+        """What the render that is under way needs and could not be made."""
+        return tuple(self._failed.values())
+
+    def note_failure(self, file: NotedFile, kwargs: Mapping[str, Any], error: ImageKitError) -> bool:
+        """Note that a page shows something else than a cache file, which could not be made; tell whether that is new.
+
+        Args:
+            file: The cache file.
+            kwargs: Its generator's keywords.
+            error: Why it could not be made.
+        """
+        id, source = str(file.generator_id), kwargs.get("source")
+        by_name = source is None or isinstance(source, str)
+        reference = reference_to(id, kwargs, None) if by_name else None
+        name = getattr(error, "source", None) or (str(source) if by_name and source else None)
+        # Each request brings upload objects of its own: what they hold is told by name.
+        key = (id, repr(reference.kwargs)) if reference else (id, vars(file).get("name"), name)
+        if key in self._failed or len(self._failed) >= MOST_FAILURES:
+            return False
+        kept = reference if reference and is_confined(reference) else None
+        self._failed[key] = FailedFile(id, name, error.message(), kept)
+        return True
+
     def finish(self) -> Notes:
         """Write down what the render needs, begin a new one, and return it.
 
@@ -101,9 +149,10 @@ class Renders:
         noted, self._noted = self._noted, {}
         # Another thread may still be about to note something in the old dict.
         noted = dict(noted)
-        if noted or self._finished is None:
-            self._finished = noted
-            self._is_written = self._write({name: self._kept(note) for name, note in noted.items()})
+        failed, self._failed = self.failed, {}
+        if noted or failed or self._finished is None:
+            self._finished, self._finished_failed = noted, failed
+            self._is_written = self._write({name: self._kept(note) for name, note in noted.items()}, failed)
         return noted
 
     def last(self) -> Notes | None:
@@ -112,12 +161,26 @@ class Renders:
         Raises:
             ImageKitError: What was written down is damaged, or cannot be read.
         """
-        if self._finished is not None and not self._is_written:
-            return self._finished
+        read = self._read()
+        return None if read is None else read[0]
+
+    def last_failed(self) -> tuple[FailedFile, ...]:
+        """Return what the render that was last finished needs and could not be made, by whatever process.
+
+        Raises:
+            ImageKitError: As `last`.
+        """
+        read = self._read()
+        return () if read is None else read[1]
+
+    def _read(self) -> tuple[Notes, tuple[FailedFile, ...]] | None:
+        own = None if self._finished is None else (self._finished, self._finished_failed)
+        if own is not None and not self._is_written:
+            return own
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            return self._finished
+            return own
         except (OSError, ValueError) as error:
             raise ImageKitError(f"{self.path} cannot be read ({error}): render again, and finish().") from error
         try:
@@ -127,9 +190,9 @@ class Renders:
                 f"{self.path} is damaged, or of another version of this library: render again, and finish()."
             ) from error
 
-    def _write(self, notes: Notes) -> bool:
+    def _write(self, notes: Notes, failed: Iterable[FailedFile]) -> bool:
         try:
-            write_whole(self.path, _text(notes))
+            write_whole(self.path, _text(notes, failed))
         except OSError as error:
             logger.warning(
                 "What the pages need cannot be written to %s (%s): a later generate or prune will not know of it. "
@@ -155,10 +218,12 @@ class Renders:
         return None
 
 
-def _text(notes: Notes) -> str:
+def _text(notes: Notes, failed: Iterable[FailedFile]) -> str:
     # One line a file, so that two versions can be compared by eye.
     lines = [f"{json.dumps(name)}: {json.dumps(_entry(notes[name]), sort_keys=True)}" for name in sorted(notes)]
-    return f'{{"version": {VERSION}, "files": {{\n' + ",\n".join(lines) + "\n}}\n"
+    failures = sorted(json.dumps(_failed_entry(each), sort_keys=True) for each in failed)
+    end = '}, "failed": [\n' + ",\n".join(failures) + "\n]}\n" if failures else "}}\n"
+    return f'{{"version": {VERSION}, "files": {{\n' + ",\n".join(lines) + "\n" + end
 
 
 def _entry(note: Note) -> dict[str, Any]:
@@ -168,11 +233,27 @@ def _entry(note: Note) -> dict[str, Any]:
     return {"generator": note.reference.generator_id, "kwargs": note.reference.kwargs, **served}
 
 
-def _parsed(text: str) -> Notes:
-    match json.loads(text):
+def _failed_entry(failed: FailedFile) -> dict[str, Any]:
+    kwargs = {"kwargs": failed.reference.kwargs} if failed.reference else {}
+    return {"generator": failed.generator_id, "source": failed.source, "reason": failed.reason, **kwargs}
+
+
+def _parsed(text: str) -> tuple[Notes, tuple[FailedFile, ...]]:
+    record: Any = json.loads(text)
+    match record:
         case {"version": version, "files": dict(files)} if version == VERSION:
-            return {name: _note(entry) for name, entry in files.items()}
+            notes = {name: _note(entry) for name, entry in files.items()}
+            return notes, tuple(map(_failed_file, record.get("failed", ())))
     raise ValueError("no record of a render")
+
+
+def _failed_file(entry: Any) -> FailedFile:
+    match entry:
+        case {"generator": str(id), "source": str() | None as source, "reason": str(reason)}:
+            reference = Reference(id, dict(entry["kwargs"])) if "kwargs" in entry else None
+            if reference is None or is_confined(reference):
+                return FailedFile(id, source, reason, reference)
+    raise ValueError("no record of a cache file that failed")
 
 
 def _note(entry: dict[str, Any]) -> Note:

@@ -16,6 +16,9 @@ from ..settings import Settings
 from ..specs import ImageSpec
 from ..state import Failure, Record
 
+_KIND = {True: "", False: "mistake"}
+"""Kinds of remembered failures: whether an error concerns the image, and no class of its own is remembered."""
+
 
 class CacheFileBackend(ABC):
     """The base of backends.
@@ -122,7 +125,7 @@ class CacheFileBackend(ABC):
         known = error if isinstance(error, ImageKitError) else _generation_failed(file, error)
         known.generator_id = known.generator_id or file.generator_id or class_path(file.generator)
         if not isinstance(error, StorageError):
-            kind = type(known).__name__ if isinstance(known, UnreadableImage) else ""
+            kind = type(known).__name__ if isinstance(known, UnreadableImage) else _KIND[known.concerns_image]
             file.records.fail(file.name, getattr(known, "reason", "") or known.message(), kind)
         return known
 
@@ -139,6 +142,7 @@ class CacheFileBackend(ABC):
             error = unreadable(source or file.name, failure.reason)
         else:
             error = GenerationFailed(file.name, source, failure.reason)
+            error.concerns_image = failure.kind != _KIND[False]
         error.generator_id = file.generator_id or class_path(file.generator)
         raise error
 

@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Callable
+from functools import cached_property, wraps
+from typing import Any, BinaryIO, Protocol, TypeVar
 
-from ..cachefiles import CacheFileHost, LazyImageCacheFile
+from markupsafe import Markup
+
+from ..cachefiles import LazyImageCacheFile
 from ..cachefiles.known import KnownFile, KnownFiles
-from ..renders import Renders
-from .places import placed
+from ..exceptions import ImageKitError
+from ..html import img_tag
+from ..policies import PolicyHost, StandIn, covers, stand_in
+from .places import add_place, placed
 
 
-class TemplateKit(CacheFileHost, Protocol):
+class TemplateKit(PolicyHost, Protocol):
     """What templates need of a kit."""
 
     @property
     def known_files(self) -> KnownFiles:
         """What is known of earlier calls."""
 
-    @property
-    def renders(self) -> Renders:
-        """What the pages need."""
+
+T = TypeVar("T")
+
+
+def replaced(field: str) -> Callable[[Callable[[TemplateCacheFile], T]], Callable[[TemplateCacheFile], T]]:
+    """Return a decorator: where the image cannot be made, give this field of what stands in for it."""
+
+    def decorate(function: Callable[[TemplateCacheFile], T]) -> Callable[[TemplateCacheFile], T]:
+        @wraps(function)
+        def call(file: TemplateCacheFile) -> T:
+            if file.stand_in is None:
+                try:
+                    return function(file)
+                except ImageKitError as error:
+                    file.replace(error)
+            value: T = getattr(file.stand_in, field)
+            return value
+
+        return call
+
+    return decorate
 
 
 class TemplateCacheFile(LazyImageCacheFile):
     """A cache file whose errors say which line of a template used it, and which asks first what its kit knows.
+
+    Where its image cannot be made, and `on_error` is not "raise", its URL, width, height, media type and truth are
+    those of what stands in for it; it is false when that is nothing.
 
     Args:
         generator_id: The id of a registered generator.
         kit: The kit.
         kwargs: The generator's keywords.
         prints_html: Whether its text is its `<img>`, as it must be where a template escapes nothing.
+
+    Attributes:
+        on_error: The policy for an image that cannot be made.
+        stand_in: What stands in for the image, once that was found to be necessary.
     """
 
     def __init__(
@@ -39,6 +69,8 @@ class TemplateCacheFile(LazyImageCacheFile):
         super().__init__(generator_id, host=kit, kwargs=kwargs)
         self._kit = kit
         self._prints_html = prints_html
+        self.on_error = kit.settings.on_error
+        self.stand_in: StandIn | None = None
 
     def known(self) -> KnownFile | None:
         """Return what is known of the file, if that still holds; a page that asks needs the file."""
@@ -51,6 +83,17 @@ class TemplateCacheFile(LazyImageCacheFile):
         """Have the kit remember this file, which exists now."""
         self._kit.known_files.remember(self, self._kwargs)
 
+    def replace(self, error: ImageKitError) -> None:
+        """Have something stand in for the image, if the policy covers the error; otherwise raise it.
+
+        Raises:
+            ImageKitError: The policy does not cover it.
+        """
+        if not covers(self.on_error, error):
+            raise error
+        add_place(error)
+        self.stand_in = stand_in(self._kit, self, self._kwargs, error, self.on_error)
+
     @cached_property
     @placed
     def generator(self) -> Any:
@@ -59,6 +102,7 @@ class TemplateCacheFile(LazyImageCacheFile):
 
     @property
     @placed
+    @replaced("url")
     def url(self) -> str:
         """The URL from which the site serves the file; the strategy may make it first."""
         known = self.known()
@@ -70,6 +114,7 @@ class TemplateCacheFile(LazyImageCacheFile):
 
     @property
     @placed
+    @replaced("width")
     def width(self) -> int:
         """Width in pixels."""
         known = self.known()
@@ -77,6 +122,7 @@ class TemplateCacheFile(LazyImageCacheFile):
 
     @property
     @placed
+    @replaced("height")
     def height(self) -> int:
         """Height in pixels."""
         known = self.known()
@@ -102,6 +148,7 @@ class TemplateCacheFile(LazyImageCacheFile):
 
     @property
     @placed
+    @replaced("mimetype")
     def mimetype(self) -> str:
         """Media type, such as "image/webp"."""
         return super().mimetype
@@ -112,8 +159,16 @@ class TemplateCacheFile(LazyImageCacheFile):
         return super().open()
 
     @placed
+    @replaced("is_shown")
     def __bool__(self) -> bool:
         return super().__bool__()
+
+    def __html__(self) -> Markup:
+        shown = self.url, self.width, self.height
+        if self.stand_in is not None:
+            # It may have been necessary for the size alone.
+            shown = self.stand_in.url, self.stand_in.width, self.stand_in.height
+        return img_tag(*shown) if shown[0] else Markup()
 
     def __str__(self) -> str:
         return str(self.__html__()) if self._prints_html else super().__str__()

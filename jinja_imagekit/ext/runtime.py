@@ -218,7 +218,7 @@ class TemplateRuntime:
             if not covers(policy, error):
                 raise
             add_place(error)
-            return stand_in(self._kit, file, error, policy)
+            return stand_in(self._kit, file, kwargs, error, policy)
 
     def _checked_dimensions(self, dimensions: str) -> Size:
         match = _DIMENSIONS.fullmatch(dimensions)

@@ -2,7 +2,7 @@
 
 from .executors import run_with_executor
 from .plan import Item, Plan, SourceWork, make_plan, registered_items
-from .rendered import finish_render, rendered_items, wanted_items
+from .rendered import RenderHost, finish_render, rendered_items, still_failed, wanted_items
 from .report import GenerationInterrupted, Outcome, Report
 from .run import run_plan
 
@@ -11,6 +11,7 @@ __all__ = [
     "Item",
     "Outcome",
     "Plan",
+    "RenderHost",
     "Report",
     "SourceWork",
     "finish_render",
@@ -19,5 +20,6 @@ __all__ = [
     "rendered_items",
     "run_plan",
     "run_with_executor",
+    "still_failed",
     "wanted_items",
 ]

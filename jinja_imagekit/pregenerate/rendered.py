@@ -11,7 +11,7 @@ from ..cachefiles.references import NotPlain, Reference, keywords_of
 from ..exceptions import ImageKitError, SourceNotAllowed
 from ..interfaces import Size
 from ..registry import match_ids
-from ..renders import Notes, Renders
+from ..renders import FailedFile, Notes, Renders
 from ..sources import SourceFinder, check_name
 from .plan import Item, Plan, PregenerateHost, make_plan, registered_items
 from .report import Outcome, Report
@@ -65,6 +65,7 @@ def rendered_items(host: RenderHost, patterns: Iterable[str] = ()) -> Iterator[I
     """
     try:
         notes = host.renders.last() or {}
+        failed = host.renders.last_failed()
     except ImageKitError as error:
         logger.warning("What the last render needs is left out: %s", error)
         return
@@ -78,6 +79,45 @@ def rendered_items(host: RenderHost, patterns: Iterable[str] = ()) -> Iterator[I
             logger.info("%s is left out: its generator or source is gone since the pages were rendered", name)
         else:
             yield item
+    for failure in failed:
+        # These are tried again, and reported again: the pages show something else until then.
+        if failure.reference and failure.generator_id in known and failure.generator_id not in left_out:
+            item = _item(host, failure.reference)
+            if item:
+                yield item
+
+
+def still_failed(host: RenderHost) -> Iterator[tuple[FailedFile, str | None]]:
+    """Yield what pages do without, in this render and the last finished one, and what has not been made since either.
+
+    Args:
+        host: The kit.
+
+    Yields:
+        The failure, and the name that the cache file would have, where that can be told.
+
+    Raises:
+        ImageKitError: The record of the last render is damaged.
+    """
+    seen = []
+    for failure in (*host.renders.failed, *host.renders.last_failed()):
+        if failure in seen:
+            continue
+        seen.append(failure)
+        name, made = _present(host, failure)
+        if not made:
+            yield failure, name
+
+
+def _present(host: RenderHost, failure: FailedFile) -> tuple[str | None, bool]:
+    """Return the name of the cache file that failed, and whether it has been made since."""
+    item = failure.reference and _item(host, failure.reference)
+    try:
+        file = host.cachefile(item.generator_id, **item.kwargs) if item else None
+        name = None if file is None else file.name
+        return name, file is not None and name is not None and file.cachefile_backend.exists(file)
+    except Exception:  # noqa: BLE001  # a spec's properties may raise anything; so they did for the page
+        return None, False
 
 
 def finish_render(host: RenderHost, *, workers: int | None = None, on_progress: Progress | None = None) -> Report:
@@ -91,13 +131,14 @@ def finish_render(host: RenderHost, *, workers: int | None = None, on_progress: 
     Raises:
         GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate` makes the rest.
     """
+    failed = [Outcome("failed", each.generator_id, each.source, None, each.reason) for each in host.renders.failed]
     notes = host.renders.finish()
     items = {name: _item(host, note.reference) for name, note in notes.items() if note.reference}
     plan = make_plan(host, [item for item in items.values() if item])
     report = run_plan(host, plan, workers=workers, on_progress=on_progress)
     promises = _promised_sizes(plan, {outcome.name for outcome in report.generated})
     outcomes = [_checked(each, promises) for each in (*report.generated, *report.skipped, *report.failed)]
-    return Report([*outcomes, *_missing(host, notes, items, outcomes)], report.seconds)
+    return Report([*outcomes, *_missing(host, notes, items, outcomes), *failed], report.seconds)
 
 
 def _item(host: RenderHost, reference: Reference) -> Item | None:

@@ -64,9 +64,11 @@ class SourceFinder:
             return None
         if hasattr(value, "read"):
             return self._of_stream(value)
-        raise SourceError(
+        error = SourceError(
             repr(value)[:80], f"a {type(value).__name__} is no image source; pass a name, a path, an open file or bytes"
         )
+        error.concerns_image = False
+        raise error
 
     def named(self, name: str) -> FileSource:
         """Return the file of this name in the first source folder that has it."""

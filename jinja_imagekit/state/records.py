@@ -163,6 +163,14 @@ class Records:
             return None
         return failure
 
+    def failures(self) -> Iterator[tuple[str, Failure]]:
+        """Yield the names of cache files that could not be made a short while ago, and why not."""
+        for key in self.store.keys(self._failures):
+            name = key.removeprefix(self._failures)
+            failure = self.failure(name)
+            if failure is not None:
+                yield name, failure
+
     def fail(self, name: str, reason: str, kind: str = "") -> None:
         """Remember why a cache file could not be made."""
         if self.failure_timeout:
