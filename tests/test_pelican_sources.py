@@ -1,0 +1,149 @@
+"""What authors and templates of a Pelican site call their images."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from pelican_site import PelicanSite
+
+from jinja_imagekit.exceptions import ImageKitError, SourceNotAllowed, SourceNotFound
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> PelicanSite:
+    site = PelicanSite(tmp_path)
+    site.template("article.html", "{% thumbnail '40x30' article.photo %}")
+    site.template("index.html", "{% for each in articles %}{{ each.photo | thumbnail('20x15') }}{% endfor %}")
+    return site
+
+
+def source_folders(html: str) -> list[str]:
+    """Return of which sources a page shows images: their names without an extension."""
+    return [unquote(each) for each in re.findall(r"CACHE/images/(.+?)/[0-9a-f]{32}", html)]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("canal.jpg", "walks/canal/canal"),
+        ("./canal.jpg", "walks/canal/canal"),
+        ("{static}canal.jpg", "walks/canal/canal"),
+        ("{attach}canal.jpg", "walks/canal/canal"),
+        ("|static|canal.jpg", "walks/canal/canal"),
+        ("{static}/images/dunes.jpg", "images/dunes"),
+        ("{static}../../images/dunes.jpg", "images/dunes"),
+        ("../../images/dunes.jpg", "images/dunes"),
+        ("images/dunes.jpg", "images/dunes"),
+        ("/images/dunes.jpg", "images/dunes"),
+        ("https://walks.example/images/dunes.jpg", "images/dunes"),
+        ("/images/two%20words.jpg", "images/two words"),
+        ("/images/two words.jpg", "images/two words"),
+        ("/images/100%25.jpg", "images/100%25"),
+        ("both.jpg", "walks/canal/both"),
+        ("/both.jpg", "both"),
+    ],
+)
+def test_metadata_names_an_image(site: PelicanSite, name: str, found: str) -> None:
+    """A name is looked for beside the article, then in the content folder, on the article's page and on others."""
+    for photo in (
+        "walks/canal/canal.jpg",
+        "walks/canal/both.jpg",
+        "both.jpg",
+        "images/dunes.jpg",
+        "images/two words.jpg",
+        "images/100%25.jpg",
+    ):
+        site.photo(photo, width=80, height=60)
+    site.article("walks/canal/canal.md", Photo=name)
+    site.build(SITEURL="https://walks.example")
+    assert source_folders(site.page("canal.html")) == [found]
+    assert source_folders(site.page("index.html")) == [found]
+
+
+def test_metadata_still_reads_as_it_was_written(site: PelicanSite) -> None:
+    """A theme that prints a name prints what the author wrote."""
+    site.photo("walks/canal.jpg")
+    site.article("walks/walk.md", Photo="{static}canal.jpg", Miles="7")
+    site.template("article.html", "{{ article.photo }} {{ article.photo | upper }} {{ article.miles }}")
+    site.template("index.html", "")
+    site.build()
+    assert site.page("walk.html") == "{static}canal.jpg {STATIC}CANAL.JPG 7"
+
+
+def test_a_template_of_an_article_looks_beside_it(site: PelicanSite) -> None:
+    """Names that a template makes itself, such as the parts of a list, are looked for beside the article as well."""
+    site.photo("walks/a.jpg")
+    site.photo("walks/b.jpg")
+    site.photo("logo.png")
+    site.article("walks/walk.md", Gallery="a.jpg, b.jpg")
+    site.template(
+        "article.html",
+        "{% for name in article.gallery.split(', ') %}{{ name | thumbnail('20x20') }}{% endfor %}"
+        "{% generateimage 'imagekit:thumbnail' source='logo.png' width=20 as logo %}{{ logo }}"
+        "{% thumbnail '10x10' 'a.jpg' as small %}{{ small }}"
+        "{{ 'b.jpg' | generateimage('imagekit:thumbnail', width=9) }}",
+    )
+    site.template("index.html", "")
+    site.build()
+    assert source_folders(site.page("walk.html")) == ["walks/a", "walks/b", "logo", "walks/a", "walks/b"]
+
+
+def test_an_article_without_an_image_has_none(site: PelicanSite) -> None:
+    """Metadata that is missing or empty makes a cache file that is false."""
+    site.article("walk.md", Photo="")
+    site.template("article.html", "{% thumbnail '20x20' article.photo as a %}{{ 'one' if a else 'none' }}")
+    site.template("index.html", "{% thumbnail '20x20' articles[0].cover as a %}{{ 'one' if a else 'none' }}")
+    site.build()
+    assert site.page("walk.html") == site.page("index.html") == "none"
+
+
+def test_further_folders_hold_images_too(site: PelicanSite) -> None:
+    """IMAGEKIT_SOURCE_DIRS names folders, relative to the content folder, that are looked into after it."""
+    site.photo("../library/dunes.jpg")
+    site.article("walk.md", Photo="dunes.jpg")
+    site.build(IMAGEKIT_SOURCE_DIRS=["../library"])
+    assert source_folders(site.page("walk.html")) == ["dunes"]
+
+
+@pytest.mark.parametrize("name", ["../../secret.jpg", "{static}../../secret.jpg", "../walks/../../secret.jpg"])
+def test_a_name_does_not_lead_out_of_the_content_folder(site: PelicanSite, name: str) -> None:
+    """Whatever dots an author writes, only the content folder is read."""
+    site.photo("../secret.jpg")
+    site.article("walks/walk.md", Photo=name)
+    with pytest.raises(ImageKitError):
+        site.build()
+    assert not site.published()
+
+
+def test_a_symbolic_link_does_not_lead_out_of_the_content_folder(site: PelicanSite) -> None:
+    """A link beside an article is followed only within the content folder."""
+    secret = site.photo("../secret.jpg")
+    try:
+        (site.folder / "content/link.jpg").symlink_to(secret)
+    except OSError:
+        pytest.skip("this machine lets nobody make symbolic links")
+    site.article("walk.md", Photo="link.jpg")
+    with pytest.raises(SourceNotAllowed, match="symbolic link"):
+        site.build()
+
+
+def test_a_missing_image_says_where_it_was_looked_for(site: PelicanSite) -> None:
+    """The error names the image as the article does, both places, and the line of the template."""
+    site.article("walks/walk.md", Photo="gone.jpg")
+    with pytest.raises(SourceNotFound) as caught:
+        site.build()
+    text = str(caught.value)
+    assert "'gone.jpg'" in text
+    assert "walks/gone.jpg and gone.jpg" in text
+    assert re.search(r"template '(article|index)\.html', line 1", text)
+
+
+def test_attached_images_are_there_or_nowhere(site: PelicanSite) -> None:
+    """What a link of Pelican's leads to is looked for where Pelican looks, and not in the content folder as well."""
+    site.photo("canal.jpg")
+    site.article("walks/walk.md", Photo="{attach}canal.jpg")
+    with pytest.raises(SourceNotFound, match=r"looked for walks/canal\.jpg below"):
+        site.build()
