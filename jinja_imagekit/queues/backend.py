@@ -16,7 +16,7 @@ from .jobs import job_of
 
 logger = logging.getLogger("jinja_imagekit.queues")
 
-PAUSE_SECONDS = 10.0
+PAUSE_SECONDS = 30.0
 """How long a broker that cannot be reached is left alone, lest each image of a page wait for it."""
 
 

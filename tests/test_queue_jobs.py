@@ -1,0 +1,354 @@
+"""What is sent to a queue, what is made at once, and what becomes of a job, whatever the library."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from io import BytesIO
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from core_site import Card, Site, photo_bytes, settled
+from jinja2 import Environment
+
+from jinja_imagekit import ImageSpec
+from jinja_imagekit.exceptions import InvalidSetting, UnreadableImage
+from jinja_imagekit.loading import load_kit
+from jinja_imagekit.processors import ResizeToFill
+from jinja_imagekit.queues import backend as queue_backend
+from jinja_imagekit.queues.backend import PAUSE_SECONDS, QueueBackend
+from jinja_imagekit.queues.jobs import ATTEMPTS_SECONDS, MOST_ATTEMPTS, MalformedJob, make_job
+from jinja_imagekit.state import MemoryStore
+
+
+class ListQueue(QueueBackend):
+    """A queue in this process, whose worker is a call of `work`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+        self.is_down = False
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Keep a message as JSON, as a broker would."""
+        if self.is_down:
+            raise ConnectionError("connection refused")
+        self.messages.append(json.dumps(message))
+
+    def work(self) -> None:
+        """Do what a worker does until nothing waits."""
+        while self.messages:
+            make_job(json.loads(self.messages.pop(0)))
+
+
+@pytest.fixture
+def queue() -> ListQueue:
+    """Return an empty queue."""
+    return ListQueue()
+
+
+@pytest.fixture
+def site(tmp_path: Path, queue: ListQueue, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Return a site whose kit sends jobs to the queue, and which a worker can import."""
+    site = Site(tmp_path, default_cachefile_backend=queue, import_name="queue_kit:kit")
+    export(monkeypatch, kit=site.kit)
+    return site
+
+
+def export(monkeypatch: pytest.MonkeyPatch, **attributes: Any) -> None:
+    """Have a module `queue_kit` with these attributes."""
+    module = ModuleType("queue_kit")
+    vars(module).update(attributes)
+    monkeypatch.setitem(sys.modules, "queue_kit", module)
+
+
+def records_of(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    """Return what was logged at a level."""
+    return [record.getMessage() for record in caplog.records if record.levelno == level]
+
+
+def test_a_file_is_scheduled_once_and_made_by_the_worker(site: Site, queue: ListQueue) -> None:
+    """A file is false and scheduled once until the worker has made it; then it is true, and nothing is scheduled."""
+    site.write("canal.jpg")
+    assert [bool(site.kit.cachefile("card", source="canal.jpg")) for _ in range(3)] == [False] * 3
+    assert len(queue.messages) == 1
+    queue.work()
+    assert site.kit.cachefile("card", source="canal.jpg")
+    assert not queue.messages
+
+
+def test_a_tag_writes_url_and_size_of_a_file_that_is_still_to_be_made(site: Site, queue: ListQueue) -> None:
+    """A page is laid out before its images are made, and is the same when they are."""
+    site.write("canal.jpg")
+    template = site.kit.install(Environment(autoescape=True)).from_string("{% thumbnail '40x30' 'canal.jpg' %}")
+    before = template.render()
+    assert 'width="40" height="30"' in before
+    assert site.files() == {}
+    queue.work()
+    assert template.render() == before
+    assert len(site.files()) == 1
+
+
+def test_force_makes_a_file_again(site: Site, queue: ListQueue) -> None:
+    """`generate(force=True)` schedules a file that exists."""
+    site.write("canal.jpg")
+    file = site.kit.cachefile("card", source="canal.jpg")
+    file.generate()
+    queue.work()
+    path = Path(file.path)
+    path.write_bytes(b"x" * path.stat().st_size)
+    file.generate()
+    assert not queue.messages
+    file.generate(force=True)
+    queue.work()
+    assert path.read_bytes() != b"x" * path.stat().st_size
+
+
+def test_keywords_arrive_as_they_were_sent(site: Site, queue: ListQueue) -> None:
+    """Tuples, lists, dicts, numbers and None come out of JSON as what they were."""
+    seen: list[dict[str, Any]] = []
+
+    class Sized(Card):
+        def __init__(self, source: Any = None, **kwargs: Any) -> None:
+            super().__init__(source)
+            seen.append(kwargs)
+            self.processors = (ResizeToFill(*kwargs["size"]),)
+
+    site.kit.register.generator("sized", Sized)
+    site.write("canal.jpg")
+    given = {"size": (20, 10), "more": {"a": [1, 2.5, None, True]}}
+    assert not site.kit.cachefile("sized", source="canal.jpg", **given)
+    queue.work()
+    assert seen[-1] == given
+    assert type(seen[-1]["size"]) is tuple
+    assert site.kit.cachefile("sized", source="canal.jpg", **given)
+
+
+def test_a_path_outside_the_source_folders_is_sent_as_a_path(site: Site, queue: ListQueue, tmp_path: Path) -> None:
+    """A source that the application names by its path is found by the worker."""
+    path = settled(tmp_path / "elsewhere" / "canal.jpg", photo_bytes())
+    assert not site.kit.cachefile("card", source=path)
+    queue.work()
+    assert site.kit.cachefile("card", source=path)
+
+
+def test_a_thumbnail_of_a_hero_is_made_in_one_job(site: Site, queue: ListQueue) -> None:
+    """The worker that makes a thumbnail makes the hero first that it is made of."""
+    site.write("canal.jpg")
+    hero = site.kit.cachefile("card", source="canal.jpg")
+    assert not site.kit.cachefile("imagekit:thumbnail", source=hero, width=10, height=10)
+    assert len(queue.messages) == 1
+    queue.work()
+    assert site.kit.cachefile("imagekit:thumbnail", source=hero, width=10, height=10)
+    assert site.kit.cachefile("card", source="canal.jpg")
+    assert not queue.messages
+
+
+@pytest.mark.parametrize("source", [BytesIO(photo_bytes()), photo_bytes()], ids=["upload", "bytes"])
+def test_what_nobody_else_has_is_made_at_once(
+    site: Site, queue: ListQueue, source: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An upload's image is there when the call returns, and nobody is told off for it."""
+    assert site.kit.cachefile("card", source=source)
+    assert not queue.messages
+    assert not records_of(caplog, logging.WARNING)
+
+
+def test_keywords_that_are_not_plain_are_told(site: Site, queue: ListQueue, caplog: pytest.LogCaptureFixture) -> None:
+    """A generator with an object for a keyword makes its images at once; the log says so once, and what to do."""
+
+    class Tinted(Card):
+        def __init__(self, source: Any = None, tint: Any = None) -> None:
+            super().__init__(source)
+
+    site.kit.register.generator("tinted", Tinted)
+    for name in ("a.jpg", "b.jpg"):
+        site.write(name, seed=ord(name[0]))
+        assert site.kit.cachefile("tinted", source=name, tint=object())
+    assert not queue.messages
+    assert records_of(caplog, logging.WARNING) == [
+        "Images of tinted are made at once, since no worker could: register the generator, "
+        "and give it keywords that are plain values (strings, numbers, lists, dicts)."
+    ]
+
+
+def test_an_upload_that_is_no_image_is_an_error_at_once(site: Site) -> None:
+    """Whoever passes an upload hears what is wrong with it."""
+    with pytest.raises(UnreadableImage):
+        bool(site.kit.cachefile("card", source=BytesIO(b"no image")))
+
+
+def test_a_spec_made_by_hand_is_made_at_once(site: Site, queue: ListQueue, caplog: pytest.LogCaptureFixture) -> None:
+    """A generator that is registered nowhere cannot be named to a worker; the log names its class."""
+    path = site.write("canal.jpg")
+    assert site.kit.cachefile_of(Card(source=path))
+    assert not queue.messages
+    assert "core_site.Card" in records_of(caplog, logging.WARNING)[0]
+
+
+def test_a_kit_that_workers_cannot_find_is_an_error(tmp_path: Path, queue: ListQueue) -> None:
+    """Without an import_name, the first file says what to pass."""
+    site = Site(tmp_path, default_cachefile_backend=queue)
+    site.write("canal.jpg")
+    with pytest.raises(InvalidSetting, match=r"ImageKit\(import_name='mysite:kit'"):
+        site.kit.cachefile("card", source="canal.jpg").generate()
+
+
+def test_state_that_is_not_shared_is_an_error(tmp_path: Path, queue: ListQueue) -> None:
+    """What a worker records in another process's memory, no page would ever see."""
+    site = Site(
+        tmp_path,
+        default_cachefile_backend=queue,
+        import_name="queue_kit:kit",
+        state_store=lambda settings: MemoryStore(),
+    )
+    site.write("canal.jpg")
+    with pytest.raises(InvalidSetting, match="MemoryStore is not shared"):
+        site.kit.cachefile("card", source="canal.jpg").generate()
+
+
+def test_a_broker_that_is_gone_breaks_no_page(
+    site: Site, queue: ListQueue, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files stay false, the log says it once, and once the broker is back the next page schedules what it needs."""
+    now = [1000.0]
+    monkeypatch.setattr(queue_backend, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    files = []
+    for name in ("a.jpg", "b.jpg"):
+        site.write(name, seed=ord(name[0]))
+        files.append(site.kit.cachefile("card", source=name))
+    queue.is_down = True
+    assert [bool(file) for file in files] == [False, False]
+    assert len(records_of(caplog, logging.ERROR)) == 1
+    assert "connection refused" in records_of(caplog, logging.ERROR)[0]
+    queue.is_down = False
+    assert [bool(file) for file in files] == [False, False]
+    assert not queue.messages
+    now[0] += PAUSE_SECONDS
+    assert [bool(file) for file in files] == [False, False]
+    assert len(queue.messages) == 2
+
+
+def test_a_job_of_a_generator_that_is_gone_is_told_and_its_claim_released(
+    site: Site, queue: ListQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker of an older version of the site says so; a newer one may make the file."""
+    site.kit.register.generator("new", Card)
+    site.write("canal.jpg")
+    file = site.kit.cachefile("new", source="canal.jpg")
+    assert not file
+    site.kit.unregister.generator("new")
+    queue.work()
+    assert "No generator is registered as 'new'" in records_of(caplog, logging.ERROR)[0]
+    site.kit.register.generator("new", Card)
+    assert site.kit.records.claim(file.name)
+
+
+def test_a_source_replaced_before_its_job_is_made_anew(site: Site, queue: ListQueue) -> None:
+    """The worker makes what the source is by then, and the claim under the old name ends."""
+    site.write("canal.jpg", seed=1)
+    old = site.kit.cachefile("card", source="canal.jpg")
+    assert not old
+    settled(site.images / "canal.jpg", photo_bytes(seed=2), age=30)
+    queue.work()
+    new = site.kit.cachefile("card", source="canal.jpg")
+    assert new.name != old.name
+    assert new
+    assert site.kit.records.claim(old.name)
+
+
+def test_an_image_that_workers_died_over_is_tried_again_after_a_while(site: Site, queue: ListQueue) -> None:
+    """Whoever begins leaves a count behind that ends with the image; after several deaths it has failed."""
+    site.write("canal.jpg")
+    file = site.kit.cachefile("card", source="canal.jpg")
+    key = f"imagekit:attempts:{file.name}"
+    store = site.kit.records.store
+    store.set_many({key: str(MOST_ATTEMPTS)}, ATTEMPTS_SECONDS)
+    assert not file
+    queue.work()
+    failure = site.kit.records.failure(file.name)
+    assert failure is not None
+    assert "3 workers died" in failure.reason
+    site.kit.records.forget(file.name)
+    store.set_many({key: str(MOST_ATTEMPTS - 1)}, ATTEMPTS_SECONDS)
+    assert not file
+    queue.work()
+    assert file
+    assert store.get(key) is None
+
+
+def test_pregeneration_makes_files_itself(site: Site, queue: ListQueue) -> None:
+    """`kit.generate()` returns when everything is made, whatever the backend."""
+    site.write("canal.jpg")
+    site.kit.register.cachefiles("card", [{"source": "canal.jpg"}])
+    report = site.kit.generate()
+    assert len(report.generated) == 1
+    assert not queue.messages
+    assert site.kit.cachefile("card", source="canal.jpg")
+
+
+@pytest.mark.parametrize(
+    "message", [None, [], {}, {"version": 1}, {"version": 99, "kit": "a:b", "generator": "c", "kwargs": {}}]
+)
+def test_a_message_that_is_no_job_is_refused(message: Any) -> None:
+    """What somebody else put into the queue is an error of the queue's."""
+    with pytest.raises(MalformedJob, match="run the same version"):
+        make_job(message)
+
+
+def test_a_kit_is_found_where_its_import_name_says(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a kit, an attribute of something, what a factory returns (once), or an application's extension."""
+    made: list[Any] = []
+
+    def factory() -> Any:
+        made.append(site.kit)
+        return site.kit
+
+    app = SimpleNamespace(extensions={"imagekit": site.kit})
+    holder = SimpleNamespace(kit=site.kit)
+    export(monkeypatch, kit=site.kit, app=app, holder=holder, factory=factory, create_app=lambda: app)
+    for name in ("kit", "app", "holder.kit", "factory", "create_app"):
+        assert load_kit(f"queue_kit:{name}") is site.kit
+    assert load_kit("queue_kit:factory") is site.kit
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("queue_kit", "module:attribute"),
+        (":kit", "module:attribute"),
+        ("no_such_module:kit", "no module 'no_such_module'"),
+        ("queue_kit:nothing", "leads nowhere"),
+        ("os:sep", "gives no ImageKit, but a str"),
+        ("queue_kit:bare", "gives no ImageKit, but a NoneType"),
+    ],
+)
+def test_an_import_name_that_leads_to_no_kit_is_an_error(name: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what is there instead."""
+    export(monkeypatch, bare=SimpleNamespace(extensions={}))
+    with pytest.raises(InvalidSetting, match=says):
+        load_kit(name)
+
+
+def test_a_spec_may_have_a_backend_of_its_own(
+    tmp_path: Path, queue: ListQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One spec's images go to the queue while the others are made at once."""
+    site = Site(tmp_path, import_name="queue_kit:kit")
+    export(monkeypatch, kit=site.kit)
+
+    class Slow(ImageSpec):
+        processors = (ResizeToFill(30, 20),)
+        format = "PNG"
+        cachefile_backend = queue
+
+    site.kit.register.generator("slow", Slow)
+    site.write("canal.jpg")
+    assert site.kit.cachefile("card", source="canal.jpg")
+    assert not site.kit.cachefile("slow", source="canal.jpg")
+    queue.work()
+    assert site.kit.cachefile("slow", source="canal.jpg")
