@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import fnmatch
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from .exceptions import InvalidOption
@@ -83,9 +87,46 @@ class GlobSourceGroup:
         return f"GlobSourceGroup({self.pattern!r})"
 
 
-def _names(folder: Path, pattern: str) -> Iterator[str]:
-    for path in sorted(folder.glob(pattern)):
-        name = path.relative_to(folder).as_posix()
-        hidden = name.startswith(".") or "/." in name
-        if not hidden and path.is_file():
-            yield name
+def _names(folder: Path, pattern: str) -> list[str]:
+    """Return the names of the files that match, sorted; links to folders are not followed: they may lead in circles."""
+    segments = pattern.split("/")
+    fixed = list(itertools.takewhile(lambda segment: not _WILD.search(segment), segments[:-1]))
+    tests = [_test(segment) for segment in segments]
+    return sorted(name for name in _walk(str(folder), "/".join(fixed)) if _fits(name.split("/"), tests))
+
+
+def _walk(root: str, folder: str) -> Iterator[str]:
+    pending = [folder]
+    while pending:
+        folder = pending.pop()
+        prefix = f"{folder}/" if folder else ""
+        try:
+            entries = os.scandir(os.path.join(root, folder))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(prefix + entry.name)
+                elif entry.is_file():
+                    yield prefix + entry.name
+
+
+_WILD = re.compile(r"[*?\[]")
+_Test = Callable[[str], object] | None
+"""Tells whether a segment of a name matches; None stands for any number of folders."""
+
+
+def _test(segment: str) -> _Test:
+    return None if segment == "**" else re.compile(fnmatch.translate(segment)).match
+
+
+def _fits(parts: list[str], tests: list[_Test]) -> bool:
+    if not tests:
+        return not parts
+    test, *rest = tests
+    if test is None:
+        return any(_fits(parts[skipped:], rest) for skipped in range(len(parts) + 1))
+    return bool(parts) and bool(test(parts[0])) and _fits(parts[1:], rest)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Hashable, Iterable
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from ..exceptions import ImageKitError, NotFingerprintable
+from ..exceptions import ImageKitError, NotFingerprintable, StorageError
 from ..hashing import fingerprint
-from ..interfaces import StateStore
+from ..interfaces import StateStore, Storage
 from ..sources import FileSource, Signature, check_name
 from ..specs import is_fixed
-from ..storage import FileSystemStorage, is_safe_name
+from ..storage import FileSystemStorage
 from . import CacheFileHost, ImageCacheFile
 from .backends import Simple
 from .namers import BUILT_IN as BUILT_IN_NAMERS
@@ -29,12 +30,12 @@ class KnownHost(CacheFileHost, Protocol):
         """Return what is registered under an id."""
 
 
-class KnownFile(NamedTuple):
+@dataclass(slots=True)
+class KnownFile:
     """A cache file that is current as long as its source and the file itself look as they did."""
 
     name: str
     path: str
-    url: str
     size: int
     width: int
     height: int
@@ -43,6 +44,15 @@ class KnownFile(NamedTuple):
     source_modified_ns: int
     source_inode: int
     absent: tuple[str, ...]
+    storage: Storage
+    _url: str = ""
+
+    @property
+    def url(self) -> str:
+        """The URL from which the site serves the file."""
+        if not self._url:
+            self._url = self.storage.url(self.name)
+        return self._url
 
     def is_current(self) -> bool:
         """Tell whether source and file are as they were, by one stat of each."""
@@ -167,9 +177,12 @@ class KnownFiles:
         except (ValueError, TypeError, RecursionError, ImageKitError):
             return None
         # A forged record may name any file: only one below the cache folder is taken.
-        if not sound or not is_safe_name(name) or not name.startswith(self._host.settings.cachefile_dir):
+        if not sound or type(name) is not str or not name.startswith(self._host.settings.cachefile_dir):
             return None
-        return self._known_file(name, size, width, height, signature, candidates)
+        try:
+            return self._known_file(name, size, width, height, signature, candidates)
+        except StorageError:
+            return None
 
     def _candidates(self, source: str) -> list[str]:
         """Return the paths at which a source may lie; the first one that exists is it."""
@@ -184,9 +197,8 @@ class KnownFiles:
         path = self._host.storage.path(name)
         if found is None or path is None:
             return None
-        url = self._host.storage.url(name)
         absent = tuple(candidates[:found])
-        return KnownFile(name, path, url, size, width, height, candidates[found], *signature, absent)
+        return KnownFile(name, path, size, width, height, candidates[found], *signature, absent, self._host.storage)
 
     def _recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
         options = {name: value for name, value in kwargs.items() if name != "source"}
