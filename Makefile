@@ -4,16 +4,28 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 
-.PHONY: demo pelican-demo test docs lint bench coverage clean
+.PHONY: demo flask-demo pelican-demo test docs lint bench coverage clean
 
 demo: .venv/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
+
+flask-demo: .venv/.flask
+	$(BIN)/flask --app examples/flask_gallery run
 
 pelican-demo: .venv/.pelican
 	$(BIN)/python examples/pelican_blog/build.py
 
 test: .venv/.test
 	$(BIN)/python -m pytest
+
+# The Django shim on the oldest Django that it supports; `make test` has the newest.
+test-django: .venv/django-4.2/.stamp
+	.venv/django-4.2/bin/python -m pytest tests/django
+
+# django-imagekit's own tests against the shim, on both.
+test-peer: .venv/django-4.2/.stamp .venv/django-5.2/.stamp
+	.venv/django-4.2/bin/python tests/peer/run.py
+	.venv/django-5.2/bin/python tests/peer/run.py
 
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -32,7 +44,7 @@ coverage: .venv/.test
 	$(BIN)/python -m pytest --cov
 
 clean:
-	rm -rf .venv site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images
+	rm -rf .venv site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images examples/flask_gallery/instance
 	rm -rf examples/pelican_blog/output examples/pelican_blog/.cache
 	find examples/pelican_blog/content -name '*.jpg' -delete
 
@@ -42,6 +54,10 @@ clean:
 .venv/.demo: pyproject.toml | .venv/bin/python
 	$(PIP) -e .
 	@touch $@
+
+.venv/.flask: pyproject.toml | .venv/bin/python
+	$(PIP) -e '.[flask]'
+	@touch $@ .venv/.demo
 
 .venv/.pelican: pyproject.toml | .venv/bin/python
 	$(PIP) -e '.[pelican]'
@@ -54,3 +70,9 @@ clean:
 .venv/.docs: pyproject.toml | .venv/bin/python
 	$(PIP) -e '.[docs]'
 	@touch $@ .venv/.demo
+
+.venv/django-%/.stamp: pyproject.toml | .venv/bin/python
+	$(PYTHON) -m venv .venv/django-$*
+	.venv/django-$*/bin/python -m pip install --quiet --disable-pip-version-check -e . 'Django==$*.*' \
+		django-imagekit==6.1.1 pytest pytest-django beautifulsoup4
+	@touch $@

@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
 
 _OWN = frozenset(
     {"default_cachefile_backend", "default_file_storage"}
-    | {"location", "base_url", "state_store", "cache_timeout", "file_permissions", "directory_permissions"}
+    | {"location", "base_url", "cache_timeout", "file_permissions", "directory_permissions"}
 )
 """Settings of a kit that Django's storages, caches and the shim's own parts decide."""
 

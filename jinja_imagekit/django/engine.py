@@ -57,6 +57,8 @@ class DjangoKit(ImageKit):
     @cached_property
     def records(self) -> Records:
         """What is known of cache files and sources."""
+        if conf.optional("STATE_STORE") is not None:
+            return Records.from_settings(self._state_store(), self.settings)
         store = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix)
         return Records.from_settings(store, self.settings)
 

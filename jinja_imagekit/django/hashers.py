@@ -33,8 +33,12 @@ class CanonicalizingPickler(_PythonPickler):  # type: ignore[misc]  # see above
     dispatch[set] = _save_set
 
     def save(self, value: Any, *more: Any) -> None:
-        """Write a value, a class of this library under its counterpart's name."""
-        super().save(_twin(value) if isinstance(value, type) else value, *more)
+        """Write a value: a class of this library under its counterpart's name, a template's safe string as a string."""
+        if isinstance(value, type):
+            value = _twin(value)
+        elif isinstance(value, str) and type(value) is not str:
+            value = str.__str__(value)
+        super().save(value, *more)
 
 
 def pickle(value: object) -> str:

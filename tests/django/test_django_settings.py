@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,4 +91,15 @@ def test_known_names_are_all_settings() -> None:
     """Each setting of a kit is one of Django's, but for those that Django's own parts decide."""
     known = set(conf.known_names())
     left_out = {name for name in Settings.names() if f"IMAGEKIT_{name.upper()}" not in known}
-    assert left_out == {"location", "base_url", "state_store", "file_permissions", "directory_permissions"}
+    assert left_out == {"location", "base_url", "file_permissions", "directory_permissions"}
+
+
+def test_state_may_be_kept_on_disk(make_photo: Any, tmp_path: Path) -> None:
+    """Where there is no cache that processes share, the state store on disk may take its place."""
+    store = "jinja_imagekit.state.DiskStore.from_settings"
+    with override_settings(IMAGEKIT_STATE_STORE=store, IMAGEKIT_STATE_DIR=str(tmp_path / "state")):
+        photo = make_photo()
+        assert photo.thumbnail.url
+        assert get_kit().records.get(photo.thumbnail.name).width == 50
+        assert (tmp_path / "state" / "state").is_dir()
+        get_kit().close()
