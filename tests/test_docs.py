@@ -49,9 +49,10 @@ def examples(page: Path) -> Iterator[Example]:
 
 def draw_sources(folder: Path) -> None:
     for seed, name in enumerate(("canal", "dunes", "harbour")):
-        target = folder / f"content/images/photos/{name}.jpg"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(drawing.jpeg(900, 600, seed))
+        for images in ("content/images", "mysite/static"):
+            target = folder / f"{images}/photos/{name}.jpg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(drawing.jpeg(900, 600, seed))
     for name in ("theme/images", "templates", "output"):
         (folder / name).mkdir(parents=True)
 
@@ -90,6 +91,9 @@ def run_commands(text: str) -> None:
 def page_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     draw_sources(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mysite"]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     return tmp_path
 
@@ -101,7 +105,9 @@ def test_the_examples_of_a_page_run_in_their_order(page: Path, page_folder: Path
     for example in examples(page):
         where = f"{page.name}:{example.line}"
         if example.title:
-            (page_folder / example.title).write_text(example.code, encoding="utf-8")
+            path = page_folder / example.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(example.code, encoding="utf-8")
         elif example.language == "python":
             # Line numbers of the page, so that a traceback points there.
             exec(compile("\n" * example.line + example.code, where, "exec"), names)
