@@ -52,7 +52,7 @@ Notes = Mapping[str, Note]
 """Cache files by name."""
 
 MOST_FAILURES = 10_000
-"""Failures that are noted in one render: a page takes names from visitors, and a server never finishes."""
+"""Failures that are noted at once: a server that takes names from visitors never finishes its render."""
 
 
 class FailedFile(NamedTuple):
@@ -134,9 +134,11 @@ class Renders:
         reference = reference_to(id, kwargs, None) if by_name else None
         name = getattr(error, "source", None) or (str(source) if by_name and source else None)
         # Each request brings upload objects of its own: what they hold is told by name.
-        key = (id, repr(reference.kwargs)) if reference else (id, vars(file).get("name"), name)
-        if key in self._failed or len(self._failed) >= MOST_FAILURES:
+        key = (id, repr(reference.kwargs)) if reference else (id, vars(file).get("name") or name)
+        if key in self._failed:
             return False
+        if len(self._failed) >= MOST_FAILURES:
+            self._failed.clear()
         kept = reference if reference and is_confined(reference) else None
         self._failed[key] = FailedFile(id, name, error.message(), kept)
         return True

@@ -73,7 +73,7 @@ def render(kit: ImageKit, template: str, **context: Any) -> str:
     ],
 )
 def test_size_of_a_drawing(attributes: str, expected: tuple[int, int]) -> None:
-    """Absolute lengths give the size, the viewBox where there are none, and what browsers take where there is neither."""
+    """Absolute lengths give the size, else the viewBox, else what browsers take."""
     assert size(drawing(attributes)) == expected
 
 
@@ -107,7 +107,10 @@ BOMB = (
     ("data", "reason"),
     [
         (BOMB, "XML entities"),
-        (f'<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]><svg {NAMESPACE}>&x;</svg>'.encode(), "XML entities"),
+        (
+            f'<!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]><svg {NAMESPACE}>&x;</svg>'.encode(),
+            "XML entities",
+        ),
         (f'<!DOCTYPE svg [<!ENTITY % x SYSTEM "http://localhost/x"> %x;]><svg {NAMESPACE}/>'.encode(), "XML entities"),
         (LOGO[:-20], "no well-formed XML"),
         (LOGO + LOGO, "no well-formed XML"),
@@ -235,7 +238,7 @@ def test_adopted_drawings(site: Site, tmp_path: Path) -> None:
 
 
 def test_caps_hold_for_drawings(tmp_path: Path) -> None:
-    """The bytes of the file are capped, and the size at which it is shown; what it says of its own size is no matter."""
+    """The bytes of the file are capped, and the size at which it is shown; its own size is no matter."""
     site = Site(tmp_path, max_source_bytes=1000, max_result_pixels=10_000)
     settled(site.images / "heavy.svg", LOGO + b" " * 1000)
     settled(site.images / "vast.svg", drawing('width="100000" height="50000"'))

@@ -83,7 +83,7 @@ class SourceFinder:
             candidate = os.path.join(root, *inner)
             try:
                 path = os.path.realpath(candidate, strict=True)
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
                 absent.append(candidate)
                 continue
             except OSError as error:
