@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import threading
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
@@ -13,34 +12,24 @@ from jinja2 import Environment
 
 from . import ext
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
-from .cachefiles.backends import CacheFileBackend
-from .cachefiles.known import KnownFiles
-from .cachefiles.memory import RecordedSourceMemory
-from .cachefiles.strategies import Strategy, load_strategy
 from .doctor import Finding, examine
-from .exceptions import CannotRebuild, ImageKitError, InvalidSetting
-from .generatorlibrary import library
-from .images import Limits, PixelRules
-from .interfaces import SourceGroup, StateStore, Storage
-from .loading import load, load_instance
-from .once import made_once
+from .exceptions import CannotRebuild, ImageKitError
+from .interfaces import SourceGroup
+from .parts import KitParts
 from .pregenerate import Plan, Report, finish_render, make_plan, run_plan, run_with_executor, wanted_items
 from .pregenerate.run import Progress
 from .pruning import PruneReport, prune_files
 from .publishing import PublishReport, publish_files
-from .registry import CacheFileRegistry, GeneratorRegistry, Register, SourceGroupRegistry, Unregister
-from .renders import Renders
+from .registry import GeneratorRegistry
 from .settings import Settings
-from .sources import Source, SourceFinder
+from .sources import Source
 from .specs import ImageSpec, KeywordsOnly, spec_class
-from .state import Records
-from .storage import FileSystemStorage
 from .uploads import ProcessedFile, process_upload
 
 EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
 
 
-class ImageKit:
+class ImageKit(KitParts):
     """A site's images: its settings, its generators, and where everything is kept.
 
     Making one opens and writes nothing; that waits for the first image.
@@ -69,66 +58,8 @@ class ImageKit:
         import_name: str | None = None,
         **values: Any,
     ) -> None:
-        self.import_name = import_name
-        self.settings = settings.replace(**values) if settings else Settings.from_keywords(values)
-        self._limits = Limits.from_settings(self.settings)
-        # What is wrong with the settings of pixels is told here, and not by the first image.
-        PixelRules.from_settings(self.settings)
-        self._making = threading.RLock()
-        self._parents = tuple(generators)
-        self.generators = GeneratorRegistry((*self._parents, library()))
-        self.source_groups = SourceGroupRegistry()
-        self.cachefile_registry = CacheFileRegistry()
-        parts = (self.generators, self.source_groups, self.cachefile_registry)
-        self.register = Register(*parts)
-        self.unregister = Unregister(*parts)
-
-    @made_once
-    def storage(self) -> Storage:
-        """The storage of cache files that have none of their own."""
-        own = load_instance("default_file_storage", self.settings.default_file_storage)
-        return own or FileSystemStorage.from_settings(self.settings)
-
-    @made_once
-    def records(self) -> Records:
-        """What is known of cache files and sources."""
-        return Records.from_settings(self._state_store(), self.settings)
-
-    @made_once
-    def cachefile_backend(self) -> CacheFileBackend:
-        """The backend of cache files that have none of their own."""
-        backend = load_instance("default_cachefile_backend", self.settings.default_cachefile_backend)
-        if not isinstance(backend, CacheFileBackend):
-            raise InvalidSetting("default_cachefile_backend", f"must be a CacheFileBackend, not {backend!r}")
-        return backend
-
-    @made_once
-    def cachefile_strategy(self) -> Strategy:
-        """The strategy of cache files that have none of their own."""
-        return load_strategy(self.settings.default_cachefile_strategy)
-
-    @made_once
-    def sources(self) -> SourceFinder:
-        """Finds sources by what a template calls them."""
-        memory = RecordedSourceMemory(self.records)
-        return SourceFinder(self.settings.source_dirs, self._limits, memory, self.settings.source_prefixes)
-
-    @made_once
-    def known_files(self) -> KnownFiles:
-        """Answers that hold as long as two stats say so."""
-        known = KnownFiles(self)
-        self.generators.on_change(known.forget)
-        return known
-
-    @made_once
-    def renders(self) -> Renders:
-        """What the pages need: noted while they render, and kept when `finish()` is called."""
-        return Renders(self.settings)
-
-    def _state_store(self) -> StateStore:
-        store = load("state_store", self.settings.state_store)
-        made: StateStore = store(self.settings) if callable(store) else store
-        return made
+        own = settings.replace(**values) if settings else Settings.from_keywords(values)
+        super().__init__(own, generators, import_name)
 
     def source(self, value: object) -> Source | None:
         """Return the source that a value stands for; None for an empty value.
@@ -148,31 +79,6 @@ class ImageKit:
             prefixes = (*self.settings.source_prefixes, (prefix, folder))
             self.settings = self.settings.replace(source_prefixes=prefixes)
             self.__dict__.pop("sources", None)
-
-    def generator(self, id: str, /, **kwargs: Any) -> Any:
-        """Return the generator of an id, made with these keywords; `source` may be all that a template may pass.
-
-        Raises:
-            NotRegistered: Nothing is registered under the id; the message suggests the nearest.
-            InvalidOption: A generator itself is registered, which takes no keywords.
-            SourceError: The source cannot be found.
-        """
-        if "source" in kwargs and id in self.generators:
-            kwargs["source"] = self.sources.find(kwargs["source"])
-        return self._bind(self.generators.get(id, **kwargs))
-
-    def registered(self, id: str) -> Any:
-        """Return what is registered under an id: a class or callable that makes a generator, or a generator.
-
-        Raises:
-            NotRegistered: Nothing is; the message suggests the nearest id.
-        """
-        return self.generators.find(id)
-
-    def _bind(self, generator: Any) -> Any:
-        if isinstance(generator, ImageSpec):
-            generator.settings = self.settings
-        return generator
 
     def cachefile(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
         """Return the cache file of a generator; nothing is opened before it is used.
@@ -291,11 +197,14 @@ class ImageKit:
         executor: Executor | None,
         on_progress: Progress | None,
     ) -> Report:
-        if processes or executor:
-            return run_with_executor(
-                self, plan, force=force, executor=executor, workers=workers, on_progress=on_progress
-            )
-        return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
+        try:
+            if processes or executor:
+                return run_with_executor(
+                    self, plan, force=force, executor=executor, workers=workers, on_progress=on_progress
+                )
+            return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
+        finally:
+            self.sweep()
 
     def finish(self, *, workers: int | None = None, on_progress: Progress | None = None) -> Report:
         """End the render of a whole site: make the files that its pages need and that do not exist yet.
@@ -318,7 +227,10 @@ class ImageKit:
             >>> kit.renders.noted  # what templates have asked for
             {}
         """
-        return finish_render(self, workers=workers, on_progress=on_progress)
+        try:
+            return finish_render(self, workers=workers, on_progress=on_progress)
+        finally:
+            self.sweep()
 
     def publish(self, folder: str | os.PathLike[str]) -> PublishReport:
         """Put exactly the files that the last render needs into a folder, under the names that its URLs end with.
@@ -372,7 +284,8 @@ class ImageKit:
         return examine(self, fix=fix)
 
     def close(self) -> None:
-        """Close the state store; it opens again when it is used."""
+        """Close the state store, which opens again when it is used, and delete what dead writers left."""
+        self.sweep()
         if "records" in self.__dict__:
             self.records.store.close()
 
