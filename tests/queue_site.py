@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,29 @@ import pytest
 
 import drawing
 from jinja_imagekit import ImageKit
+from jinja_imagekit.queues.backend import QueueBackend
+from jinja_imagekit.queues.jobs import make_job
+
+
+class ListQueue(QueueBackend):
+    """A queue in this process, whose worker is a call of `work`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+        self.is_down = False
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Keep a message as JSON, as a broker would."""
+        if self.is_down:
+            raise ConnectionError("connection refused")
+        self.messages.append(json.dumps(message))
+
+    def work(self) -> None:
+        """Do what a worker does until nothing waits."""
+        while self.messages:
+            make_job(json.loads(self.messages.pop(0)))
+
 
 _SITE = '''
 import os

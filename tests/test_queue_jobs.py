@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from io import BytesIO
@@ -13,35 +12,16 @@ from typing import Any
 import pytest
 from core_site import Card, Site, photo_bytes, settled
 from jinja2 import Environment
+from queue_site import ListQueue
 
 from jinja_imagekit import ImageSpec
 from jinja_imagekit.exceptions import InvalidSetting, UnreadableImage
 from jinja_imagekit.loading import load_kit
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.queues import backend as queue_backend
-from jinja_imagekit.queues.backend import PAUSE_SECONDS, QueueBackend
+from jinja_imagekit.queues.backend import PAUSE_SECONDS
 from jinja_imagekit.queues.jobs import ATTEMPTS_SECONDS, MOST_ATTEMPTS, MalformedJob, make_job
 from jinja_imagekit.state import MemoryStore
-
-
-class ListQueue(QueueBackend):
-    """A queue in this process, whose worker is a call of `work`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[str] = []
-        self.is_down = False
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Keep a message as JSON, as a broker would."""
-        if self.is_down:
-            raise ConnectionError("connection refused")
-        self.messages.append(json.dumps(message))
-
-    def work(self) -> None:
-        """Do what a worker does until nothing waits."""
-        while self.messages:
-            make_job(json.loads(self.messages.pop(0)))
 
 
 @pytest.fixture

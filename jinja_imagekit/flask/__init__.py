@@ -37,6 +37,7 @@ class ImageKit:
     Args:
         app: An app, where there is only one; otherwise call `init_app` for each.
         generators: Registries of packages that ship specs.
+        import_name: Where the workers of a queue import the app from, as `"mysite:app"` or `"mysite:create_app"`.
 
     Example:
         >>> app = flask.Flask("mysite")
@@ -48,7 +49,14 @@ class ImageKit:
         True
     """
 
-    def __init__(self, app: flask.Flask | None = None, *, generators: Iterable[GeneratorRegistry] = ()) -> None:
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        *,
+        generators: Iterable[GeneratorRegistry] = (),
+        import_name: str | None = None,
+    ) -> None:
+        self._import_name = import_name
         self.generators = GeneratorRegistry()
         self.register = SharedRegister(self.generators)
         self._parents = tuple(generators)
@@ -69,7 +77,7 @@ class ImageKit:
                 f"The Flask app {app.name!r} has an ImageKit already: pass the app to ImageKit(…) or call "
                 f"init_app(app), once."
             )
-        images = AppImages(app, (self.generators, *self._parents))
+        images = AppImages(app, (self.generators, *self._parents), self._import_name)
         app.extensions["imagekit"] = images.kit
         self.register.share_with(images.kit)
         images.kit.install(app.jinja_env)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import click
@@ -26,9 +27,19 @@ logger = logging.getLogger("jinja_imagekit.flask")
 class AppKit(Kit):
     """A kit whose pages are those of a Flask app."""
 
-    def __init__(self, images: AppImages, settings: Settings, generators: Iterable[GeneratorRegistry]) -> None:
-        super().__init__(settings, generators=generators)
+    def __init__(
+        self,
+        images: AppImages,
+        settings: Settings,
+        generators: Iterable[GeneratorRegistry],
+        import_name: str | None,
+    ) -> None:
+        super().__init__(settings, generators=generators, import_name=import_name)
         self.images = images
+
+    def worker_context(self) -> AbstractContextManager[object]:
+        """Return the context of the app, in which the worker of a queue makes an image."""
+        return self.images.app.app_context()
 
     @made_once
     def renders(self) -> AppRenders:
@@ -42,12 +53,15 @@ class AppImages:
     Args:
         app: The app.
         generators: Registries that go before what the app's own modules export.
+        import_name: Where the workers of a queue import the app from.
     """
 
-    def __init__(self, app: flask.Flask, generators: Iterable[GeneratorRegistry]) -> None:
-        self._app = app
+    def __init__(
+        self, app: flask.Flask, generators: Iterable[GeneratorRegistry], import_name: str | None = None
+    ) -> None:
+        self.app = app
         self._found = GeneratorRegistry()
-        self.kit = AppKit(self, settings_of(app), (*generators, self._found))
+        self.kit = AppKit(self, settings_of(app), (*generators, self._found), import_name)
         self.route = CacheFileRoute(app, self.kit)
         self._completing = threading.RLock()
         self._blueprints: set[str] = set()
@@ -60,7 +74,7 @@ class AppImages:
 
     def kit_for_command(self) -> Kit:
         """Return the kit for a command of `flask imagekit`, within a context of the app."""
-        click.get_current_context().with_resource(self._app.app_context())
+        click.get_current_context().with_resource(self.app.app_context())
         self.complete()
         return self.kit
 
@@ -69,7 +83,7 @@ class AppImages:
         try:
             self.complete()
         except Exception:
-            logger.exception("The imagegenerators modules of %r cannot be imported", self._app.name)
+            logger.exception("The imagegenerators modules of %r cannot be imported", self.app.name)
 
     def complete(self) -> None:
         """Take in the folders and generators of the app and of all blueprints that it has by now.
@@ -78,12 +92,12 @@ class AppImages:
             Exception: Whatever importing an `imagegenerators` module raises.
         """
         # Flask lets nobody add a blueprint after the first request.
-        if self._is_begun and len(self._blueprints) == len(self._app.blueprints):
+        if self._is_begun and len(self._blueprints) == len(self.app.blueprints):
             return
         with self._completing:
-            self._discover(self._app)
+            self._discover(self.app)
             self._is_begun = True
-            for name, blueprint in self._app.blueprints.items():
+            for name, blueprint in self.app.blueprints.items():
                 if name not in self._blueprints:
                     self._discover(blueprint)
                     if blueprint.static_folder:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from ..cachefiles.backends import Simple
@@ -102,13 +104,16 @@ def make_job(message: object) -> None:
     """
     job = Job.from_message(message)
     kit = load_kit(job.kit)
-    try:
-        file = kit.cachefile(job.generator, **keywords_of(Reference(job.generator, job.kwargs), kit))
-        _Worker().generate(file, job.force)
-    except (ImageKitError, NotPlain) as error:
-        logger.error("Cache file %r could not be made: %s", job.name, error)
-    finally:
-        kit.records.release(job.name)
+    # A host's kit may have a context in which its generators expect to run, as Flask's does.
+    context: Callable[[], AbstractContextManager[object]] = getattr(kit, "worker_context", nullcontext)
+    with context():
+        try:
+            file = kit.cachefile(job.generator, **keywords_of(Reference(job.generator, job.kwargs), kit))
+            _Worker().generate(file, job.force)
+        except (ImageKitError, NotPlain) as error:
+            logger.error("Cache file %r could not be made: %s", job.name, error)
+        finally:
+            kit.records.release(job.name)
 
 
 class _Worker(Simple):
