@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import logging
 import sys
 from collections.abc import Callable
@@ -13,7 +14,8 @@ import pytest
 from core_site import Card, Wide, photo_bytes, settled
 from flask_site import add_page, make_app
 
-from jinja_imagekit import GeneratorRegistry
+import jinja_imagekit.flask
+from jinja_imagekit import GeneratorRegistry, ImageSpec
 from jinja_imagekit import ImageKit as Kit
 from jinja_imagekit.exceptions import (
     AlreadyRegistered,
@@ -356,3 +358,11 @@ def test_a_servers_pages_are_not_noted(tmp_path: Path) -> None:
     rendered(app, template)
     assert len(kit_of(app).renders.noted) == 1
     assert len(kit_of(app).finish().generated) == 1
+
+
+def test_the_example_in_the_docstring_gives_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `>>>` lines of the module run."""
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(jinja_imagekit.flask, extraglobs={"ImageSpec": ImageSpec})
+    assert result.attempted
+    assert not result.failed

@@ -13,7 +13,7 @@ from . import images
 class Upload(ImageSpec):
     """What is kept of an upload: cropped to 3:2, upright, in sRGB, without the place where it was taken."""
 
-    processors = [ResizeToFill(1800, 1200, upscale=False)]
+    processors = [ResizeToFill(1800, 1200)]
     format = "JPEG"
     options = {"quality": 88}
 
