@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 PLACEHOLDER = "/__imagekit_site__"
 """Stands for the site's URL until a page is written: a template does not know which page it renders."""
 
+Localize = Callable[[str], str]
+"""Turns a URL of the kit into the one that a page has."""
 
-class SiteLinks(NamedTuple):
-    """How the URLs of images begin.
+
+class SiteLinks:
+    """How the URLs of images begin, and the files in which they stand.
+
+    Args:
+        config: Pelican's settings.
 
     Attributes:
-        feed_root: What they begin with in feeds, without a slash at the end.
+        feed_root: What URLs begin with in feeds, without a slash at the end.
         differ: Whether they begin differently on each page, or in feeds.
     """
 
-    feed_root: str
-    differ: bool
-
-    @classmethod
-    def from_pelican(cls, config: Mapping[str, Any]) -> SiteLinks:
-        """Return what Pelican's settings say.
-
-        Args:
-            config: Pelican's settings.
-        """
+    def __init__(self, config: Mapping[str, Any]) -> None:
         site_url = config.get("SITEURL") or ""
-        feed_root = site_url or (config.get("FEED_DOMAIN") or "").rstrip("/")
+        self.feed_root: str = site_url or (config.get("FEED_DOMAIN") or "").rstrip("/")
         own = config.get("IMAGEKIT_BASE_URL")
-        return cls(feed_root, own is None and (bool(config.get("RELATIVE_URLS")) or feed_root != site_url))
+        self.differ = own is None and (bool(config.get("RELATIVE_URLS")) or self.feed_root != site_url)
+        self._roots: dict[Path, str] = {}
 
     @property
     def base_url(self) -> str:
@@ -45,7 +44,7 @@ class SiteLinks(NamedTuple):
             path: The file that was written.
             context: What the page was rendered with.
         """
-        self._link(path, context.get("localsiteurl") or "")
+        self._link(Path(path), context.get("localsiteurl") or "")
 
     def link_feed(self, path: str) -> None:
         """Put the site's URL into a feed's file.
@@ -53,12 +52,32 @@ class SiteLinks(NamedTuple):
         Args:
             path: The file that was written.
         """
-        self._link(path, self.feed_root)
+        self._link(Path(path), self.feed_root)
 
-    def _link(self, path: str, root: str) -> None:
-        if not self.differ:
-            return
-        file = Path(path)
-        text = file.read_bytes()
-        if PLACEHOLDER.encode() in text:
-            file.write_bytes(text.replace(PLACEHOLDER.encode(), root.encode()))
+    def _link(self, path: Path, root: str) -> None:
+        self._roots[path] = root
+        if self.differ:
+            _edit(path, lambda text: text.replace(PLACEHOLDER, root))
+
+    def edit_all(self, change: Callable[[Localize, str], str]) -> None:
+        """Change the text of all pages and feeds that were written.
+
+        Args:
+            change: Called with what turns a URL of the kit into that of a page, and with the page's text; returns its
+                new text.
+        """
+        for path, root in self._roots.items():
+            # Another plugin may have taken it away.
+            if path.exists():
+                _edit(path, partial(change, partial(self._local, root)))
+
+    def _local(self, root: str, url: str) -> str:
+        return url.replace(PLACEHOLDER, root, 1) if self.differ else url
+
+
+def _edit(path: Path, change: Callable[[str], str]) -> None:
+    # Bytes, since text mode would write other line ends than it read.
+    before = path.read_bytes()
+    after = change(before.decode("utf-8")).encode("utf-8")
+    if after != before:
+        path.write_bytes(after)

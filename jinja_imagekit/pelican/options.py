@@ -82,7 +82,7 @@ def _kit_settings(config: Mapping[str, Any], values: Mapping[str, Any]) -> Setti
         # Not in the output folder, which Pelican may delete: from here, files are published into it.
         "location": cache / "files",
         "state_dir": cache / "state",
-        "base_url": SiteLinks.from_pelican(config).base_url,
+        "base_url": SiteLinks(config).base_url,
         "default_cachefile_strategy": "jinja_imagekit.cachefiles.strategies.Deferred",
         # A site that has no URL yet is one that somebody works on.
         "debug": not config.get("SITEURL"),

@@ -11,10 +11,12 @@ from pelican.contents import Content
 
 from ..exceptions import ImageKitError
 from ..kit import ImageKit
-from ..pregenerate import Outcome, Report
+from ..pregenerate import Outcome
+from ..pregenerate.wording import counted
 from . import tags
 from .bodies import BodyRewriter
 from .links import SiteLinks
+from .mending import mend_pages
 from .names import SourceNames
 from .options import SiteOptions
 from .progress import Progress
@@ -48,7 +50,7 @@ class Site:
         # What a run that failed had noted is no part of this one.
         self._close()
         options = SiteOptions.from_pelican(config)
-        self.links = SiteLinks.from_pelican(config)
+        self.links = SiteLinks(config)
         self.kit = options.make_kit()
         self._names = SourceNames(self.kit.settings, config.get("SITEURL") or "")
         self._bodies = BodyRewriter(self.kit, options.classes, self._names)
@@ -77,16 +79,23 @@ class Site:
             StorageError: The output folder is not writable.
         """
         progress = Progress()
+        known = {(each.generator_id, each.source, each.reason) for each in self.kit.renders.failed}
         report = self.kit.finish(on_progress=progress)
         progress.done(report)
-        self.kit.publish(folder)
-        self._close()
-        self._tell_failures(report)
+        # What failed while pages were rendered has been told, and they show something else.
+        late = [each for each in report.failed if (each.generator_id, each.source, each.reason) not in known]
+        if self.kit.settings.on_error != "raise":
+            mend_pages(self.kit, self.links, late)
+        try:
+            self.kit.publish(folder)
+        finally:
+            self._close()
+            self._tell_failures(late)
 
-    def _tell_failures(self, report: Report) -> None:
-        lines = [_described(outcome) for outcome in report.failed]
+    def _tell_failures(self, failed: Iterable[Outcome]) -> None:
+        lines = [_described(outcome) for outcome in failed]
         if lines and self.kit.settings.on_error == "raise":
-            raise ImageKitError("\n  ".join([f"{len(lines)} of the site's images could not be made:", *lines]))
+            raise ImageKitError("\n  ".join([f"{counted(len(lines), 'image')} could not be made:", *lines]))
         for line in lines:
             logger.warning("An image could not be made: %s", line)
 
