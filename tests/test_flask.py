@@ -219,7 +219,8 @@ def test_generators_beside_a_module_and_of_blueprints_are_found(write_package: W
             "from jinja_imagekit import GeneratorRegistry\n"
             "generators = GeneratorRegistry()\ngenerators.register('blog:card', Card)\n",
             "site_b/__init__.py": "",
-            "site_b/app.py": "import flask\nfrom jinja_imagekit.flask import ImageKit\nfrom .blog.views import blueprint\n"
+            "site_b/app.py": "import flask\nfrom jinja_imagekit.flask import ImageKit\n"
+            "from .blog.views import blueprint\n"
             "def create_app():\n    app = flask.Flask(__name__)\n    ImageKit(app)\n"
             "    app.register_blueprint(blueprint)\n    return app\n",
             "site_b/imagegenerators.py": "from core_site import Wide\nfrom jinja_imagekit import GeneratorRegistry\n"
