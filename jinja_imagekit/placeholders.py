@@ -12,14 +12,13 @@ from .interfaces import Size
 DEFAULT_SIZE = (400, 300)
 """Width and height in pixels of a placeholder for an image whose size nobody can tell."""
 
-FONT_PIXELS = 14
-"""Size of the letters of a reason, in pixels."""
+FONT_PIXELS, SMALL_FONT_PIXELS = 14, 10
+"""Size of the letters of a reason in pixels, where there is room and where there is little."""
 
-_LETTER_PIXELS = 8
-"""About the width of one letter at that size, in pixels: sans-serif letters are 0.5 to 0.6 em wide."""
+_LETTER_WIDTH = 0.58
+"""About the width of a letter in parts of its size: sans-serif letters have 0.5 to 0.6."""
 
-_LINE_PIXELS = 18
-_MARGIN = 10
+_LINE_HEIGHT = 1.3
 
 _ICON = (
     '<g fill="none" stroke="#8b8b94" stroke-width="1.5" transform="translate({x:g} {y:g}) scale({scale:g})">'
@@ -59,14 +58,17 @@ def placeholder_svg(size: Size, reason: str = "") -> str:
 
 def _text(size: Size, reason: str) -> str:
     """Return the reason as lines that fit; nothing where not even one does."""
-    letters, most = (size[0] - 2 * _MARGIN) // _LETTER_PIXELS, (size[1] - 2 * _MARGIN) // _LINE_PIXELS
+    font = FONT_PIXELS if min(size) >= 160 else SMALL_FONT_PIXELS
+    margin = font // 2
+    letters = int((size[0] - 2 * margin) / (font * _LETTER_WIDTH))
+    most = int((size[1] - 2 * margin) / (font * _LINE_HEIGHT))
     if letters < 8 or most < 1:
         return ""
     # XML has no place for control characters and lone surrogates.
     readable = "".join(letter if letter.isprintable() else " " for letter in reason)
     lines = textwrap.wrap(readable, letters, max_lines=most, placeholder=" …")
     spans = "".join(
-        f'<tspan x="{_MARGIN}" y="{_MARGIN + FONT_PIXELS + index * _LINE_PIXELS}">{escape(line)}</tspan>'
+        f'<tspan x="{margin}" y="{margin + font + index * font * _LINE_HEIGHT:g}">{escape(line)}</tspan>'
         for index, line in enumerate(lines)
     )
-    return f'<text font-family="sans-serif" font-size="{FONT_PIXELS}" fill="#8c1d0f">{spans}</text>'
+    return f'<text font-family="sans-serif" font-size="{font}" fill="#8c1d0f">{spans}</text>'
