@@ -1,0 +1,144 @@
+"""The `pelican` command with the plugin, and `jinja-imagekit` with the kit of a Pelican site."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pelican_site import PLUGIN, PelicanSite
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> PelicanSite:
+    site = PelicanSite(tmp_path)
+    site.photo("a.jpg", seed=1)
+    site.photo("b.jpg", seed=2)
+    site.article("walk.md", Photo="a.jpg", Other="b.jpg")
+    site.template("article.html", "{% thumbnail '40x30' article.photo %}{% thumbnail '60x40' article.other %}")
+    return site
+
+
+def test_a_build_says_how_many_images_it_made(site: PelicanSite) -> None:
+    """One line before Pelican's own last one."""
+    result = site.command()
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"Images: 2 images on the site, 2 made, 0 unchanged, in [\d.]+ m?s\.\nDone:", result.stdout)
+
+
+def test_a_bad_image_fails_the_build(site: PelicanSite) -> None:
+    """The command ends with status 1, and names the image and the line of the template."""
+    (site.folder / "content/b.jpg").write_text("no image")
+    result = site.command()
+    assert result.returncode == 1
+    assert re.search(r"UnreadableImage: .*'b\.jpg'.*'article\.html', line 1", result.stderr)
+
+
+def test_a_missing_image_fails_the_build(site: PelicanSite) -> None:
+    """The same for an image that is not there."""
+    (site.folder / "content/b.jpg").unlink()
+    result = site.command()
+    assert result.returncode == 1
+    assert re.search(r"SourceNotFound: .*'b\.jpg': no such file; looked for b\.jpg below", result.stderr)
+
+
+def test_a_bad_image_is_a_warning_where_the_user_chose_so(site: PelicanSite) -> None:
+    """With a policy the build passes and warns; with Pelican's --fatal=warnings it fails all the same."""
+    (site.folder / "content/b.jpg").write_text("no image")
+    result = site.command(IMAGEKIT_ON_ERROR="placeholder")
+    assert result.returncode == 0, result.stderr
+    assert "b.jpg" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert site.command(["--fatal", "warnings"], IMAGEKIT_ON_ERROR="placeholder").returncode == 1
+
+
+def test_the_plugin_named_twice_is_told(site: PelicanSite) -> None:
+    """The command ends with status 1 and says what to do."""
+    result = site.command(PLUGINS=[PLUGIN, PLUGIN])
+    assert result.returncode == 1
+    assert "'jinja_imagekit.pelican' is named 2 times; name it once" in result.stderr
+    assert not site.output.exists()
+
+
+def test_the_command_of_the_kit_knows_the_site(site: PelicanSite) -> None:
+    """`jinja-imagekit --kit jinja_imagekit.pelican:kit` makes what the last build needs, and prunes the rest."""
+    assert site.command().returncode == 0
+    published = site.published()
+    for file in (site.folder / "cache/imagekit/files").rglob("*.jpg"):
+        file.unlink()
+
+    def imagekit(*arguments: str) -> str:
+        command = [sys.executable, "-m", "jinja_imagekit.cli", "--kit", "jinja_imagekit.pelican:kit", *arguments]
+        result = subprocess.run(
+            command, cwd=site.folder, env=site.environment(), capture_output=True, text=True, check=False, timeout=60
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    assert "imagekit:thumbnail" in imagekit("list")
+    imagekit("generate")
+    made = sorted(path.name for path in (site.folder / "cache/imagekit/files").rglob("*.jpg"))
+    assert made == sorted(name.rsplit("/", 1)[-1] for name in published)
+    site.article("walk.md", Photo="a.jpg")
+    site.template("article.html", "{% thumbnail '40x30' article.photo %}")
+    assert site.command().returncode == 0
+    imagekit("prune")
+    assert len(list((site.folder / "cache/imagekit/files").rglob("*.jpg"))) == 1
+
+
+@contextmanager
+def autoreloading(site: PelicanSite) -> Iterator[Callable[[str, int], str]]:
+    """Run `pelican --autoreload`; yield what waits until a text stands in its output a number of times."""
+    site.write_config()
+    log = site.folder / "log.txt"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "pelican", "--autoreload", "--log-handler", "plain", "-s", "pelicanconf.py"],
+            cwd=site.folder,
+            env=site.environment(),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait_for(text: str, times: int = 1) -> str:
+        deadline = time.monotonic() + 60
+        while log.read_text().count(text) < times:
+            assert time.monotonic() < deadline, f"no {text!r} in {log.read_text()}"
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        return log.read_text()
+
+    try:
+        yield wait_for
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_autoreload_makes_only_what_changed(site: PelicanSite) -> None:
+    """A photo that is replaced gives one new image, a text that changes none; a bad image waits to be repaired."""
+    with autoreloading(site) as wait_for:
+        wait_for("2 made, 0 unchanged")
+        wait_for("Done:", 1)
+        first = site.published()
+        time.sleep(0.5)  # for Pelican to begin to watch
+        site.photo("b.jpg", seed=7)
+        wait_for("1 made, 1 unchanged")
+        wait_for("Done:", 2)
+        assert len(set(first) & set(site.published())) == 1
+        time.sleep(0.5)
+        site.article("walk.md", "More text.", Photo="a.jpg", Other="b.jpg")
+        wait_for("0 made, 2 unchanged")
+        wait_for("Done:", 3)
+        time.sleep(0.5)
+        (site.folder / "content/b.jpg").write_text("no image")
+        wait_for("Caught exception")
+        site.photo("b.jpg", seed=8)
+        wait_for("1 made, 1 unchanged", 2)
+        wait_for("Done:", 4)
+        assert len(site.published()) == 2
