@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import secrets
 import signal
 import sys
 import threading
@@ -60,8 +61,13 @@ class Payload(NamedTuple):
     force: bool
 
 
-def make_payload(payload: Payload) -> list[Outcome]:
-    """Make what a payload names; called in the other process."""
+def make_payload(payload: Payload, submission: str = "") -> list[Outcome]:
+    """Make what a payload names; called in the other process.
+
+    Args:
+        payload: What to make.
+        submission: Tells one submission from another: Dask takes equal calls for one, and hands out its old result.
+    """
     host = _load_kit(payload.kit)
     source = None if payload.source is None else host.sources.by_reference(payload.source)
     work = SourceWork(source, payload.weight)
@@ -153,7 +159,7 @@ class _Run:
         while self.waiting and len(self.out) < most and not self.is_broken:
             payload, work = self.waiting[0]
             try:
-                self.out[executor.submit(make_payload, payload)] = payload, work
+                self.out[_submit(executor, payload)] = payload, work
             except BrokenExecutor:
                 self.is_broken = True
             else:
@@ -177,6 +183,10 @@ class _Run:
         """Return the suspects, of which each is tried once more, alone."""
         suspects, self.suspects = self.suspects, []
         return suspects
+
+
+def _submit(executor: Executor, payload: Payload) -> Future[list[Outcome]]:
+    return executor.submit(make_payload, payload, secrets.token_hex(8))
 
 
 def _payload(work: SourceWork, kit: bytes, force: bool) -> Payload | None:
@@ -277,7 +287,7 @@ def _all_outcomes(run: _Run, executor: Executor | None, workers: int | None) -> 
 def _alone(executor: Executor, suspect: Sent) -> list[Outcome]:
     payload, work = suspect
     try:
-        return executor.submit(make_payload, payload).result()
+        return _submit(executor, payload).result()
     except CannotRebuild:
         raise
     except BrokenExecutor:
