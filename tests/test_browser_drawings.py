@@ -1,4 +1,4 @@
-"""Drawings and placeholders in a real browser: they load, in the ratio that is written, and as large as is read of them."""
+"""Drawings and placeholders in a real browser: they load in the ratio that is written, as large as was read of them."""
 
 from __future__ import annotations
 
