@@ -1,0 +1,157 @@
+"""What is to be expected of bad use: one clear message each, that names the culprit and says what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from core_site import BrokenCard, Card, Site, Wide, photo_bytes, settled
+from jinja2 import DictLoader, Environment
+
+from jinja_imagekit.exceptions import (
+    AlreadyRegistered,
+    GenerationFailed,
+    ImageKitError,
+    InvalidAttribute,
+    InvalidOption,
+    InvalidProcessor,
+    MissingSource,
+    NotRegistered,
+    SourceNotAllowed,
+    SourceNotFound,
+    StorageError,
+    UnknownFormat,
+    UnreadableImage,
+)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Return a site with a photo, and what is wrong beside it."""
+    site = Site(tmp_path)
+    site.write("photo.jpg")
+    settled(site.images / "empty.jpg", b"")
+    settled(site.images / "text.jpg", b"I am no image\n")
+    settled(site.images / "half.jpg", photo_bytes()[:-500])
+    settled(site.images / "page.jpg", b"<html><body>404</body></html>")
+    settled(site.images / "postscript.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    site.kit.register.generator("broken", BrokenCard)
+    site.kit.spec("numbers", processors=[3], format="PNG")
+    return site
+
+
+def render(site: Site, template: str, **context: Any) -> str:
+    """Render a template as the third line of `page.html`."""
+    loader = DictLoader({"page.html": "\n\n" + template})
+    return site.kit.install(Environment(autoescape=True, loader=loader)).get_template("page.html").render(**context)
+
+
+CASES: list[tuple[str, type[Exception], str]] = [
+    ("{% thumbnail '0x50' 'photo.jpg' %}", InvalidOption, "dimensions='0x50' cannot be used: the width has to be"),
+    ("{% thumbnail 'axb' 'photo.jpg' %}", InvalidOption, "dimensions='axb' cannot be used: write width and height"),
+    ("{% thumbnail '-5x5' 'photo.jpg' %}", InvalidOption, "dimensions='-5x5' cannot be used: write width and height"),
+    ("{% thumbnail '100' 'photo.jpg' %}", InvalidOption, "write width and height in pixels as '400x300'"),
+    ("{% thumbnail '20000x20000' 'photo.jpg' %}", InvalidOption, "the setting max_result_pixels"),
+    ("{% thumbnail '9x9' 'photo.jpg' quality=200 %}", InvalidOption, "quality=200"),
+    ("{% thumbnail '9x9' 'photo.jpg' quality='high' %}", InvalidOption, "quality='high'"),
+    ("{% thumbnail '9x9' 'photo.jpg' format='XYZ' %}", UnknownFormat, "Images are not written as 'XYZ'"),
+    ("{% thumbnail '9x9' 'photo.jpg' format='TIFF' %}", UnknownFormat, "Known: 'AVIF', 'GIF', 'JPEG', 'PNG', 'WEBP'"),
+    ("{% thumbnail '9x9' 'photo.jpg' anchor='middle' %}", InvalidOption, "anchor='middle'"),
+    ("{% thumbnail '9x9' 'photo.jpg' srcset='big' %}", InvalidOption, "write pixel densities as '1.5 2'"),
+    ("{% thumbnail '9x9' 'none.jpg' %}", SourceNotFound, "Source 'none.jpg': no such file in the source folder"),
+    ("{% thumbnail '9x9' 'empty.jpg' %}", UnreadableImage, "Source 'empty.jpg': "),
+    ("{% thumbnail '9x9' 'text.jpg' %}", UnreadableImage, "Source 'text.jpg': it is no image of a format that is read"),
+    ("{% thumbnail '9x9' 'page.jpg' %}", UnreadableImage, "Source 'page.jpg': it is no image of a format that is read"),
+    ("{% thumbnail '9x9' 'postscript.jpg' %}", UnreadableImage, "it is no image of a format that is read"),
+    ("{% thumbnail '9x9' 'half.jpg' %}", UnreadableImage, "Source 'half.jpg': "),
+    ("{% thumbnail '9x9' '../photo.jpg' %}", SourceNotAllowed, "it leads out of the source folder with '..'"),
+    ("{% thumbnail '9x9' '/etc/passwd' %}", SourceNotAllowed, "it is an absolute path"),
+    ("{% thumbnail '9x9' '' %}", MissingSource, "imagekit:thumbnail has no source image. Pass source="),
+    ("{% thumbnail '9x9' none %}", MissingSource, "test the cache file's truth before using it"),
+    ("{% thumbnail '9x9' 42 %}", ImageKitError, "a int is no image source; pass a name, a path, an open file or bytes"),
+    ("{% generateimage 'card' %}", MissingSource, "card has no source image"),
+    ("{% generateimage 'crad' source='photo.jpg' %}", NotRegistered, "registered as 'crad'. Did you mean 'card'"),
+    ("{% generateimage 'broken' source='photo.jpg' %}", GenerationFailed, "'photo.jpg': RuntimeError: the ink ran out"),
+    ("{% generateimage 'numbers' source='photo.jpg' %}", InvalidProcessor, "builtins.int is no processor"),
+]
+
+
+@pytest.mark.parametrize(("template", "error", "message"), CASES)
+def test_in_a_template(site: Site, template: str, error: type[Exception], message: str) -> None:
+    """The error is of its class, says what is wrong, and names the template and its line, each time it is asked."""
+    for attempt in range(2):
+        with pytest.raises(ImageKitError, match=re.escape(message)) as caught:
+            render(site, template)
+        # A failure that is remembered says the same, though not always with the same class.
+        assert attempt or isinstance(caught.value, error)
+        assert (caught.value.template, caught.value.lineno) == ("page.html", 3)
+        assert "[template 'page.html', line 3]" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert not site.files()
+
+
+@pytest.mark.parametrize("name", ["a b", 'a"b', "a'b", "a/b", "a=b", "a\tb", "a>b", "<a", "a\x00b", "a\x7fb", ""])
+def test_attribute_names(site: Site, name: str) -> None:
+    """A name that could end the attribute or the tag is refused."""
+    from jinja_imagekit.html import img_tag
+
+    with pytest.raises(InvalidAttribute, match=r"is no HTML attribute name"):
+        img_tag("/a.jpg", 1, 1, {name: "x"})
+
+
+def test_attribute_values_are_escaped(site: Site) -> None:
+    """Whatever they are, `Markup` included; handlers of the template's own author pass."""
+    html = render(
+        site,
+        """{% thumbnail '9x9' 'photo.jpg' -- alt=alt|safe title=alt onclick="go()" %}""",
+        alt='"><script>alert(1)</script>',
+    )
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") == 2
+    assert 'onclick="go()"' in html
+
+
+def test_two_generators_under_one_id(site: Site) -> None:
+    """The second is refused."""
+    with pytest.raises(AlreadyRegistered, match=r"A generator is registered as 'card' already"):
+        site.kit.register.generator("card", Wide)
+    with pytest.raises(AlreadyRegistered):
+        site.kit.spec("card", format="PNG")
+    assert site.kit.registered("card") is Card
+
+
+@pytest.mark.skipif(os.name != "posix" or not hasattr(os, "geteuid"), reason="POSIX")
+def test_a_location_that_is_not_writable(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says which folder, and which setting."""
+    opened = os.open
+
+    def refuse(path: Any, flags: int, *args: Any, **keywords: Any) -> int:
+        if str(path).startswith(str(site.output)) and flags & os.O_CREAT:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, flags, *args, **keywords)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StorageError, match=r"is not writable: check its permissions, or set location") as caught:
+        render(site, "{% thumbnail '9x9' 'photo.jpg' %}")
+    assert caught.value.lineno == 3
+
+
+def test_a_read_only_state_dir(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Pages render, and one warning says what to set."""
+    blocked = site.root / "blocked"
+    blocked.write_text("a file where the folder should be")
+    site.kit = site.new_kit(state_dir=blocked / "below")
+    html = [render(site, "{% thumbnail '9x9' 'photo.jpg' %}") for _ in range(3)]
+    assert len(set(html)) == 1
+    warnings = [record.message for record in caplog.records if "state store" in record.message]
+    assert len(warnings) == 1
+    assert "set state_dir to" in warnings[0]
+
+
+def test_a_jpeg_named_png(site: Site) -> None:
+    """The content counts."""
+    settled(site.images / "photo.png", photo_bytes())
+    assert ".jpg" in render(site, "{% thumbnail '9x9' 'photo.png' %}")
