@@ -43,6 +43,11 @@ class CurrentKit:
                 kit = self._kit = self._kit or (self._maker and self._maker())
         return kit
 
+    @property
+    def kit(self) -> Any:
+        """The kit, where the workers of a queue find it."""
+        return self.get()
+
     def forget_if_changed(self, *, setting: str, **_: Any) -> None:
         """Forget the kit when a setting has changed on which it depends."""
         if setting.startswith("IMAGEKIT_") or setting in _OTHERS:

@@ -20,7 +20,7 @@ from ..pregenerate import Outcome, Plan, Report
 from ..pregenerate.plan import failed
 from ..registry import CacheFileRegistry, Register, Unregister
 from ..renders import Notes, Renders
-from ..sources import SourceFinder
+from ..sources import Source, SourceFinder
 from ..state import Records
 from . import conf
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
@@ -41,7 +41,7 @@ class DjangoKit(ImageKit):
     """A kit whose parts are what Django's settings name, and whose registries are those of the process."""
 
     def __init__(self) -> None:
-        super().__init__(conf.kit_settings())
+        super().__init__(conf.kit_settings(), import_name="jinja_imagekit.django.current:current.kit")
         self._storages: dict[int, tuple[Any, Storage]] = {}
         self.generators = generator_registry
         self.source_groups = source_group_registry
@@ -106,6 +106,10 @@ class DjangoKit(ImageKit):
 
     def cachefile(self, id: str, /, **kwargs: Any) -> EngineCacheFile:  # type: ignore[override]  # see EngineCacheFile
         """Return the cache file of a generator as the engine has it; nothing is opened before it is used."""
+        source = kwargs.get("source")
+        if isinstance(source, Source) and isinstance(source.original, FieldFile):
+            # Specs look at the model of the field that they are made of.
+            kwargs["source"] = source.original
         return self.django_file(id, **kwargs).engine
 
     def cachefile_of(self, generator: Any, **parts: Any) -> EngineCacheFile:

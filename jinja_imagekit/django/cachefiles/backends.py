@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 
 from ...cachefiles.backends import Simple as EngineBackend
 from ...loading import load_instance
+from ...queues.backend import QueueBackend
 from .. import conf
 from ..caches import state_key
 from ..utils import get_cache
@@ -154,6 +157,71 @@ class BaseAsync(Simple):
     def schedule_generation(self, file: Any, force: bool = False) -> None:
         """Have `generate_now(file, force)` called elsewhere."""
         raise NotImplementedError
+
+
+class Queued(BaseAsync):
+    """The base of backends that have the workers of a queue make files, once the transaction has been committed."""
+
+    queue_path = ""
+    extra = ""
+
+    def __init__(self) -> None:
+        self._load_queue()
+
+    def generate(self, file: Any, force: bool = False) -> None:
+        """Schedule the file unless it exists, is scheduled already, or has just failed; with `force`, even then.
+
+        Raises:
+            ImageKitError: The file had to be made at once, such as an upload's, and could not be.
+        """
+        if not force and self.exists(file):
+            return
+        generate = partial(self._load_queue().generate, file.engine, force)
+        if file.engine.reference is None:
+            generate()
+        else:
+            # Before that, a worker would not find the row whose image it is to take.
+            transaction.on_commit(generate)
+
+    def schedule_generation(self, file: Any, force: bool = False) -> None:
+        """Send the job that makes the file."""
+        self._load_queue().schedule_generation(file.engine, force)
+
+    def _load_queue(self) -> QueueBackend:
+        try:
+            return _queue(self.queue_path)
+        except ModuleNotFoundError as error:
+            raise ImproperlyConfigured(
+                f"{type(self).__name__} needs {error.name}: pip install 'jinja-imagekit[{self.extra}]'"
+            ) from error
+
+
+class Celery(Queued):
+    """Has Celery's workers make files; the worker's application includes `jinja_imagekit.queues.celery`."""
+
+    queue_path = "jinja_imagekit.queues.celery.Celery"
+    extra = "celery"
+
+
+class RQ(Queued):
+    """Has RQ's workers make files: those of the queue `default`, with RQ's JSON serializer."""
+
+    queue_path = "jinja_imagekit.queues.rq.RQ"
+    extra = "rq"
+
+
+class Dramatiq(Queued):
+    """Has Dramatiq's workers make files; the worker imports `jinja_imagekit.queues.dramatiq`."""
+
+    queue_path = "jinja_imagekit.queues.dramatiq.Dramatiq"
+    extra = "dramatiq"
+
+
+@lru_cache
+def _queue(path: str) -> QueueBackend:
+    # One for all files: it has a connection, and knows whether the broker can be reached.
+    queue: QueueBackend = load_instance("default_cachefile_backend", path)
+    return queue
 
 
 def get_default_cachefile_backend() -> Any:

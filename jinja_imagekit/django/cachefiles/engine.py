@@ -8,6 +8,7 @@ from typing import Any
 from ... import cachefiles as core
 from ...cachefiles.backends import CacheFileBackend
 from ...cachefiles.known import KnownFile
+from ...cachefiles.references import Reference, reference_to
 from ...cachefiles.strategies import Strategy
 from ...interfaces import Storage
 
@@ -35,6 +36,20 @@ class EngineCacheFile(core.ImageCacheFile):
         """The file's name in its storage; None when the spec has no source."""
         name: str | None = self.django_file.name
         return name
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What leads to the same file in another process; None where nothing does, as for an upload.
+
+        Raises:
+            NotRegistered: Nothing is registered under the generator's id.
+            SourceError: The source cannot be found.
+        """
+        call = self.django_file.call
+        if call is None:
+            return None
+        id, kwargs = call
+        return reference_to(id, kwargs, self.source)
 
     @cached_property
     def storage(self) -> Storage:
