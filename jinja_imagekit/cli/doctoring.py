@@ -23,8 +23,8 @@ def doctor_command(get_kit: GetKit) -> click.Command:
     def doctor(fix: bool, as_json: bool) -> None:
         """Compare what is known of the cache files with the files themselves.
 
-        Finds what is missing, truncated, unreadable, foreign, not generated, or left by a process that died. The exit status is 1
-        when something was found that was not fixed.
+        Finds what is missing, truncated, unreadable, foreign, not generated, or left by a process that died. The exit
+        status is 1 when something was found that was not fixed.
         """
         kit = get_kit()
         findings = kit.doctor(fix=fix)
