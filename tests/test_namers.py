@@ -162,3 +162,24 @@ def test_long_and_awkward_source_names(site: Site) -> None:
         assert file.url.isascii()
         assert not set("\"'<> #?") & set(file.url)
         assert (site.output / unquote(file.url).lstrip("/")).is_file()
+
+
+class Upload:
+    """An upload under a name that its visitor chose."""
+
+    def __init__(self, filename: str) -> None:
+        self.filename = filename
+
+    def read(self, count: int = -1) -> bytes:
+        """Return a photo."""
+        return photo_bytes()
+
+
+@pytest.mark.parametrize("namer", ["source_name_as_path", "source_name_dot_hash"])
+@pytest.mark.parametrize("name", ["...", ". .", ".imagekit-tmp.jpg", "x" * 5000 + ".jpg", "\u8a9e" * 80, "a\ud800.jpg"])
+def test_names_that_no_storage_takes(site: Site, namer: str, name: str) -> None:
+    """An upload's name breaks no page: where no file can have it, the hash is left."""
+    kit = site.new_kit(spec_cachefile_namer=f"jinja_imagekit.cachefiles.namers.{namer}")
+    file = kit.cachefile("card", source=Upload(name))
+    assert file.url == f"/CACHE/images/{file.generator.get_hash()}.jpg"
+    assert Path(file.path).is_file()

@@ -14,6 +14,7 @@ import pytest
 from core_site import Site, Wide, photo_bytes, settled
 from jinja2 import Environment
 
+from jinja_imagekit.cachefiles.known import KnownFile
 from jinja_imagekit.images import Original
 from jinja_imagekit.sources import FileSource
 from jinja_imagekit.state import DiskStore, MemoryStore
@@ -333,3 +334,18 @@ def test_memory_alone(site: Site) -> None:
     assert render(site, kit) == expected
     assert {path: path.stat().st_mtime_ns for path in site.output.rglob("*.*g")} == before
     assert not site.state.exists()
+
+
+def test_two_threads_that_notice_the_same_change(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one finds the answer gone already, which is no trouble."""
+    template = site.kit.install(Environment()).from_string("{% generateimage 'card' source='a.jpg' %}")
+    expected = template.render()
+    assert template.render() == expected
+    known = site.kit.known_files
+
+    def no_longer(self: KnownFile) -> bool:
+        known.forget()
+        return False
+
+    monkeypatch.setattr(KnownFile, "is_current", no_longer)
+    assert template.render() == expected

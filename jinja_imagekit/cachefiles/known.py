@@ -81,11 +81,9 @@ class KnownFiles:
 
     Attributes:
         source_types: The exact types of sources that name a file.
-        namers: Dotted paths of namers whose names depend on a spec's hash and its source's name alone.
     """
 
     source_types: tuple[type, ...] = (str,)
-    namers: tuple[str, ...] = BUILT_IN_NAMERS
 
     def __init__(self, host: KnownHost) -> None:
         self._host = host
@@ -129,7 +127,8 @@ class KnownFiles:
             self._answers[key] = known
         if known.is_current():
             return known
-        del self._answers[key]
+        # Another thread may have found the same.
+        self._answers.pop(key, None)
         return None
 
     def remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
@@ -215,7 +214,7 @@ class KnownFiles:
 
     def _compute_recipe(self, id: str, options: dict[str, Any]) -> str | None:
         settings, host = self._host.settings, self._host
-        if not is_fixed(host.registered(id)) or settings.spec_cachefile_namer not in self.namers:
+        if not is_fixed(host.registered(id)) or settings.spec_cachefile_namer not in BUILT_IN_NAMERS:
             return None
         spec = host.generator(id, **options)
         if not self._is_plain(spec):

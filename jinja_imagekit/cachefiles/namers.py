@@ -12,6 +12,10 @@ from ..interfaces import Namer
 from ..loading import load
 from ..settings import Settings
 from ..sources import source_of
+from ..storage import is_safe_name
+
+LONGEST_PART = 230
+"""Bytes of a folder's name: with a hash and an extension it stays below 255, the limit of most file systems."""
 
 BUILT_IN = tuple(f"{__name__}.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash"))
 """Dotted paths of this library's namers, whose names depend on a spec's hash and its source's name alone."""
@@ -81,4 +85,6 @@ def _source_stem(generator: Any) -> str:
     if source is None:
         raise InvalidOption("generator", generator, "this namer names cache files for their source, and there is none")
     name = PurePosixPath(source.name)
-    return name.with_suffix("").as_posix() if name.name else ""
+    stem = name.with_suffix("").as_posix() if name.name else ""
+    # Visitors name their uploads as they like; what no storage takes leaves the hash.
+    return stem if is_safe_name(stem) and all(len(part.encode()) <= LONGEST_PART for part in name.parts) else ""
