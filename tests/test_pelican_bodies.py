@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pelican_site import PelicanSite
+from PIL import Image
 
 from jinja_imagekit.exceptions import ImageKitError, InvalidOption, InvalidSetting, NotRegistered
 from jinja_imagekit.processors import Adjust, ResizeToFill
@@ -71,6 +72,25 @@ def test_keywords_are_those_of_the_tags(site: PelicanSite) -> None:
         ' width="100" height="75">'
     )
     assert second == '<img alt="" class="small" src="walks/canal.jpg" width="32" height="24">'
+
+
+def test_widths_are_offered_to_the_browser(site: PelicanSite) -> None:
+    """A class with widths writes srcset and sizes; what the photo is too small for is offered once."""
+    wide = {"size": "100x50", "widths": (50, 100, 200, 400, 800), "sizes": "50vw", "upscale": False, "crop": False}
+    site.article("walks/walk.md", "![](canal.jpg){.hero}\n\n![](canal.jpg){.hero srcset=mine.jpg}")
+    site.build(IMAGEKIT_CLASSES={"hero": wide})
+    first, second = re.findall("<img.*?>", without_urls(site.page("walk.html")))
+    assert first == (
+        '<img alt="" class="hero" src="walks/canal.jpg" width="67" height="50"'
+        ' srcset="walks/canal.jpg 33w, walks/canal.jpg 67w, walks/canal.jpg 133w, walks/canal.jpg 267w,'
+        ' walks/canal.jpg 320w" sizes="50vw">'
+    )
+    assert second.startswith('<img alt="" class="hero" src="walks/canal.jpg" width="67" height="50"')
+    assert second.count("srcset") == 1
+    files = re.findall(r"(/CACHE\S+) (\d+)w", site.page("walk.html"))
+    for url, width in files:
+        with Image.open(site.output / url[1:]) as image:
+            assert image.width == int(width)
 
 
 def test_what_the_author_gave_stays(site: PelicanSite) -> None:
@@ -143,6 +163,11 @@ def test_a_missing_image_is_an_error_that_names_the_article(site: PelicanSite) -
         ({"size": "big"}, InvalidOption, "'400x300'"),
         ({"format": "WEBP"}, InvalidSetting, "write a generator's id"),
         (7, InvalidSetting, "write a generator's id"),
+        ({"size": "40x30", "widths": "600"}, InvalidSetting, "'widths' lists widths in pixels"),
+        ({"size": "40x30", "widths": (600, "2x")}, InvalidSetting, "'widths' lists widths in pixels"),
+        ({"size": "40x30", "widths": (600,), "srcset": "2"}, InvalidSetting, "instead of 'srcset'"),
+        ({"generator": "blog:card", "widths": (600,)}, InvalidSetting, "beside a 'size'"),
+        ({"size": "40x30", "widths": (70_000,)}, InvalidOption, "between 1 and"),
     ],
 )
 def test_a_class_that_cannot_be_used_is_told_at_once(

@@ -30,5 +30,10 @@ IMAGEKIT_GENERATORS = ["imagegenerators"]
 IMAGEKIT_CLASSES = {
     "plate": "blog:plate",
     "study": "blog:study",
-    "strip": {"size": "1000x300", "srcset": "1.5", "format": "WEBP"},
+    "strip": {
+        "size": "900x270",
+        "widths": (450, 900, 1350),
+        "sizes": "(min-width: 64rem) 800px, 92vw",
+        "format": "WEBP",
+    },
 }

@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from markupsafe import Markup
 from pelican.contents import Content
 
-from ..exceptions import ImageKitError, InvalidSetting
+from ..exceptions import ImageKitError
 from ..ext import TemplateRuntime
 from ..kit import ImageKit
+from .classes import ImageClass
 from .markup import Attributes, rewrite_images
 from .names import SourceNames
-
-SETTING = "IMAGEKIT_CLASSES"
-
-_EXPECTED = (
-    "write a generator's id such as 'blog:card', a size such as '400x300', or a dict such as "
-    "{'size': '400x300', 'format': 'WEBP'} or {'generator': 'blog:card', 'tint': 'red'}"
-)
-
-
-class ImageClass(NamedTuple):
-    """What an `<img>` of one class becomes.
-
-    Attributes:
-        generator_id: The id of its generator; None for `imagekit:thumbnail`.
-        dimensions: Width and height in pixels as `{% thumbnail %}` takes them; None for `{% generateimage %}`.
-        keywords: The generator's keywords.
-    """
-
-    generator_id: str | None
-    dimensions: str | None
-    keywords: Mapping[str, Any]
-
-    @classmethod
-    def from_setting(cls, name: str, value: Any) -> ImageClass:
-        """Return what the setting says of one class.
-
-        Raises:
-            InvalidSetting: It says neither a generator nor a size.
-        """
-        if isinstance(value, str):
-            value = {"size" if re.fullmatch("[0-9]*x[0-9]*", value) else "generator": value}
-        keywords = dict(value) if isinstance(value, Mapping) else {}
-        made = cls(keywords.pop("generator", None), keywords.pop("size", None), keywords)
-        if made.generator_id is None and made.dimensions is None:
-            raise InvalidSetting(SETTING, f"{name!r} is {value!r}; {_EXPECTED}")
-        return made
-
-    def html(self, runtime: TemplateRuntime, source: object, attributes: Mapping[str, object]) -> Markup:
-        """Return the `<img>` that a template's tag would write.
-
-        Args:
-            runtime: Does what the tags do.
-            source: The image to start from.
-            attributes: The author's attributes.
-
-        Raises:
-            ImageKitError: The image could not be made.
-        """
-        if self.dimensions is None:
-            return runtime.generateimage_tag(str(self.generator_id), {**self.keywords, "source": source}, attributes)
-        return runtime.thumbnail_tag(self.generator_id, self.dimensions, source, self.keywords, attributes)
 
 
 class BodyRewriter:
@@ -90,6 +38,8 @@ class BodyRewriter:
                 kit.registered(each.generator_id)
             if each.dimensions is not None:
                 self._runtime.thumbnail_call(each.generator_id, each.dimensions, None, {})
+                for width in each.widths:
+                    self._runtime.thumbnail_call(each.generator_id, each.scaled_to(width), None, {})
 
     def rewrite(self, content: Content) -> None:
         """Rewrite the images in the text of an article or page, and in its metadata that is HTML.
@@ -126,12 +76,4 @@ class BodyRewriter:
     def _new_values(self, found: ImageClass, url: str, content: Content, attributes: Attributes) -> Attributes | None:
         # What the author gave is not written: None keeps the tag from writing it, too.
         given = dict.fromkeys(name for name in ("width", "height", "srcset") if name in attributes)
-        html = found.html(self._runtime, self._names.source(url, content), given)
-        values: dict[str, str | None] = {}
-
-        def collect(written: Attributes) -> Attributes:
-            values.update(written)
-            return {}
-
-        rewrite_images(html, collect)
-        return values or None
+        return found.attributes(self._runtime, self._names.source(url, content), given)

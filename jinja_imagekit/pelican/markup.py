@@ -40,6 +40,19 @@ def rewrite_images(html: str, change: Callable[[Attributes], Attributes | None])
     return "".join([*parts, html[end:]])
 
 
+def image_attributes(html: str) -> Attributes | None:
+    """Return the attributes of the first `<img>` of a text; None where there is none.
+
+    Args:
+        html: A text.
+
+    Example:
+        >>> image_attributes('<img src="a.jpg?b&amp;c" hidden>')
+        {'src': 'a.jpg?b&c', 'hidden': None}
+    """
+    return next((attributes for _, _, attributes in _images(html)), None)
+
+
 def _images(html: str) -> Iterator[tuple[int, str, Attributes]]:
     finder = _ImageFinder()
     finder.feed(html)
