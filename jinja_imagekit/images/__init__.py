@@ -1,8 +1,8 @@
 """Bytes to image to bytes: opened safely, upright, in sRGB, with alpha and frames, encoded; no names, no storage."""
 
+from .containers import VECTOR_FORMAT
 from .formats import (
     OUTPUT_FORMATS,
-    VECTOR_FORMAT,
     WRITABLE_FORMATS,
     OutputFormat,
     check_options,

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from .ifd import ICC_PROFILE, read_directory
 
+VECTOR_FORMAT = "SVG"
+"""The format that is passed on as it is, and never written."""
+
 
 class BrokenFile(ValueError):
     """The file is damaged or incomplete; the message says where."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..exceptions import InvalidOption, UnknownFormat, nearest
+from .containers import VECTOR_FORMAT
 
 if TYPE_CHECKING:
     from .header import Header
@@ -108,8 +109,6 @@ OUTPUT_FORMATS: Mapping[str, OutputFormat] = {
     ),
 }
 
-VECTOR_FORMAT = "SVG"
-"""The format that is passed on as it is, and never written."""
 
 WRITABLE_FORMATS: tuple[str, ...] = tuple(OUTPUT_FORMATS)
 """The formats that `encode` writes, by Pillow's names."""

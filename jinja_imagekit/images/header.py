@@ -11,8 +11,7 @@ from PIL import AvifImagePlugin, BmpImagePlugin, IcoImagePlugin, Image, ImageFil
 
 from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
 from . import containers, jpeg_png, svg
-from .containers import Layout
-from .formats import VECTOR_FORMAT
+from .containers import VECTOR_FORMAT, Layout
 from .ifd import orientation, read_directory
 from .rules import Limits
 

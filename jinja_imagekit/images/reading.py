@@ -12,8 +12,7 @@ from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugi
 from ..exceptions import UnreadableImage
 from . import containers, jpeg_png
 from .colour import fits, in_one_mode, to_plain
-from .containers import Layout
-from .formats import VECTOR_FORMAT
+from .containers import VECTOR_FORMAT, Layout
 from .frames import Frames
 from .header import PLUGINS, Header, examine, reading
 from .ifd import kept_exif
