@@ -34,7 +34,7 @@ DEFAULTS: dict[str, Any] = {
 """django-imagekit's settings with its defaults, and `COMPATIBILITY`; beside them stand those of `Settings`."""
 
 _OWN = frozenset(
-    {"default_cachefile_backend", "default_file_storage"}
+    {"cachefile_namer", "spec_cachefile_namer", "default_cachefile_backend", "default_file_storage"}
     | {"location", "base_url", "cache_timeout", "file_permissions", "directory_permissions"}
 )
 """Settings of a kit that Django's storages, caches and the shim's own parts decide."""
@@ -110,12 +110,12 @@ def kit_settings() -> Settings:
         InvalidSetting: A value is unusable.
     """
     # A file that stands under a name is taken for the cache file: caches forget, and the names hold digests.
-    values: dict[str, Any] = {"adopt_existing": True}
+    values: dict[str, Any] = {"adopt_existing": True, "debug": settings.DEBUG}
     for name in Settings.names():
         if name not in _OWN and hasattr(settings, PREFIX + name.upper()):
             values[name] = getattr(settings, PREFIX + name.upper())
-    for name in ("CACHEFILE_NAMER", "SPEC_CACHEFILE_NAMER", "DEFAULT_CACHEFILE_STRATEGY", "CACHE_TIMEOUT"):
-        values[name.lower()] = value(name)
+    values["default_cachefile_strategy"] = value("DEFAULT_CACHEFILE_STRATEGY")
+    values["cache_timeout"] = value("CACHE_TIMEOUT")
     scales = values.get("default_thumbnail_srcset_scales", ())
     values["default_thumbnail_srcset_scales"] = tuple(scales or ())
     return Settings.from_keywords(values)

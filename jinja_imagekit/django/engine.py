@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -98,7 +98,11 @@ class DjangoKit(ImageKit):
         Raises:
             NotRegistered: Nothing is registered under the id; the message suggests the nearest.
         """
-        return generator_registry.get(id, **kwargs)
+        registered = self.registered(id)
+        if isinstance(registered, type) and issubclass(registered, ImageSpec):
+            return registered(**kwargs)
+        # A spec of this library's own, from a package that knows nothing of Django.
+        return super().generator(id, **kwargs)
 
     def django_file(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
         """Return the cache file of a generator as a Django file; nothing is opened before it is used."""
@@ -198,20 +202,24 @@ class FieldKnownFiles(KnownFiles):
     """
 
     source_types = (str, StoredName)
-    namers = BUILT_IN_NAMERS
 
     def __init__(self, kit: DjangoKit) -> None:
         super().__init__(kit)
         self._kit = kit
         self._folders: dict[int, tuple[Any, str | None]] = {}
-        self._is_compatible = conf.is_compatible()
+        self._namer = conf.value("SPEC_CACHEFILE_NAMER")
+        self._suffix = f":{self._namer}:{conf.COMPATIBLE if conf.is_compatible() else ''}"
 
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""
-        if existence_required.receivers or content_required.receivers:
+        if _has_listeners():
             return None
         named = self._named(kwargs)
         return None if named is None else super().find(id, named)
+
+    def find_call(self, call: Hashable) -> KnownFile | None:
+        """Return the file that was kept for a call of a template's, if it is still current."""
+        return None if _has_listeners() else super().find_call(call)
 
     def remember(self, file: EngineFile, kwargs: dict[str, Any]) -> None:
         """Keep the answer that a file, which exists now, is to these keywords."""
@@ -247,11 +255,15 @@ class FieldKnownFiles(KnownFiles):
         return [source] if type(source) is StoredName else super()._candidates(source)
 
     def _is_plain(self, spec: Any) -> bool:
-        return super()._is_plain(spec) and type(get_default_cachefile_backend()) is Simple
+        is_named_here = self._namer in BUILT_IN_NAMERS
+        return is_named_here and super()._is_plain(spec) and type(get_default_cachefile_backend()) is Simple
 
     def _key(self, recipe: str, source: str) -> str:
-        key = super()._key(recipe, source)
-        return f"{key}:{conf.COMPATIBLE}" if self._is_compatible else key
+        return super()._key(recipe, source) + self._suffix
+
+
+def _has_listeners() -> bool:
+    return bool(existence_required.receivers or content_required.receivers)
 
 
 current.made_by(DjangoKit)

@@ -23,6 +23,8 @@ settings.configure(
     INSTALLED_APPS=[PACKAGE],
     MEDIA_ROOT=str(FOLDER),
     IMAGEKIT_COMPATIBILITY="6.1",
+    # django-imagekit insists on it where django-rq is installed; nothing is sent.
+    RQ_QUEUES={"default": {"URL": "redis://localhost"}},
     IMAGEKIT_CACHE_TIMEOUT=None,
 )
 django.setup()

@@ -28,9 +28,9 @@ class ListBackend(django_backends.Queued):
 @pytest.fixture
 def queue() -> Iterator[ListQueue]:
     """Have images made by a queue in this process, and return it."""
-    django_backends._queue.cache_clear()
+    django_backends.queue_of.cache_clear()
     with override_settings(IMAGEKIT_DEFAULT_CACHEFILE_BACKEND=ListBackend):
-        queue = django_backends._queue(ListBackend.queue_path)
+        queue = django_backends.queue_of(ListBackend)
         assert isinstance(queue, ListQueue)
         yield queue
 

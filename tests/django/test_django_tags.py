@@ -192,3 +192,34 @@ def test_listeners_of_the_signals_are_told_each_time(make_photo: Any, render: An
     name = re.findall(r"/media/(\S+)\"", html)[0]
     assert heard[0] == f"existence {name}"
     assert f"content {name}" in heard
+
+
+@pytest.mark.parametrize(
+    ("policy", "begin"), [("placeholder", "data:image/svg+xml"), ("omit", ""), ("original", "data:image/svg+xml")]
+)
+def test_policies_for_bad_images(policy: str, begin: str, make_photo: Any, media: Path, render: Any) -> None:
+    """What a page shows in place of a bad image is said by the setting, or by one tag; the default raises."""
+    photo = make_photo()
+    (media / photo.image.name).write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"photos/canal\.jpg"):
+        render("{% thumbnail '30x20' photo.image %}", photo=photo)
+    asked = "{% thumbnail '30x20' photo.image on_error=policy %}"
+    page = render(
+        asked + asked.replace("%}", "as th %}{{ th.url }}{% if th %}!{% endif %}"), photo=photo, policy=policy
+    )
+    with override_settings(IMAGEKIT_ON_ERROR=policy):
+        assert render("{% thumbnail '30x20' photo.image %}", photo=photo) in page
+        assert photo.thumbnail.url.startswith(begin)
+        assert bool(photo.thumbnail) is (policy != "omit")
+    assert ('width="30" height="20"' in page) is (policy != "omit")
+    assert page.endswith("!") is (policy != "omit")
+
+
+def test_placeholder_gives_its_reason_while_debugging(make_photo: Any, media: Path, render: Any) -> None:
+    """The placeholder holds the reason with `DEBUG`, and none without."""
+    photo = make_photo()
+    (media / photo.image.name).write_bytes(b"no image")
+    tag = "{% thumbnail '300x200' photo.image on_error='placeholder' %}"
+    assert "canal.jpg" not in render(tag, photo=photo)
+    with override_settings(DEBUG=True):
+        assert "canal.jpg" in render(tag, photo=photo)

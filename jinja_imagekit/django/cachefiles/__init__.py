@@ -11,11 +11,11 @@ from django.db.models.fields.files import FieldFile
 from ...cachefiles.backends import Simple as EngineBackend
 from ...exceptions import ImageKitError
 from ...loading import load
+from ...policies import StandIn, covers, stand_in
 from ...sources import Source
 from .. import conf
 from ..current import get_kit
 from ..files import BaseIKFile
-from ..registry import generator_registry
 from ..signals import content_required, existence_required
 from ..utils import get_storage
 from .backends import get_default_cachefile_backend, load_backend
@@ -35,6 +35,9 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         cachefile_backend: How it is made.
         cachefile_strategy: When it is made.
         generator_id: The id under which the generator is registered, for errors.
+
+    Attributes:
+        on_error: The policy for an image that cannot be made; None for the setting `IMAGEKIT_ON_ERROR`.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class ImageCacheFile(BaseIKFile, ImageFile):
     ) -> None:
         self._file = None
         self._is_named_by_generator = True
+        self._stand_in: StandIn | None = None
+        self.on_error: str | None = None
         self.generator_id = generator_id
         given = {"storage": storage() if callable(storage) else storage, "cachefile_backend": cachefile_backend}
         self._parts = {key: value for key, value in given.items() if value is not None}
@@ -123,7 +128,8 @@ class ImageCacheFile(BaseIKFile, ImageFile):
             MissingSource: The spec has no source.
             ImageKitError: The image could not be made.
         """
-        return self.engine.url
+        url: str = self._or_stand_in("url")
+        return url
 
     @property
     def path(self) -> str:
@@ -143,7 +149,23 @@ class ImageCacheFile(BaseIKFile, ImageFile):
 
     def _get_image_dimensions(self) -> tuple[int, int]:
         # Django's ImageFile takes width and height from here; the engine knows them without opening the file.
-        return self.engine.width, self.engine.height
+        return self._or_stand_in("width"), self._or_stand_in("height")
+
+    def _or_stand_in(self, field: str) -> Any:
+        if self._stand_in is None:
+            try:
+                return getattr(self.engine, field)
+            except ImageKitError as error:
+                self._replace(error)
+        return getattr(self._stand_in, field)
+
+    def _replace(self, error: ImageKitError) -> None:
+        kit = get_kit()
+        policy = self.on_error or kit.settings.on_error
+        if not covers(policy, error):
+            raise error
+        kwargs = self.call[1] if self.call else {"source": getattr(self.generator, "source", None)}
+        self._stand_in = stand_in(kit, self.engine, kwargs, error, policy)
 
     def generate(self, force: bool = False) -> None:
         """Make the file unless it exists; with `force`, make it again.
@@ -184,7 +206,12 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         self.require_content()
 
     def __bool__(self) -> bool:
-        return bool(self.engine)
+        if self._stand_in is None:
+            try:
+                return bool(self.engine)
+            except ImageKitError as error:
+                self._replace(error)
+        return self._stand_in is not None and self._stand_in.is_shown
 
     def __str__(self) -> str:
         # The admin prints files whose source may be gone.
@@ -248,4 +275,4 @@ class LazyImageCacheFile(ImageCacheFile):
         return (str(self.generator_id), self.kwargs) if self._is_named_by_generator else None
 
     def _make_generator(self) -> Any:
-        return generator_registry.get(str(self.generator_id), **self.kwargs)
+        return get_kit().generator(str(self.generator_id), **self.kwargs)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import Any
 
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from ...cachefiles.backends import Simple as EngineBackend
-from ...loading import load_instance
+from ...loading import load, load_instance
 from ...queues.backend import QueueBackend
 from .. import conf
 from ..caches import state_key
@@ -187,9 +188,16 @@ class Queued(BaseAsync):
         """Send the job that makes the file."""
         self._load_queue().schedule_generation(file.engine, force)
 
+    @classmethod
+    def make_queue(cls) -> QueueBackend:
+        """Return the engine's backend, which sends the jobs."""
+        queue: QueueBackend = load_instance("default_cachefile_backend", cls.queue_path)
+        return queue
+
     def _load_queue(self) -> QueueBackend:
+        backend: Any = type(self)
         try:
-            return _queue(self.queue_path)
+            return queue_of(backend)
         except ModuleNotFoundError as error:
             raise ImproperlyConfigured(
                 f"{type(self).__name__} needs {error.name}: pip install 'jinja-imagekit[{self.extra}]'"
@@ -203,11 +211,23 @@ class Celery(Queued):
     extra = "celery"
 
 
+Async = Celery
+"""The name that `Celery` had in old versions of django-imagekit."""
+
+
 class RQ(Queued):
-    """Has RQ's workers make files: those of the queue `default`, with RQ's JSON serializer."""
+    """Has RQ's workers make files: those of the queue `default`, django-rq's where the project has that."""
 
     queue_path = "jinja_imagekit.queues.rq.RQ"
     extra = "rq"
+
+    @classmethod
+    def make_queue(cls) -> QueueBackend:
+        """Return the engine's backend, which sends the jobs."""
+        if not apps.is_installed("django_rq"):
+            return super().make_queue()
+        queue: QueueBackend = load(cls.__name__, cls.queue_path)(load(cls.__name__, "django_rq.get_queue")())
+        return queue
 
 
 class Dramatiq(Queued):
@@ -218,10 +238,9 @@ class Dramatiq(Queued):
 
 
 @lru_cache
-def _queue(path: str) -> QueueBackend:
-    # One for all files: it has a connection, and knows whether the broker can be reached.
-    queue: QueueBackend = load_instance("default_cachefile_backend", path)
-    return queue
+def queue_of(backend: type[Queued]) -> QueueBackend:
+    """Return what sends the jobs of a backend: one for all files, since it has a connection to the broker."""
+    return backend.make_queue()
 
 
 def get_default_cachefile_backend() -> Any:

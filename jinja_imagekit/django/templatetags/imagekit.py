@@ -15,8 +15,8 @@ from markupsafe import Markup
 from ...exceptions import ImageKitError, InvalidAttribute
 from ...ext.runtime import TemplateRuntime
 from ...html import check_attribute_name
+from ...policies import checked_policy
 from ..current import get_kit
-from ..registry import generator_registry
 
 register = template.Library()
 
@@ -149,8 +149,10 @@ class ImageNode(template.Node):
         try:
             if self._target is not None:
                 id, options = self._call(_runtime(kit), positional, keywords)
-                generator_registry.find(id)
-                context[self._target] = kit.django_file(id, **options)
+                kit.registered(id)
+                policy = options.pop("on_error", None)
+                file = context[self._target] = kit.django_file(id, **options)
+                file.on_error = checked_policy(policy, kit.settings.on_error)
                 return ""
             attributes = {
                 name: value if value is True else value.resolve(context)  # type: ignore[union-attr]  # never False

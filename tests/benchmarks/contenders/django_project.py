@@ -25,6 +25,8 @@ settings.configure(
         "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}
     },
     MEDIA_ROOT=OUTPUT,
+    # django-imagekit insists on it where django-rq is installed; nothing is sent.
+    RQ_QUEUES={"default": {"URL": "redis://localhost"}},
     MEDIA_URL="/media/",
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
