@@ -110,6 +110,11 @@ class Renders:
         if name and (known is None or served > known.served):
             self._noted[name] = Note(file.reference, served)
 
+    def is_noted(self, name: str) -> bool:
+        """Tell whether `note_call` has nothing to add about a file; asked by whoever is about to call it."""
+        known = self._noted.get(name)
+        return known is not None and known.served
+
     def note_call(self, name: str, generator_id: str, kwargs: Mapping[str, Any]) -> None:
         """Note that a page names the file to which a generator's id and keywords lead, its source given by name."""
         known = self._noted.get(name)

@@ -121,8 +121,7 @@ class TemplateRuntime:
         """Do `thumbnail_tag` for what most tags are: two strings, and attributes."""
         call = (generator_id, dimensions, source)
         known = self._kit.known_files.find_call(call)
-        note = self._kit.renders.noted.get(known.name) if known is not None else None
-        if known is not None and note is not None and note.served:
+        if known is not None and self._kit.renders.is_noted(known.name):
             return img_tag(known.url, known.width, known.height, attributes)
         id, options = self.thumbnail_call(generator_id, dimensions, source, {})
         known = self._kit.known_files.find(id, options)

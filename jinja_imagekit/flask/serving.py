@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -115,21 +116,27 @@ class AppRenders(Renders):
         self._kit = kit
         self._route = route
 
+    @cached_property
+    def _defers(self) -> bool:
+        # Whoever defers has the end of a render in mind.
+        return isinstance(self._kit.cachefile_strategy, Deferred)
+
     def note(self, file: NotedFile, served: bool = True) -> None:
         """Note that a page needs a cache file."""
-        strategy = getattr(file, "cachefile_strategy", None)
-        if file.name and self._is_wanted(file.name, strategy, served):
+        is_frozen = self._route.is_frozen
+        if is_frozen and served and file.name:
+            self._route.tell_frozen_flask(file.name)
+        if is_frozen or self._defers or isinstance(getattr(file, "cachefile_strategy", None), Deferred):
             super().note(file, served)
+
+    def is_noted(self, name: str) -> bool:
+        """Tell whether nothing is to be noted about a file, as of most apps' files."""
+        return not self._route.is_frozen and (not self._defers or super().is_noted(name))
 
     def note_call(self, name: str, generator_id: str, kwargs: Mapping[str, Any]) -> None:
         """Note that a page names the file to which a generator's id and keywords lead."""
-        if self._is_wanted(name, self._kit.cachefile_strategy, True):
+        is_frozen = self._route.is_frozen
+        if is_frozen:
+            self._route.tell_frozen_flask(name)
+        if is_frozen or self._defers:
             super().note_call(name, generator_id, kwargs)
-
-    def _is_wanted(self, name: str, strategy: object, served: bool) -> bool:
-        if self._route.is_frozen:
-            if served:
-                self._route.tell_frozen_flask(name)
-            return True
-        # Whoever defers has the end of a render in mind.
-        return isinstance(strategy, Deferred)
