@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import flask
 import pytest
@@ -348,12 +349,23 @@ def test_an_error_in_a_template_names_its_place(tmp_path: Path) -> None:
     assert "[template 'page.html', line 2]" in str(caught.value)
 
 
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_page_outlives_a_missing_image_if_told_to(tmp_path: Path, debug: bool) -> None:
+    """The placeholder says why where the app is debugged, and to nobody else."""
+    app = make_app(tmp_path, IMAGEKIT_ON_ERROR="placeholder", DEBUG=debug)
+    page = unquote(rendered(app, "{% thumbnail '400x300' 'photos/none.jpg' -- alt='' %}"))
+    assert 'src="data:image/svg+xml' in page
+    assert 'width="400" height="300" alt=""' in page
+    assert ("none.jpg" in page) is debug
+
+
 def test_a_servers_pages_are_not_noted(tmp_path: Path) -> None:
     """They never end, so that notes would only grow; who defers has an end in mind."""
     template = "{% thumbnail '9x9' 'photos/canal.jpg' %}"
     app = make_app(tmp_path)
     rendered(app, template), rendered(app, template)
     assert not kit_of(app).renders.noted
+    assert kit_of(app).renders.is_noted("CACHE/images/any.jpg")
     deferred = "jinja_imagekit.cachefiles.strategies.Deferred"
     app = make_app(tmp_path / "d", IMAGEKIT_DEFAULT_CACHEFILE_STRATEGY=deferred)
     rendered(app, template)
