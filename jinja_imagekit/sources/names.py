@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 
-
 # Segments of letters, digits, '-', '_' and blanks, with single dots within: nothing in them leads anywhere else.
 _ORDINARY = re.compile(r"[\w -]+(?:\.[\w -]+)*(?:/[\w -]+(?:\.[\w -]+)*)*")
 
