@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from io import BytesIO
@@ -332,3 +333,12 @@ def test_a_spec_may_have_a_backend_of_its_own(
     assert not site.kit.cachefile("slow", source="canal.jpg")
     queue.work()
     assert site.kit.cachefile("slow", source="canal.jpg")
+
+
+@pytest.mark.parametrize("library", ["celery", "rq", "dramatiq"])
+def test_a_library_that_is_not_installed_is_told(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of its backend says what to install."""
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.delitem(sys.modules, f"jinja_imagekit.queues.{library}", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=rf"pip install 'jinja-imagekit\[{library}\]'"):
+        importlib.import_module(f"jinja_imagekit.queues.{library}")

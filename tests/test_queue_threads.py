@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import subprocess
 import sys
@@ -131,3 +132,29 @@ def test_the_backend_goes_to_other_processes() -> None:
     """A pickled backend has as many threads, and none of its own yet."""
     backend = pickle.loads(pickle.dumps(Threads(workers=5)))
     assert vars(backend)["_workers"] == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_process_that_was_forked_has_threads_of_its_own(tmp_path: Path) -> None:
+    """A server that makes an image and then forks its workers has images made in them, too."""
+    site = Site(tmp_path)
+    site.write("a.jpg", seed=1)
+    site.write("b.jpg", seed=2)
+    script = (
+        "import os, sys, time; from pathlib import Path; from jinja_imagekit import ImageKit\n"
+        "root = Path(sys.argv[1])\n"
+        "kit = ImageKit(source_dirs=[root / 'images'], location=root / 'output', state_dir=root / 'state',"
+        " default_cachefile_backend='jinja_imagekit.queues.threads.Threads')\n"
+        "def wait(name):\n"
+        "    end = time.monotonic() + 10\n"
+        "    while not kit.cachefile('imagekit:thumbnail', source=name, width=20) and time.monotonic() < end:\n"
+        "        time.sleep(0.01)\n"
+        "wait('a.jpg')\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    wait('b.jpg')\n"
+        "    os._exit(0)\n"
+        "os.waitpid(child, 0)\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, str(tmp_path)], check=True, timeout=60)
+    assert len(site.files()) == 2

@@ -98,3 +98,8 @@ class QueueBackend(BaseAsync):
                 "and give it keywords that are plain values (strings, numbers, lists, dicts).",
                 culprit,
             )
+
+
+def needs(extra: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
+    """Return the error that says which extra has the library that a backend lacks."""
+    return ModuleNotFoundError(f"{error}: pip install 'jinja-imagekit[{extra}]'", name=error.name)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import current_app, shared_task  # type: ignore[import-untyped]
-
-from .backend import QueueBackend
+from .backend import QueueBackend, needs
 from .jobs import make_job
+
+try:
+    from celery import current_app, shared_task  # type: ignore[import-untyped]
+except ModuleNotFoundError as error:
+    raise needs("celery", error) from error
 
 TASK = "jinja_imagekit.make"
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import dramatiq
-
-from .backend import QueueBackend
+from .backend import QueueBackend, needs
 from .jobs import make_job
+
+try:
+    import dramatiq
+except ModuleNotFoundError as error:
+    raise needs("dramatiq", error) from error
 
 RETRIES = 3
 """How often a job is tried again that cannot find its kit, for example while a site is deployed."""

@@ -6,12 +6,15 @@ import os
 from functools import cached_property
 from typing import Any
 
-from redis import Redis
-from rq import Queue, Retry
-from rq.serializers import JSONSerializer
-
-from .backend import QueueBackend
+from .backend import QueueBackend, needs
 from .jobs import make_job
+
+try:
+    from redis import Redis
+    from rq import Queue, Retry
+    from rq.serializers import JSONSerializer
+except ModuleNotFoundError as error:
+    raise needs("rq", error) from error
 
 RETRIES = 3
 """How often RQ gives a job to another worker when one has died."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..cachefiles.backends import BaseAsync, Simple
-from ..once import made_once
 from ..sources import StreamSource
 
 logger = logging.getLogger("jinja_imagekit.queues")
@@ -29,7 +29,9 @@ class Threads(BaseAsync):
 
     def __init__(self, workers: int = 2) -> None:
         self._workers = workers
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
 
     def generate(self, file: Any, force: bool = False) -> None:
         """Schedule the file unless it exists, is scheduled already, or has just failed.
@@ -46,7 +48,7 @@ class Threads(BaseAsync):
 
     def schedule_generation(self, file: Any, force: bool = False) -> None:
         """Have a thread make the file."""
-        self._pool.submit(self._make, file, force)
+        self._threads().submit(self._make, file, force)
 
     def _make(self, file: Any, force: bool) -> None:
         try:
@@ -54,10 +56,13 @@ class Threads(BaseAsync):
         except Exception as error:  # noqa: BLE001  # nobody looks at what a thread raises
             logger.error("Cache file %r could not be made: %s", file.name, error)
 
-    @made_once
-    def _pool(self) -> ThreadPoolExecutor:
-        # Made with the first file: a process that was forked has none of its parent's threads.
-        return ThreadPoolExecutor(self._workers, thread_name_prefix="imagekit")
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            # A process that was forked has none of its parent's threads.
+            if self._pool is None or self._process != os.getpid():
+                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="imagekit")
+                self._process = os.getpid()
+            return self._pool
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._workers,)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,17 +108,20 @@ def test_an_upload_is_made_at_once(queue: ListQueue, jpeg: bytes) -> None:
     assert not queue.messages
 
 
-def test_a_missing_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to install."""
-    (tmp_path / "needy.py").write_text("import no_such_queue_library\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "no_such_queue", None)
 
-    class Needy(ListBackend):
-        queue_path = "needy.Queue"
-        extra = "celery"
+    class Lacking(ListBackend):
+        @classmethod
+        def make_queue(cls) -> Any:
+            """Import what is not there."""
+            import no_such_queue
 
-    with pytest.raises(ImproperlyConfigured, match=r"no_such_queue_library: pip install 'jinja-imagekit\[celery\]"):
-        Needy()
+            return no_such_queue
+
+    with pytest.raises(ImproperlyConfigured, match=r"backend Lacking: .*no_such_queue"):
+        Lacking()
 
 
 @pytest.mark.parametrize("name", ["Celery", "RQ"])

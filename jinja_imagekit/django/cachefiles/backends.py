@@ -164,7 +164,6 @@ class Queued(BaseAsync):
     """The base of backends that have the workers of a queue make files, once the transaction has been committed."""
 
     queue_path = ""
-    extra = ""
 
     def __init__(self) -> None:
         self._load_queue()
@@ -199,16 +198,13 @@ class Queued(BaseAsync):
         try:
             return queue_of(backend)
         except ModuleNotFoundError as error:
-            raise ImproperlyConfigured(
-                f"{type(self).__name__} needs {error.name}: pip install 'jinja-imagekit[{self.extra}]'"
-            ) from error
+            raise ImproperlyConfigured(f"The cache file backend {type(self).__name__}: {error}") from error
 
 
 class Celery(Queued):
     """Has Celery's workers make files; the worker's application includes `jinja_imagekit.queues.celery`."""
 
     queue_path = "jinja_imagekit.queues.celery.Celery"
-    extra = "celery"
 
 
 Async = Celery
@@ -219,7 +215,6 @@ class RQ(Queued):
     """Has RQ's workers make files: those of the queue `default`, django-rq's where the project has that."""
 
     queue_path = "jinja_imagekit.queues.rq.RQ"
-    extra = "rq"
 
     @classmethod
     def make_queue(cls) -> QueueBackend:
@@ -234,7 +229,6 @@ class Dramatiq(Queued):
     """Has Dramatiq's workers make files; the worker imports `jinja_imagekit.queues.dramatiq`."""
 
     queue_path = "jinja_imagekit.queues.dramatiq.Dramatiq"
-    extra = "dramatiq"
 
 
 @lru_cache
