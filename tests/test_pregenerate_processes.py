@@ -138,7 +138,7 @@ def test_an_executor_that_a_dying_worker_breaks(site: Site) -> None:
         report = site.kit.generate("deadly", executor=executor, workers=1)
         assert (len(report.generated), len(report.failed)) == (4, 1)
         # It takes nothing any more, which is no reason to wait for ever.
-        assert len(site.kit.generate("card", executor=executor).generated) == 5
+        assert len(site.kit.generate("card", executor=executor, workers=1).generated) == 5
 
 
 def test_a_kit_that_cannot_be_rebuilt(site: Site) -> None:
