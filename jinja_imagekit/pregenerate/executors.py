@@ -116,7 +116,7 @@ class _Run:
         local: What cannot be sent as plain values.
         suspects: What was out when a worker died; one of them may be the reason.
         is_broken: Whether the executor takes nothing any more.
-        is_proven: Whether anything ever came back.
+        is_proven: Whether workers are known to start.
     """
 
     def __init__(self, host: PregenerateHost, plan: Plan, force: bool) -> None:
@@ -276,8 +276,9 @@ def _all_outcomes(run: _Run, executor: Executor | None, workers: int | None) -> 
         for suspect in run.take_suspects():
             with _pool(1) as pool:
                 outcomes = _alone(pool, suspect)
-            if not run.is_proven:
+            if not run.is_proven and all(outcome.status == "failed" for outcome in outcomes):
                 _check_workers_start()
+            run.is_proven = True
             yield outcomes
         if run.waiting:
             with _pool(workers) as pool:
