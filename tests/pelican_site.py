@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import logging
 import os
 import subprocess
@@ -37,7 +38,6 @@ CONFIG: dict[str, Any] = {
     "TRANSLATION_FEED_ATOM": None,
     "AUTHOR_FEED_ATOM": None,
     "AUTHOR_FEED_RSS": None,
-    "LOCALE": ["C"],
     "PLUGINS": [PLUGIN],
 }
 
@@ -84,15 +84,18 @@ class PelicanSite:
         lines = [f"{key}: {value}" for key, value in known.items()]
         self.write(f"content/{name}", "\n".join([*lines, "", text]))
 
-    def settings(self, **changes: Any) -> dict[str, Any]:
-        settings: dict[str, Any] = read_settings(override={**self.config, **changes})
-        return settings
+    def pelican(self, **changes: Any) -> Any:
+        """Return Pelican's object, with the process as it was: Pelican sets its locale and its import path."""
+        before = locale.setlocale(locale.LC_ALL), sys.path[:]
+        try:
+            return pelican.Pelican(read_settings(override={**self.config, **changes}))
+        finally:
+            locale.setlocale(locale.LC_ALL, before[0])
+            sys.path[:] = before[1]
 
-    def build(self, **changes: Any) -> Any:
-        """Build in this process, and return Pelican's object."""
-        site = pelican.Pelican(self.settings(**changes))
-        site.run()
-        return site
+    def build(self, **changes: Any) -> None:
+        """Build in this process."""
+        self.pelican(**changes).run()
 
     def command(self, arguments: Sequence[str] = (), **changes: Any) -> subprocess.CompletedProcess[str]:
         """Build with the `pelican` command, and return its result."""
@@ -102,7 +105,7 @@ class PelicanSite:
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             timeout=120,
         )
@@ -113,7 +116,7 @@ class PelicanSite:
 
     def environment(self) -> dict[str, str]:
         # Wide lines: messages are searched for.
-        return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "1000", "NO_COLOR": "1"}
+        return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "1000", "NO_COLOR": "1", "PYTHONUTF8": "1"}
 
     def page(self, name: str) -> str:
         return (self.output / name).read_text(encoding="utf-8")

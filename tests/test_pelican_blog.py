@@ -45,9 +45,9 @@ def photos(script: Path) -> dict[str, tuple[int, int, int]]:
 def build(blog: Path) -> str:
     result = subprocess.run(
         [sys.executable, str(blog / "build.py")],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", "PYTHONUTF8": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         timeout=300,
     )

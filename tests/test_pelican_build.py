@@ -11,7 +11,7 @@ from pelican_site import PelicanSite
 
 from jinja_imagekit.exceptions import ImageKitError
 
-from pelican import Pelican, signals  # isort: skip  # after pelican_site, which keeps Pelican's loggers to Pelican
+from pelican import signals  # isort: skip  # after pelican_site, which keeps Pelican's loggers to Pelican
 
 SRC = re.compile(r'(?:src|href)="([^"]+)"')
 
@@ -162,7 +162,7 @@ def test_cached_articles_lead_to_the_same_pages(site: PelicanSite) -> None:
 def test_a_run_that_failed_leaves_nothing_to_the_next(blog: PelicanSite) -> None:
     """With --autoreload one process runs many times: what a run noted before it failed is forgotten."""
     blog.template("page.html", "{% thumbnail '40x30' 'images/gone.jpg' %}")
-    running = Pelican(blog.settings())
+    running = blog.pelican()
     with pytest.raises(ImageKitError, match=r"gone\.jpg"):
         running.run()
     (blog.folder / "content/canal/canal.jpg").unlink()

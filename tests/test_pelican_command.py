@@ -75,7 +75,13 @@ def test_the_command_of_the_kit_knows_the_site(site: PelicanSite) -> None:
     def imagekit(*arguments: str) -> str:
         command = [sys.executable, "-m", "jinja_imagekit.cli", "--kit", "jinja_imagekit.pelican:kit", *arguments]
         result = subprocess.run(
-            command, cwd=site.folder, env=site.environment(), capture_output=True, text=True, check=False, timeout=60
+            command,
+            cwd=site.folder,
+            env=site.environment(),
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=60,
         )
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
@@ -96,7 +102,7 @@ def autoreloading(site: PelicanSite) -> Iterator[Callable[[str, int], str]]:
     """Run `pelican --autoreload`; yield what waits until a text stands in its output a number of times."""
     site.write_config()
     log = site.folder / "log.txt"
-    with log.open("w") as file:
+    with log.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "pelican", "--autoreload", "--log-handler", "plain", "-s", "pelicanconf.py"],
             cwd=site.folder,
@@ -107,11 +113,11 @@ def autoreloading(site: PelicanSite) -> Iterator[Callable[[str, int], str]]:
 
     def wait_for(text: str, times: int = 1) -> str:
         deadline = time.monotonic() + 60
-        while log.read_text().count(text) < times:
-            assert time.monotonic() < deadline, f"no {text!r} in {log.read_text()}"
-            assert process.poll() is None, log.read_text()
+        while log.read_text(encoding="utf-8").count(text) < times:
+            assert time.monotonic() < deadline, f"no {text!r} in {log.read_text(encoding='utf-8')}"
+            assert process.poll() is None, log.read_text(encoding="utf-8")
             time.sleep(0.1)
-        return log.read_text()
+        return log.read_text(encoding="utf-8")
 
     try:
         yield wait_for

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pelican.contents import Content
+from pelican.contents import Content, Static
 
 from ..exceptions import SourceNotFound
 from ..settings import Settings
@@ -48,13 +48,10 @@ class MissingImage:
         """Raise `SourceNotFound`."""
         raise SourceNotFound(self._name, self._reason)
 
-    def __str__(self) -> str:
-        return self._name
-
 
 def mark_names(content: Content) -> None:
     """Have the metadata of an article or page that may name an image remember the folder that it stands in."""
-    if not content.source_path:
+    if isinstance(content, Static) or not content.source_path:
         return
     for key, value in content.metadata.items():
         if type(value) is str and _MAY_NAME_A_FILE.fullmatch(value) and getattr(content, key.lower(), None) == value:
