@@ -4,10 +4,13 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 
-.PHONY: demo flask-demo pelican-demo test docs lint bench coverage clean
+.PHONY: demo django-demo flask-demo pelican-demo test test-django test-peer docs lint bench coverage clean
 
 demo: .venv/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
+
+django-demo: .venv/.django
+	$(BIN)/python examples/django_gallery/manage.py demo
 
 flask-demo: .venv/.flask
 	$(BIN)/flask --app examples/flask_gallery run
@@ -45,6 +48,7 @@ coverage: .venv/.test
 
 clean:
 	rm -rf .venv site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images examples/flask_gallery/instance
+	rm -rf examples/django_gallery/instance
 	rm -rf examples/pelican_blog/output examples/pelican_blog/.cache
 	find examples/pelican_blog/content -name '*.jpg' -delete
 
@@ -54,6 +58,10 @@ clean:
 .venv/.demo: pyproject.toml | .venv/bin/python
 	$(PIP) -e .
 	@touch $@
+
+.venv/.django: pyproject.toml | .venv/bin/python
+	$(PIP) -e '.[django]'
+	@touch $@ .venv/.demo
 
 .venv/.flask: pyproject.toml | .venv/bin/python
 	$(PIP) -e '.[flask]'

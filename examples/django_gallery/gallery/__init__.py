@@ -1,0 +1,1 @@
+"""The gallery: photographers and their photos."""
