@@ -40,8 +40,12 @@ lint: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Each prints its own table; the last ones draw photographs and install their peers below build/ first.
 bench: .venv/.test
-	$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -s
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/formats.py
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/growth.py
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/warm_tags.py
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pregenerate.py
 
 coverage: .venv/.test
 	$(BIN)/python -m pytest --cov
