@@ -93,6 +93,13 @@ def test_widths_are_offered_to_the_browser(site: PelicanSite) -> None:
             assert image.width == int(width)
 
 
+def test_widths_without_a_height_keep_the_photos_proportions(site: PelicanSite) -> None:
+    """A size that is a width alone is offered in other widths alone."""
+    site.article("walks/walk.md", "![](canal.jpg){.hero}")
+    site.build(IMAGEKIT_CLASSES={"hero": {"size": "100x", "widths": [50, 200]}})
+    assert 'srcset="walks/canal.jpg 50w, walks/canal.jpg 200w" sizes="100vw"' in without_urls(site.page("walk.html"))
+
+
 def test_what_the_author_gave_stays(site: PelicanSite) -> None:
     """A width, a height or a srcset of the author's keeps the image's own out."""
     html = built(
@@ -123,6 +130,7 @@ def test_a_summary_is_rewritten_as_well(site: PelicanSite) -> None:
         '<p><img class="cards" src="canal.jpg"></p>',
         '<p><img class="card" src="https://elsewhere.example/a.jpg"></p>',
         '<p><img class="card" src="//elsewhere.example/a.jpg"></p>',
+        '<p><img class="card" src="http://[elsewhere/a.jpg"></p>',
         '<p><img class="card" src="data:image/gif;base64,R0lGODlhAQABAAAAACw="></p>',
         '<p><img class="card"></p>',
         '<p><img class="card" src=""></p>',

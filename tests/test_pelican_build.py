@@ -63,6 +63,20 @@ def test_no_image_is_made_before_all_pages_are_written(blog: PelicanSite) -> Non
     assert len(blog.published()) == 5
 
 
+def test_a_long_run_says_how_far_it_is(
+    blog: PelicanSite, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While images are made, the console has a line from time to time."""
+    monkeypatch.setattr("jinja_imagekit.pelican.progress.INTERVAL_SECONDS", 0)
+    blog.build()
+    assert re.findall(r"Images: (\d) of 5 \((\d+)%\)", capsys.readouterr().out) == [
+        ("1", "20"),
+        ("2", "40"),
+        ("3", "60"),
+        ("4", "80"),
+    ]
+
+
 def test_a_deleted_output_folder_is_filled_again_without_making_anything(
     blog: PelicanSite, capsys: pytest.CaptureFixture[str]
 ) -> None:

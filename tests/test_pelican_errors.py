@@ -178,6 +178,16 @@ def test_mistakes_in_the_settings_are_told(site: PelicanSite, settings: dict[str
     assert not site.output.exists()
 
 
+def test_what_a_module_of_specs_lacks_is_told(site: PelicanSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is there but imports what is not is no missing module."""
+    site.write("pelican_test_broken.py", "import no_such_package")
+    monkeypatch.syspath_prepend(str(site.folder))
+    with pytest.raises(
+        ImageKitError, match=r"importing 'pelican_test_broken' failed: No module named 'no_such_package'"
+    ):
+        site.build(IMAGEKIT_GENERATORS=["pelican_test_broken"])
+
+
 def test_specs_come_from_registries_modules_and_the_settings(
     site: PelicanSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,12 +108,17 @@ def test_further_folders_hold_images_too(site: PelicanSite) -> None:
     assert source_folders(site.page("walk.html")) == ["dunes"]
 
 
-@pytest.mark.parametrize("name", ["../../secret.jpg", "{static}../../secret.jpg", "../walks/../../secret.jpg"])
+@pytest.mark.parametrize(
+    "name",
+    ["../../secret.jpg", "{static}../../secret.jpg", "{static}/../secret.jpg", "..%2F..%2Fsecret.jpg", "secret.jpg\\0"],
+)
 def test_a_name_does_not_lead_out_of_the_content_folder(site: PelicanSite, name: str) -> None:
-    """Whatever dots an author writes, only the content folder is read."""
+    """Whatever an author or a template writes, only the content folder is read."""
     site.photo("../secret.jpg")
-    site.article("walks/walk.md", Photo=name)
-    with pytest.raises(ImageKitError):
+    site.article("walks/walk.md")
+    site.template("article.html", f"{{% thumbnail '20x20' '{name}' %}}")
+    site.template("index.html", "")
+    with pytest.raises(ImageKitError, match="secret"):
         site.build()
     assert not site.published()
 
