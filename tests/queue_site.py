@@ -27,6 +27,8 @@ from jinja_imagekit.queues.jobs import make_job
 class ListQueue(QueueBackend):
     """A queue in this process, whose worker is a call of `work`."""
 
+    leaves_existing = True
+
     def __init__(self) -> None:
         super().__init__()
         self.messages: list[str] = []

@@ -342,3 +342,46 @@ def test_a_library_that_is_not_installed_is_told(library: str, monkeypatch: pyte
     monkeypatch.delitem(sys.modules, f"jinja_imagekit.queues.{library}", raising=False)
     with pytest.raises(ModuleNotFoundError, match=rf"pip install 'jinja-imagekit\[{library}\]'"):
         importlib.import_module(f"jinja_imagekit.queues.{library}")
+
+
+def test_a_page_whose_images_exist_asks_no_backend(
+    site: Site, queue: ListQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warm tag costs what it costs without a queue; a file that is deleted is scheduled again all the same."""
+    site.write("canal.jpg")
+    template = site.kit.install(Environment(autoescape=True)).from_string(
+        "{% generateimage 'card' source='canal.jpg' %}"
+    )
+    template.render()
+    queue.work()
+    template.render()
+    asked: list[str] = []
+    generate = queue.generate
+    monkeypatch.setattr(queue, "generate", lambda file, force=False: (asked.append(file.name), generate(file, force)))
+    template.render()
+    assert asked == []
+    site.kit.cachefile("card", source="canal.jpg").delete()
+    template.render()
+    assert len(queue.messages) == 1
+
+
+def test_a_backend_of_ones_own_is_asked_each_time(tmp_path: Path) -> None:
+    """A class that inherits from a known backend may do anything, unless it states that it does not."""
+    asked: list[str] = []
+
+    class Counting(ListQueue):
+        def generate(self, file: Any, force: bool = False) -> None:
+            asked.append(file.name)
+            super().generate(file, force)
+
+    site = Site(tmp_path, default_cachefile_backend=Counting(), import_name="queue_kit:kit")
+    site.write("canal.jpg")
+    site.kit.register.cachefiles("card", [{"source": "canal.jpg"}])
+    site.kit.generate()
+    template = site.kit.install(Environment(autoescape=True)).from_string(
+        "{% generateimage 'card' source='canal.jpg' %}"
+    )
+    template.render()
+    asked.clear()
+    template.render()
+    assert asked

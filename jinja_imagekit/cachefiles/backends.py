@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image
 
@@ -25,9 +25,12 @@ class CacheFileBackend(ABC):
 
     Attributes:
         is_async: Whether a file may not exist yet after `generate` has returned.
+        leaves_existing: Whether nothing happens to a file that exists, so that templates need not ask the backend
+            about one that is known to be there. Each class states it for itself alone.
     """
 
     is_async: bool = False
+    leaves_existing: ClassVar[bool] = False
 
     @abstractmethod
     def generate(self, file: Any, force: bool = False) -> None:
@@ -171,6 +174,8 @@ class CacheFileBackend(ABC):
 class Simple(CacheFileBackend):
     """Makes a file within the call that asks for it; the default."""
 
+    leaves_existing = True
+
     def generate(self, file: Any, force: bool = False) -> None:
         """Make the file unless it exists; when the call returns, it does.
 
@@ -218,6 +223,11 @@ class BaseAsync(CacheFileBackend):
     @abstractmethod
     def schedule_generation(self, file: Any, force: bool = False) -> None:
         """Have `make_scheduled(file, force)` called elsewhere."""
+
+
+def leaves_existing(backend: object) -> bool:
+    """Tell whether a backend's own class, and not one that it inherits from, states that it leaves such files alone."""
+    return bool(vars(type(backend)).get("leaves_existing"))
 
 
 def _mimetype(format: str) -> str:

@@ -15,7 +15,7 @@ from ..sources import FileSource, Signature, check_name
 from ..specs import is_fixed
 from ..storage import FileSystemStorage
 from . import CacheFileHost, ImageCacheFile
-from .backends import Simple
+from .backends import leaves_existing
 from .namers import BUILT_IN as BUILT_IN_NAMERS
 from .strategies import BUILT_IN as BUILT_IN_STRATEGIES
 
@@ -231,6 +231,6 @@ class KnownFiles:
         namer = next(vars(cls) for cls in type(spec).__mro__ if "cachefile_name" in vars(cls))
         if any(part is not None for part in own) or not namer.get("is_base"):
             return False
-        if type(host.storage) is not FileSystemStorage or type(host.cachefile_backend) is not Simple:
+        if type(host.storage) is not FileSystemStorage or not leaves_existing(host.cachefile_backend):
             return False
         return type(host.cachefile_strategy) in BUILT_IN_STRATEGIES

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models.fields.files import FieldFile
 
 from ..cachefiles import ImageCacheFile as EngineFile
-from ..cachefiles.backends import CacheFileBackend
+from ..cachefiles.backends import CacheFileBackend, leaves_existing
 from ..cachefiles.backends import Simple as EngineBackend
 from ..cachefiles.known import KnownFile, KnownFiles
 from ..cachefiles.memory import RecordedSourceMemory
@@ -256,7 +256,7 @@ class FieldKnownFiles(KnownFiles):
 
     def _is_plain(self, spec: Any) -> bool:
         is_named_here = self._namer in BUILT_IN_NAMERS
-        return is_named_here and super()._is_plain(spec) and type(get_default_cachefile_backend()) is Simple
+        return is_named_here and super()._is_plain(spec) and leaves_existing(get_default_cachefile_backend())
 
     def _key(self, recipe: str, source: str) -> str:
         return super()._key(recipe, source) + self._suffix

@@ -33,6 +33,8 @@ class Celery(QueueBackend):
         >>> backend = Celery(queue="images")
     """
 
+    leaves_existing = True
+
     def __init__(self, app: Any = None, **options: Any) -> None:
         super().__init__()
         self._app = app

@@ -35,6 +35,8 @@ class Dramatiq(QueueBackend):
         >>> backend = Dramatiq(max_age=3_600_000)  # doctest: +SKIP
     """
 
+    leaves_existing = True
+
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self._options = options

@@ -32,6 +32,8 @@ class RQ(QueueBackend):
         >>> backend = RQ("images", url="redis://localhost:6379/0")
     """
 
+    leaves_existing = True
+
     def __init__(self, queue: str | Queue = "default", url: str | None = None, **options: Any) -> None:
         super().__init__()
         self._given = queue

@@ -27,6 +27,8 @@ class Threads(BaseAsync):
         >>> backend = Threads(workers=4)
     """
 
+    leaves_existing = True
+
     def __init__(self, workers: int = 2) -> None:
         self._workers = workers
         self._lock = threading.Lock()

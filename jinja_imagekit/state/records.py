@@ -183,12 +183,18 @@ class Records:
         The claim ends with `release`, or by itself after `claim_timeout`.
         """
         key = self._claims + name
+        # Most who ask come second, and need no lock to be told so.
+        if self._is_claimed(key):
+            return False
         with self.store.lock(key):
-            claimed = _number(self.store.get(key))
-            if claimed is not None and 0 <= self._clock() - claimed < self.claim_timeout:
+            if self._is_claimed(key):
                 return False
             self.store.set_many({key: _dumps(self._clock())}, self.claim_timeout)
             return True
+
+    def _is_claimed(self, key: str) -> bool:
+        claimed = _number(self.store.get(key))
+        return claimed is not None and 0 <= self._clock() - claimed < self.claim_timeout
 
     def release(self, name: str) -> None:
         """End the claim on a cache file."""

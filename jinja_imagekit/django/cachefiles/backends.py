@@ -123,6 +123,8 @@ class CachedFileBackend:
 class Simple(CachedFileBackend):
     """Makes a file within the call that asks for it; the default."""
 
+    leaves_existing = True
+
     def generate(self, file: Any, force: bool = False) -> None:
         """Make the file, unless it exists; with `force`, even then.
 
@@ -204,6 +206,7 @@ class Queued(BaseAsync):
 class Celery(Queued):
     """Has Celery's workers make files; the worker's application includes `jinja_imagekit.queues.celery`."""
 
+    leaves_existing = True
     queue_path = "jinja_imagekit.queues.celery.Celery"
 
 
@@ -214,6 +217,7 @@ Async = Celery
 class RQ(Queued):
     """Has RQ's workers make files: those of the queue `default`, django-rq's where the project has that."""
 
+    leaves_existing = True
     queue_path = "jinja_imagekit.queues.rq.RQ"
 
     @classmethod
@@ -228,6 +232,7 @@ class RQ(Queued):
 class Dramatiq(Queued):
     """Has Dramatiq's workers make files; the worker imports `jinja_imagekit.queues.dramatiq`."""
 
+    leaves_existing = True
     queue_path = "jinja_imagekit.queues.dramatiq.Dramatiq"
 
 
