@@ -98,13 +98,14 @@ class PelicanSite:
         self.pelican(**changes).run()
 
     def command(self, arguments: Sequence[str] = (), **changes: Any) -> subprocess.CompletedProcess[str]:
-        """Build with the `pelican` command, and return its result."""
+        """Build with the `pelican` command, and return its result; `stdout` has all that it said."""
         self.write_config(**changes)
         return subprocess.run(
-            [sys.executable, "-m", "pelican", "--log-handler", "plain", *arguments],
+            [sys.executable, "-m", "pelican", *arguments],
             cwd=self.folder,
             env=self.environment(),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             encoding="utf-8",
             check=False,
             timeout=120,

@@ -27,7 +27,7 @@ def site(tmp_path: Path) -> PelicanSite:
 def test_a_build_says_how_many_images_it_made(site: PelicanSite) -> None:
     """One line before Pelican's own last one."""
     result = site.command()
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, result.stdout
     assert re.search(r"Images: 2 images on the site, 2 made, 0 unchanged, in [\d.]+ m?s\.\nDone:", result.stdout)
 
 
@@ -36,7 +36,7 @@ def test_a_bad_image_fails_the_build(site: PelicanSite) -> None:
     (site.folder / "content/b.jpg").write_text("no image")
     result = site.command()
     assert result.returncode == 1
-    assert re.search(r"UnreadableImage: .*'b\.jpg'.*'article\.html', line 1", result.stderr)
+    assert re.search(r"UnreadableImage: .*'b\.jpg'.*'article\.html', line 1", result.stdout)
 
 
 def test_a_missing_image_fails_the_build(site: PelicanSite) -> None:
@@ -44,16 +44,16 @@ def test_a_missing_image_fails_the_build(site: PelicanSite) -> None:
     (site.folder / "content/b.jpg").unlink()
     result = site.command()
     assert result.returncode == 1
-    assert re.search(r"SourceNotFound: .*'b\.jpg': no such file; looked for b\.jpg below", result.stderr)
+    assert re.search(r"SourceNotFound: .*'b\.jpg': no such file; looked for b\.jpg below", result.stdout)
 
 
 def test_a_bad_image_is_a_warning_where_the_user_chose_so(site: PelicanSite) -> None:
     """With a policy the build passes and warns; with Pelican's --fatal=warnings it fails all the same."""
     (site.folder / "content/b.jpg").write_text("no image")
     result = site.command(IMAGEKIT_ON_ERROR="placeholder")
-    assert result.returncode == 0, result.stderr
-    assert "b.jpg" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.returncode == 0, result.stdout
+    assert "b.jpg" in result.stdout
+    assert "Traceback" not in result.stdout
     assert site.command(["--fatal", "warnings"], IMAGEKIT_ON_ERROR="placeholder").returncode == 1
 
 
@@ -61,7 +61,7 @@ def test_the_plugin_named_twice_is_told(site: PelicanSite) -> None:
     """The command ends with status 1 and says what to do."""
     result = site.command(PLUGINS=[PLUGIN, PLUGIN])
     assert result.returncode == 1
-    assert "'jinja_imagekit.pelican' is named 2 times; name it once" in result.stderr
+    assert "'jinja_imagekit.pelican' is named 2 times; name it once" in result.stdout
     assert not site.output.exists()
 
 
@@ -104,7 +104,7 @@ def autoreloading(site: PelicanSite) -> Iterator[Callable[[str, int], str]]:
     log = site.folder / "log.txt"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "pelican", "--autoreload", "--log-handler", "plain", "-s", "pelicanconf.py"],
+            [sys.executable, "-u", "-m", "pelican", "--autoreload", "-s", "pelicanconf.py"],
             cwd=site.folder,
             env=site.environment(),
             stdout=file,
