@@ -6,6 +6,7 @@ import os
 import pickle
 from collections.abc import Iterable
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from jinja2 import Environment
@@ -22,7 +23,7 @@ from .pruning import PruneReport, prune_files
 from .publishing import PublishReport, publish_files
 from .registry import GeneratorRegistry
 from .settings import Settings
-from .sources import Source
+from .sources import FileSource, Source
 from .specs import ImageSpec, KeywordsOnly, spec_class
 from .uploads import ProcessedFile, process_upload
 
@@ -101,6 +102,9 @@ class ImageKit(KitParts):
             generator: A spec, or any object with `generate()`.
             **parts: `name`, `storage`, `cachefile_backend`, `cachefile_strategy`, where they differ from the kit's.
         """
+        if isinstance(generator, ImageSpec) and isinstance(generator.source, FileSource):
+            # A spec made without the kit knows neither its source folders nor its caps.
+            generator.source = self.sources.find(Path(generator.source.path))
         return ImageCacheFile(self._bind(generator), host=self, **parts)
 
     def spec(self, id: str | None = None, /, **attributes: Any) -> type[ImageSpec]:

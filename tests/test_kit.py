@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from PIL import ImageFile
 import jinja_imagekit
 from jinja_imagekit import ImageKit
 from jinja_imagekit.exceptions import ImageKitError, NotRegistered, SourceNotFound
+from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.state import MemoryStore
 
 
@@ -192,3 +194,11 @@ def test_an_unset_site(tmp_path: Path) -> None:
     assert kit.cachefile("card", source=photo_bytes()).width == 24
     with pytest.raises(ImageKitError, match=r"set source_dirs"):
         _ = kit.cachefile("card", source="a.jpg").url
+
+
+def test_a_spec_made_by_hand_gets_the_kits_names_and_caps(tmp_path: Path, write_photo: Callable[..., Path]) -> None:
+    """Its cache file lies where the same spec's would that the kit had made."""
+    photo = write_photo("photos/a.jpg", 60, 40)
+    kit = ImageKit(source_dirs=[tmp_path / "images"], location=tmp_path / "out", state_dir=tmp_path / "state")
+    spec = kit.spec("small", processors=(ResizeToFill(20, 10),))
+    assert kit.cachefile_of(spec(source=photo)).url == kit.cachefile("small", source="photos/a.jpg").url
