@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
+from django.conf import settings
 
-django = pytest.importorskip("django", reason="Django is not installed")
-
-from django.conf import settings  # noqa: E402
-
-import drawing  # noqa: E402
+import drawing
 
 settings.configure(
     SECRET_KEY="tests",

@@ -11,7 +11,7 @@ from album.models import Card, Photo
 from album.parts import CountingStrategy, LateBackend, QueueBackend
 from django.core.files import File
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.test import override_settings
 from PIL import Image
 
@@ -65,6 +65,10 @@ def test_name_and_storage_may_be_given(jpeg: bytes, media: Path) -> None:
     assert (media / "own/name.jpg").exists()
     file.name = "own/other.jpg"
     assert file.url == "/media/own/other.jpg"
+    file.storage = FileSystemStorage(media / "elsewhere", "/elsewhere/")
+    file.cachefile_strategy = load_strategy({"on_existence_required": lambda file: None})
+    assert file.url == "/elsewhere/own/other.jpg"
+    assert not (media / "elsewhere").exists()
 
 
 def test_failure_is_released_and_told(media: Path, make_photo: Any) -> None:

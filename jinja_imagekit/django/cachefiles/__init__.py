@@ -25,6 +25,18 @@ from .strategies import Strategy, load_strategy
 __all__ = ["ImageCacheFile", "LazyImageCacheFile"]
 
 
+def _part(name: str, doc: str) -> Any:
+    """Return an attribute of cache files that is worked out when it is first asked for, and may be set."""
+
+    def get(file: ImageCacheFile) -> Any:
+        return file._part(name)
+
+    def put(file: ImageCacheFile, value: Any) -> None:
+        file._set_part(name, value)
+
+    return property(get, put, doc=doc)
+
+
 class ImageCacheFile(BaseIKFile, ImageFile):
     """A file with the result of a generator. Nothing is made before the strategy finds it necessary.
 
@@ -68,30 +80,14 @@ class ImageCacheFile(BaseIKFile, ImageFile):
     def _name_while_open(self) -> None:
         # An open file that is closed before the name is asked for may be gone by then.
         source = getattr(self.generator, "source", None)
-        if source is not None and not isinstance(source, (FieldFile, str, Source)) and hasattr(source, "closed"):
+        if getattr(source, "closed", True) is False and not isinstance(source, FieldFile):
             with suppress(ImageKitError):
                 _ = self.name
 
-    @property
-    def generator(self) -> Any:
-        """What makes the image."""
-        return self._part("generator", self._make_generator)
-
-    @property
-    def storage(self) -> Any:
-        """The Django storage that keeps the file."""
-        return self._part("storage", self._find_storage)
-
-    @property
-    def cachefile_backend(self) -> Any:
-        """How the file is made."""
-        return self._part("cachefile_backend", self._find_backend)
-
-    @property
-    def cachefile_strategy(self) -> Strategy:
-        """When the file is made."""
-        strategy: Strategy = self._part("cachefile_strategy", self._find_strategy)
-        return strategy
+    generator = _part("generator", "What makes the image.")
+    storage = _part("storage", "The Django storage that keeps the file.")
+    cachefile_backend = _part("cachefile_backend", "How the file is made.")
+    cachefile_strategy = _part("cachefile_strategy", "When the file is made.")
 
     @property
     def name(self) -> str | None:
@@ -100,19 +96,17 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         Raises:
             SourceError: The source cannot be read.
         """
-        name: str | None = self._part("name", self._find_name)
+        name: str | None = self._part("name")
         return name
 
     @name.setter
     def name(self, value: str | None) -> None:
-        self._parts["name"] = value
-        self._parts.pop("engine", None)
-        self._is_named_by_generator = False
+        self._set_part("name", value)
 
     @property
     def engine(self) -> EngineCacheFile:
         """The same file as the engine has it."""
-        engine: EngineCacheFile = self._part("engine", lambda: EngineCacheFile(self, get_kit()))
+        engine: EngineCacheFile = self._part("engine")
         return engine
 
     @property
@@ -152,6 +146,9 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         return self._or_stand_in("width"), self._or_stand_in("height")
 
     def _or_stand_in(self, field: str) -> Any:
+        known = get_kit().known_files.find(*self.call) if self.call is not None else None
+        if known is not None:
+            return getattr(known, field)
         if self._stand_in is None:
             try:
                 return getattr(self.engine, field)
@@ -229,12 +226,20 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         parts = {name: value for name, value in self._parts.items() if name not in left_out}
         return {**self.__dict__, "_file": None, "_parts": parts}
 
-    def _part(self, name: str, find: Any) -> Any:
+    def _part(self, name: str) -> Any:
         if name not in self._parts:
-            self._parts[name] = find()
+            self._parts[name] = getattr(self, f"_find_{name}")()
         return self._parts[name]
 
-    def _make_generator(self) -> Any:
+    def _set_part(self, name: str, value: Any) -> None:
+        self._parts[name] = value
+        self._parts.pop("engine", None)
+        self._is_named_by_generator = False
+
+    def _find_engine(self) -> EngineCacheFile:
+        return EngineCacheFile(self, get_kit())
+
+    def _find_generator(self) -> Any:
         raise NotImplementedError
 
     def _find_name(self) -> str | None:
@@ -248,11 +253,11 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         own = getattr(self.generator, "cachefile_storage", None)
         return get_storage() if own is None else conf.storage_of(own)
 
-    def _find_backend(self) -> Any:
+    def _find_cachefile_backend(self) -> Any:
         own = getattr(self.generator, "cachefile_backend", None)
         return get_default_cachefile_backend() if own is None else load_backend(own)
 
-    def _find_strategy(self) -> Strategy:
+    def _find_cachefile_strategy(self) -> Strategy:
         own = getattr(self.generator, "cachefile_strategy", None)
         return load_strategy(conf.value("DEFAULT_CACHEFILE_STRATEGY") if own is None else own)
 
@@ -274,5 +279,5 @@ class LazyImageCacheFile(ImageCacheFile):
         """The generator's id and keywords, where they alone lead to the file."""
         return (str(self.generator_id), self.kwargs) if self._is_named_by_generator else None
 
-    def _make_generator(self) -> Any:
+    def _find_generator(self) -> Any:
         return get_kit().generator(str(self.generator_id), **self.kwargs)
