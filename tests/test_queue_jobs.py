@@ -16,6 +16,7 @@ from jinja2 import Environment
 from queue_site import ListQueue
 
 from jinja_imagekit import ImageSpec
+from jinja_imagekit.cachefiles.references import Reference, is_confined
 from jinja_imagekit.exceptions import InvalidSetting, UnreadableImage
 from jinja_imagekit.loading import load_kit
 from jinja_imagekit.processors import ResizeToFill
@@ -385,3 +386,9 @@ def test_a_backend_of_ones_own_is_asked_each_time(tmp_path: Path) -> None:
     asked.clear()
     template.render()
     assert asked
+
+
+def test_a_reference_of_a_source_may_be_a_path() -> None:
+    """What is read back from a place where anyone could have written it must not name a file of their choice."""
+    assert not is_confined(Reference("card", {"source": {"source": "file:///etc/passwd"}}))
+    assert is_confined(Reference("card", {"source": "canal.jpg"}))
