@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from collections.abc import Iterator
@@ -72,7 +73,40 @@ def read_jpeg(data: bytes) -> Layout:
     return Layout(*size, exif=b"".join(exif), icc=icc, multi_picture=multi_picture)
 
 
-def bare_jpeg(data: bytes) -> bytes:
+class Spliced:
+    """A file of two pieces, read without joining them: the coded data of a photo takes megabytes.
+
+    A read ends where the first piece does, as that of a pipe may.
+    """
+
+    def __init__(self, head: bytes, tail: memoryview) -> None:
+        self._head = head
+        self._tail = tail
+        self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most so many bytes; all of a piece for a negative size."""
+        begin = self._position - len(self._head)
+        piece, begin = (self._tail, begin) if begin >= 0 else (memoryview(self._head), self._position)
+        data = bytes(piece[begin : begin + size] if size >= 0 else piece[begin:])
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to an offset from the start or from where the file stands."""
+        self._position = offset + (self._position if whence == io.SEEK_CUR else 0)
+        return self._position
+
+    def tell(self) -> int:
+        """Return where the file stands."""
+        return self._position
+
+    def close(self) -> None:
+        """Let go of the pieces."""
+        self._head, self._tail = b"", memoryview(b"")
+
+
+def bare_jpeg(data: bytes) -> Spliced:
     """Return a whole JPEG file without its metadata.
 
     Raises:
@@ -88,7 +122,7 @@ def bare_jpeg(data: bytes) -> bytes:
             end = data.rfind(b"\xff\xd9", segment.end)
             if end < 0:
                 raise BrokenFile("the JPEG file is truncated: it has no end marker")
-            return b"".join([*parts, memoryview(data)[segment.end : end + 2]])
+            return Spliced(b"".join(parts), memoryview(data)[segment.end : end + 2])
     raise BrokenFile("the JPEG file holds no image data")
 
 

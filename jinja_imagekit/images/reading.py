@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
@@ -176,8 +177,9 @@ def _opened(data: bytes, header: Header, animated: bool) -> Iterator[ImageFile.I
         data = containers.largest_icon(data)
     format = containers.sniff(data)
     plugin: type[ImageFile.ImageFile]
+    file: Any = None
     if format == "JPEG":
-        plugin, data = JpegImagePlugin.JpegImageFile, jpeg_png.bare_jpeg(data)
+        plugin, file = JpegImagePlugin.JpegImageFile, jpeg_png.bare_jpeg(data)
     elif format == "PNG":
         plugin, data = PngImagePlugin.PngImageFile, jpeg_png.bare_png(data, animated=animated)
     elif format == "GIF":
@@ -186,7 +188,7 @@ def _opened(data: bytes, header: Header, animated: bool) -> Iterator[ImageFile.I
         plugin = WebPImagePlugin.WebPImageFile
     else:
         plugin = PLUGINS[format or header.format]
-    with plugin(io.BytesIO(data)) as image:
+    with plugin(file or io.BytesIO(data)) as image:
         yield image
 
 
