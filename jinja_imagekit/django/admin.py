@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.template.loader import render_to_string
 from django.utils.functional import Promise
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from ..exceptions import ImageKitError
-
 logger = logging.getLogger("jinja_imagekit.django")
+
+DEFAULT_TEMPLATE = "imagekit/admin/thumbnail.html"
 
 
 class AdminThumbnail:
@@ -45,36 +45,46 @@ class AdminThumbnail:
         Raises:
             AttributeError: The model has no such field.
         """
+        if isinstance(self.image_field, str) and not _has(obj, self.image_field):
+            raise AttributeError(f"{type(obj).__name__} has no image field {self.image_field!r}.")
         try:
             thumbnail = self._thumbnail(obj)
             # What can fail does so here, and not in the midst of a template.
             thumbnail = thumbnail if thumbnail and thumbnail.url else None
-            return self._render(obj, thumbnail, None)
-        except (ImageKitError, OSError, ValueError) as error:
-            logger.warning("the thumbnail of %r cannot be shown: %s", obj, error)
-            return self._message(obj, error)
+        except Exception as error:  # noqa: BLE001  # each storage's client has errors of its own
+            return self._failure(obj, error, self.template or DEFAULT_TEMPLATE)
+        try:
+            return _render(self.template or DEFAULT_TEMPLATE, obj, thumbnail, None)
+        except (TemplateSyntaxError, TemplateDoesNotExist):
+            raise
+        except Exception as error:  # noqa: BLE001  # the original's URL, or a tag in a template of the project's own
+            return self._failure(obj, error, DEFAULT_TEMPLATE)
 
     def _thumbnail(self, obj: Any) -> Any:
-        if callable(self.image_field):
-            return self.image_field(obj)
-        try:
-            return getattr(obj, self.image_field)
-        except AttributeError as error:
-            raise AttributeError(f"{type(obj).__name__} has no image field {self.image_field!r}.") from error
+        return self.image_field(obj) if callable(self.image_field) else getattr(obj, self.image_field)
 
-    def _message(self, obj: Any, error: Exception) -> SafeString:
+    def _failure(self, obj: Any, error: Exception, template: str) -> SafeString:
+        logger.warning("the thumbnail of %r cannot be shown: %s", obj, error)
         try:
-            return self._render(obj, None, error)
-        except (ImageKitError, OSError, ValueError):
-            return format_html('<span class="help" title="{}">{}</span>', error, gettext_lazy("No image"))
+            return _render(template, obj, None, error)
+        except (TemplateSyntaxError, TemplateDoesNotExist):
+            raise
+        except Exception:  # noqa: BLE001  # as above
+            return _render(DEFAULT_TEMPLATE, obj, None, error)
 
-    def _render(self, obj: Any, thumbnail: Any, error: Exception | None) -> SafeString:
-        generator = getattr(thumbnail, "generator", None)
-        context = {
-            "model": obj,
-            "thumbnail": thumbnail,
-            "original_image": getattr(generator, "source", None) or thumbnail,
-            "error": error,
-            "message": gettext_lazy("No image"),
-        }
-        return render_to_string(self.template or "imagekit/admin/thumbnail.html", context)
+
+def _has(obj: Any, name: str) -> bool:
+    # Asking the object itself would have a property make its image.
+    return hasattr(type(obj), name) or name in obj.__dict__
+
+
+def _render(template: str, obj: Any, thumbnail: Any, error: Exception | None) -> SafeString:
+    generator = getattr(thumbnail, "generator", None)
+    context = {
+        "model": obj,
+        "thumbnail": thumbnail,
+        "original_image": getattr(generator, "source", None) or thumbnail,
+        "error": error,
+        "message": gettext_lazy("No image"),
+    }
+    return render_to_string(template, context)

@@ -36,7 +36,19 @@ def test_list_shows_thumbnails_that_lead_to_the_original(make_photo: Any, client
     assert link in page
     assert photo.by_width.url in page
     assert f'<b data-original="/media/photos/canal.jpg" data-id="{photo.pk}">{photo.thumbnail.url}</b>' in page
+    assert 'width="12" height="12"' in page
     assert "Thumbnail" in page
+
+
+def test_error_of_a_storage_is_said_in_its_cell(make_photo: Any, client: Client, monkeypatch: Any) -> None:
+    """A storage whose client raises errors of its own breaks no list either."""
+    make_photo()
+
+    def refuse(self: Any, name: str) -> str:
+        raise RuntimeError("the bucket is gone")
+
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage.url", refuse)
+    assert "the bucket is gone" in list_page(client)
 
 
 @pytest.mark.parametrize("trouble", ["empty", "gone", "no image", "unwritable", "cache"])

@@ -21,9 +21,10 @@ def unknown(photo: Any) -> Any:
 class PhotoAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Shows thumbnails by field, by callable, and of an unknown generator."""
 
-    list_display = ("pk", "by_field", "by_callable", "by_unknown", "original", "by_template", "thumbnail")
+    list_display = ("pk", "by_field", "by_callable", "by_unknown", "original", "by_template", "by_tag", "thumbnail")
     by_field = AdminThumbnail("thumbnail")
     by_callable = AdminThumbnail(lambda photo: photo.by_width)
     by_unknown = AdminThumbnail(unknown)
     original = AdminThumbnail("image")
+    by_tag = AdminThumbnail("image", template="album/tag.html")
     by_template = AdminThumbnail("thumbnail", template="album/thumbnail.html")
