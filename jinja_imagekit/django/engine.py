@@ -21,6 +21,7 @@ from ..pregenerate.plan import failed
 from ..registry import CacheFileRegistry, Register, Unregister
 from ..renders import Notes, Renders
 from ..sources import Source, SourceFinder
+from ..specs import ImageSpec as CoreSpec
 from ..state import Records
 from . import conf
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
@@ -99,10 +100,11 @@ class DjangoKit(ImageKit):
             NotRegistered: Nothing is registered under the id; the message suggests the nearest.
         """
         registered = self.registered(id)
-        if isinstance(registered, type) and issubclass(registered, ImageSpec):
-            return registered(**kwargs)
-        # A spec of this library's own, from a package that knows nothing of Django.
-        return super().generator(id, **kwargs)
+        is_spec = isinstance(registered, type) and issubclass(registered, CoreSpec)
+        if is_spec and not issubclass(registered, ImageSpec):
+            # It is of a package that knows nothing of Django.
+            return super().generator(id, **kwargs)
+        return registered(**kwargs) if callable(registered) else registered
 
     def django_file(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
         """Return the cache file of a generator as a Django file; nothing is opened before it is used."""

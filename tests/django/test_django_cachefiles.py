@@ -21,11 +21,13 @@ from jinja_imagekit.django.cachefiles.backends import AbstractCacheFileBackend
 from jinja_imagekit.django.cachefiles.strategies import DictStrategy, load_strategy
 from jinja_imagekit.django.exceptions import AlreadyRegistered, MissingGeneratorId, NotRegistered
 from jinja_imagekit.django.files import IKContentFile
+from jinja_imagekit.django.processors import ResizeToFill
 from jinja_imagekit.django.registry import generator_registry, register, unregister
 from jinja_imagekit.django.signals import content_required, existence_required
 from jinja_imagekit.django.specs import SpecHost
 from jinja_imagekit.django.utils import generate, get_field_info, get_singleton
 from jinja_imagekit.exceptions import InvalidStrategy, MissingSource
+from jinja_imagekit.specs import ImageSpec as CoreSpec
 
 
 def card(jpeg: bytes, **parts: Any) -> ImageCacheFile:
@@ -109,6 +111,24 @@ def test_generator_that_is_no_spec(media: Path) -> None:
     file = ImageCacheFile(Badge())
     assert (file.name, file.width, file.height) == ("CACHE/images/abc123.png", 7, 5)
     assert (media / file.name).exists()
+
+
+def test_generators_by_function_and_of_other_packages(make_photo: Any, render: Any) -> None:
+    """A function may be registered, and so may a spec of this library's own, which knows nothing of Django."""
+    photo = make_photo()
+    plain = type("Plain", (CoreSpec,), {"format": "PNG", "processors": (ResizeToFill(9, 9),)})
+    register.generator("album:function", lambda **kwargs: Card(**kwargs))
+    register.generator("album:plain", plain)
+    try:
+        for id, size in (("album:function", 'width="100" height="60"'), ("album:plain", 'width="9" height="9"')):
+            tag = "{% generateimage '" + id + "' source=photo.image %}"
+            assert size in render(tag, photo=photo)
+            file = LazyImageCacheFile(id, source=photo.image)
+            assert file.url in render(tag, photo=photo)
+            assert Path(file.path).exists()
+    finally:
+        unregister.generator("album:function")
+        unregister.generator("album:plain")
 
 
 def test_file_as_the_source_of_another(make_photo: Any) -> None:
