@@ -54,6 +54,8 @@ def test_markdown(site: PelicanSite) -> None:
     assert len(site.published()) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*Docutils:DeprecationWarning")  # of some versions of Pelican
+@pytest.mark.filterwarnings("ignore:.*Docutils:PendingDeprecationWarning")
 def test_restructured_text(site: PelicanSite) -> None:
     """An image directive's class does the same."""
     text = "Walk\n####\n:date: 2026-01-02\n:slug: walk\n\n.. image:: canal.jpg\n   :class: card\n   :alt: The canal\n"
@@ -76,7 +78,13 @@ def test_keywords_are_those_of_the_tags(site: PelicanSite) -> None:
 
 def test_widths_are_offered_to_the_browser(site: PelicanSite) -> None:
     """A class with widths writes srcset and sizes; what the photo is too small for is offered once."""
-    wide = {"size": "100x50", "widths": (50, 100, 200, 400, 800), "sizes": "50vw", "upscale": False, "crop": False}
+    wide = {
+        "size": "100x50",
+        "widths": (50, 100, 200, 400, 800, 1600),
+        "sizes": "50vw",
+        "upscale": False,
+        "crop": False,
+    }
     site.article("walks/walk.md", "![](canal.jpg){.hero}\n\n![](canal.jpg){.hero srcset=mine.jpg}")
     site.build(IMAGEKIT_CLASSES={"hero": wide})
     first, second = re.findall("<img.*?>", without_urls(site.page("walk.html")))
@@ -88,6 +96,7 @@ def test_widths_are_offered_to_the_browser(site: PelicanSite) -> None:
     assert second.startswith('<img alt="" class="hero" src="walks/canal.jpg" width="67" height="50"')
     assert second.count("srcset") == 1
     files = re.findall(r"(/CACHE\S+) (\d+)w", site.page("walk.html"))
+    assert {url[1:] for url, _ in files} == set(site.published())
     for url, width in files:
         with Image.open(site.output / url[1:]) as image:
             assert image.width == int(width)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -97,9 +98,13 @@ def test_the_command_of_the_kit_knows_the_site(site: PelicanSite) -> None:
     assert len(list((site.folder / "cache/imagekit/files").rglob("*.jpg"))) == 1
 
 
+Until = Callable[[Callable[[], object], Callable[[str], bool]], str]
+"""Does something, again where Pelican was not watching yet, until a condition of what Pelican said holds."""
+
+
 @contextmanager
-def autoreloading(site: PelicanSite) -> Iterator[Callable[[str, int], str]]:
-    """Run `pelican --autoreload`; yield what waits until a text stands in its output a number of times."""
+def autoreloading(site: PelicanSite) -> Iterator[Until]:
+    """Run `pelican --autoreload`."""
     site.write_config()
     log = site.folder / "log.txt"
     with log.open("wb") as file:
@@ -111,40 +116,53 @@ def autoreloading(site: PelicanSite) -> Iterator[Callable[[str, int], str]]:
             stderr=subprocess.STDOUT,
         )
 
-    def wait_for(text: str, times: int = 1) -> str:
-        deadline = time.monotonic() + 60
-        while log.read_text(encoding="utf-8").count(text) < times:
-            assert time.monotonic() < deadline, f"no {text!r} in {log.read_text(encoding='utf-8')}"
-            assert process.poll() is None, log.read_text(encoding="utf-8")
-            time.sleep(0.1)
-        return log.read_text(encoding="utf-8")
+    def until(action: Callable[[], object], holds: Callable[[str], bool]) -> str:
+        for _ in range(30):
+            action()
+            patience = time.monotonic() + 3
+            while time.monotonic() < patience:
+                text = log.read_text(encoding="utf-8")
+                if holds(text):
+                    return text
+                assert process.poll() is None, text
+                time.sleep(0.1)
+        raise AssertionError(log.read_text(encoding="utf-8"))
 
     try:
-        yield wait_for
+        yield until
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
+def made(text: str) -> int:
+    """Return how many images all builds together have made."""
+    return sum(map(int, re.findall(r"(\d+) made", text)))
+
+
+@pytest.mark.skipif(
+    version("pelican").startswith("4.10."), reason="Pelican 4.10 notices no changes, without plugins too"
+)
 def test_autoreload_makes_only_what_changed(site: PelicanSite) -> None:
     """A photo that is replaced gives one new image, a text that changes none; a bad image waits to be repaired."""
-    with autoreloading(site) as wait_for:
-        wait_for("2 made, 0 unchanged")
-        wait_for("Done:", 1)
+    site.template(
+        "article.html",
+        "{% thumbnail '40x30' article.photo %}{% thumbnail '60x40' article.other %}{{ article.content }}",
+    )
+    with autoreloading(site) as until:
+        text = until(lambda: None, lambda text: "Done:" in text)
         first = site.published()
-        time.sleep(0.5)  # for Pelican to begin to watch
-        site.photo("b.jpg", seed=7)
-        wait_for("1 made, 1 unchanged")
-        wait_for("Done:", 2)
+        assert made(text) == len(first) == 2
+        text = until(lambda: site.photo("b.jpg", seed=7), lambda text: site.published() != first and made(text) > 2)
+        assert made(text) == 3
         assert len(set(first) & set(site.published())) == 1
-        time.sleep(0.5)
-        site.article("walk.md", "More text.", Photo="a.jpg", Other="b.jpg")
-        wait_for("0 made, 2 unchanged")
-        wait_for("Done:", 3)
-        time.sleep(0.5)
-        (site.folder / "content/b.jpg").write_text("no image")
-        wait_for("Caught exception")
-        site.photo("b.jpg", seed=8)
-        wait_for("1 made, 1 unchanged", 2)
-        wait_for("Done:", 4)
-        assert len(site.published()) == 2
+
+        def edit() -> None:
+            site.article("walk.md", "More text.", Photo="a.jpg", Other="b.jpg")
+
+        text = until(edit, lambda text: "More text." in site.page("walk.html"))
+        bad = site.folder / "content/b.jpg"
+        text = until(lambda: bad.write_text("no image"), lambda text: "Caught exception" in text)
+        assert made(text) == 3
+        text = until(lambda: site.photo("b.jpg", seed=8), lambda text: made(text) > 3)
+        assert made(text) == 4

@@ -30,6 +30,7 @@ class BodyRewriter:
     """
 
     def __init__(self, kit: ImageKit, classes: Mapping[str, Any], names: SourceNames) -> None:
+        self._kit = kit
         self._runtime = TemplateRuntime(kit)
         self._names = names
         self._classes = {name: ImageClass.from_setting(name, value) for name, value in classes.items()}
@@ -76,4 +77,4 @@ class BodyRewriter:
     def _new_values(self, found: ImageClass, url: str, content: Content, attributes: Attributes) -> Attributes | None:
         # What the author gave is not written: None keeps the tag from writing it, too.
         given = dict.fromkeys(name for name in ("width", "height", "srcset") if name in attributes)
-        return found.attributes(self._runtime, self._names.source(url, content), given)
+        return found.attributes(self._kit, self._runtime, self._names.source(url, content), given)

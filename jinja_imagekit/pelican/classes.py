@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..exceptions import InvalidSetting
+from ..exceptions import ImageKitError, InvalidSetting
 from ..ext import TemplateRuntime
+from ..kit import ImageKit
+from ..specs import ImageSpec
 from .markup import Attributes, image_attributes
 
 SETTING = "IMAGEKIT_CLASSES"
@@ -55,10 +57,13 @@ class ImageClass(NamedTuple):
             raise InvalidSetting(SETTING, f"{name!r} is {value!r}; {_EXPECTED_WIDTHS}")
         return cls(generator_id, dimensions, widths, sizes, words)
 
-    def attributes(self, runtime: TemplateRuntime, source: object, given: Mapping[str, None]) -> Attributes | None:
+    def attributes(
+        self, kit: ImageKit, runtime: TemplateRuntime, source: object, given: Mapping[str, None]
+    ) -> Attributes | None:
         """Return the attributes that a template's tag would write; None where it would write no tag.
 
         Args:
+            kit: The site's kit.
             runtime: Does what the tags do.
             source: The image to start from.
             given: The author's attributes, which the tag leaves out.
@@ -72,16 +77,34 @@ class ImageClass(NamedTuple):
         written = self._thumbnail(runtime, self.dimensions, source, given)
         if written is None or not self.widths or "srcset" in given:
             return written
-        return {**written, **self._offered(runtime, source)}
+        return {**written, **self._offered(kit, runtime, source)}
 
-    def _offered(self, runtime: TemplateRuntime, source: object) -> Attributes:
+    def _offered(self, kit: ImageKit, runtime: TemplateRuntime, source: object) -> Attributes:
         entries: dict[str, str] = {}
+        promised: set[int | None] = set()
         for width in self.widths:
+            expected = self._expected_width(kit, runtime, width, source)
+            if expected is not None and expected in promised:
+                # A photo that is too small for two widths gives one image for both.
+                continue
+            promised.add(expected)
             one = self._thumbnail(runtime, self.scaled_to(width), source, {}) or {}
-            # A small source gives the same width more than once; a stand-in has no file.
-            if one.get("width") and not str(one["src"]).startswith("data:"):
-                entries.setdefault(str(one["width"]), f"{one['src']} {one['width']}w")
+            url = one.get("src") or ""
+            # A stand-in has no file, or is the same for all widths.
+            if one.get("width") and not url.startswith("data:"):
+                entries.setdefault(url, f"{url} {one['width']}w")
         return {"srcset": ", ".join(entries.values()), "sizes": self.sizes} if entries else {}
+
+    def _expected_width(self, kit: ImageKit, runtime: TemplateRuntime, width: int, source: object) -> int | None:
+        keywords = {name: value for name, value in self.keywords.items() if name != "on_error"}
+        id, options = runtime.thumbnail_call(self.generator_id, self.scaled_to(width), source, keywords)
+        try:
+            generator = kit.generator(id, **options)
+            size = generator.output_size() if isinstance(generator, ImageSpec) else None
+        except ImageKitError:
+            # What is wrong is told by who asks for the image.
+            return None
+        return size and size[0]
 
     def _thumbnail(
         self, runtime: TemplateRuntime, dimensions: str, source: object, given: Mapping[str, None]
