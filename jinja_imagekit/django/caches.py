@@ -27,6 +27,9 @@ LOCK_SECONDS = 60
 LONGEST_KEY = 200
 """Characters of a key: memcached takes 250 bytes, of which the project's prefix and version need some."""
 
+MOST_KEPT = 50_000
+"""Values that one process keeps: about 500 bytes each, 25 MB in all."""
+
 _UNSAFE = re.compile(r"[^\x21-\x7e]+")
 
 active_state_cache: ContextVar[Any] = ContextVar("jinja_imagekit_active_state_cache", default=None)
@@ -61,12 +64,16 @@ class CacheStore:
     Args:
         alias: The cache's alias in `CACHES`.
         prefix: What the keys of this kit begin with.
+        kept: The beginnings of keys, without the prefix, whose values this process keeps as well, for when the cache
+            has dropped them: Django's default one holds 300 in all. They are to be what a look at the file confirms.
     """
 
-    def __init__(self, alias: str, prefix: str) -> None:
+    def __init__(self, alias: str, prefix: str, kept: tuple[str, ...] = ()) -> None:
         self.alias = alias
         self.is_reliable = True
         self._files = f"{prefix}file:"
+        self._kept_keys = tuple(prefix + each for each in kept)
+        self._kept: dict[str, str] = {}
         self._locks = ThreadLocks()
 
     @property
@@ -88,11 +95,16 @@ class CacheStore:
             found |= self._read(missing)
             if known is not None:
                 known.update({safe: found.get(safe) for safe in missing})
-        return {wanted[safe]: value for safe, value in found.items() if isinstance(value, str)}
+        values = {wanted[safe]: value for safe, value in found.items() if isinstance(value, str)}
+        if self._kept and len(values) < len(wanted):
+            values |= {key: self._kept[key] for key in wanted.values() if key in self._kept and key not in values}
+        return values
 
     def set_many(self, values: Mapping[str, str], timeout: float | None = None) -> None:
         """Keep these values, for `timeout` seconds where it is given."""
         safe = {self._key(key): value for key, value in values.items()}
+        if self._kept_keys and timeout is None:
+            self._keep({key: value for key, value in values.items() if key.startswith(self._kept_keys)})
         known = active_state_cache.get()
         if known is not None:
             known.update(safe)
@@ -101,6 +113,9 @@ class CacheStore:
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Forget these values."""
+        keys = list(keys)
+        for key in keys:
+            self._kept.pop(key, None)
         safe = [self._key(key) for key in keys]
         known = active_state_cache.get()
         if known is not None:
@@ -118,6 +133,11 @@ class CacheStore:
 
     def close(self) -> None:
         """Do nothing: Django closes its caches after each request."""
+
+    def _keep(self, values: dict[str, str]) -> None:
+        if len(self._kept) + len(values) > MOST_KEPT:
+            self._kept.clear()
+        self._kept.update(values)
 
     def _key(self, key: str) -> str:
         # What is known of a file lies where django-imagekit has its state, so that both prefetch the same keys.

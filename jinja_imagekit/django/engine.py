@@ -60,7 +60,9 @@ class DjangoKit(ImageKit):
         """What is known of cache files and sources."""
         if conf.optional("STATE_STORE") is not None:
             return Records.from_settings(self._state_store(), self.settings)
-        store = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix)
+        # What is known of a file on a local disk is compared with the file itself, whoever has said it.
+        kept = ("known:", "file:") if self.storage.is_local else ()
+        store = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix, kept)
         return Records.from_settings(store, self.settings)
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,13 +100,32 @@ def test_cache_that_forgets_or_fails(alias: str, make_photo: Any, caplog: Any, r
         assert "the cache 'broken' cannot be used" in caplog.text
 
 
+def test_cache_that_holds_little_costs_no_second_look(make_photo: Any, render: Any, monkeypatch: Any) -> None:
+    """In a cache that drops what it was given, or has none of it, a process still knows the files that it has seen."""
+    photos = [make_photo(f"{number}.jpg") for number in range(3)]
+    for photo in photos:
+        os.utime(photo.image.path, (1e9, 1e9))
+    tag = "{% for photo in photos %}{% thumbnail '20x20' photo.image %}{% endfor %}"
+    with override_settings(IMAGEKIT_CACHE_BACKEND="none"):
+        first = render(tag, photos=photos)
+        render(tag, photos=photos)
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise AssertionError("opened")
+
+        monkeypatch.setattr("os.open", refuse)
+        assert render(tag, photos=photos) == first
+
+
 def test_forgotten_record_is_read_from_the_file(make_photo: Any) -> None:
     """A cache that was cleared costs a look at each file, and makes none anew."""
     photo = make_photo()
     path = Path(photo.thumbnail.path)
     before = path.stat().st_mtime_ns
     caches["default"].clear()
-    assert (photo.thumbnail.width, photo.thumbnail.height) == (50, 40)
+    # Another setting makes a new kit, which knows no more than another process would.
+    with override_settings(IMAGEKIT_FSYNC=True):
+        assert (photo.thumbnail.width, photo.thumbnail.height) == (50, 40)
     assert path.stat().st_mtime_ns == before
 
 
