@@ -35,7 +35,8 @@ def write_photo(images_dir: Path) -> WritePhoto:
     return write
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright runs, no other event loop may run in this thread.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Return a headless browser; the test is skipped where there is none."""
     with started_browser() as browser:

@@ -303,3 +303,18 @@ def test_deleted_file_is_made_again(site: Site) -> None:
         path.unlink()
     assert site.render("{% thumbnail '20x' 'photo.jpg' %}") == html
     assert site.size(html) == (20, 15)
+
+
+def test_srcset_leaves_out_what_the_source_is_too_small_for(tmp_path: Path, write_photo: Any) -> None:
+    """A variant that would have other proportions, or be the same image again, is no variant."""
+    write_photo("small.jpg", 450, 300)
+    kit = ImageKit(source_dirs=[tmp_path / "images"], location=tmp_path / "out", state_dir=tmp_path / "state")
+    environment = kit.install(Environment(autoescape=True))
+
+    def srcset(dimensions: str) -> str:
+        tag = "{% thumbnail '" + dimensions + "' 'small.jpg' srcset='1.5 2' %}"
+        return environment.from_string(tag).render().partition('srcset="')[2].partition('"')[0]
+
+    assert [entry.split()[1] for entry in srcset("160x160").split(", ")] == ["1x", "1.5x"]
+    assert [entry.split()[1] for entry in srcset("450x").split(", ")] == ["1x"]
+    assert [entry.split()[1] for entry in srcset("150x").split(", ")] == ["1x", "1.5x", "2x"]

@@ -103,15 +103,15 @@ class TemplateRuntime:
         scales = _scales(kwargs.get("srcset", self._default_scales))
         kwargs = {name: value for name, value in kwargs.items() if name != "srcset"}
         id, options = self.thumbnail_call(generator_id, dimensions, source, kwargs)
-        image = self._image(id, options, attributes, make)
+        image = self._image(id, options, _NO_ATTRIBUTES if scales else attributes, make)
         if not scales or _has_any(attributes, "srcset") or _is_for_any_density(image):
             return _img(image, attributes)
         urls = {1.0: image[0]}
         size = options["width"], options["height"]
         for scale in scales:
             options["width"], options["height"] = self._scaled(size, scale)
-            denser = self._image(id, options, {"width": None}, make)
-            if not isinstance(denser, StandIn):
+            denser = self._image(id, options, _NO_ATTRIBUTES, make)
+            if not isinstance(denser, StandIn) and _serves(denser, image, scale):
                 urls[scale] = denser[0]
         return _img(image, attributes, self.srcset(urls))
 
@@ -243,6 +243,22 @@ class TemplateRuntime:
         width, height = (None if side is None else max(1, math.floor(side * scale + 0.5)) for side in size)
         self._check_size(width, height, f"{width or ''}x{height or ''}")
         return width, height
+
+
+def _serves(variant: tuple[str, int | None, int | None], image: Any, scale: float) -> bool:
+    """Tell whether a variant of an image can stand for it on a screen of another density.
+
+    A source that is too small, and not to be enlarged, gives a variant of other proportions, or the same one again.
+    """
+    (_, width, height), (_, base_width, base_height) = variant, image[:3]
+    if not (width and height and base_width and base_height):
+        return True
+    # Each side is rounded to a whole pixel, so that the products may differ by as much as the sides.
+    askew = abs(width * base_height - height * base_width) > width + height + base_width + base_height
+    return not askew and (scale < 1 or width * height > base_width * base_height)
+
+
+_NO_ATTRIBUTES: Mapping[str, object] = {}
 
 
 def _scales(value: Any) -> tuple[float, ...]:
