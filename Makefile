@@ -18,8 +18,9 @@ flask-demo: .venv/.flask
 pelican-demo: .venv/.pelican
 	$(BIN)/python examples/pelican_blog/build.py
 
+# A process for each core; a file's tests stay together.
 test: .venv/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # The Django shim on the oldest Django that it supports; `make test` has the newest.
 test-django: .venv/django-4.2/.stamp
@@ -48,7 +49,7 @@ bench: .venv/.test
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pregenerate.py
 
 coverage: .venv/.test
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov
 
 clean:
 	rm -rf .venv site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images examples/flask_gallery/instance

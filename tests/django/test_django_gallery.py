@@ -30,7 +30,7 @@ for page in ("/", "/photos/2/", "/admin/gallery/photo/", "/admin/gallery/photogr
 def test_demo_sets_up_a_gallery_whose_pages_show_their_images(tmp_path: Path) -> None:
     """The command draws the photos and makes their images; pages and admin name files that are there."""
     environment = {**os.environ, "GALLERY_INSTANCE": str(tmp_path)}
-    demo = [sys.executable, str(EXAMPLE / "manage.py"), "demo", "--no-server", "--width", "300"]
+    demo = [sys.executable, str(EXAMPLE / "manage.py"), "demo", "--no-server", "--width", "900"]
     for expected in ("24 generated, 0 there already", "0 generated, 24 there already"):
         done = subprocess.run(demo, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
