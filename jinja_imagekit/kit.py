@@ -274,6 +274,8 @@ class ImageKit(KitParts):
     def install(self, environment: EnvironmentT) -> EnvironmentT:
         """Add the tags and filters `thumbnail` and `generateimage` to a Jinja environment, and return it."""
         ext.install(environment, self)
+        # What the first page would wait for: the imports of the state store, which opens nothing yet.
+        _ = self.records
         return environment
 
     def doctor(self, *, fix: bool = False) -> list[Finding]:

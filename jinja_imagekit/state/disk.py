@@ -72,6 +72,10 @@ class DiskStore:
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, timeout: float = 3.0, retry_after: float = 5.0) -> None:
+        # diskcache imports Django where that is installed; who keeps no state on disk need not wait for it.
+        from .database import open_database
+
+        self._open_database = open_database
         self.directory = Path(os.path.abspath(directory))
         self.timeout = timeout
         self.retry_after = retry_after
@@ -196,19 +200,16 @@ class DiskStore:
     def _opened(self) -> Any:
         # Whoever waited once need not wait so long again: pages are being rendered.
         timeout = self.timeout if self.is_reliable else min(self.timeout, 0.1)
-        # diskcache imports Django where that is installed; who keeps no state on disk need not wait for it.
-        from .database import open_database
-
         try:
             _make_private(self._folder)
             found = identity(self._folder)
             try:
-                cache = open_database(self._folder, timeout)
+                cache = self._open_database(self._folder, timeout)
             except (DamagedDatabase, sqlite3.DatabaseError) as error:
                 if _kind(error) != "damaged":
                     raise
                 self._rebuild(found, error)
-                cache = open_database(self._folder, timeout)
+                cache = self._open_database(self._folder, timeout)
         except Exception as error:  # noqa: BLE001  # no trouble gets out of a store
             self._give_up(_kind(error), error)
             return None
