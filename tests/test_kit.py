@@ -18,7 +18,7 @@ from PIL import ImageFile
 
 import jinja_imagekit
 from jinja_imagekit import ImageKit
-from jinja_imagekit.exceptions import ImageKitError, NotRegistered, SourceNotFound
+from jinja_imagekit.exceptions import ImageKitError, InvalidSetting, NotRegistered, SourceNotFound
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.state import MemoryStore
 
@@ -43,7 +43,7 @@ def test_the_public_names() -> None:
 def test_making_a_kit_touches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders, state and dotted paths wait for the first image."""
     monkeypatch.chdir(tmp_path)
-    kit = ImageKit(source_dirs=["images"], cachefile_namer="no.such.namer", state_store="no.such.store")
+    kit = ImageKit(source_dirs=["images"], cachefile_namer="no.such.namer", default_file_storage="no.such.storage")
     kit.register.generator("card", Card)
     kit.install(Environment())
     file = kit.cachefile("card", source="a.jpg")
@@ -51,6 +51,12 @@ def test_making_a_kit_touches_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not list(tmp_path.iterdir())
     kit.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_state_store_that_does_not_exist_is_told_when_templates_get_the_kit() -> None:
+    """A page is too late to learn of it."""
+    with pytest.raises(InvalidSetting, match="no.such.store"):
+        ImageKit(state_store="no.such.store").install(Environment())
 
 
 def test_kits_side_by_side(tmp_path: Path) -> None:
