@@ -55,7 +55,7 @@ def test_making_a_kit_touches_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_state_store_that_does_not_exist_is_told_when_templates_get_the_kit() -> None:
     """A page is too late to learn of it."""
-    with pytest.raises(InvalidSetting, match="no.such.store"):
+    with pytest.raises(InvalidSetting, match=r"no\.such\.store"):
         ImageKit(state_store="no.such.store").install(Environment())
 
 
