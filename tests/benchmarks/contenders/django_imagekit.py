@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,7 @@ def main(job: str, photos: str, output: str) -> None:
     else:
         for width in WIDTHS:
             spec(f"bench:{width}", ResizeToFit(width), "WEBP", {"quality": 80, "method": 4})
-    call_command("generateimages", "bench", verbosity=0)
+    call_command("generateimages", "bench", verbosity=0, stdout=io.StringIO())
 
 
 if __name__ == "__main__":
