@@ -167,6 +167,10 @@ class Original:
         )
 
 
+_BLOCK_BYTES = 1 << 20
+"""What Pillow's decoders are handed at a time; its own 64 KiB are sixty blocks a photo of 12 megapixels."""
+
+
 @contextmanager
 def _opened(data: bytes, header: Header, animated: bool) -> Iterator[ImageFile.ImageFile]:
     """Open a file with its own plugin, on nothing but what makes its pixels.
@@ -189,6 +193,8 @@ def _opened(data: bytes, header: Header, animated: bool) -> Iterator[ImageFile.I
     else:
         plugin = PLUGINS[format or header.format]
     with plugin(file or io.BytesIO(data)) as image:
+        # Each block takes the interpreter lock, for which another thread's decoder may have to wait.
+        image.decodermaxblock = _BLOCK_BYTES
         yield image
 
 
