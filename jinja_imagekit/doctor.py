@@ -9,26 +9,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from .cachefiles.storages import StorageHost, storage_of
+from .builds.finish import still_failed
+from .cachefiles.storages import storage_of
 from .exceptions import ImageKitError, SourceError
 from .hashing import class_path
 from .images import OUTPUT_FORMATS, VECTOR_FORMAT, Header, Limits, Original, PixelRules, mimetype
 from .interfaces import Storage
-from .policies import Unprocessed
-from .pregenerate import RenderHost, still_failed
 from .pregenerate.run import available_cores
+from .stand_ins import Unprocessed
 from .state import Record
+
+if TYPE_CHECKING:
+    from .kit import ImageKit
 
 Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "state"]
 
 _OURS = re.compile(r"(^|[/.])[0-9a-f]{32}(\.\w+)?$")
 """How the built-in namers end a name: with a fingerprint and an extension."""
-
-
-class DoctorHost(StorageHost, RenderHost, Protocol):
-    """What the doctor needs of the kit."""
 
 
 class Finding(NamedTuple):
@@ -49,7 +48,7 @@ class Finding(NamedTuple):
     fixed: bool = False
 
 
-def examine(host: DoctorHost, *, fix: bool = False) -> list[Finding]:
+def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     """Compare records and files; each recorded file is read and decoded in full.
 
     Mended is thus: what is missing, truncated or unreadable, or not what was recorded, is deleted and forgotten, and
@@ -57,39 +56,39 @@ def examine(host: DoctorHost, *, fix: bool = False) -> list[Finding]:
     recorded: that is what is left when state was lost. Other files without a record may be anybody's, and are left.
 
     Args:
-        host: The kit.
+        kit: The kit.
         fix: Mend what can be.
 
     Returns:
         What was found, sorted by name.
     """
     begun_ns = time.time_ns()
-    records = {record.name: record for record in host.records.all()}
-    if not host.records.store.is_reliable:
-        folder = str(host.settings.state_dir)
+    records = {record.name: record for record in kit.records.all()}
+    if not kit.records.store.is_reliable:
+        folder = str(kit.settings.state_dir)
         return [Finding("state", folder, "it cannot be read, so that nothing is known of any cache file; see the log")]
-    storages = _storages(host, records)
+    storages = _storages(kit, records)
     with ThreadPoolExecutor(available_cores()) as pool:
-        examined = pool.map(partial(_examine_recorded, host), records.values())
+        examined = pool.map(partial(_examine_recorded, kit), records.values())
         findings = [finding for finding in examined if finding]
     for storage in storages:
-        findings.extend(_foreign_files(host, storage, records, begun_ns))
+        findings.extend(_foreign_files(kit, storage, records, begun_ns))
         findings.extend(_temporary_files(storage))
-    findings.extend(_not_generated(host))
+    findings.extend(_not_generated(kit))
     # Two generators may name one storage, each by an instance of its own.
     findings = sorted(set(findings), key=lambda finding: finding.name)
-    return [_fix(host, storages, finding, records.get(finding.name)) for finding in findings] if fix else findings
+    return [_fix(kit, storages, finding, records.get(finding.name)) for finding in findings] if fix else findings
 
 
-def _storages(host: DoctorHost, records: dict[str, Record]) -> list[Storage]:
+def _storages(kit: ImageKit, records: dict[str, Record]) -> list[Storage]:
     generators = dict.fromkeys(record.generator for record in records.values())
-    found = (host.storage, *(storage_of(host, generator) for generator in generators))
+    found = (kit.storage, *(storage_of(kit, generator) for generator in generators))
     return list({id(storage): storage for storage in found}.values())
 
 
-def _examine_recorded(host: DoctorHost, record: Record) -> Finding | None:
+def _examine_recorded(kit: ImageKit, record: Record) -> Finding | None:
     try:
-        storage = storage_of(host, record.generator)
+        storage = storage_of(kit, record.generator)
         stored = storage.stat(record.name)
         if stored is None:
             return Finding("missing", record.name, "it was made, but there is no such file")
@@ -99,7 +98,7 @@ def _examine_recorded(host: DoctorHost, record: Record) -> Finding | None:
         if record.generator == class_path(Unprocessed):
             # A source that is shown as it is may well be damaged.
             return None
-        header, _ = _decode(host, storage, record.name)
+        header, _ = _decode(kit, storage, record.name)
     except ImageKitError as error:
         return Finding("unreadable", record.name, _reason(error))
     # The record of an SVG has the size at which pages show it.
@@ -110,11 +109,11 @@ def _examine_recorded(host: DoctorHost, record: Record) -> Finding | None:
     return None
 
 
-def _decode(host: DoctorHost, storage: Storage, name: str) -> tuple[Header, int]:
+def _decode(kit: ImageKit, storage: Storage, name: str) -> tuple[Header, int]:
     """Decode all of an image, so that any damage shows; return its header and its size in bytes."""
     with storage.open(name) as file:
         data = file.read()
-    settings = host.settings
+    settings = kit.settings
     limits = Limits(max_source_pixels=settings.max_result_pixels, max_frames=settings.max_frames)
     original = Original(data, name=name, limits=limits)
     if original.header.format != VECTOR_FORMAT:
@@ -122,8 +121,8 @@ def _decode(host: DoctorHost, storage: Storage, name: str) -> tuple[Header, int]
     return original.header, len(data)
 
 
-def _foreign_files(host: DoctorHost, storage: Storage, records: dict[str, Record], begun_ns: int) -> Iterator[Finding]:
-    folder = host.settings.cachefile_dir
+def _foreign_files(kit: ImageKit, storage: Storage, records: dict[str, Record], begun_ns: int) -> Iterator[Finding]:
+    folder = kit.settings.cachefile_dir
     for name in storage.names(folder):
         hidden = name.rpartition("/")[2].startswith(".")
         # Without a folder of their own, cache files lie among the site's.
@@ -131,19 +130,19 @@ def _foreign_files(host: DoctorHost, storage: Storage, records: dict[str, Record
             continue
         stored = storage.stat(name)
         # What was made meanwhile is recorded by whoever made it.
-        if stored is not None and stored.modified_ns < begun_ns and host.records.get(name) is None:
+        if stored is not None and stored.modified_ns < begun_ns and kit.records.get(name) is None:
             yield Finding("foreign", name, "nothing is known of it")
 
 
-def _not_generated(host: DoctorHost) -> Iterator[Finding]:
+def _not_generated(kit: ImageKit) -> Iterator[Finding]:
     names = set()
     try:
-        for failed, name in still_failed(host):
+        for failed, name in still_failed(kit):
             yield Finding("failed", failed.source or failed.generator_id, f"{failed.reason} [{failed.generator_id}]")
             names.add(name)
     except ImageKitError as error:
-        yield Finding("state", str(host.renders.path), error.message())
-    for name, failure in host.records.failures():
+        yield Finding("state", str(kit.renders.path), error.message())
+    for name, failure in kit.records.failures():
         if name not in names:
             yield Finding("failed", name, failure.reason)
 
@@ -154,14 +153,14 @@ def _temporary_files(storage: Storage) -> Iterator[Finding]:
         yield Finding("temporary", path, "its writer died")
 
 
-def _fix(host: DoctorHost, storages: list[Storage], finding: Finding, record: Record | None) -> Finding:
+def _fix(kit: ImageKit, storages: list[Storage], finding: Finding, record: Record | None) -> Finding:
     try:
-        return finding._replace(fixed=_mend(host, storages, finding, record))
+        return finding._replace(fixed=_mend(kit, storages, finding, record))
     except ImageKitError as error:
         return finding._replace(detail=f"{finding.detail}; {_reason(error)}")
 
 
-def _mend(host: DoctorHost, storages: list[Storage], finding: Finding, record: Record | None) -> bool:
+def _mend(kit: ImageKit, storages: list[Storage], finding: Finding, record: Record | None) -> bool:
     if finding.kind in ("failed", "state"):
         return False
     if finding.kind == "temporary":
@@ -169,17 +168,17 @@ def _mend(host: DoctorHost, storages: list[Storage], finding: Finding, record: R
             os.unlink(finding.name)
         return not os.path.lexists(finding.name)
     if record is None:
-        return bool(_OURS.search(finding.name)) and _adopt_or_delete(host, storages, finding.name)
+        return bool(_OURS.search(finding.name)) and _adopt_or_delete(kit, storages, finding.name)
     if finding.kind != "missing":
-        storage_of(host, record.generator).delete(finding.name)
-    host.records.forget(finding.name)
+        storage_of(kit, record.generator).delete(finding.name)
+    kit.records.forget(finding.name)
     return True
 
 
-def _adopt_or_delete(host: DoctorHost, storages: list[Storage], name: str) -> bool:
+def _adopt_or_delete(kit: ImageKit, storages: list[Storage], name: str) -> bool:
     storage = next(each for each in storages if each.stat(name) is not None)
     try:
-        header, size = _decode(host, storage, name)
+        header, size = _decode(kit, storage, name)
     except SourceError:
         storage.delete(name)
         return True
@@ -187,7 +186,7 @@ def _adopt_or_delete(host: DoctorHost, storages: list[Storage], name: str) -> bo
         # The size at which pages show it stands nowhere but in the record: the next run writes it anew.
         return False
     kind = mimetype(header.format) if header.format in OUTPUT_FORMATS else "application/octet-stream"
-    host.records.put(Record(name, header.width, header.height, size, kind, header.format, generator=""))
+    kit.records.put(Record(name, header.width, header.height, size, kind, header.format, generator=""))
     return True
 
 

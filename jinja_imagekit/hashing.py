@@ -21,6 +21,9 @@ VERSION = 1
 DIGEST_BYTES = 16
 """128 bits: 2**64 cache files before two share a name by accident (the birthday bound)."""
 
+_FORMER_PATHS = {"jinja_imagekit.stand_ins.Unprocessed": "jinja_imagekit.policies.Unprocessed"}
+"""What classes that moved are called in fingerprints, which would otherwise rename files."""
+
 
 def class_path(value: object) -> str:
     """Return `module.QualifiedName` of a class or function, or of an object's class.
@@ -32,7 +35,8 @@ def class_path(value: object) -> str:
     named = value if hasattr(value, "__qualname__") and hasattr(value, "__module__") else type(value)
     # A process that was spawned knows the main script by this other name.
     module = "__main__" if named.__module__ == "__mp_main__" else named.__module__
-    return f"{module}.{named.__qualname__}"
+    path = f"{module}.{named.__qualname__}"
+    return _FORMER_PATHS.get(path, path)
 
 
 def fingerprint(value: object) -> str:

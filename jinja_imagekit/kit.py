@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Iterable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -12,25 +13,36 @@ from typing import Any, TypeVar
 from jinja2 import Environment
 
 from . import ext
+from .builds.finish import finish_render, wanted_items
+from .builds.notes import Renders
+from .builds.prune import PruneReport, prune_files
+from .builds.publish import PublishReport, publish_files
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
+from .cachefiles.backends import CacheFileBackend
+from .cachefiles.strategies import Strategy, load_strategy
+from .cachefiles.warm import KnownFiles
 from .doctor import Finding, examine
-from .exceptions import CannotRebuild, ImageKitError
-from .interfaces import SourceGroup
-from .parts import KitParts
-from .pregenerate import Plan, Report, finish_render, make_plan, run_plan, run_with_executor, wanted_items
+from .exceptions import CannotRebuild, ImageKitError, InvalidSetting
+from .generatorlibrary import library
+from .images import Limits, PixelRules
+from .interfaces import SourceGroup, StateStore, Storage
+from .loading import load, load_instance
+from .once import made_once
+from .pregenerate import Plan, Report, make_plan, run_plan, run_with_executor
 from .pregenerate.run import Progress
-from .pruning import PruneReport, prune_files
-from .publishing import PublishReport, publish_files
-from .registry import GeneratorRegistry
+from .registry import CacheFileRegistry, GeneratorRegistry, Register, SourceGroupRegistry, Unregister
 from .settings import Settings
-from .sources import FileSource, Source
+from .sources import FileSource, Source, SourceFinder
+from .sources.remembered import RecordedSourceMemory
 from .specs import ImageSpec, KeywordsOnly, spec_class
+from .state import Records
+from .storages.folder import FileSystemStorage
 from .uploads import ProcessedFile, process_upload
 
 EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
 
 
-class ImageKit(KitParts):
+class ImageKit:
     """A site's images: its settings, its generators, and where everything is kept.
 
     Making one opens and writes nothing; that waits for the first image.
@@ -59,8 +71,97 @@ class ImageKit(KitParts):
         import_name: str | None = None,
         **values: Any,
     ) -> None:
-        own = settings.replace(**values) if settings else Settings.from_keywords(values)
-        super().__init__(own, generators, import_name)
+        self.settings = settings.replace(**values) if settings else Settings.from_keywords(values)
+        self.import_name = import_name
+        self._limits = Limits.from_settings(self.settings)
+        # What is wrong with the settings of pixels is told here, and not by the first image.
+        PixelRules.from_settings(self.settings)
+        self._making = threading.RLock()
+        self._parents = tuple(generators)
+        self.generators = GeneratorRegistry((*self._parents, library()))
+        self.source_groups = SourceGroupRegistry()
+        self.cachefile_registry = CacheFileRegistry()
+        registries = (self.generators, self.source_groups, self.cachefile_registry)
+        self.register = Register(*registries)
+        self.unregister = Unregister(*registries)
+
+    @made_once
+    def storage(self) -> Storage:
+        """The storage of cache files that have none of their own."""
+        own = load_instance("default_file_storage", self.settings.default_file_storage)
+        return own or FileSystemStorage.from_settings(self.settings)
+
+    @made_once
+    def records(self) -> Records:
+        """What is known of cache files and sources."""
+        return Records.from_settings(self._state_store(), self.settings)
+
+    @made_once
+    def cachefile_backend(self) -> CacheFileBackend:
+        """The backend of cache files that have none of their own."""
+        backend = load_instance("default_cachefile_backend", self.settings.default_cachefile_backend)
+        if not isinstance(backend, CacheFileBackend):
+            raise InvalidSetting("default_cachefile_backend", f"must be a CacheFileBackend, not {backend!r}")
+        return backend
+
+    @made_once
+    def cachefile_strategy(self) -> Strategy:
+        """The strategy of cache files that have none of their own."""
+        return load_strategy(self.settings.default_cachefile_strategy)
+
+    @made_once
+    def sources(self) -> SourceFinder:
+        """Finds sources by what a template calls them."""
+        memory = RecordedSourceMemory(self.records)
+        return SourceFinder(self.settings.source_dirs, self._limits, memory, self.settings.source_prefixes)
+
+    @made_once
+    def known_files(self) -> KnownFiles:
+        """Answers that hold as long as two stats say so."""
+        known = KnownFiles(self)
+        self.generators.on_change(known.forget)
+        return known
+
+    @made_once
+    def renders(self) -> Renders:
+        """What the pages need: noted while they render, and kept when `finish()` is called."""
+        return Renders(self.settings)
+
+    def _state_store(self) -> StateStore:
+        store = load("state_store", self.settings.state_store)
+        made: StateStore = store(self.settings) if callable(store) else store
+        return made
+
+    def generator(self, id: str, /, **kwargs: Any) -> Any:
+        """Return the generator of an id, made with these keywords; `source` may be all that a template may pass.
+
+        Raises:
+            NotRegistered: Nothing is registered under the id; the message suggests the nearest.
+            InvalidOption: A generator itself is registered, which takes no keywords.
+            SourceError: The source cannot be found.
+        """
+        if "source" in kwargs and id in self.generators:
+            kwargs["source"] = self.sources.find(kwargs["source"])
+        return self._bind(self.generators.get(id, **kwargs))
+
+    def registered(self, id: str) -> Any:
+        """Return what is registered under an id: a class or callable that makes a generator, or a generator.
+
+        Raises:
+            NotRegistered: Nothing is; the message suggests the nearest id.
+        """
+        return self.generators.find(id)
+
+    def _bind(self, generator: Any) -> Any:
+        if isinstance(generator, ImageSpec):
+            generator.settings = self.settings
+        return generator
+
+    def sweep(self) -> None:
+        """Delete what dead writers left in the storage, where it can tell."""
+        sweep = getattr(self.__dict__.get("storage"), "sweep", None)
+        if sweep is not None:
+            sweep()
 
     def source(self, value: object) -> Source | None:
         """Return the source that a value stands for; None for an empty value.
@@ -93,7 +194,7 @@ class ImageKit(KitParts):
             >>> kit.cachefile("imagekit:thumbnail", source="photos/canal.jpg", width=400)
             <LazyImageCacheFile: imagekit:thumbnail of photos/canal.jpg>
         """
-        return LazyImageCacheFile(id, host=self, kwargs=kwargs)
+        return LazyImageCacheFile(id, kit=self, kwargs=kwargs)
 
     def cachefile_of(self, generator: Any, **parts: Any) -> ImageCacheFile:
         """Return the cache file of a generator that was made by hand.
@@ -105,7 +206,7 @@ class ImageKit(KitParts):
         if isinstance(generator, ImageSpec) and isinstance(generator.source, FileSource):
             # A spec made without the kit knows neither its source folders nor its caps.
             generator.source = self.sources.find(Path(generator.source.path))
-        return ImageCacheFile(self._bind(generator), host=self, **parts)
+        return ImageCacheFile(self._bind(generator), kit=self, **parts)
 
     def spec(self, id: str | None = None, /, **attributes: Any) -> type[ImageSpec]:
         """Return a spec class made from keywords alone, registered where an id is given.

@@ -61,7 +61,7 @@ class ImageSpec:
     settings: Settings = DEFAULT_SETTINGS
     varies: ClassVar[bool | None] = None
     is_base: ClassVar[bool] = True
-    """Stated by this class and by a host's own base of specs: what they define makes no spec vary."""
+    """Stated by this class and by a kit's own base of specs: what they define makes no spec vary."""
 
     decode_margin: float | None = None
     auto_orient: bool | None = None
@@ -115,7 +115,7 @@ class ImageSpec:
         return source is not None and not self.makes_its_own() and source.is_vector
 
     def get_source(self) -> Source | None:
-        """Return the source; a host whose specs keep theirs in another form overrides this and `share_source`."""
+        """Return the source; a kit whose specs keep theirs in another form overrides this and `share_source`."""
         return self.source
 
     def share_source(self, source: Source) -> None:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from blake3 import blake3
 
@@ -16,29 +16,18 @@ from . import images
 from .exceptions import InvalidOption, UnreadableImage
 from .images import OUTPUT_FORMATS, Limits
 from .settings import Settings
-from .sources import BytesSource, Source
+from .sources import BytesSource
 from .specs import spec_class
-from .storage import FileSystemStorage
+from .storages.folder import FileSystemStorage
+
+if TYPE_CHECKING:
+    from .kit import ImageKit
 
 LONGEST_STEM = 160
 """Bytes of a name in UTF-8, before digest and extension: file systems take 255."""
 
 _UNSAFE = re.compile(r"[^\w-]+")
 _WINDOWS_DEVICE = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
-
-
-class UploadHost(Protocol):
-    """What the processing of an upload needs of its kit."""
-
-    @property
-    def settings(self) -> Settings:
-        """The kit's settings."""
-
-    def source(self, value: object) -> Source | None:
-        """Return the source that a value stands for."""
-
-    def generator(self, id: str, /, **kwargs: Any) -> Any:
-        """Return the generator of an id, made with these keywords."""
 
 
 class ProcessedFile:
@@ -94,25 +83,25 @@ class ProcessedFile:
         return f"<{type(self).__name__} {self.name!r}, {self.width}×{self.height}>"
 
 
-def process_upload(host: UploadHost, value: object, id: str | None, attributes: Mapping[str, Any]) -> ProcessedFile:
+def process_upload(kit: ImageKit, value: object, id: str | None, attributes: Mapping[str, Any]) -> ProcessedFile:
     """Check an upload and make a new image of it; see `ImageKit.process`."""
-    source = host.source(value)
+    source = kit.source(value)
     if source is None:
         raise UnreadableImage("", "no file was uploaded.")
     if id is not None and attributes:
         name, value = next(iter(attributes.items()))
         raise InvalidOption(name, value, f"{id!r} says what is done; give an id or keywords, not both")
-    limits = Limits.from_settings(host.settings)
+    limits = Limits.from_settings(kit.settings)
     upload = BytesSource(source.read(), source.name, limits)
     if images.read_header(upload.original, name=upload.name, limits=limits).format == "SVG":
         raise UnreadableImage(source.name, "an SVG may hold scripts; upload an image made of pixels.")
     if id is not None:
-        spec = host.generator(id, source=upload)
+        spec = kit.generator(id, source=upload)
     else:
         spec = spec_class(attributes)(upload)
-        spec.settings = host.settings
+        spec.settings = kit.settings
     with spec.generate() as content:
-        return ProcessedFile(content.read(), upload.name, host.settings)
+        return ProcessedFile(content.read(), upload.name, kit.settings)
 
 
 def safe_stem(name: str) -> str:

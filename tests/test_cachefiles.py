@@ -359,7 +359,7 @@ def test_pickling(site: Site) -> None:
     assert used.url == lazy.url
     nested = site.kit.cachefile("imagekit:thumbnail", source=lazy, width=9)
     assert pickle.loads(pickle.dumps(nested)).url == nested.url
-    again._host.close()
+    again._kit.close()
 
 
 @pytest.mark.parametrize(

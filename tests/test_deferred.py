@@ -478,7 +478,7 @@ def test_a_state_folder_that_cannot_be_written_stops_nothing(
     kit = make_kit(state_store=lambda settings: MemoryStore())
     (tmp_path / "state").write_text("no folder")
     render(kit, PAGE)
-    with caplog.at_level(logging.WARNING, "jinja_imagekit.renders"):
+    with caplog.at_level(logging.WARNING, "jinja_imagekit.builds.notes"):
         assert len(kit.finish().generated) == 5
     assert caplog.text.count("cannot be written") == 1
     assert len(kit.renders.last() or ()) == 5

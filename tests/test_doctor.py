@@ -10,9 +10,9 @@ import pytest
 
 import drawing
 from jinja_imagekit import ImageKit
+from jinja_imagekit.atomic_files import PREFIX, temporary_name
 from jinja_imagekit.doctor import Finding
 from jinja_imagekit.processors import ResizeToFill
-from jinja_imagekit.temporaries import PREFIX, temporary_name
 
 NAMES = ("canal", "dunes", "harbour")
 

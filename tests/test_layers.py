@@ -37,13 +37,11 @@ def test_style_is_ruffs(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_module_says_its_job_in_one_sentence_and_stays_short(module: Path) -> None:
-    """Each module opens with a docstring whose first line is a sentence, and has at most 400 lines."""
-    text = module.read_text(encoding="utf-8")
-    opening = (ast.get_docstring(ast.parse(text)) or "").splitlines()[:1]
+def test_a_module_says_its_job_in_one_sentence(module: Path) -> None:
+    """Each module opens with a docstring whose first line is a sentence."""
+    opening = (ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or "").splitlines()[:1]
     assert opening, "the module has no docstring"
     assert opening[0].endswith("."), opening
-    assert len(text.splitlines()) <= 400
 
 
 def test_importing_the_package_imports_no_host() -> None:

@@ -29,9 +29,9 @@ from jinja_imagekit.exceptions import (
     UnreadableImage,
 )
 from jinja_imagekit.images import Limits, read_header
-from jinja_imagekit.placeholders import placeholder_svg, placeholder_uri
 from jinja_imagekit.processors import ResizeToFill, ResizeToFit
 from jinja_imagekit.settings import Settings
+from jinja_imagekit.stand_ins import placeholder_svg, placeholder_uri
 
 DEFERRED = "jinja_imagekit.cachefiles.strategies.Deferred"
 
@@ -303,7 +303,7 @@ def test_an_upload_is_logged_once(site: Site, caplog: pytest.LogCaptureFixture) 
 
 def test_noted_failures_are_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server whose visitors think up names keeps no more of them than it says."""
-    monkeypatch.setattr("jinja_imagekit.renders.MOST_FAILURES", 3)
+    monkeypatch.setattr("jinja_imagekit.builds.notes.MOST_FAILURES", 3)
     for number in range(8):
         render(site.kit, "{% generateimage 'card' source=s on_error='omit' %}", s=f"{number}.jpg")
     assert [failed.source for failed in site.kit.renders.failed] == ["6.jpg", "7.jpg"]

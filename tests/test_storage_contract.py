@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from contracts.storage import StorageContract
 
-from jinja_imagekit import storage as storage_module
-from jinja_imagekit import temporaries
+from jinja_imagekit import atomic_files
 from jinja_imagekit.exceptions import StorageError
 from jinja_imagekit.settings import Settings
-from jinja_imagekit.storage import FileSystemStorage
+from jinja_imagekit.storages import folder as storage_module
+from jinja_imagekit.storages.folder import FileSystemStorage
 
 needs_links = pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 needs_modes = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
@@ -205,7 +205,7 @@ def test_folder_in_place_of_a_file(storage: FileSystemStorage) -> None:
     with pytest.raises(StorageError, match="not a regular file"):
         storage.open("a.jpg")
     assert list(storage.names()) == ["a.jpg/b.jpg"]
-    assert not list((storage.location / temporaries.PREFIX).iterdir())
+    assert not list((storage.location / atomic_files.PREFIX).iterdir())
 
 
 def test_file_in_place_of_a_folder(storage: FileSystemStorage) -> None:
@@ -272,7 +272,7 @@ def test_folder_on_another_file_system(storage: FileSystemStorage) -> None:
     """Below a folder that is a mount of its own, files are whole as well, and leftovers there are swept."""
     mount = storage.location / "mounted"
     with _mounted(mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs"):
-        left = mount / f"{temporaries.PREFIX}.{temporaries._host()}.999999999.1.abc"
+        left = mount / f"{atomic_files.PREFIX}.{atomic_files._host()}.999999999.1.abc"
         left.touch()
         assert list(storage.names()) == []
         storage.save("mounted/a.jpg", b"1")
@@ -300,7 +300,7 @@ def test_fault_at_any_step_leaves_the_old_file(
             storage.save("a.jpg", b"new")
     with storage.open("a.jpg") as file:
         assert file.read() == b"old"
-    assert not list((storage.location / temporaries.PREFIX).iterdir())
+    assert not list((storage.location / atomic_files.PREFIX).iterdir())
 
 
 def test_interrupt_leaves_no_temporary(storage: FileSystemStorage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +313,7 @@ def test_interrupt_leaves_no_temporary(storage: FileSystemStorage, monkeypatch: 
     monkeypatch.setattr(storage_module.os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         storage.save("a.jpg", b"new")
-    assert not list((storage.location / temporaries.PREFIX).iterdir())
+    assert not list((storage.location / atomic_files.PREFIX).iterdir())
 
 
 def test_open_file_on_windows_is_waited_for(storage: FileSystemStorage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +369,7 @@ def test_location_that_is_deleted_under_way_is_made_again(storage: FileSystemSto
 
 WRITE = """
 import sys
-from jinja_imagekit.storage import FileSystemStorage
+from jinja_imagekit.storages.folder import FileSystemStorage
 storage = FileSystemStorage(sys.argv[1])
 content = sys.argv[2].encode() * int(sys.argv[3])
 print("ready", flush=True)
@@ -400,7 +400,7 @@ def test_readers_see_whole_files_while_processes_write(storage: FileSystemStorag
         writer.stdout.close()
     assert [writer.returncode for writer in writers] == [0, 0]
     assert seen == {ord("A"), ord("B")}
-    assert not list((storage.location / temporaries.PREFIX).iterdir())
+    assert not list((storage.location / atomic_files.PREFIX).iterdir())
 
 
 @needs_proc
@@ -419,17 +419,17 @@ def test_killed_writers_leave_nothing_that_counts(storage: FileSystemStorage) ->
         assert writer.wait() == -signal.SIGKILL
         with storage.open("a.jpg") as file:
             assert file.read() in (old, b"A" * 30_000_000)
-        left = max(left, len(list((storage.location / temporaries.PREFIX).iterdir())))
+        left = max(left, len(list((storage.location / atomic_files.PREFIX).iterdir())))
         assert list(storage.names()) == ["a.jpg"]
     assert left, "no writer was killed in the middle of a save"
     FileSystemStorage(storage.location).save("b.jpg", b"x")
-    assert not list((storage.location / temporaries.PREFIX).iterdir())
+    assert not list((storage.location / atomic_files.PREFIX).iterdir())
 
 
 def _leave(storage: FileSystemStorage, host: str, pid: int, started: int, age: float = 0) -> Path:
-    folder = storage.location / temporaries.PREFIX
+    folder = storage.location / atomic_files.PREFIX
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{temporaries.PREFIX}.{host}.{pid}.{started}.0123456789abcdef"
+    path = folder / f"{atomic_files.PREFIX}.{host}.{pid}.{started}.0123456789abcdef"
     path.write_bytes(b"half")
     os.utime(path, (time.time() - age, time.time() - age))
     return path
@@ -438,8 +438,8 @@ def _leave(storage: FileSystemStorage, host: str, pid: int, started: int, age: f
 @needs_proc
 def test_sweep_tells_the_dead_from_the_living(storage: FileSystemStorage) -> None:
     """Temporaries of dead processes go, also when their number was given out again; those of living ones stay."""
-    host, pid = temporaries._host(), os.getpid()
-    started = temporaries._started(pid)
+    host, pid = atomic_files._host(), os.getpid()
+    started = atomic_files._started(pid)
     assert started
     living = _leave(storage, host, pid, started)
     dead = [_leave(storage, host, 999_999_999, 1), _leave(storage, host, pid, started - 1)]
@@ -452,7 +452,7 @@ def test_sweep_leaves_other_machines_a_day(storage: FileSystemStorage) -> None:
     """Who lives on another machine cannot be told: its temporaries stay for a day, as do names of another form."""
     young = _leave(storage, "other-machine", 1, 1, age=23 * 3_600)
     old = _leave(storage, "other-machine", 2, 2, age=25 * 3_600)
-    odd = young.with_name(f"{temporaries.PREFIX}.odd")
+    odd = young.with_name(f"{atomic_files.PREFIX}.odd")
     odd.touch()
     foreign = young.with_name("readme.txt")
     foreign.touch()
@@ -477,8 +477,8 @@ def test_without_proc_a_process_is_asked_for_by_its_number(
     storage: FileSystemStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there is no /proc, a temporary stays while a process has its writer's number."""
-    monkeypatch.setattr(temporaries, "_started", lambda pid: None)
-    host = temporaries._host()
+    monkeypatch.setattr(atomic_files, "_started", lambda pid: None)
+    host = atomic_files._host()
     mine = _leave(storage, host, os.getpid(), 0)
     dead = _leave(storage, host, 999_999_999, 0)
     assert storage.sweep() == 1

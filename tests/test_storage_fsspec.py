@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from contracts.storage import StorageContract
 
+from jinja_imagekit.atomic_files import PREFIX
 from jinja_imagekit.exceptions import StorageError
-from jinja_imagekit.temporaries import PREFIX
 
 fsspec = pytest.importorskip("fsspec", reason="the extra fsspec is not installed")
 
-from jinja_imagekit.storage_fsspec import FsspecStorage  # noqa: E402  # after the skip
+from jinja_imagekit.storages.fsspec import FsspecStorage  # noqa: E402  # after the skip
 
 
 class TestInMemory(StorageContract):

@@ -14,11 +14,11 @@ import pytest
 from core_site import Site, Wide, photo_bytes, settled
 from jinja2 import Environment
 
-from jinja_imagekit.cachefiles.known import KnownFile
+from jinja_imagekit.cachefiles.warm import KnownFile
 from jinja_imagekit.images import Original
 from jinja_imagekit.sources import FileSource
 from jinja_imagekit.state import DiskStore, MemoryStore
-from jinja_imagekit.storage import FileSystemStorage
+from jinja_imagekit.storages.folder import FileSystemStorage
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,7 @@ from ..interfaces import Namer
 from ..loading import load
 from ..settings import Settings
 from ..sources import source_of
-from ..storage import is_safe_name
+from ..storages.folder import is_safe_name
 
 LONGEST_PART = 230
 """Bytes of a folder's name: with a hash and an extension it stays below 255, the limit of most file systems."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..sources import FileSource, Source, SourceFinder
+from ..sources import FileSource, Source
 from .sources import CacheFileSource
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 
 class Reference(NamedTuple):
@@ -22,17 +25,6 @@ class Reference(NamedTuple):
 
     generator_id: str
     kwargs: dict[str, Any]
-
-
-class ReferenceHost(Protocol):
-    """What following a reference needs of a kit."""
-
-    @property
-    def sources(self) -> SourceFinder:
-        """Finds sources by the references of other processes."""
-
-    def cachefile(self, id: str, /, **kwargs: Any) -> Any:
-        """Return the cache file of a generator."""
 
 
 class NotPlain(ValueError):
@@ -60,17 +52,17 @@ def reference_to(generator_id: str, kwargs: Mapping[str, Any], source: Source | 
     return Reference(generator_id, plain)
 
 
-def keywords_of(reference: Reference, host: ReferenceHost) -> dict[str, Any]:
+def keywords_of(reference: Reference, kit: ImageKit) -> dict[str, Any]:
     """Return the keywords of a reference as its generator takes them.
 
     Args:
         reference: The reference.
-        host: The kit.
+        kit: The kit.
 
     Raises:
         NotPlain: The reference is damaged.
     """
-    return {name: _decoded(value, host) for name, value in reference.kwargs.items()}
+    return {name: _decoded(value, kit) for name, value in reference.kwargs.items()}
 
 
 def confined(reference: Reference, name_of: Callable[[Path], str | None]) -> Reference | None:
@@ -142,20 +134,20 @@ def _encoded(value: Any) -> Any:
     raise NotPlain
 
 
-def _decoded(value: Any, host: ReferenceHost) -> Any:
+def _decoded(value: Any, kit: ImageKit) -> Any:
     match value:
         case None | bool() | int() | float() | str():
             return value
         case {"list": list(items), **rest} if not rest:
-            return [_decoded(each, host) for each in items]
+            return [_decoded(each, kit) for each in items]
         case {"tuple": list(items), **rest} if not rest:
-            return tuple(_decoded(each, host) for each in items)
+            return tuple(_decoded(each, kit) for each in items)
         case {"dict": dict(items), **rest} if not rest:
-            return {key: _decoded(each, host) for key, each in items.items()}
+            return {key: _decoded(each, kit) for key, each in items.items()}
         case {"path": str(path), **rest} if not rest:
             return Path(path)
         case {"source": str(text), **rest} if not rest:
-            return host.sources.by_reference(text)
+            return kit.sources.by_reference(text)
         case {"cachefile": [str(id), dict(kwargs)], **rest} if not rest:
-            return host.cachefile(id, **keywords_of(Reference(id, kwargs), host))
+            return kit.cachefile(id, **keywords_of(Reference(id, kwargs), kit))
     raise NotPlain(f"{value!r} is no keyword of a generator")

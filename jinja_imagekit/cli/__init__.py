@@ -21,7 +21,7 @@ _KIT = "jinja_imagekit.kit"
 
 
 def commands(get_kit: GetKit, name: str = "imagekit") -> click.Group:
-    """Return a group of all subcommands, for a host's own command line.
+    """Return a group of all subcommands, for a kit's own command line.
 
     Args:
         get_kit: Returns the kit. It is called when a subcommand runs, within click's context, and not for `--help`.

@@ -55,8 +55,8 @@ def _matching(kit: ImageKit, patterns: tuple[str, ...]) -> list[Record]:
 
 
 def _delete(kit: ImageKit, records: list[Record]) -> None:
+    from ..atomic_files import remove_empty_folders
     from ..cachefiles.storages import storage_of
-    from ..folders import remove_empty_folders
 
     by_generator: dict[str, list[str]] = {}
     for record in records:

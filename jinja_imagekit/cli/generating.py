@@ -69,8 +69,9 @@ def _generate(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json:
 
 
 def _plan(kit: ImageKit, patterns: tuple[str, ...], force: bool) -> Report:
+    from ..builds.finish import wanted_items
     from ..exceptions import NotRegistered
-    from ..pregenerate import make_plan, wanted_items
+    from ..pregenerate import make_plan
     from ..pregenerate.foresight import foresee
 
     try:

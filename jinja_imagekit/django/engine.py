@@ -9,18 +9,18 @@ from typing import Any
 
 from django.db.models.fields.files import FieldFile
 
+from ..builds.notes import Notes, Renders
 from ..cachefiles import ImageCacheFile as EngineFile
 from ..cachefiles.backends import CacheFileBackend, leaves_existing
 from ..cachefiles.backends import Simple as EngineBackend
-from ..cachefiles.known import KnownFile, KnownFiles
-from ..cachefiles.memory import RecordedSourceMemory
+from ..cachefiles.warm import KnownFile, KnownFiles
 from ..interfaces import SourceGroup, Storage
 from ..kit import ImageKit
 from ..pregenerate import Outcome, Plan, Report
 from ..pregenerate.plan import failed
 from ..registry import CacheFileRegistry, Register, Unregister
-from ..renders import Notes, Renders
 from ..sources import Source, SourceFinder
+from ..sources.remembered import RecordedSourceMemory
 from ..specs import ImageSpec as CoreSpec
 from ..state import Records
 from . import conf

@@ -14,7 +14,7 @@ from django.utils.functional import LazyObject, empty
 
 from ..exceptions import StorageError
 from ..interfaces import Storage, StoredFile
-from ..storage import FileSystemStorage, check_name
+from ..storages.folder import FileSystemStorage, check_name
 
 T = TypeVar("T")
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jinja2 import Environment, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from .calls import FILTERS, GENERATEIMAGE_FILE, GENERATEIMAGE_TAG, THUMBNAIL_FILE, THUMBNAIL_TAG
-from .files import TemplateKit
 from .grammar import TagReader
 from .runtime import TemplateRuntime
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 __all__ = ["ImageKitExtension", "TemplateRuntime", "install"]
 
 
-def install(environment: Environment, kit: TemplateKit) -> None:
+def install(environment: Environment, kit: ImageKit) -> None:
     """Add the tags and filters to an environment, for the images of a kit; what `ImageKit.install` does.
 
     Args:

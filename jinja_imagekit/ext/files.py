@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, wraps
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from markupsafe import Markup
 
 from ..cachefiles import LazyImageCacheFile
-from ..cachefiles.known import KnownFile, KnownFiles
+from ..cachefiles.warm import KnownFile
 from ..exceptions import ImageKitError
 from ..html import img_tag
-from ..policies import PolicyHost, StandIn, covers, stand_in
+from ..stand_ins import StandIn, covers, stand_in
 from .places import add_place, placed
 
-
-class TemplateKit(PolicyHost, Protocol):
-    """What templates need of a kit."""
-
-    @property
-    def known_files(self) -> KnownFiles:
-        """What is known of earlier calls."""
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 
 T = TypeVar("T")
@@ -63,10 +58,8 @@ class TemplateCacheFile(LazyImageCacheFile):
         stand_in: What stands in for the image, once that was found to be necessary.
     """
 
-    def __init__(
-        self, generator_id: str, *, kit: TemplateKit, kwargs: dict[str, Any], prints_html: bool = False
-    ) -> None:
-        super().__init__(generator_id, host=kit, kwargs=kwargs)
+    def __init__(self, generator_id: str, *, kit: ImageKit, kwargs: dict[str, Any], prints_html: bool = False) -> None:
+        super().__init__(generator_id, kit=kit, kwargs=kwargs)
         self._kit = kit
         self._prints_html = prints_html
         self.on_error = kit.settings.on_error

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Undefined
 from markupsafe import Markup
@@ -15,10 +15,13 @@ from markupsafe import Markup
 from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
-from ..policies import StandIn, checked_policy, covers, stand_in
-from .files import TemplateCacheFile, TemplateKit
+from ..stand_ins import StandIn, checked_policy, covers, stand_in
+from .files import TemplateCacheFile
 from .places import add_place
 from .sandbox import SandboxedImage, unwrap
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.ext")
 
@@ -47,7 +50,7 @@ class TemplateRuntime:
         sandboxed: Hand templates a view of a cache file, with which they can neither write nor learn paths.
     """
 
-    def __init__(self, kit: TemplateKit, *, sandboxed: bool = False) -> None:
+    def __init__(self, kit: ImageKit, *, sandboxed: bool = False) -> None:
         self._kit = kit
         self._sandboxed = sandboxed
         self._on_error = kit.settings.on_error

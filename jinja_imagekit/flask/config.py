@@ -10,7 +10,7 @@ from typing import Any
 import flask
 
 from ..settings import Settings
-from ..storage import join_url
+from ..storages.folder import join_url
 
 PREFIX = "IMAGEKIT_"
 

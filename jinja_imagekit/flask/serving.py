@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 import flask
 from werkzeug.exceptions import NotFound
 
+from ..builds.notes import NotedFile, Renders
 from ..cachefiles.strategies import Deferred
 from ..exceptions import StorageError
 from ..images import OUTPUT_FORMATS
 from ..interfaces import Storage
 from ..kit import ImageKit as Kit
-from ..renders import NotedFile, Renders
 from .config import folder_in_static
 
 ENDPOINT = "imagekit_cachefile"

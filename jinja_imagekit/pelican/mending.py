@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
+from ..builds.notes import Note
 from ..cachefiles.references import NotPlain, keywords_of
 from ..exceptions import ImageKitError
 from ..interfaces import Size
 from ..kit import ImageKit
-from ..placeholders import DEFAULT_SIZE, placeholder_uri
 from ..pregenerate import Outcome
-from ..renders import Note
+from ..stand_ins import DEFAULT_SIZE, placeholder_uri
 from .links import SiteLinks
 from .markup import Attributes, rewrite_images
 

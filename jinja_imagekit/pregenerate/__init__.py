@@ -2,7 +2,6 @@
 
 from .executors import run_with_executor
 from .plan import Item, Plan, SourceWork, make_plan, registered_items
-from .rendered import RenderHost, finish_render, rendered_items, still_failed, wanted_items
 from .report import GenerationInterrupted, Outcome, Report
 from .run import run_plan
 
@@ -11,15 +10,10 @@ __all__ = [
     "Item",
     "Outcome",
     "Plan",
-    "RenderHost",
     "Report",
     "SourceWork",
-    "finish_render",
     "make_plan",
     "registered_items",
-    "rendered_items",
     "run_plan",
     "run_with_executor",
-    "still_failed",
-    "wanted_items",
 ]

@@ -23,16 +23,19 @@ from concurrent.futures import (
 from contextlib import contextmanager
 from functools import lru_cache
 from multiprocessing import active_children, get_context, parent_process
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cachefiles import LazyImageCacheFile
 from ..exceptions import CannotRebuild, ImageKitError
 from ..loading import load_kit
 from ..sources import Source
 from .making import make_work
-from .plan import Plan, PregenerateHost, SourceWork, failed
+from .plan import Plan, SourceWork, failed
 from .report import GenerationInterrupted, Outcome, Report
 from .run import GRACE_SECONDS, Progress, available_cores, report_progress
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 AHEAD = 2
 """Payloads that wait at each worker of a foreign executor, so that none waits for the network."""
@@ -68,13 +71,13 @@ def make_payload(payload: Payload, submission: str = "") -> list[Outcome]:
         payload: What to make.
         submission: Tells one submission from another: Dask takes equal calls for one, and hands out its old result.
     """
-    host = _load_kit(payload.kit)
-    source = None if payload.source is None else host.sources.by_reference(payload.source)
+    kit = _load_kit(payload.kit)
+    source = None if payload.source is None else kit.sources.by_reference(payload.source)
     work = SourceWork(source, payload.weight)
     for id, kwargs in payload.calls:
         keywords = kwargs if source is None else {**kwargs, "source": _known_by(source)}
-        work.files.append((host.cachefile(id, **keywords), keywords))
-    return make_work(host, work, force=payload.force, stopped=lambda: False)
+        work.files.append((kit.cachefile(id, **keywords), keywords))
+    return make_work(kit, work, force=payload.force, stopped=lambda: False)
 
 
 def _known_by(source: Source) -> Any:
@@ -94,15 +97,15 @@ def _load_kit(payload: bytes) -> Any:
     return kit
 
 
-def portable_kit(host: PregenerateHost) -> bytes:
+def portable_kit(kit: ImageKit) -> bytes:
     """Return what leads to a kit in another process: where to import it from, else the kit by value.
 
     Raises:
         CannotRebuild: The kit cannot be rebuilt elsewhere.
     """
-    reference = getattr(host, "import_name", None)
+    reference = getattr(kit, "import_name", None)
     try:
-        return pickle.dumps((reference or host, [os.path.abspath(folder) for folder in sys.path]))
+        return pickle.dumps((reference or kit, [os.path.abspath(folder) for folder in sys.path]))
     except ImageKitError:
         raise
     except Exception as error:
@@ -119,12 +122,12 @@ class _Run:
         is_proven: Whether workers are known to start.
     """
 
-    def __init__(self, host: PregenerateHost, plan: Plan, force: bool) -> None:
-        kit = portable_kit(host)
+    def __init__(self, kit: ImageKit, plan: Plan, force: bool) -> None:
+        portable = portable_kit(kit)
         self.local: list[SourceWork] = []
         self.waiting: deque[Sent] = deque()
         for work in plan.works:
-            payload = _payload(work, kit, force)
+            payload = _payload(work, portable, force)
             if payload is None:
                 self.local.append(work)
             else:
@@ -217,7 +220,7 @@ def _described(work: SourceWork, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_with_executor(
-    host: PregenerateHost,
+    kit: ImageKit,
     plan: Plan,
     *,
     force: bool = False,
@@ -233,7 +236,7 @@ def run_with_executor(
     library's own.
 
     Args:
-        host: The kit.
+        kit: The kit.
         plan: What to make.
         force: Make what exists as well.
         executor: Any `concurrent.futures.Executor`; by default a process pool of its own.
@@ -245,7 +248,7 @@ def run_with_executor(
         GenerationInterrupted: Ctrl-C; what was made until then is whole and recorded.
     """
     begun = time.perf_counter()
-    run = _Run(host, plan, force)
+    run = _Run(kit, plan, force)
     outcomes = report_progress(plan.outcomes, plan.total, on_progress)
 
     def settle(settled: list[Outcome]) -> None:
@@ -258,7 +261,7 @@ def run_with_executor(
         for settled in _all_outcomes(run, executor, workers):
             settle(settled)
         for work in run.local:
-            settle(make_work(host, work, force=force, stopped=lambda: False))
+            settle(make_work(kit, work, force=force, stopped=lambda: False))
     except KeyboardInterrupt:
         raise GenerationInterrupted(Report(outcomes, time.perf_counter() - begun)) from None
     return Report(outcomes, time.perf_counter() - begun)

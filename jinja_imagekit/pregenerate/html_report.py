@@ -11,19 +11,19 @@ from importlib.resources import files
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined
 
-from ..cachefiles.storages import StorageHost, storage_of
+from ..cachefiles.storages import storage_of
 from ..images import Limits
-from ..settings import Settings
-from ..sources import Source
-from ..state import Records
 from .previews import Preview, make_preview
 from .report import Outcome, Report
 from .run import available_cores
 from .wording import counted, seconds_in_words, size_in_words
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 MOST_PICTURES = 200
 """Results that the contact sheet shows: with their sources at most 400 previews, about 4 MB."""
@@ -33,21 +33,6 @@ MOST_FAILURES = 500
 
 TOP = 10
 """Rows of the slowest and of the heaviest."""
-
-
-class ReportHost(StorageHost, Protocol):
-    """What a report needs of its kit."""
-
-    @property
-    def settings(self) -> Settings:
-        """The kit's settings."""
-
-    @property
-    def records(self) -> Records:
-        """What is known of cache files."""
-
-    def source(self, value: object) -> Source | None:
-        """Return the source that a value stands for."""
 
 
 @dataclass(slots=True)
@@ -70,12 +55,12 @@ class Sheet:
 
 
 def write_html_report(
-    host: ReportHost, report: Report, path: str | PathLike[str], *, most_pictures: int = MOST_PICTURES
+    kit: ImageKit, report: Report, path: str | PathLike[str], *, most_pictures: int = MOST_PICTURES
 ) -> None:
     """Write a report as an HTML page; folders are made as needed.
 
     Args:
-        host: The kit.
+        kit: The kit.
         report: What a pregeneration did.
         path: The page to write.
         most_pictures: How many results the contact sheet shows at most.
@@ -86,20 +71,20 @@ def write_html_report(
     Example:
         >>> write_html_report(kit, kit.generate(), "report.html")  # doctest: +SKIP
     """
-    text = html_report(host, report, most_pictures=most_pictures)
+    text = html_report(kit, report, most_pictures=most_pictures)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # A file name that is not Unicode holds surrogates, which UTF-8 has not.
     target.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
-def html_report(host: ReportHost, report: Report, *, most_pictures: int = MOST_PICTURES) -> str:
+def html_report(kit: ImageKit, report: Report, *, most_pictures: int = MOST_PICTURES) -> str:
     """Return a report as an HTML page without links to anything; see `write_html_report`."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(size=size_in_words, seconds=seconds_in_words, counted=counted)
     template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     generated = report.generated
-    fresh = [_with_record(host, outcome) for outcome in report.skipped]
+    fresh = [_with_record(kit, outcome) for outcome in report.skipped]
     results = [*generated, *fresh]
     failures = _failures(report.failed)
     return template.render(
@@ -113,13 +98,13 @@ def html_report(host: ReportHost, report: Report, *, most_pictures: int = MOST_P
         heaviest=_greatest(results, "size"),
         failures=failures[:MOST_FAILURES],
         failures_left_off=max(0, len(failures) - MOST_FAILURES),
-        sheets=_contact_sheet(host, results[:most_pictures]),
+        sheets=_contact_sheet(kit, results[:most_pictures]),
         left_off=max(0, len(results) - most_pictures),
     )
 
 
-def _with_record(host: ReportHost, outcome: Outcome) -> Outcome:
-    record = host.records.get(outcome.name) if outcome.name else None
+def _with_record(kit: ImageKit, outcome: Outcome) -> Outcome:
+    record = kit.records.get(outcome.name) if outcome.name else None
     if record is None:
         return outcome
     return outcome._replace(size=record.size, width=record.width, height=record.height)
@@ -155,24 +140,24 @@ def _by_generator(report: Report) -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda row: str(row["id"]))
 
 
-def _contact_sheet(host: ReportHost, results: list[Outcome]) -> list[Sheet]:
+def _contact_sheet(kit: ImageKit, results: list[Outcome]) -> list[Sheet]:
     ordered = sorted(results, key=lambda outcome: (outcome.source or "", outcome.generator_id, outcome.name or ""))
     sheets = [Sheet(source, list(group)) for source, group in groupby(ordered, key=lambda outcome: outcome.source)]
     with ThreadPoolExecutor(available_cores()) as pool:
-        list(pool.map(partial(_fill_sheet, host), sheets))
+        list(pool.map(partial(_fill_sheet, kit), sheets))
     return sheets
 
 
-def _fill_sheet(host: ReportHost, sheet: Sheet) -> None:
-    limits = Limits.from_settings(host.settings)
+def _fill_sheet(kit: ImageKit, sheet: Sheet) -> None:
+    limits = Limits.from_settings(kit.settings)
     if sheet.source is not None:
-        data = _read(lambda: _source_bytes(host, str(sheet.source)))
+        data = _read(lambda: _source_bytes(kit, str(sheet.source)))
         sheet.size = len(data) or sheet.results[0].source_size
         sheet.preview = make_preview(data, sheet.source, limits)
     # What was made is capped as a result is, whatever sources may be.
     limits = Limits(max_source_pixels=limits.max_result_pixels, max_frames=limits.max_frames)
     for outcome in sheet.results:
-        data = _read(partial(_result_bytes, host, outcome))
+        data = _read(partial(_result_bytes, kit, outcome))
         sheet.previews.append(make_preview(data, str(outcome.name), limits))
 
 
@@ -183,11 +168,11 @@ def _read(read: Callable[[], bytes]) -> bytes:
         return b""
 
 
-def _source_bytes(host: ReportHost, name: str) -> bytes:
-    source = host.source(name)
+def _source_bytes(kit: ImageKit, name: str) -> bytes:
+    source = kit.source(name)
     return source.read() if source else b""
 
 
-def _result_bytes(host: ReportHost, outcome: Outcome) -> bytes:
-    with storage_of(host, outcome.generator_id).open(str(outcome.name)) as file:
+def _result_bytes(kit: ImageKit, outcome: Outcome) -> bytes:
+    with storage_of(kit, outcome.generator_id).open(str(outcome.name)) as file:
         return file.read()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..cachefiles import ImageCacheFile
 from ..cachefiles.backends import Simple
 from ..images import Limits, Original
 from ..specs import ImageSpec
-from .plan import PregenerateHost, SourceWork, failed
+from .plan import SourceWork, failed
 from .report import Outcome
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 Stopped = Callable[[], bool]
 Spread = Callable[[list[Callable[[], None]]], None]
@@ -26,12 +29,12 @@ def in_turn(pieces: list[Callable[[], None]]) -> None:
 
 
 def make_work(
-    host: PregenerateHost, work: SourceWork, *, force: bool = False, stopped: Stopped, spread: Spread = in_turn
+    kit: ImageKit, work: SourceWork, *, force: bool = False, stopped: Stopped, spread: Spread = in_turn
 ) -> list[Outcome]:
     """Make the cache files of one source, and record them together.
 
     Args:
-        host: The kit.
+        kit: The kit.
         work: The source and its files.
         force: Make what exists as well.
         stopped: Tells whether to leave the rest undone.
@@ -40,13 +43,13 @@ def make_work(
     Returns:
         An outcome for each file, but for those left undone.
     """
-    making = _Making(host, work, force, stopped)
+    making = _Making(kit, work, force, stopped)
     return making.run(spread)
 
 
 class _Making:
-    def __init__(self, host: PregenerateHost, work: SourceWork, force: bool, stopped: Stopped) -> None:
-        self.host = host
+    def __init__(self, kit: ImageKit, work: SourceWork, force: bool, stopped: Stopped) -> None:
+        self.kit = kit
         self.work = work
         self.force = force
         self.stopped = stopped
@@ -69,7 +72,7 @@ class _Making:
         source = self.work.source
         if source is not None and any(_shares_source(file) for file, _ in self.work.files):
             data = source.read()
-            self.original = Original(data, name=source.name, limits=Limits.from_settings(self.host.settings))
+            self.original = Original(data, name=source.name, limits=Limits.from_settings(self.kit.settings))
             for file, _ in self.work.files:
                 if _shares_source(file):
                     file.generator.share_source(source)
@@ -124,8 +127,8 @@ class _Making:
         if not self.made:
             return
         size = self.work.weight
-        self.host.records.put(*(record for _, _, record, _ in self.made))
-        self.host.known_files.remember_many([(file, kwargs) for file, kwargs, _, _ in self.made])
+        self.kit.records.put(*(record for _, _, record, _ in self.made))
+        self.kit.known_files.remember_many([(file, kwargs) for file, kwargs, _, _ in self.made])
         for file, _, record, seconds in self.made:
             self.outcomes.append(
                 Outcome(

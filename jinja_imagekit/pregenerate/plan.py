@@ -4,38 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..cachefiles import CacheFileHost, ImageCacheFile, LazyImageCacheFile
-from ..cachefiles.known import KnownFiles
+from ..cachefiles import ImageCacheFile
 from ..exceptions import ImageKitError, InvalidOption
 from ..interfaces import SourceGroup
-from ..registry import CacheFileRegistry, GeneratorRegistry, SourceGroupRegistry, match_ids
+from ..registry import match_ids
 from ..sources import FileSource, Source
 from .report import Outcome
 
-
-class PregenerateHost(CacheFileHost, Protocol):
-    """What a pregeneration needs of its kit."""
-
-    @property
-    def generators(self) -> GeneratorRegistry:
-        """Generators by id."""
-
-    @property
-    def source_groups(self) -> SourceGroupRegistry:
-        """Source groups by generator id."""
-
-    @property
-    def cachefile_registry(self) -> CacheFileRegistry:
-        """Cache files by generator id."""
-
-    @property
-    def known_files(self) -> KnownFiles:
-        """Answers that hold as long as two stats say so."""
-
-    def cachefile(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
-        """Return the cache file of a generator."""
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 
 class Item(NamedTuple):
@@ -79,34 +58,34 @@ class Plan:
         return len(self.outcomes) + sum(len(work.files) for work in self.works)
 
 
-def registered_items(host: PregenerateHost, patterns: Iterable[str] = ()) -> Iterator[Item]:
+def registered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
     """Yield what source groups and cache-file registrations name.
 
     Args:
-        host: The kit.
+        kit: The kit.
         patterns: Id patterns; none for all.
 
     Raises:
         NotRegistered: A pattern matches no id, or something is registered with an id that has no generator.
         InvalidOption: A registration is neither a cache file nor keywords.
     """
-    used = dict.fromkeys([*host.source_groups.get_ids(), *host.cachefile_registry.get_ids()])
+    used = dict.fromkeys([*kit.source_groups.get_ids(), *kit.cachefile_registry.get_ids()])
     for id in used:
-        host.generators.find(id)
+        kit.generators.find(id)
     patterns = list(patterns)
-    ids = match_ids(patterns, host.generators.get_ids()) if patterns else list(used)
+    ids = match_ids(patterns, kit.generators.get_ids()) if patterns else list(used)
     for id in ids:
-        for group in host.source_groups.groups_of(id):
-            for source in sources_of(group, host):
+        for group in kit.source_groups.groups_of(id):
+            for source in sources_of(group, kit):
                 yield Item(id, {"source": source})
-        for registered in host.cachefile_registry.get(id):
+        for registered in kit.cachefile_registry.get(id):
             yield _registered_item(id, registered)
 
 
-def sources_of(group: SourceGroup, host: PregenerateHost) -> Iterable[object]:
+def sources_of(group: SourceGroup, kit: ImageKit) -> Iterable[object]:
     """Return the sources of a group; a group without folders of its own looks in the kit's."""
     names_in = getattr(group, "names_in", None)
-    return names_in(host.settings.source_dirs, host.settings.source_prefixes) if names_in else group.files()
+    return names_in(kit.settings.source_dirs, kit.settings.source_prefixes) if names_in else group.files()
 
 
 def _registered_item(id: str, registered: object) -> Item:
@@ -117,23 +96,23 @@ def _registered_item(id: str, registered: object) -> Item:
     raise InvalidOption("cachefiles", registered, "a registration yields cache files or dicts of keywords")
 
 
-def make_plan(host: PregenerateHost, items: Iterable[Item], force: bool = False) -> Plan:
+def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False) -> Plan:
     """Plan the making of cache files; a source whose content is remembered is not opened.
 
     Args:
-        host: The kit.
+        kit: The kit.
         items: What to make; the same file twice is made once.
         force: Make what is fresh as well.
     """
     plan = Plan()
     works: dict[object, SourceWork] = {}
     for item in items:
-        known = None if force or item.file is not None else host.known_files.find(item.generator_id, item.kwargs)
+        known = None if force or item.file is not None else kit.known_files.find(item.generator_id, item.kwargs)
         if known:
             plan.outcomes.append(Outcome("skipped", item.generator_id, str(item.kwargs["source"]), known.name))
             continue
         # A cache file's own truth would make it.
-        file = host.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
+        file = kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
         try:
             fresh = None if force else fresh_name(file)
             if fresh:

@@ -8,11 +8,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .making import make_work
-from .plan import Plan, PregenerateHost, SourceWork
+from .plan import Plan, SourceWork
 from .report import GenerationInterrupted, Outcome, Report
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 Progress = Callable[[Outcome, int, int], None]
 """Called with an outcome, how many files are settled, and how many there are."""
@@ -27,7 +30,7 @@ def available_cores() -> int:
 
 
 def run_plan(
-    host: PregenerateHost,
+    kit: ImageKit,
     plan: Plan,
     *,
     force: bool = False,
@@ -37,7 +40,7 @@ def run_plan(
     """Make what a plan names, on threads: Pillow lets go of the interpreter lock while it works.
 
     Args:
-        host: The kit.
+        kit: The kit.
         plan: What to make.
         force: Make what exists as well.
         workers: How many threads; by default as many as cores.
@@ -47,7 +50,7 @@ def run_plan(
         GenerationInterrupted: Ctrl-C; what was made until then is whole and recorded.
     """
     begun = time.perf_counter()
-    crew = Crew(host, plan.works, force, workers or available_cores())
+    crew = Crew(kit, plan.works, force, workers or available_cores())
     outcomes = report_progress(plan.outcomes, plan.total, on_progress)
     try:
         crew.start()
@@ -77,14 +80,14 @@ class Crew:
     """Threads that share out sources, and the files of a source where no source is left.
 
     Args:
-        host: The kit.
+        kit: The kit.
         works: What to make, the heaviest source first.
         force: Make what exists as well.
         size: How many threads.
     """
 
-    def __init__(self, host: PregenerateHost, works: list[SourceWork], force: bool, size: int) -> None:
-        self._host = host
+    def __init__(self, kit: ImageKit, works: list[SourceWork], force: bool, size: int) -> None:
+        self._kit = kit
         self._works = deque(works)
         self._force = force
         self._pieces: deque[_Piece] = deque()
@@ -156,7 +159,7 @@ class Crew:
     def _make(self, work: SourceWork) -> None:
         try:
             stopped = self._stopping.is_set
-            self._outcomes.put(make_work(self._host, work, force=self._force, stopped=stopped, spread=self._spread))
+            self._outcomes.put(make_work(self._kit, work, force=self._force, stopped=stopped, spread=self._spread))
         finally:
             with self._news:
                 self._busy -= 1

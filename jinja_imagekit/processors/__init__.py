@@ -3,16 +3,7 @@
 from pilkit import processors as _pilkit  # type: ignore[import-untyped]
 
 from .crop import Crop, Side, SmartCrop, TrimBorderColor
-from .effects import (
-    Adjust,
-    ColorOverlay,
-    Convert,
-    GaussianBlur,
-    MakeOpaque,
-    Reflection,
-    SetOpacity,
-    Transpose,
-)
+from .effects import Adjust, ColorOverlay, Convert, GaussianBlur, MakeOpaque, Reflection, SetOpacity, Transpose
 from .overlay import OverlayImage
 from .pipeline import FrameProcessor, ProcessorPipeline, output_size, run, sampled_size
 from .resize import AddBorder, Resize, ResizeCanvas, ResizeToCover, ResizeToFill, ResizeToFit, SmartResize

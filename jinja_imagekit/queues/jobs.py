@@ -104,7 +104,7 @@ def make_job(message: object) -> None:
     """
     job = Job.from_message(message)
     kit = load_kit(job.kit)
-    # A host's kit may have a context in which its generators expect to run, as Flask's does.
+    # A kit's kit may have a context in which its generators expect to run, as Flask's does.
     context: Callable[[], AbstractContextManager[object]] = getattr(kit, "worker_context", nullcontext)
     with context():
         try:

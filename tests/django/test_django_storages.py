@@ -20,7 +20,7 @@ from jinja_imagekit.django.storages import DjangoStorage, engine_storage
 from jinja_imagekit.django.utils import get_storage
 from jinja_imagekit.exceptions import InvalidOption, StorageError
 from jinja_imagekit.interfaces import Storage
-from jinja_imagekit.storage import FileSystemStorage as EngineFileSystemStorage
+from jinja_imagekit.storages.folder import FileSystemStorage as EngineFileSystemStorage
 
 
 class TestFileSystem(StorageContract):

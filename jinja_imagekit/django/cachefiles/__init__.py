@@ -11,8 +11,8 @@ from django.db.models.fields.files import FieldFile
 from ...cachefiles.backends import Simple as EngineBackend
 from ...exceptions import ImageKitError
 from ...loading import load
-from ...policies import StandIn, covers, stand_in
 from ...sources import Source
+from ...stand_ins import StandIn, covers, stand_in
 from .. import conf
 from ..current import get_kit
 from ..files import BaseIKFile

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ... import cachefiles as core
 from ...cachefiles.backends import CacheFileBackend
-from ...cachefiles.known import KnownFile
 from ...cachefiles.references import Reference, reference_to
 from ...cachefiles.strategies import Strategy
+from ...cachefiles.warm import KnownFile
 from ...interfaces import Storage
+
+if TYPE_CHECKING:
+    from ..engine import DjangoKit
 
 
 class EngineCacheFile(core.ImageCacheFile):
@@ -21,10 +24,11 @@ class EngineCacheFile(core.ImageCacheFile):
         kit: The kit.
     """
 
-    def __init__(self, django_file: Any, kit: Any) -> None:
-        super().__init__(None, host=kit, generator_id=django_file.generator_id)
+    _kit: DjangoKit
+
+    def __init__(self, django_file: Any, kit: DjangoKit) -> None:
+        super().__init__(None, kit=kit, generator_id=django_file.generator_id)
         self.django_file = django_file
-        self._kit = kit
 
     @cached_property
     def generator(self) -> Any:
@@ -109,6 +113,8 @@ class EngineCacheFile(core.ImageCacheFile):
 class _DjangoStrategy(Strategy):
     """Sends Django's signals, and asks the strategy of the Django file."""
 
+    _kit: DjangoKit
+
     def __init__(self, django_file: Any) -> None:
         self._file = django_file
 
@@ -128,6 +134,8 @@ class _DjangoStrategy(Strategy):
 
 class _DjangoBackend(CacheFileBackend):
     """Has the backend of the Django file do the work, which for `Simple` is the engine's again."""
+
+    _kit: DjangoKit
 
     def __init__(self, django_file: Any) -> None:
         self._file = django_file

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from ...exceptions import ImageKitError, InvalidAttribute
 from ...ext.runtime import TemplateRuntime
 from ...html import check_attribute_name
-from ...policies import checked_policy
+from ...stand_ins import checked_policy
 from ..current import get_kit
 
 register = template.Library()
@@ -32,7 +32,7 @@ class DjangoRuntime(TemplateRuntime):
     """What the tags do, with cache files that know Django's signals, strategies and backends."""
 
     def _cachefile(self, id: str, kwargs: dict[str, Any], prints_html: bool = False) -> Any:
-        return self._kit.cachefile(id, **kwargs)  # type: ignore[attr-defined]  # it is a DjangoKit
+        return self._kit.cachefile(id, **kwargs)
 
     def srcset(self, urls: Mapping[float, str]) -> str:
         """Return the value of `srcset` for URLs by pixel density, spelt as in django-imagekit, which tests look for."""

@@ -6,28 +6,24 @@ import json
 import os
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ImageKitError, NotFingerprintable, StorageError
 from ..hashing import fingerprint
 from ..interfaces import StateStore, Storage
 from ..sources import FileSource, Signature, check_name
 from ..specs import is_fixed
-from ..storage import FileSystemStorage
-from . import CacheFileHost, ImageCacheFile
+from ..storages.folder import FileSystemStorage
+from . import ImageCacheFile
 from .backends import leaves_existing
 from .namers import BUILT_IN as BUILT_IN_NAMERS
 from .strategies import BUILT_IN as BUILT_IN_STRATEGIES
 
+if TYPE_CHECKING:
+    from ..kit import ImageKit
+
 MOST_ANSWERS = 50_000
 """Answers that one process keeps: about 1 kB each, 50 MB in all."""
-
-
-class KnownHost(CacheFileHost, Protocol):
-    """What the known files need of their kit."""
-
-    def registered(self, id: str) -> Any:
-        """Return what is registered under an id."""
 
 
 @dataclass(slots=True)
@@ -77,7 +73,7 @@ class KnownFiles:
     fixed, and naming, making and storing are this library's own.
 
     Args:
-        host: The kit.
+        kit: The kit.
 
     Attributes:
         source_types: The exact types of sources that name a file.
@@ -85,8 +81,8 @@ class KnownFiles:
 
     source_types: tuple[type, ...] = (str,)
 
-    def __init__(self, host: KnownHost) -> None:
-        self._host = host
+    def __init__(self, kit: ImageKit) -> None:
+        self._kit = kit
         self._recipes: dict[tuple[Any, ...], str | None] = {}
         self._answers: dict[tuple[Any, ...], KnownFile] = {}
         self._calls: dict[Hashable, KnownFile] = {}
@@ -157,10 +153,10 @@ class KnownFiles:
 
     @property
     def _store(self) -> StateStore:
-        return self._host.records.store
+        return self._kit.records.store
 
     def _key(self, recipe: str, source: str) -> str:
-        return f"{self._host.settings.cache_prefix}known:{recipe}:{source}"
+        return f"{self._kit.settings.cache_prefix}known:{recipe}:{source}"
 
     def _recall(self, id: str, kwargs: dict[str, Any], source: str) -> KnownFile | None:
         recipe = self._recipe(id, kwargs)
@@ -176,7 +172,7 @@ class KnownFiles:
         except (ValueError, TypeError, RecursionError, ImageKitError):
             return None
         # A forged record may name any file: only one below the cache folder is taken.
-        if not sound or type(name) is not str or not name.startswith(self._host.settings.cachefile_dir):
+        if not sound or type(name) is not str or not name.startswith(self._kit.settings.cachefile_dir):
             return None
         try:
             return self._known_file(name, size, width, height, signature, candidates)
@@ -185,7 +181,7 @@ class KnownFiles:
 
     def _candidates(self, source: str) -> list[str]:
         """Return the paths at which a source may lie; the first one that exists is it."""
-        return self._host.settings.source_paths(check_name(source))
+        return self._kit.settings.source_paths(check_name(source))
 
     def _known_file(
         self, name: str, size: int, width: int, height: int, signature: Signature, candidates: list[str]
@@ -193,11 +189,11 @@ class KnownFiles:
         # Of a single one, `is_current` tells whether it exists.
         several = len(candidates) > 1
         found = next((index for index, path in enumerate(candidates) if not several or os.path.lexists(path)), None)
-        path = self._host.storage.path(name)
+        path = self._kit.storage.path(name)
         if found is None or path is None:
             return None
         absent = tuple(candidates[:found])
-        return KnownFile(name, path, size, width, height, candidates[found], *signature, absent, self._host.storage)
+        return KnownFile(name, path, size, width, height, candidates[found], *signature, absent, self._kit.storage)
 
     def _recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
         options = {name: value for name, value in kwargs.items() if name != "source"}
@@ -213,10 +209,10 @@ class KnownFiles:
         return recipe
 
     def _compute_recipe(self, id: str, options: dict[str, Any]) -> str | None:
-        settings, host = self._host.settings, self._host
-        if not is_fixed(host.registered(id)) or settings.spec_cachefile_namer not in BUILT_IN_NAMERS:
+        settings, kit = self._kit.settings, self._kit
+        if not is_fixed(kit.registered(id)) or settings.spec_cachefile_namer not in BUILT_IN_NAMERS:
             return None
-        spec = host.generator(id, **options)
+        spec = kit.generator(id, **options)
         if not self._is_plain(spec):
             return None
         try:
@@ -226,11 +222,11 @@ class KnownFiles:
 
     def _is_plain(self, spec: Any) -> bool:
         """Tell whether a spec's images are named, made and kept by this library's own parts."""
-        host = self._host
+        kit = self._kit
         own = (spec.cachefile_storage, spec.cachefile_backend, spec.cachefile_strategy)
         namer = next(vars(cls) for cls in type(spec).__mro__ if "cachefile_name" in vars(cls))
         if any(part is not None for part in own) or not namer.get("is_base"):
             return False
-        if type(host.storage) is not FileSystemStorage or not leaves_existing(host.cachefile_backend):
+        if type(kit.storage) is not FileSystemStorage or not leaves_existing(kit.cachefile_backend):
             return False
-        return type(host.cachefile_strategy) in BUILT_IN_STRATEGIES
+        return type(kit.cachefile_strategy) in BUILT_IN_STRATEGIES

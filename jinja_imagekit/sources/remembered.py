@@ -8,8 +8,8 @@ from typing import Any
 
 from ..images import Header
 from ..settings import READABLE_FORMATS
-from ..sources import Signature, SourceFacts
 from ..state import KnownSource, Records
+from .base import Signature, SourceFacts
 
 MOST_FILES = 50_000
 """Files that one process remembers: about 500 bytes each, 25 MB in all."""

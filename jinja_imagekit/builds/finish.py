@@ -5,38 +5,29 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
+from ..builds.notes import FailedFile, Notes
 from ..cachefiles.references import NotPlain, Reference, keywords_of
 from ..exceptions import ImageKitError, SourceNotAllowed
 from ..interfaces import Size
+from ..pregenerate.plan import Item, Plan, make_plan, registered_items
+from ..pregenerate.report import Outcome, Report
+from ..pregenerate.run import Progress, run_plan
 from ..registry import match_ids
-from ..renders import FailedFile, Notes, Renders
-from ..sources import SourceFinder, check_name
-from .plan import Item, Plan, PregenerateHost, make_plan, registered_items
-from .report import Outcome, Report
-from .run import Progress, run_plan
+from ..sources import check_name
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.pregenerate")
 
 
-class RenderHost(PregenerateHost, Protocol):
-    """What the files of a render need of their kit."""
-
-    @property
-    def sources(self) -> SourceFinder:
-        """Finds sources by the references of other processes."""
-
-    @property
-    def renders(self) -> Renders:
-        """What renders need."""
-
-
-def wanted_items(host: RenderHost, patterns: Iterable[str] = ()) -> Iterator[Item]:
+def wanted_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
     """Yield all that is to be made: what is registered, and what the last finished render needs beside it.
 
     Args:
-        host: The kit.
+        kit: The kit.
         patterns: Id patterns; none for all.
 
     Raises:
@@ -45,53 +36,53 @@ def wanted_items(host: RenderHost, patterns: Iterable[str] = ()) -> Iterator[Ite
     """
     patterns = list(patterns)
     registered: set[object] = set()
-    for item in registered_items(host, patterns):
+    for item in registered_items(kit, patterns):
         registered.add(_key(item))
         yield item
-    for item in rendered_items(host, patterns):
+    for item in rendered_items(kit, patterns):
         if _key(item) not in registered:
             yield item
 
 
-def rendered_items(host: RenderHost, patterns: Iterable[str] = ()) -> Iterator[Item]:
+def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
     """Yield what the last finished render needs and can be made again.
 
     What was made of an upload cannot, nor can what names a generator or a source that is gone: the pages have changed
     since, and the next render says so.
 
     Args:
-        host: The kit.
+        kit: The kit.
         patterns: Id patterns; none for all.
     """
     try:
-        notes = host.renders.last() or {}
-        failed = host.renders.last_failed()
+        notes = kit.renders.last() or {}
+        failed = kit.renders.last_failed()
     except ImageKitError as error:
         logger.warning("What the last render needs is left out: %s", error)
         return
-    patterns, known = list(patterns), host.generators.get_ids()
+    patterns, known = list(patterns), kit.generators.get_ids()
     left_out = set(known).difference(match_ids(patterns, known)) if patterns else set()
     for name, note in notes.items():
         if note.reference is None or note.reference.generator_id in left_out:
             continue
-        item = _item(host, note.reference) if note.reference.generator_id in known else None
-        if item is None or not _has_source(host, item):
+        item = _item(kit, note.reference) if note.reference.generator_id in known else None
+        if item is None or not _has_source(kit, item):
             logger.info("%s is left out: its generator or source is gone since the pages were rendered", name)
         else:
             yield item
     for failure in failed:
         # These are tried again, and reported again: the pages show something else until then.
         if failure.reference and failure.generator_id in known and failure.generator_id not in left_out:
-            item = _item(host, failure.reference)
+            item = _item(kit, failure.reference)
             if item:
                 yield item
 
 
-def still_failed(host: RenderHost) -> Iterator[tuple[FailedFile, str | None]]:
+def still_failed(kit: ImageKit) -> Iterator[tuple[FailedFile, str | None]]:
     """Yield what pages do without, in this render and the last finished one, and what has not been made since either.
 
     Args:
-        host: The kit.
+        kit: The kit.
 
     Yields:
         The failure, and the name that the cache file would have, where that can be told.
@@ -100,60 +91,60 @@ def still_failed(host: RenderHost) -> Iterator[tuple[FailedFile, str | None]]:
         ImageKitError: The record of the last render is damaged.
     """
     seen = []
-    for failure in (*host.renders.failed, *host.renders.last_failed()):
+    for failure in (*kit.renders.failed, *kit.renders.last_failed()):
         if failure in seen:
             continue
         seen.append(failure)
-        name, made = _present(host, failure)
+        name, made = _present(kit, failure)
         if not made:
             yield failure, name
 
 
-def _present(host: RenderHost, failure: FailedFile) -> tuple[str | None, bool]:
+def _present(kit: ImageKit, failure: FailedFile) -> tuple[str | None, bool]:
     """Return the name of the cache file that failed, and whether it has been made since."""
-    item = failure.reference and _item(host, failure.reference)
+    item = failure.reference and _item(kit, failure.reference)
     try:
-        file = host.cachefile(item.generator_id, **item.kwargs) if item else None
+        file = kit.cachefile(item.generator_id, **item.kwargs) if item else None
         name = None if file is None else file.name
         return name, file is not None and name is not None and file.cachefile_backend.exists(file)
     except Exception:  # noqa: BLE001  # a spec's properties may raise anything; so they did for the page
         return None, False
 
 
-def finish_render(host: RenderHost, *, workers: int | None = None, on_progress: Progress | None = None) -> Report:
+def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Progress | None = None) -> Report:
     """Write down what the render needs, make what is missing, and begin a new render.
 
     Args:
-        host: The kit.
+        kit: The kit.
         workers: How many threads; by default as many as cores.
         on_progress: Called for each file that is settled.
 
     Raises:
         GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate` makes the rest.
     """
-    failed = [Outcome("failed", each.generator_id, each.source, None, each.reason) for each in host.renders.failed]
-    notes = host.renders.finish()
-    items = {name: _item(host, note.reference) for name, note in notes.items() if note.reference}
-    plan = make_plan(host, [item for item in items.values() if item])
-    report = run_plan(host, plan, workers=workers, on_progress=on_progress)
+    failed = [Outcome("failed", each.generator_id, each.source, None, each.reason) for each in kit.renders.failed]
+    notes = kit.renders.finish()
+    items = {name: _item(kit, note.reference) for name, note in notes.items() if note.reference}
+    plan = make_plan(kit, [item for item in items.values() if item])
+    report = run_plan(kit, plan, workers=workers, on_progress=on_progress)
     promises = _promised_sizes(plan, {outcome.name for outcome in report.generated})
     outcomes = [_checked(each, promises) for each in (*report.generated, *report.skipped, *report.failed)]
-    return Report([*outcomes, *_missing(host, notes, items, outcomes), *failed], report.seconds)
+    return Report([*outcomes, *_missing(kit, notes, items, outcomes), *failed], report.seconds)
 
 
-def _item(host: RenderHost, reference: Reference) -> Item | None:
+def _item(kit: ImageKit, reference: Reference) -> Item | None:
     try:
-        return Item(reference.generator_id, keywords_of(reference, host))
+        return Item(reference.generator_id, keywords_of(reference, kit))
     except NotPlain:
         return None
 
 
-def _has_source(host: RenderHost, item: Item) -> bool:
+def _has_source(kit: ImageKit, item: Item) -> bool:
     source = item.kwargs.get("source")
     if type(source) is not str:
         return True
     try:
-        return any(map(os.path.lexists, host.settings.source_paths(check_name(source))))
+        return any(map(os.path.lexists, kit.settings.source_paths(check_name(source))))
     except SourceNotAllowed:
         return False
 
@@ -178,7 +169,7 @@ def _checked(outcome: Outcome, promises: Mapping[str | None, Size | None]) -> Ou
 
 
 def _missing(
-    host: RenderHost, notes: Notes, items: Mapping[str, Item | None], outcomes: Iterable[Outcome]
+    kit: ImageKit, notes: Notes, items: Mapping[str, Item | None], outcomes: Iterable[Outcome]
 ) -> Iterator[Outcome]:
     """Yield a failure for each file that pages name, and that is not there now though nothing else went wrong."""
     there = {each.name for each in outcomes}
@@ -186,7 +177,7 @@ def _missing(
     for name, note in notes.items():
         item = items.get(name)
         if item is None:
-            if note.served and host.storage.stat(name) is None:
+            if note.served and kit.storage.stat(name) is None:
                 yield Outcome(
                     "failed", "", None, name, "it was made of an upload or of bytes, and is gone: render again"
                 )

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Iterable, Mapping
 from io import BytesIO
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from urllib.parse import quote
 
-from .cachefiles import CacheFileHost, ImageCacheFile
+from markupsafe import escape
+
+from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
 from .cachefiles.strategies import JustInTime
 from .exceptions import ImageKitError, InvalidOption
 from .images import mimetype
 from .interfaces import Size
-from .placeholders import DEFAULT_SIZE, placeholder_uri
 from .processors import output_size
-from .renders import Renders
 from .settings import POLICIES
 from .specs import ImageSpec, fit_within
+
+if TYPE_CHECKING:
+    from .kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.policies")
 
@@ -26,14 +31,6 @@ BROWSER_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "SVG")
 
 _USUAL_SOURCE = (4000, 3000)
 """Width and height in pixels of a source that cannot be read: a photo of 12 megapixels."""
-
-
-class PolicyHost(CacheFileHost, Protocol):
-    """What the policies need of their kit."""
-
-    @property
-    def renders(self) -> Renders:
-        """What the pages need."""
 
 
 class StandIn(NamedTuple):
@@ -100,43 +97,43 @@ def covers(policy: str, error: ImageKitError) -> bool:
 
 
 def stand_in(
-    host: PolicyHost, file: ImageCacheFile, kwargs: Mapping[str, Any], error: ImageKitError, policy: str
+    kit: ImageKit, file: ImageCacheFile, kwargs: Mapping[str, Any], error: ImageKitError, policy: str
 ) -> StandIn:
     """Return what a page shows instead of an image, and note the failure: in the log, and for reports.
 
     Args:
-        host: The kit.
+        kit: The kit.
         file: The cache file that cannot be made.
         kwargs: Its generator's keywords.
         error: Why not.
         policy: "placeholder", "original" or "omit".
     """
     error.generator_id = error.generator_id or file.generator_id
-    if host.renders.note_failure(file, kwargs, error):
+    if kit.renders.note_failure(file, kwargs, error):
         logger.warning("A page does without an image (on_error is %r): %s", policy, error)
     if policy == "omit":
         return OMITTED
     asked = _asked_size(file)
-    original = _original(host, file, asked) if policy == "original" else None
+    original = _original(kit, file, asked) if policy == "original" else None
     return original or _placeholder(
-        asked or _size_of_usual(host, str(file.generator_id), kwargs) or DEFAULT_SIZE, host, error
+        asked or _size_of_usual(kit, str(file.generator_id), kwargs) or DEFAULT_SIZE, kit, error
     )
 
 
-def _placeholder(size: Size, host: PolicyHost, error: ImageKitError) -> StandIn:
-    uri = placeholder_uri(size, str(error) if host.settings.debug else "")
+def _placeholder(size: Size, kit: ImageKit, error: ImageKitError) -> StandIn:
+    uri = placeholder_uri(size, str(error) if kit.settings.debug else "")
     return StandIn(uri, *size, "image/svg+xml")
 
 
-def _original(host: PolicyHost, file: ImageCacheFile, asked: Size | None) -> StandIn | None:
+def _original(kit: ImageKit, file: ImageCacheFile, asked: Size | None) -> StandIn | None:
     """Return the source itself as a cache file; None where browsers would not show it."""
     try:
         source = file.source
         if source is None or source.header.format not in BROWSER_FORMATS:
             return None
         spec = Unprocessed(source)
-        spec.settings = host.settings
-        copy = ImageCacheFile(spec, host=host, cachefile_backend=Simple(), cachefile_strategy=JustInTime())
+        spec.settings = kit.settings
+        copy = ImageCacheFile(spec, kit=kit, cachefile_backend=Simple(), cachefile_strategy=JustInTime())
         size = source.size()
         return StandIn(copy.url, *fit_within(size, asked or size), mimetype(source.kept_format))
     except ImageKitError as error:
@@ -153,12 +150,77 @@ def _asked_size(file: ImageCacheFile) -> Size | None:
         return None
 
 
-def _size_of_usual(host: PolicyHost, id: str, kwargs: Mapping[str, Any]) -> Size | None:
+def _size_of_usual(kit: ImageKit, id: str, kwargs: Mapping[str, Any]) -> Size | None:
     """Return the size that the image of a usual photo would have; None where it would be the photo's own."""
     options = {name: value for name, value in kwargs.items() if name != "source"}
     try:
-        processors: Iterable[Any] = host.generator(id, **options).processors
+        processors: Iterable[Any] = kit.generator(id, **options).processors
         size = output_size(processors, _USUAL_SOURCE)
     except Exception:  # noqa: BLE001  # as above
         return None
     return None if size == _USUAL_SOURCE else size
+
+
+DEFAULT_SIZE = (400, 300)
+"""Width and height in pixels of a placeholder for an image whose size nobody can tell."""
+
+FONT_PIXELS, SMALL_FONT_PIXELS = 14, 10
+"""Size of the letters of a reason in pixels, where there is room and where there is little."""
+
+_LETTER_WIDTH = 0.58
+"""About the width of a letter in parts of its size: sans-serif letters have 0.5 to 0.6."""
+
+_LINE_HEIGHT = 1.3
+
+_ICON = (
+    '<g fill="none" stroke="#8b8b94" stroke-width="1.5" transform="translate({x:g} {y:g}) scale({scale:g})">'
+    '<rect x="-16" y="-12" width="32" height="24" rx="2"/><circle cx="-7" cy="-4" r="3"/>'
+    '<path d="M-16 8l10-9 7 7 5-5 10 9"/></g>'
+)
+"""A picture of 32 × 24 units, with a sun and two hills."""
+
+
+def placeholder_uri(size: Size, reason: str = "") -> str:
+    """Return the data URI of a placeholder.
+
+    Args:
+        size: Width and height in pixels.
+        reason: What the placeholder says; without it there is a picture of a picture.
+
+    Example:
+        >>> placeholder_uri((40, 30))[:19]
+        'data:image/svg+xml,'
+    """
+    # The characters left alone are safe in an attribute, in srcset and in CSS.
+    return f"data:image/svg+xml,{quote(placeholder_svg(size, reason), safe='/:=;,')}"
+
+
+def placeholder_svg(size: Size, reason: str = "") -> str:
+    """Return a placeholder as an SVG; see `placeholder_uri`."""
+    width, height = size
+    content = _text(size, reason) if reason else ""
+    if not content:
+        content = _ICON.format(x=width / 2, y=height / 2, scale=min(width / 64, height / 48, 3))
+    fill = "#fbe9e7" if reason else "#e9e9ec"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+        f'<rect width="{width}" height="{height}" fill="{fill}"/>{content}</svg>'
+    )
+
+
+def _text(size: Size, reason: str) -> str:
+    """Return the reason as lines that fit; nothing where not even one does."""
+    font = FONT_PIXELS if min(size) >= 160 else SMALL_FONT_PIXELS
+    margin = font // 2
+    letters = int((size[0] - 2 * margin) / (font * _LETTER_WIDTH))
+    most = int((size[1] - 2 * margin) / (font * _LINE_HEIGHT))
+    if letters < 8 or most < 1:
+        return ""
+    # XML has no place for control characters and lone surrogates.
+    readable = "".join(letter if letter.isprintable() else " " for letter in reason)
+    lines = textwrap.wrap(readable, letters, max_lines=most, placeholder=" …")
+    spans = "".join(
+        f'<tspan x="{margin}" y="{margin + font + index * font * _LINE_HEIGHT:g}">{escape(line)}</tspan>'
+        for index, line in enumerate(lines)
+    )
+    return f'<text font-family="sans-serif" font-size="{font}" fill="#8c1d0f">{spans}</text>'

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple, Protocol
 
-from .cachefiles.references import Reference, confined, is_confined, reference_to
-from .exceptions import ImageKitError
-from .folders import write_whole
-from .settings import Settings
+from ..atomic_files import write_whole
+from ..cachefiles.references import Reference, confined, is_confined, reference_to
+from ..exceptions import ImageKitError
+from ..settings import Settings
 
 logger = logging.getLogger("jinja_imagekit.renders")
 

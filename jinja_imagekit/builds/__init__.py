@@ -1,0 +1,1 @@
+"""What a build does: notes what pages need, finishes, publishes, prunes."""

@@ -1,0 +1,269 @@
+"""Puts the files that a render needs into a folder, and takes away what an earlier publish put there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..atomic_files import remove_empty_folders, temporary_name, write_whole
+from ..builds.notes import Notes
+from ..exceptions import StorageError
+from ..interfaces import StoredFile
+from ..storages.folder import FileSystemStorage, check_name
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
+
+logger = logging.getLogger("jinja_imagekit.publishing")
+
+VERSION = 1
+"""Of the manifest's form; one of another version is not read."""
+
+
+@dataclass(slots=True)
+class PublishReport:
+    """What a publish did, by names of cache files.
+
+    Attributes:
+        put: Files that were linked or copied into the folder.
+        unchanged: Files that were there already.
+        removed: Files of an earlier publish that the pages need no more.
+        foreign: Files that stand under a cache file's name but are not ours, or were changed since; they stay.
+        missing: Files that the pages need, and that do not exist; `kit.finish()` says why.
+    """
+
+    put: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all files that the pages need are in the folder."""
+        return not self.missing
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, for JSON."""
+        return asdict(self)
+
+
+class Put(NamedTuple):
+    """What is remembered of a file that was put into the folder.
+
+    Attributes:
+        size: Its size in bytes.
+        modified_ns: When it was last changed, in nanoseconds since the epoch.
+        source_modified_ns: The same of the cache file that it was made from.
+    """
+
+    size: int
+    modified_ns: int
+    source_modified_ns: int
+
+    def is_still(self, found: StoredFile) -> bool:
+        """Tell whether a file looks as it did when it was put there."""
+        return (self.size, self.modified_ns) == found
+
+    def is_of(self, content: StoredFile, found: StoredFile) -> bool:
+        """Tell whether a file looks as it did, and so does the cache file that it was made from."""
+        return self.is_still(found) and (self.size, self.source_modified_ns) == content
+
+
+Manifest = dict[str, Put]
+"""What an earlier publish put into a folder, by name."""
+
+
+def publish_files(kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -> PublishReport:
+    """Put the files that a render needs into a folder, and take away those of an earlier publish that it does not.
+
+    Files are hard links where the file system can, else copies. A link shares its content with the cache file; that
+    is safe, since a cache file is replaced by another and never written into.
+
+    Args:
+        kit: The kit.
+        notes: What the render needs.
+        folder: The folder; it is made when it is missing.
+
+    Raises:
+        StorageError: The folder is not writable, or a symbolic link in it leads out of it.
+    """
+    return _Publication(kit, notes, folder).run()
+
+
+class _Publication:
+    def __init__(self, kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -> None:
+        settings = kit.settings
+        # Resolved, so that one folder has one manifest whatever it is called.
+        self.root = os.path.realpath(folder)
+        self.storage = kit.storage
+        self.target = _Folder(
+            self.root,
+            file_permissions=settings.file_permissions,
+            directory_permissions=settings.directory_permissions,
+            fsync=settings.fsync,
+        )
+        digest = hashlib.blake2b(self.root.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        self.manifest_file = settings.state_dir / "published" / f"{digest}.json"
+        self.wanted = sorted(name for name, note in notes.items() if note.served)
+        self.earlier = self._read_manifest()
+        self.report = PublishReport()
+        # Names come in order, so that those of one folder follow each other.
+        self._real = lru_cache(maxsize=64)(os.path.realpath)
+
+    def run(self) -> PublishReport:
+        manifest: Manifest = {}
+        pending: dict[str, StoredFile] = {}
+        for name in self.wanted:
+            content = self.storage.stat(name)
+            if content is None:
+                self._miss(name, manifest)
+            elif not self._settle(name, content, manifest):
+                pending[name] = content
+        if pending:
+            # Written before the files: what a killed publish has put there is still known to be ours.
+            planned = {name: _planned(content) for name, content in pending.items()}
+            self._write_manifest({**self.earlier, **manifest, **planned})
+        for name, content in pending.items():
+            manifest[name] = self._put(name, content)
+        kept = set(self.wanted)
+        self._remove({name: put for name, put in self.earlier.items() if name not in kept})
+        self._write_manifest(manifest)
+        self.target.sweep()
+        return self.report
+
+    def _miss(self, name: str, manifest: Manifest) -> None:
+        self.report.missing.append(name)
+        logger.warning("%s is named by a page and does not exist: kit.finish() says why", name)
+        if name in self.earlier:
+            manifest[name] = self.earlier[name]
+
+    def _settle(self, name: str, content: StoredFile, manifest: Manifest) -> bool:
+        """Take note of a file that stands in the folder already; False where it is to be put there."""
+        found = self.target.stat(name)
+        if found is None and not os.path.lexists(self.target.path(name)):
+            return False
+        if found is None:
+            self._leave(name)
+            return True
+        known = self.earlier.get(name)
+        linked = self._is_same_file(name)
+        if linked and self._is_in_cache(name):
+            # The folder is the cache's own: nothing was put there, and nothing may be taken away.
+            self.report.unchanged.append(name)
+        elif linked or (known and known.is_of(content, found)):
+            manifest[name] = Put(*found, content.modified_ns)
+            self.report.unchanged.append(name)
+        elif known and known.is_still(found):
+            return False
+        elif found.size == content.size and self._has_same_content(name):
+            self.report.unchanged.append(name)
+        else:
+            self._leave(name)
+        return True
+
+    def _leave(self, name: str) -> None:
+        self.report.foreign.append(name)
+        logger.warning("%s is left as it is: no publish put it into %s, or it was changed since", name, self.root)
+
+    def _is_same_file(self, name: str) -> bool:
+        path = self.storage.path(name)
+        return path is not None and os.path.samefile(path, self.target.path(name))
+
+    def _is_in_cache(self, name: str) -> bool:
+        path = self.storage.path(name) or ""
+        return bool(self._real(os.path.dirname(path)) == self._real(os.path.dirname(self.target.path(name))))
+
+    def _has_same_content(self, name: str) -> bool:
+        with self.storage.open(name) as ours, self.target.open(name) as theirs:
+            return ours.read() == theirs.read()
+
+    def _put(self, name: str, content: StoredFile) -> Put:
+        path = self.storage.path(name)
+        if path is None or not self.target.link(name, path):
+            with self.storage.open(name) as file:
+                self.target.save(name, file.read())
+            if content.modified_ns:
+                os.utime(self.target.path(name), ns=(content.modified_ns, content.modified_ns))
+        self.report.put.append(name)
+        found = self.target.stat(name)
+        return Put(*found, content.modified_ns) if found else _planned(content)
+
+    def _remove(self, superfluous: Mapping[str, Put]) -> None:
+        for name, put in superfluous.items():
+            found = self.target.stat(name)
+            if found is None:
+                continue
+            if put.is_still(found):
+                self.target.delete(name)
+                self.report.removed.append(name)
+            else:
+                self._leave(name)
+        remove_empty_folders(self.root, self.report.removed)
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            found = json.loads(self.manifest_file.read_text(encoding="utf-8"))
+            if found["version"] != VERSION or found["folder"] != self.root:
+                return {}
+            return {check_name(name): Put(*map(int, put)) for name, put in found["files"].items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            logger.warning(
+                "%s cannot be read (%s): what earlier publishes put into %s stays there.",
+                self.manifest_file,
+                error,
+                self.root,
+            )
+            return {}
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        if manifest == self.earlier and self.manifest_file.exists():
+            return
+        text = json.dumps({"version": VERSION, "folder": self.root, "files": manifest}, sort_keys=True)
+        try:
+            write_whole(self.manifest_file, text)
+        except OSError as error:
+            raise StorageError(
+                str(self.manifest_file),
+                f"what is put into {self.root} cannot be noted here ({error.strerror}): make the folder writable, "
+                "or set state_dir to one that is.",
+            ) from error
+
+
+class _Folder(FileSystemStorage):
+    """A folder of published files."""
+
+    def link(self, name: str, path: str) -> bool:
+        """Put a hard link to a file here, over whatever stands there; False where there can be none.
+
+        Raises:
+            StorageError: The name is unsafe, or a symbolic link leads out of the folder.
+        """
+        target = self._confined(name)
+        temporary = os.path.join(self._temporary_folder, temporary_name())
+        try:
+            for folder in (self._temporary_folder, os.path.dirname(target)):
+                self._make_folders(folder)
+            os.link(path, temporary, follow_symlinks=False)
+            os.replace(temporary, target)
+        except BaseException as error:
+            with suppress(OSError):
+                os.unlink(temporary)
+            # Another file system, one without links, too many links, or a file that belongs to someone else.
+            if isinstance(error, (OSError, NotImplementedError)):
+                return False
+            raise
+        return True
+
+
+def _planned(content: StoredFile) -> Put:
+    return Put(content.size, content.modified_ns, content.modified_ns)

@@ -1,0 +1,5 @@
+"""Where cache files are kept."""
+
+from .folder import FileSystemStorage
+
+__all__ = ["FileSystemStorage"]

@@ -1,0 +1,394 @@
+"""Cache files in a folder: safe names, whole files or none, and the URLs that serve them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+from ..atomic_files import PREFIX, left_behind, sweep_folder, temporary_name
+from ..exceptions import StorageError
+from ..interfaces import StoredFile
+from ..settings import Settings
+
+_REMEMBERED_NAMES = 20_000
+"""Names whose checked path is kept, at about 400 bytes each."""
+
+_REPLACE_ATTEMPTS = 40
+"""On Windows a file that someone has open cannot be replaced; 40 attempts, 25 ms apart, wait a second for them."""
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+_WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com\d|lpt\d)\s*(\.|$)", re.IGNORECASE)
+
+
+# Segments of letters, digits, '-' and '_', each of which may hold single dots but not begin or end with one.
+_ORDINARY = re.compile(r"[\w-]+(?:\.[\w-]+)*(?:/[\w-]+(?:\.[\w-]+)*)*", re.ASCII)
+
+
+def check_name(name: str) -> str:
+    """Return `name` when it is a relative POSIX path that stays below its folder on every system.
+
+    Args:
+        name: What a namer or a caller calls a cache file.
+
+    Raises:
+        StorageError: The name is empty, absolute or not normal (`..`, `.`, `//`), or holds a backslash, a drive,
+            a NUL or what is not Unicode.
+
+    Example:
+        >>> check_name("CACHE/images/hero.webp")
+        'CACHE/images/hero.webp'
+    """
+    problem = _problem(name)
+    if problem:
+        raise StorageError(str(name)[:200], f"not a safe name: it {problem}. Have the namer return a relative path.")
+    return name
+
+
+def is_safe_name(name: str) -> bool:
+    """Tell whether `check_name` takes a name."""
+    return not _problem(name)
+
+
+def join_url(base_url: str, name: str) -> str:
+    """Return the URL of a name below a base URL, percent-encoded in UTF-8 and joined with one slash.
+
+    Example:
+        >>> join_url("https://cdn.example/x/", "été/it's #1.jpg")
+        'https://cdn.example/x/%C3%A9t%C3%A9/it%27s%20%231.jpg'
+    """
+    return f"{base_url.rstrip('/')}/{quote(name, safe='/')}"
+
+
+class FileSystemStorage:
+    """Keeps cache files in a folder of this machine.
+
+    A file is written under a temporary name on the same file system and renamed, so that readers and other
+    writers see the old file or the new one, and a writer that dies leaves nothing under a cache file's name.
+    Nothing outside the folder is written, read or deleted: symbolic links in the way are resolved, then checked.
+
+    Args:
+        location: The folder; it is made when it is needed.
+        base_url: URL from which the site serves the folder.
+        file_permissions: Mode of the files; None leaves it to the process's umask.
+        directory_permissions: Mode of the folders that are made; None leaves it to the umask.
+        fsync: Wait until each file is on the disk before it gets its name, and then for the name.
+
+    Example:
+        >>> storage = FileSystemStorage("output", "/media/")
+        >>> storage.url("CACHE/images/a b.jpg")
+        '/media/CACHE/images/a%20b.jpg'
+    """
+
+    is_local = True
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str],
+        base_url: str = "/",
+        *,
+        file_permissions: int | None = 0o644,
+        directory_permissions: int | None = 0o755,
+        fsync: bool = False,
+    ) -> None:
+        self.location = Path(os.path.abspath(location))
+        self.base_url = base_url
+        self.file_permissions = file_permissions
+        self.directory_permissions = directory_permissions
+        self.fsync = fsync
+        self._root = str(self.location)
+        self._temporary_folder = os.path.join(self._root, PREFIX)
+        self._paths: dict[str, str] = {}
+        self._folders: set[str] = set()
+        self._swept: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> FileSystemStorage:
+        """Return the storage that a kit's settings describe."""
+        return cls(
+            settings.location,
+            settings.base_url,
+            file_permissions=settings.file_permissions,
+            directory_permissions=settings.directory_permissions,
+            fsync=settings.fsync,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._root!r}, {self.base_url!r})"
+
+    def save(self, name: str, content: bytes) -> None:
+        """Write `content` under exactly this name, whole or not at all, over whatever file stands there.
+
+        Raises:
+            StorageError: The name is unsafe, or the file cannot be written; an old file of the name is unharmed.
+        """
+        path = self._confined(name)
+        try:
+            self._save(path, content)
+        except OSError as error:
+            raise StorageError(name, self._advice(error, path)) from error
+
+    def open(self, name: str) -> BinaryIO:
+        """Open the file for reading.
+
+        Raises:
+            StorageError: The name is unsafe, there is no such regular file, or it cannot be read.
+        """
+        path = self._confined(name)
+        try:
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                raise StorageError(name, f"{path} is not a regular file: delete it, and it is made again.")
+            # The two flags close the gap after lstat: no link is followed, no FIFO waited for.
+            flags = (
+                os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+            )
+            return os.fdopen(os.open(path, flags), "rb")
+        except FileNotFoundError as error:
+            raise StorageError(name, "there is no such file. Generate it first.") from error
+        except StorageError:
+            raise
+        except OSError as error:
+            raise StorageError(name, f"cannot be read ({error.strerror}): check the permissions of {path}.") from error
+
+    def stat(self, name: str) -> StoredFile | None:
+        """Return the size and time of the regular file of this name; None where there is none.
+
+        Raises:
+            StorageError: The name is unsafe.
+        """
+        # A kit asks this for every tag: the checks of a name are done once, and only the stat each time.
+        path = self._paths.get(name) or self.path(name)
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return StoredFile(found.st_size, found.st_mtime_ns)
+
+    def delete(self, name: str) -> None:
+        """Delete the file; no error where there is none.
+
+        Raises:
+            StorageError: The name is unsafe, or the file cannot be deleted.
+        """
+        path = self._confined(name)
+        try:
+            _patiently(os.unlink, path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise StorageError(name, self._advice(error, path)) from error
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Yield the names of all regular files below the folder `prefix` in order, temporary files left out.
+
+        Symbolic links are passed over.
+
+        Raises:
+            StorageError: The prefix is no safe name.
+        """
+        prefix = prefix.rstrip("/")
+        folder = self._confined(prefix) if prefix else self._root
+        return self._names(folder, f"{prefix}/" if prefix else "")
+
+    def path(self, name: str) -> str:
+        """Return the file's absolute path, whether or not it exists.
+
+        Raises:
+            StorageError: The name is unsafe.
+        """
+        path = self._paths.get(name)
+        if path is None:
+            if len(self._paths) >= _REMEMBERED_NAMES:
+                self._paths.clear()
+                self._folders.clear()
+            path = self._paths[name] = self._confined(name, self._folders)
+        return path
+
+    def url(self, name: str) -> str:
+        """Return the URL from which the site serves the file, percent-encoded.
+
+        Raises:
+            StorageError: The name is unsafe.
+        """
+        return join_url(self.base_url, check_name(name))
+
+    def left_behind(self) -> list[str]:
+        """Return the paths of the temporary files that dead writers left, which `sweep` deletes."""
+        return left_behind(self._temporary_folder)
+
+    def sweep(self) -> int:
+        """Delete the temporary files that dead writers left, and the folder of temporary files when it is empty.
+
+        The first `save` does this by itself.
+
+        Returns:
+            How many files were deleted.
+        """
+        count = sweep_folder(self._temporary_folder)
+        with suppress(OSError):
+            os.rmdir(self._temporary_folder)
+        return count
+
+    def _confined(self, name: str, known: set[str] | None = None) -> str:
+        """Return the path of a name, unless a folder of it is a link to outside; `known` ones are not looked at."""
+        *folders, last = check_name(name).split("/")
+        path = self._root
+        for folder in folders:
+            path = f"{path}{os.sep}{folder}"
+            if known is not None and path in known:
+                continue
+            if _is_link(path) and not _is_below(os.path.realpath(path), os.path.realpath(self._root)):
+                raise StorageError(name, f"a symbolic link leads out of {self._root}: remove the link {path}.")
+            if known is not None:
+                known.add(path)
+        return f"{path}{os.sep}{last}"
+
+    def _save(self, path: str, content: bytes) -> None:
+        folder = self._temporary_folder
+        for attempt in range(5):
+            if folder not in self._swept:
+                self._swept |= {folder}
+                sweep_folder(folder)
+            try:
+                self._write_and_rename(folder, path, content)
+                return
+            except FileNotFoundError:
+                # A folder is missing, or another machine's sweep took the temporary file for a dead writer's.
+                if attempt == 4:
+                    raise
+                self._make_folders(folder)
+                self._make_folders(os.path.dirname(path))
+            except OSError as error:
+                # A folder below `location` lies on another file system: rename within that folder.
+                if error.errno != errno.EXDEV or folder != self._temporary_folder:
+                    raise
+                folder = os.path.dirname(path)
+
+    def _write_and_rename(self, folder: str, path: str, content: bytes) -> None:
+        temporary = os.path.join(folder, temporary_name())
+        mode = 0o666 if self.file_permissions is None else self.file_permissions
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                if self.fsync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            if self.file_permissions is not None:
+                os.chmod(temporary, self.file_permissions)
+            _patiently(os.replace, temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+        if self.fsync:
+            _fsync_folder(os.path.dirname(path))
+
+    def _make_folders(self, folder: str) -> None:
+        missing = []
+        while not os.path.isdir(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        for folder in reversed(missing):
+            try:
+                os.mkdir(folder)
+            except FileExistsError:
+                # Another writer was faster; or a file stands there, and the rename will say so.
+                continue
+            if self.directory_permissions is not None:
+                os.chmod(folder, self.directory_permissions)
+
+    def _names(self, folder: str, prefix: str) -> Iterator[str]:
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in found:
+            name = prefix + entry.name
+            if _problem(name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._names(entry.path, f"{name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield name
+
+    def _advice(self, error: OSError, path: str) -> str:
+        folder = os.path.dirname(path)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the disk of {folder} is full: free some space, or set location to a folder on another disk."
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return f"{folder} is not writable: check its permissions, or set location to a folder that is."
+        if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
+            return f"a folder stands where a file should be, or the reverse, at {path}: move it away."
+        if error.errno == errno.ENAMETOOLONG:
+            return "the name is too long for the file system: choose a namer that makes shorter ones."
+        return f"cannot be written at {path}: {error.strerror or error}. Check the folder and its disk."
+
+
+def _problem(name: str) -> str:
+    if not isinstance(name, str) or not name:
+        return "is empty or no string"
+    if _ORDINARY.fullmatch(name) and os.name != "nt":
+        return ""
+    if "\0" in name or "\\" in name:
+        return "holds a NUL or a backslash"
+    if name.startswith("/") or _DRIVE.match(name):
+        return "is absolute"
+    for segment in name.split("/"):
+        # Windows drops trailing dots and spaces, so that '.. ' is '..' there.
+        if not segment.strip(". "):
+            return "has an empty segment or one of dots"
+        if segment.lower().startswith(PREFIX):
+            return f"uses {PREFIX}, which is reserved"
+        if os.name == "nt" and (":" in segment or _WINDOWS_DEVICE.match(segment)):
+            return "names a device or a stream"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    return ""
+
+
+def _is_link(path: str) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    # A reparse tag is Windows' mark of links and of junctions, which lead away too.
+    return stat.S_ISLNK(found.st_mode) or bool(getattr(found, "st_reparse_tag", 0))
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def _patiently(operation: Callable[..., None], *paths: str) -> None:
+    for _ in range(_REPLACE_ATTEMPTS):
+        try:
+            return operation(*paths)
+        except PermissionError as error:
+            # 5 and 32: access denied and sharing violation, while another process has the file open.
+            if getattr(error, "winerror", None) not in (5, 32):
+                raise
+            time.sleep(0.025)
+    return operation(*paths)
+
+
+def _fsync_folder(folder: str) -> None:
+    # Windows cannot open a folder; there the rename itself is journaled.
+    with suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,202 @@
+"""Cache files in whatever fsspec reaches: object stores, remote disks, memory (the extra `fsspec`)."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+
+from ..atomic_files import PREFIX, temporary_name
+from ..exceptions import StorageError
+from ..interfaces import StoredFile
+from ..storages.folder import check_name, is_safe_name, join_url
+
+_LEFT_BEHIND_SECONDS = 24 * 60 * 60
+"""Age after which a temporary file counts as left behind: nobody can tell whether its writer lives."""
+
+
+class FsspecStorage:
+    """Keeps cache files in an fsspec file system.
+
+    With `rename` off, a file is written by the file system's `pipe_file`: object stores (S3, GCS, Azure) and
+    memory make it visible whole or not at all. With `rename` on, it is written under a temporary name and moved,
+    which is whole or not at all where the move is one step that replaces, as on local and most mounted disks; on an
+    object store it is a copy and a deletion, and gains nothing.
+
+    Symbolic links are followed, unlike in `FileSystemStorage`, which is the better choice for a local folder.
+
+    Args:
+        url_or_fs: A URL such as `s3://bucket/folder`, or an fsspec file system.
+        base_url: URL from which the site serves the folder.
+        root: The folder within the file system; only with a file system.
+        rename: Whether to write under another name and move; None does so on local file systems.
+        storage_options: What fsspec takes besides the URL, such as credentials.
+
+    Example:
+        >>> storage = FsspecStorage("memory://site", "https://cdn.example/")
+        >>> storage.save("a.jpg", b"content")
+        >>> storage.url("a.jpg")
+        'https://cdn.example/a.jpg'
+    """
+
+    is_local = False
+
+    def __init__(
+        self, url_or_fs: Any, base_url: str, *, root: str = "", rename: bool | None = None, **storage_options: Any
+    ) -> None:
+        if isinstance(url_or_fs, str):
+            self.fs, root = url_to_fs(url_or_fs, **storage_options)
+        else:
+            self.fs = url_or_fs
+        self.base_url = base_url
+        self.root = root.rstrip("/")
+        self.rename = self._is_on_this_machine() if rename is None else rename
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.fs!r}, {self.base_url!r}, root={self.root!r})"
+
+    def save(self, name: str, content: bytes) -> None:
+        """Write `content` under exactly this name, over whatever file stands there.
+
+        Raises:
+            StorageError: The name is unsafe, or the file cannot be written.
+        """
+        path = self._path(name)
+        try:
+            try:
+                self._write(path, content)
+            except FileNotFoundError:
+                # Object stores have no folders, and must not be asked for one: some would make a bucket.
+                self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+                if self.rename:
+                    self.fs.makedirs(self._temporary_folder, exist_ok=True)
+                self._write(path, content)
+        except Exception as error:  # each protocol raises errors of its own
+            raise StorageError(name, f"cannot be written to {path}: {error!r}. Check address and rights.") from error
+
+    def open(self, name: str) -> BinaryIO:
+        """Return the file's content as an open file in memory.
+
+        Raises:
+            StorageError: The name is unsafe, there is no such file, or it cannot be read.
+        """
+        path = self._path(name)
+        try:
+            return io.BytesIO(self.fs.cat_file(path))
+        except FileNotFoundError as error:
+            raise StorageError(name, "there is no such file. Generate it first.") from error
+        except Exception as error:
+            raise StorageError(name, f"cannot be read from {path}: {error!r}. Check address and rights.") from error
+
+    def stat(self, name: str) -> StoredFile | None:
+        """Return the file's size; None where there is no file.
+
+        Raises:
+            StorageError: The name is unsafe, or the file system does not answer.
+        """
+        path = self._path(name)
+        try:
+            found = self.fs.info(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except Exception as error:
+            raise StorageError(name, f"{path} gives no answer: {error!r}. Check address and rights.") from error
+        if found.get("type") != "file":
+            return None
+        modified = found.get("mtime")
+        return StoredFile(int(found["size"] or 0), int(modified * 1e9) if isinstance(modified, (int, float)) else 0)
+
+    def delete(self, name: str) -> None:
+        """Delete the file; no error where there is none.
+
+        Raises:
+            StorageError: The name is unsafe, or the file cannot be deleted.
+        """
+        path = self._path(name)
+        try:
+            self.fs.rm_file(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except Exception as error:
+            raise StorageError(name, f"{path} cannot be deleted: {error!r}. Check address and rights.") from error
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Yield the names of all files below the folder `prefix`, temporary files left out.
+
+        Raises:
+            StorageError: The prefix is no safe name, or the file system does not answer.
+        """
+        prefix = prefix.rstrip("/")
+        folder = self._path(prefix) if prefix else self.root
+        try:
+            # A cached listing would hide what other machines have written.
+            self.fs.invalidate_cache()
+            found = [path for path in self.fs.find(folder) if path != folder]
+            self.fs.invalidate_cache()
+        except (FileNotFoundError, NotADirectoryError):
+            return iter(())
+        except Exception as error:
+            raise StorageError(prefix, f"{folder} cannot be listed: {error!r}. Check address and rights.") from error
+        names = (path.removeprefix(self.root).lstrip("/") for path in found)
+        return iter(sorted(name for name in names if is_safe_name(name)))
+
+    def path(self, name: str) -> None:
+        """Return None: files have no path on this machine.
+
+        Raises:
+            StorageError: The name is unsafe.
+        """
+        check_name(name)
+
+    def url(self, name: str) -> str:
+        """Return the URL from which the site serves the file, percent-encoded.
+
+        Raises:
+            StorageError: The name is unsafe.
+        """
+        return join_url(self.base_url, check_name(name))
+
+    def sweep(self) -> int:
+        """Delete temporary files that are older than a day, and return how many; there are none without `rename`.
+
+        Raises:
+            OSError: The file system does not answer.
+        """
+        if not self.fs.exists(self._temporary_folder):
+            return 0
+        paths = self.fs.find(self._temporary_folder)
+        oldest = time.time() - _LEFT_BEHIND_SECONDS
+        left = [path for path in paths if self.fs.modified(path).timestamp() < oldest]
+        for path in left:
+            self.fs.rm_file(path)
+        return len(left)
+
+    @property
+    def _temporary_folder(self) -> str:
+        return f"{self.root}/{PREFIX}"
+
+    def _is_on_this_machine(self) -> bool:
+        protocol = self.fs.protocol
+        return bool({"file", "local"} & set((protocol,) if isinstance(protocol, str) else protocol))
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{check_name(name)}"
+
+    def _write(self, path: str, content: bytes) -> None:
+        if not self.rename:
+            self.fs.pipe_file(path, content)
+            return
+        temporary = f"{self._temporary_folder}/{temporary_name()}"
+        try:
+            self.fs.pipe_file(temporary, content)
+            if self.fs.isdir(path):
+                # A move would put the file into the folder.
+                raise IsADirectoryError(path)
+            self.fs.mv(temporary, path)
+        except BaseException:
+            if self.fs.exists(temporary):
+                self.fs.rm_file(temporary)
+            raise
