@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 
-.PHONY: demo django-demo flask-demo pelican-demo test test-django test-peer docs lint bench coverage clean
+.PHONY: demo django-demo flask-demo pelican-demo test test-django test-peer golden docs lint bench coverage clean
 
 demo: .venv/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
@@ -30,6 +30,10 @@ test-django: .venv/django-4.2/.stamp
 test-peer: .venv/django-4.2/.stamp .venv/django-5.2/.stamp
 	.venv/django-4.2/bin/python tests/peer/run.py
 	.venv/django-5.2/bin/python tests/peer/run.py
+
+# Only for a change of names or bytes that is meant; `git diff` then shows which calls differ.
+golden: .venv/.test
+	PYTHONPATH=examples $(BIN)/python tests/test_golden.py --record
 
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
