@@ -47,6 +47,7 @@ lint: .venv/.test
 
 # Each prints its own table; the last ones draw photographs and install their peers below build/ first.
 bench: .venv/.test
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/calls.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/formats.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/growth.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/warm_tags.py
