@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from markupsafe import Markup
@@ -13,6 +12,7 @@ from ..html import img_tag
 from ..images import mimetype
 from ..interfaces import Size, Storage
 from ..loading import load_instance
+from ..once import made_once
 from ..settings import Settings
 from ..sources import Source, source_of
 from ..specs import ImageSpec
@@ -72,12 +72,12 @@ class ImageCacheFile:
         if generator is not None:
             self.__dict__["generator"] = generator
 
-    @cached_property
+    @made_once
     def generator(self) -> Any:
         """What makes the image."""
         raise NotImplementedError
 
-    @cached_property
+    @made_once
     def name(self) -> str | None:
         """The file's name in its storage; None when the spec has no source."""
         if hasattr(type(self.generator), "cachefile_name") or hasattr(self.generator, "cachefile_name"):
@@ -85,19 +85,19 @@ class ImageCacheFile:
             return name
         return default_name(self.generator, self._kit.settings)
 
-    @cached_property
+    @made_once
     def storage(self) -> Storage:
         """Where the file is kept."""
         own = load_instance("cachefile_storage", getattr(self.generator, "cachefile_storage", None))
         return own or self._kit.storage
 
-    @cached_property
+    @made_once
     def cachefile_backend(self) -> CacheFileBackend:
         """How the file is made."""
         own = load_instance("cachefile_backend", getattr(self.generator, "cachefile_backend", None))
         return own or self._kit.cachefile_backend
 
-    @cached_property
+    @made_once
     def cachefile_strategy(self) -> Strategy:
         """When the file is made."""
         own = getattr(self.generator, "cachefile_strategy", None)
@@ -313,7 +313,7 @@ class LazyImageCacheFile(ImageCacheFile):
         super().__init__(None, kit=kit, generator_id=generator_id)
         self._kwargs = kwargs
 
-    @cached_property
+    @made_once
     def generator(self) -> Any:
         """What makes the image.
 
@@ -323,7 +323,7 @@ class LazyImageCacheFile(ImageCacheFile):
         """
         return self._kit.generator(str(self.generator_id), **self._kwargs)
 
-    @cached_property
+    @made_once
     def reference(self) -> Reference | None:
         """What leads to the same file in a later run; None where a keyword is not plain, such as an upload.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
 from typing import Any
 
 from django.db.models.fields.files import FieldFile
@@ -16,6 +15,7 @@ from ..cachefiles.backends import Simple as EngineBackend
 from ..cachefiles.warm import KnownFile, KnownFiles
 from ..interfaces import SourceGroup, Storage
 from ..kit import ImageKit
+from ..once import made_once
 from ..pregenerate import Outcome, Plan, Report
 from ..pregenerate.plan import failed
 from ..registry import CacheFileRegistry, Register, Unregister
@@ -50,12 +50,12 @@ class DjangoKit(ImageKit):
         self.register = Register(generator_registry, source_group_registry, cachefile_registry)
         self.unregister = Unregister(generator_registry, source_group_registry, cachefile_registry)
 
-    @cached_property
+    @made_once
     def storage(self) -> Storage:
         """The storage of cache files that have none of their own."""
         return self.engine_storage(get_storage())
 
-    @cached_property
+    @made_once
     def records(self) -> Records:
         """What is known of cache files and sources."""
         if conf.optional("STATE_STORE") is not None:
@@ -65,25 +65,25 @@ class DjangoKit(ImageKit):
         store = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix, kept)
         return Records.from_settings(store, self.settings)
 
-    @cached_property
+    @made_once
     def cachefile_backend(self) -> CacheFileBackend:
         """The engine's backend; Django's are asked by each file."""
         return EngineBackend()
 
-    @cached_property
+    @made_once
     def sources(self) -> SourceFinder:
         """Finds sources by what a template calls them, file fields among them."""
         memory = RecordedSourceMemory(self.records)
         return FieldSourceFinder(self.settings.source_dirs, self._limits, memory, records=self.records)
 
-    @cached_property
+    @made_once
     def known_files(self) -> KnownFiles:
         """Answers that hold as long as two stats say so."""
         known = FieldKnownFiles(self)
         self.generators.on_change(known.forget)
         return known
 
-    @cached_property
+    @made_once
     def renders(self) -> Renders:
         """Nothing: the pages of a server never end, so that nothing is noted of them."""
         return _NoRenders(self.settings)
@@ -91,9 +91,10 @@ class DjangoKit(ImageKit):
     def engine_storage(self, storage: Any) -> Storage:
         """Return the engine's storage for a Django storage, the same one each time."""
         # The storage is kept beside its id, which could be another's otherwise.
-        if id(storage) not in self._storages:
-            self._storages[id(storage)] = storage, engine_storage(storage)
-        return self._storages[id(storage)][1]
+        known = self._storages.get(id(storage))
+        if known is None:
+            known = self._storages.setdefault(id(storage), (storage, engine_storage(storage)))
+        return known[1]
 
     def generator(self, id: str, /, **kwargs: Any) -> Any:
         """Return the generator of an id, made with these keywords; Django's specs find their source themselves.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from markupsafe import Markup
@@ -12,6 +12,7 @@ from ..cachefiles import LazyImageCacheFile
 from ..cachefiles.warm import KnownFile
 from ..exceptions import ImageKitError
 from ..html import img_tag
+from ..once import made_once
 from ..stand_ins import StandIn, covers, stand_in
 from .places import add_place, placed
 
@@ -87,7 +88,7 @@ class TemplateCacheFile(LazyImageCacheFile):
         add_place(error)
         self.stand_in = stand_in(self._kit, self, self._kwargs, error, self.on_error)
 
-    @cached_property
+    @made_once
     @placed
     def generator(self) -> Any:
         """What makes the image."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from ..exceptions import StorageError
 from ..images import OUTPUT_FORMATS
 from ..interfaces import Storage
 from ..kit import ImageKit as Kit
+from ..once import made_once
 from .config import folder_in_static
 
 ENDPOINT = "imagekit_cachefile"
@@ -116,7 +116,7 @@ class AppRenders(Renders):
         self._kit = kit
         self._route = route
 
-    @cached_property
+    @made_once
     def _defers(self) -> bool:
         # Whoever defers has the end of a render in mind.
         return isinstance(self._kit.cachefile_strategy, Deferred)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from typing import Any
 
+from ..once import made_once
 from .backend import QueueBackend, needs
 from .jobs import make_job
 
@@ -44,7 +44,7 @@ class RQ(QueueBackend):
         """Put a message into the queue."""
         self._queue.enqueue_call(make_job, args=(message,), **self._options)
 
-    @cached_property
+    @made_once
     def _queue(self) -> Queue:
         if isinstance(self._given, Queue):
             return self._given

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ... import cachefiles as core
@@ -11,6 +10,7 @@ from ...cachefiles.references import Reference, reference_to
 from ...cachefiles.strategies import Strategy
 from ...cachefiles.warm import KnownFile
 from ...interfaces import Storage
+from ...once import made_once
 
 if TYPE_CHECKING:
     from ..engine import DjangoKit
@@ -30,18 +30,18 @@ class EngineCacheFile(core.ImageCacheFile):
         super().__init__(None, kit=kit, generator_id=django_file.generator_id)
         self.django_file = django_file
 
-    @cached_property
+    @made_once
     def generator(self) -> Any:
         """What makes the image."""
         return self.django_file.generator
 
-    @cached_property
+    @made_once
     def name(self) -> str | None:
         """The file's name in its storage; None when the spec has no source."""
         name: str | None = self.django_file.name
         return name
 
-    @cached_property
+    @made_once
     def reference(self) -> Reference | None:
         """What leads to the same file in another process; None where nothing does, as for an upload.
 
@@ -55,18 +55,18 @@ class EngineCacheFile(core.ImageCacheFile):
         id, kwargs = call
         return reference_to(id, kwargs, self.source)
 
-    @cached_property
+    @made_once
     def storage(self) -> Storage:
         """Where the file is kept."""
         storage: Storage = self._kit.engine_storage(self.django_file.storage)
         return storage
 
-    @cached_property
+    @made_once
     def cachefile_backend(self) -> CacheFileBackend:
         """How the file is made."""
         return _DjangoBackend(self.django_file)
 
-    @cached_property
+    @made_once
     def cachefile_strategy(self) -> Strategy:
         """When the file is made."""
         return _DjangoStrategy(self.django_file)
