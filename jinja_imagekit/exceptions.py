@@ -183,7 +183,7 @@ class InvalidOption(ImageKitError, ValueError):
 
     Attributes:
         option: The option's name.
-        value: The value given.
+        value: The value given; `...` where none was.
     """
 
     def __init__(self, option: str, value: object, expected: str) -> None:
@@ -193,7 +193,8 @@ class InvalidOption(ImageKitError, ValueError):
         self.expected = expected
 
     def message(self) -> str:
-        return f"{self.option}={self.value!r} cannot be used: {self.expected}"
+        problem = f"{self.option}= is missing" if self.value is ... else f"{self.option}={self.value!r} cannot be used"
+        return f"{problem}: {self.expected}"
 
 
 class NotFingerprintable(ImageKitError, TypeError):

@@ -7,6 +7,8 @@ import pickle
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +32,14 @@ from .loading import load, load_instance
 from .once import made_once
 from .pregenerate import Plan, Report, make_plan, run_plan, run_with_executor
 from .pregenerate.run import Progress
-from .registry import CacheFileRegistry, GeneratorRegistry, Register, SourceGroupRegistry, Unregister
+from .registry import (
+    CacheFileRegistry,
+    GeneratorRegistry,
+    Register,
+    SourceGroupRegistry,
+    Unregister,
+    make_generator,
+)
 from .settings import Settings
 from .sources import FileSource, Source, SourceFinder
 from .sources.remembered import RecordedSourceMemory
@@ -137,12 +146,16 @@ class ImageKit:
 
         Raises:
             NotRegistered: Nothing is registered under the id; the message suggests the nearest.
-            InvalidOption: A generator itself is registered, which takes no keywords.
+            InvalidOption: The generator has no such keyword (the message says which is nearest), or needs another, or
+                a generator itself is registered, which takes none.
             SourceError: The source cannot be found.
         """
-        if "source" in kwargs and id in self.generators:
+        registered = self.generators.find(id)
+        if "source" in kwargs:
             kwargs["source"] = self.sources.find(kwargs["source"])
-        return self._bind(self.generators.get(id, **kwargs))
+        generator = make_generator(id, registered, kwargs)
+        # A class makes one for whoever asks; anything else may hand out one that others hold, too.
+        return self._bind(generator, is_own=isinstance(registered, type))
 
     def registered(self, id: str) -> Any:
         """Return what is registered under an id: a class or callable that makes a generator, or a generator.
@@ -152,8 +165,13 @@ class ImageKit:
         """
         return self.generators.find(id)
 
-    def _bind(self, generator: Any) -> Any:
-        if isinstance(generator, ImageSpec):
+    def _bind(self, generator: Any, *, is_own: bool = False) -> Any:
+        """Return a generator with this kit's settings: a spec that others may hold as a copy, which they do not see."""
+        if isinstance(generator, ImageSpec) and generator.settings is not self.settings:
+            if not is_own:
+                generator = copy(generator)
+                if isinstance(generator.source, Source):
+                    generator.source = generator.source.capped(self._limits)
             generator.settings = self.settings
         return generator
 
@@ -203,10 +221,11 @@ class ImageKit:
             generator: A spec, or any object with `generate()`.
             **parts: `name`, `storage`, `cachefile_backend`, `cachefile_strategy`, where they differ from the kit's.
         """
-        if isinstance(generator, ImageSpec) and isinstance(generator.source, FileSource):
-            # A spec made without the kit knows neither its source folders nor its caps.
-            generator.source = self.sources.find(Path(generator.source.path))
-        return ImageCacheFile(self._bind(generator), kit=self, **parts)
+        bound = self._bind(generator)
+        if bound is not generator and isinstance(bound.source, FileSource):
+            # A spec made without the kit does not know its source folders.
+            bound.source = self.sources.find(Path(bound.source.path))
+        return ImageCacheFile(bound, kit=self, **parts)
 
     def spec(self, id: str | None = None, /, **attributes: Any) -> type[ImageSpec]:
         """Return a spec class made from keywords alone, registered where an id is given.
@@ -395,6 +414,10 @@ class ImageKit:
         self.sweep()
         if "records" in self.__dict__:
             self.records.store.close()
+
+    def worker_context(self) -> AbstractContextManager[object]:
+        """Return the context in which a command or the worker of a queue makes images; a host's kit may need one."""
+        return nullcontext()
 
     def __repr__(self) -> str:
         return f"<ImageKit writing to {str(self.settings.location)!r}>"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
-from operator import attrgetter
 from typing import Any
 
 from .exceptions import InvalidSetting, nearest
@@ -47,6 +47,7 @@ def load_kit(import_name: str) -> Any:
 
     Raises:
         InvalidSetting: The name leads nowhere, or to something else.
+        Exception: Whatever importing the module, or calling the callable, raises.
     """
     found = _load_import_name(import_name)
     if callable(found) and not _leads_to_kit(found):
@@ -68,19 +69,25 @@ def _called(factory: Callable[[], Any]) -> Any:
 
 
 def _load_import_name(import_name: str) -> Any:
-    module, colon, attribute = import_name.partition(":")
-    if not (module and colon and attribute):
-        raise InvalidSetting("import_name", f"{import_name!r} is not of the form module:attribute, like 'mysite:kit'")
+    module_name, colon, attribute = import_name.partition(":")
+    if not (module_name and colon and attribute):
+        raise InvalidSetting("import_name", f"{import_name!r} is not of the form module:attribute, such as mysite:kit")
     try:
-        return attrgetter(attribute)(import_module(module))
+        found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
-        if not error.name or not f"{module}.".startswith(f"{error.name}."):
+        if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
             raise
         raise InvalidSetting(
-            "import_name", f"no module {error.name!r} can be imported here for {import_name!r}; start from its folder"
+            "import_name",
+            f"there is no module {error.name!r} to be imported from {os.getcwd()}, for {import_name!r}. Start in the "
+            "folder where it is, or put its folder on PYTHONPATH",
         ) from error
-    except AttributeError as error:
-        raise InvalidSetting("import_name", f"{import_name!r} leads nowhere: {error}") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            known = [name for name in getattr(found, "__dict__", ()) if not name.startswith("_")]
+            raise InvalidSetting("import_name", f"{import_name!r} leads to no {part!r}. {nearest(part, known)}")
+        found = getattr(found, part)
+    return found
 
 
 @lru_cache(maxsize=256)

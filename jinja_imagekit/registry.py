@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 from weakref import WeakMethod
 
-from .exceptions import AlreadyRegistered, InvalidOption, NotRegistered
+from .exceptions import AlreadyRegistered, InvalidOption, NotRegistered, nearest
 from .interfaces import SourceGroup
 
 GeneratorT = TypeVar("GeneratorT")
@@ -92,33 +93,36 @@ class GeneratorRegistry:
         Raises:
             NotRegistered: Nothing was; the message suggests the nearest id.
         """
-        for registry in self._lineage():
-            if id in registry._generators:
-                return registry._generators[id]
-        raise NotRegistered(id, self.get_ids())
+        found = self._lookup(id)
+        if found is None:
+            raise NotRegistered(id, self.get_ids())
+        return found
+
+    def _lookup(self, id: object) -> Any:
+        if id in self._generators:
+            return self._generators[id]
+        for parent in self._parents:
+            found = parent._lookup(id)
+            if found is not None:
+                return found
+        return None
 
     def get(self, id: str, /, **kwargs: Any) -> Any:
         """Return the generator of an id, made with these keywords.
 
         Raises:
             NotRegistered: Nothing is registered under the id.
-            InvalidOption: A generator itself is registered, which takes no keywords.
+            InvalidOption: The generator has no such keyword (the message says which is nearest), or needs another, or
+                a generator itself is registered, which takes none.
         """
-        registered = self.find(id)
-        if callable(registered):
-            return registered(**kwargs)
-        for name, value in kwargs.items():
-            raise InvalidOption(
-                name, value, f"{id!r} is registered as an object, which takes no keywords; register its class"
-            )
-        return registered
+        return make_generator(id, self.find(id), kwargs)
 
     def get_ids(self) -> list[str]:
         """Return all ids, parents' included, in the order of registration."""
         return list(dict.fromkeys(id for registry in self._lineage() for id in registry._generators))
 
     def __contains__(self, id: object) -> bool:
-        return any(id in registry._generators for registry in self._lineage())
+        return self._lookup(id) is not None
 
     def _lineage(self) -> Iterator[GeneratorRegistry]:
         yield self
@@ -144,7 +148,7 @@ class SourceGroupRegistry:
             self._groups.append((generator_id, source_group))
 
     def unregister(self, generator_id: str, source_group: SourceGroup) -> None:
-        """Take that back; nothing happens where it was not said."""
+        """Undo a registration; one that was never made is passed over."""
         self._groups = [each for each in self._groups if each != (generator_id, source_group)]
 
     def groups_of(self, generator_id: str) -> list[SourceGroup]:
@@ -176,7 +180,7 @@ class CacheFileRegistry:
         self._cachefiles.append((generator_id, cachefiles))
 
     def unregister(self, generator_id: str, cachefiles: CacheFiles) -> None:
-        """Take that back; nothing happens where it was not said."""
+        """Undo a registration; one that was never made is passed over."""
         self._cachefiles = [each for each in self._cachefiles if each != (generator_id, cachefiles)]
 
     def get(self, generator_id: str) -> Iterator[Any]:
@@ -210,6 +214,71 @@ class Unregister:
         self.generator = generators.unregister
         self.source_group = source_groups.unregister
         self.cachefiles = cachefiles.unregister
+
+
+def make_generator(id: str, registered: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Return the generator that something registered makes of keywords.
+
+    Args:
+        id: The id under which it is registered.
+        registered: A class or callable that takes keywords and returns a generator, or a generator itself.
+        kwargs: The keywords.
+
+    Raises:
+        InvalidOption: As `GeneratorRegistry.get`.
+    """
+    if callable(registered):
+        try:
+            return registered(**kwargs)
+        except TypeError as error:
+            problem = _wrong_keyword(id, registered, kwargs, error)
+            if problem is None:
+                raise
+            raise problem from error
+    for name, value in kwargs.items():
+        raise InvalidOption(
+            name, value, f"{id!r} is registered as an object, which takes no keywords; register its class"
+        )
+    return registered
+
+
+def _wrong_keyword(
+    id: str, registered: Callable[..., Any], kwargs: Mapping[str, Any], error: TypeError
+) -> InvalidOption | None:
+    """Return the error of a call whose keywords do not fit, and None for a TypeError of another kind."""
+    keywords = keywords_of(registered)
+    unexpected = _UNEXPECTED.search(str(error))
+    if unexpected and unexpected[1] in kwargs:
+        name = unexpected[1]
+        return InvalidOption(name, kwargs[name], f"{id!r} takes no such keyword. {nearest(name, keywords)}")
+    missing = [name for name, is_needed in keywords.items() if is_needed and name not in kwargs]
+    if missing and "missing" in str(error):
+        return InvalidOption(missing[0], ..., f"{id!r} needs this keyword")
+    return None
+
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def keywords_of(registered: Callable[..., Any]) -> dict[str, bool]:
+    """Return the keywords that a callable takes, and whether each must be given.
+
+    A constructor that takes `**kwargs` is taken to pass them on to those that it overrides.
+    """
+    inherited = registered.__mro__ if isinstance(registered, type) else ()
+    takers = [vars(cls)["__init__"] for cls in inherited if "__init__" in vars(cls)] or [registered]
+    keywords: dict[str, bool] = {}
+    for taker in takers:
+        try:
+            parameters = list(inspect.signature(taker).parameters.values())
+        except (TypeError, ValueError):
+            break
+        for each in parameters[1:] if inherited else parameters:
+            if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+                keywords.setdefault(each.name, each.default is each.empty)
+        if not any(each.kind is each.VAR_KEYWORD for each in parameters):
+            break
+    return keywords
 
 
 def match_ids(patterns: Iterable[str], ids: Iterable[str]) -> list[str]:

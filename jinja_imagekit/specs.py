@@ -73,7 +73,10 @@ class ImageSpec:
     keep_metadata: tuple[str, ...] | None = None
 
     def __init__(self, source: Any = None) -> None:
-        self.source: Source | None = SourceFinder((), Limits.from_settings(self.settings)).find(source)
+        # What a kit has found already needs no finder.
+        known = source is None or isinstance(source, Source)
+        finder = None if known else SourceFinder((), Limits.from_settings(self.settings))
+        self.source: Source | None = finder.find(source) if finder else source
 
     @property
     def cachefile_name(self) -> str | None:
@@ -328,6 +331,11 @@ class _KeywordSpec(ImageSpec):
     def __reduce__(self) -> tuple[Any, ...]:
         # The class has no importable name, so a pickle carries what it was made from.
         return _remake, (self._attributes, vars(self))
+
+    def __copy__(self) -> _KeywordSpec:
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self))
+        return other
 
 
 def _remake(attributes: dict[str, Any], state: dict[str, Any]) -> ImageSpec:

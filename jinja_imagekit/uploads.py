@@ -18,7 +18,7 @@ from .images import OUTPUT_FORMATS, Limits
 from .settings import Settings
 from .sources import BytesSource
 from .specs import spec_class
-from .storages.folder import FileSystemStorage
+from .storages.folder import FileSystemStorage, is_windows_device
 
 if TYPE_CHECKING:
     from .kit import ImageKit
@@ -27,7 +27,6 @@ LONGEST_STEM = 160
 """Bytes of a name in UTF-8, before digest and extension: file systems take 255."""
 
 _UNSAFE = re.compile(r"[^\w-]+")
-_WINDOWS_DEVICE = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 
 
 class ProcessedFile:
@@ -115,7 +114,7 @@ def safe_stem(name: str) -> str:
     safe = _UNSAFE.sub("-", stem).encode()[:LONGEST_STEM].decode(errors="ignore").strip("-")
     if not safe:
         return "image"
-    return f"image-{safe}" if _WINDOWS_DEVICE.fullmatch(safe) else safe
+    return f"image-{safe}" if is_windows_device(safe) else safe
 
 
 def _result_limits(settings: Settings) -> Limits:

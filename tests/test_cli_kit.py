@@ -66,9 +66,10 @@ def test_the_kit_is_found(site: Path, how: str, monkeypatch: pytest.MonkeyPatch)
     [
         ("mysite", "is not of the form module:attribute"),
         ("nosuch:kit", "There is no module 'nosuch'"),
+        ("nosuch:kit", "Start in the folder where it is"),
         ("mysite.sub:kit", "There is no module 'mysite.sub'"),
         ("mysite:kitt", "Did you mean 'kit'?"),
-        ("mysite:SITE", "there is no 'SITE'"),
+        ("mysite:SITE", "leads to no 'SITE'"),
         ("mysite:time", "gives no ImageKit, but a module"),
         ("broken:kit", "ModuleNotFoundError: No module named 'absent_package'"),
         ("faulty:kit", "ZeroDivisionError: division by zero"),
@@ -135,3 +136,27 @@ def test_a_factory_gives_the_kit_and_processes_import_it_again(site: Path) -> No
     result = command("--kit", "mysite:make_kit", "generate", "--processes", "--workers", "1")
     assert result.returncode == 0, result.stderr
     assert "1 image made" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["app", "create_app"])
+def test_a_flask_application_gives_its_kit_within_its_context(site: Path, name: str) -> None:
+    """`--kit mysite:app` works, and generators may look at the current app."""
+    code = (
+        "import flask\n"
+        "from jinja_imagekit.flask import ImageKit\n"
+        "from jinja_imagekit.generatorlibrary import Thumbnail\n"
+        "from jinja_imagekit.sourcegroups import GlobSourceGroup\n"
+        "app = flask.Flask('mysite', static_folder='images')\n"
+        "images = ImageKit(app, import_name='shop:app')\n"
+        "create_app = lambda: app\n"
+        "def small(source=None):\n"
+        "    return Thumbnail(flask.current_app.config['WIDTH'], source=source)\n"
+        "app.config['WIDTH'] = 40\n"
+        "images.register.generator('shop:small', small)\n"
+        "images.register.source_group('shop:small', GlobSourceGroup('card/*'))\n"
+    )
+    (site / "shop.py").write_text(code, encoding="utf-8")
+    for way in ([], ["--force", "--processes", "--workers", "1"]):
+        result = command("--kit", f"shop:{name}", "generate", *way)
+        assert result.returncode == 0, result.stderr
+        assert "1 image made" in result.stdout

@@ -304,7 +304,7 @@ def test_a_kit_is_found_where_its_import_name_says(site: Site, monkeypatch: pyte
         ("queue_kit", "module:attribute"),
         (":kit", "module:attribute"),
         ("no_such_module:kit", "no module 'no_such_module'"),
-        ("queue_kit:nothing", "leads nowhere"),
+        ("queue_kit:nothing", "leads to no 'nothing'"),
         ("os:sep", "gives no ImageKit, but a str"),
         ("queue_kit:bare", "gives no ImageKit, but a NoneType"),
     ],

@@ -27,6 +27,56 @@ def test_two_generators_under_one_id() -> None:
     assert generators.find("a") is Wide
 
 
+class Framed(Card):
+    """A spec with keywords of its own, which passes on the others."""
+
+    def __init__(self, ink: str, **others: Any) -> None:
+        super().__init__(**others)
+        self.ink = ink
+
+
+def framed(*, size: int = 3, **others: Any) -> Framed:
+    """Return a spec by keyword alone."""
+    return Framed(ink="x" * size, **others)
+
+
+@pytest.mark.parametrize(
+    ("generator", "kwargs", "option", "says"),
+    [
+        (Card, {"alt": "x"}, "alt", r"^alt='x' cannot be used: 'a' takes no such keyword. Known: 'source'\.$"),
+        (Framed, {"ink": "k", "src": 1}, "src", "Did you mean 'source'"),
+        (Framed, {"ink": "k", "inc": "k"}, "inc", "Did you mean 'ink'"),
+        (Framed, {"source": None}, "ink", "^ink= is missing: 'a' needs this keyword$"),
+        (framed, {"siz": 3}, "siz", "Did you mean 'size'"),
+        (lambda source: None, {"sauce": 3, "source": None}, "sauce", "Did you mean 'source'"),
+        (Card(), {"source": "a.jpg"}, "source", "takes no keywords; register its class"),
+    ],
+)
+def test_a_keyword_that_a_generator_does_not_take(generator: Any, kwargs: Any, option: str, says: str) -> None:
+    """The error names the keyword, the generator and the nearest keyword, however deep the constructor lies."""
+    generators = GeneratorRegistry()
+    generators.register("a", generator)
+    with pytest.raises(InvalidOption, match=says) as caught:
+        generators.get("a", **kwargs)
+    assert caught.value.option == option
+
+
+def test_a_type_error_of_a_generator_s_own_stays_what_it_is() -> None:
+    """Only a keyword of the caller's is turned into the caller's error."""
+
+    def make(source: Any = None) -> Any:
+        return Card(sauce=source)  # type: ignore[call-arg]
+
+    def add(source: Any = None) -> Any:
+        return source + 1
+
+    generators = GeneratorRegistry()
+    for number, generator in enumerate((make, add)):
+        generators.register(f"own:{number}", generator)
+        with pytest.raises(TypeError):
+            generators.get(f"own:{number}", source="a")
+
+
 def test_as_a_decorator() -> None:
     """The decorated class stays what it was."""
     generators = GeneratorRegistry()
@@ -141,7 +191,7 @@ def test_a_generator_that_is_registered_as_an_object_takes_no_keywords(tmp_path:
     site.write("a.jpg")
     generator = Card(source=site.images / "a.jpg")
     site.kit.register.generator("one", generator)
-    assert site.kit.generator("one") is generator
+    assert site.kit.generator("one").source is generator.source
     with pytest.raises(InvalidOption, match=r"'one' is registered as an object"):
         site.kit.generator("one", source="a.jpg")
     with pytest.raises(InvalidOption, match=r"'one' is registered as an object"):

@@ -6,13 +6,13 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ..exceptions import nearest
+from ..exceptions import InvalidSetting
+from ..loading import load_kit
 from .group import printable
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def find_kit(reference: str | None = None) -> ImageKit:
     The current folder, and the folder of the `pyproject.toml`, are put on `sys.path`.
 
     Args:
-        reference: `module:attribute`; the attribute is a kit or a callable that returns one.
+        reference: `module:attribute`; the attribute is a kit, a Flask application that has one, or a callable that
+            returns either.
 
     Raises:
         KitNotFound: There is no such kit; the message says why.
@@ -51,7 +52,10 @@ def find_kit(reference: str | None = None) -> ImageKit:
     for entry in reversed([str(folder) for folder in folders]):
         if entry not in sys.path[:1]:
             sys.path.insert(0, entry)
-    kit = _check(reference, _load(reference))
+    kit = _load(reference)
+    context = click.get_current_context(silent=True)
+    if context:
+        context.with_resource(kit.worker_context())
     # `generate --processes` imports the kit from there, and need not send it by value.
     kit.import_name = kit.import_name or reference
     return kit
@@ -83,49 +87,21 @@ def _read(path: Path) -> str | None:
     return reference
 
 
-def _load(reference: str) -> Any:
-    module_name, colon, attribute = reference.partition(":")
-    if not (module_name and colon and attribute):
-        raise KitNotFound(f"The kit {reference!r} is not of the form module:attribute, such as mysite:kit.")
-    found = _import(module_name)
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            known = [name for name in vars(found) if not name.startswith("_")] if hasattr(found, "__dict__") else []
-            raise KitNotFound(f"The kit {reference!r}: there is no {part!r} in it. {nearest(part, known)}")
-        found = getattr(found, part)
-    return found
-
-
-def _import(module_name: str) -> Any:
+def _load(reference: str) -> ImageKit:
     try:
-        return import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and f"{module_name}.".startswith(f"{error.name}."):
-            raise KitNotFound(
-                f"There is no module {error.name!r} to be imported from {Path.cwd()}. Run the command in the "
-                "folder where it is, or put its folder on PYTHONPATH."
-            ) from error
-        raise _broken(f"Importing {module_name!r} failed", error) from error
+        kit: ImageKit = load_kit(reference)
+    except InvalidSetting as error:
+        if error.setting != "import_name":
+            raise _broken(reference, error) from error
+        raise KitNotFound(f"{error.problem[:1].upper()}{error.problem[1:]}") from error
     except (Exception, SystemExit) as error:
-        raise _broken(f"Importing {module_name!r} failed", error) from error
+        raise _broken(reference, error) from error
+    return kit
 
 
-def _check(reference: str, found: Any) -> ImageKit:
-    from ..kit import ImageKit
-
-    if callable(found) and not isinstance(found, ImageKit):
-        try:
-            found = found()
-        except (Exception, SystemExit) as error:
-            raise _broken(f"Calling {reference!r} for the kit failed", error) from error
-    if not isinstance(found, ImageKit):
-        raise KitNotFound(f"{reference!r} gives no ImageKit, but a {type(found).__name__}.")
-    return found
-
-
-def _broken(what: str, error: BaseException) -> KitNotFound:
+def _broken(reference: str, error: BaseException) -> KitNotFound:
     place = next(_places(error), "")
-    return KitNotFound(printable(f"{what}: {type(error).__name__}: {error}{place}"))
+    return KitNotFound(printable(f"Loading the kit {reference!r} failed: {type(error).__name__}: {error}{place}"))
 
 
 def _places(error: BaseException) -> Iterator[str]:

@@ -72,12 +72,13 @@ def make_payload(payload: Payload, submission: str = "") -> list[Outcome]:
         submission: Tells one submission from another: Dask takes equal calls for one, and hands out its old result.
     """
     kit = _load_kit(payload.kit)
-    source = None if payload.source is None else kit.sources.by_reference(payload.source)
-    work = SourceWork(source, payload.weight)
-    for id, kwargs in payload.calls:
-        keywords = kwargs if source is None else {**kwargs, "source": _known_by(source)}
-        work.files.append((kit.cachefile(id, **keywords), keywords))
-    return make_work(kit, work, force=payload.force, stopped=lambda: False)
+    with kit.worker_context():
+        source = None if payload.source is None else kit.sources.by_reference(payload.source)
+        work = SourceWork(source, payload.weight)
+        for id, kwargs in payload.calls:
+            keywords = kwargs if source is None else {**kwargs, "source": _known_by(source)}
+            work.files.append((kit.cachefile(id, **keywords), keywords))
+        return make_work(kit, work, force=payload.force, stopped=lambda: False)
 
 
 def _known_by(source: Source) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from ..cachefiles.backends import Simple
@@ -104,9 +102,7 @@ def make_job(message: object) -> None:
     """
     job = Job.from_message(message)
     kit = load_kit(job.kit)
-    # A kit's kit may have a context in which its generators expect to run, as Flask's does.
-    context: Callable[[], AbstractContextManager[object]] = getattr(kit, "worker_context", nullcontext)
-    with context():
+    with kit.worker_context():
         try:
             file = kit.cachefile(job.generator, **keywords_of(Reference(job.generator, job.kwargs), kit))
             _Worker().generate(file, job.force)

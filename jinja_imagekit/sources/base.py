@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from copy import copy
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from blake3 import blake3
@@ -67,6 +68,14 @@ class Source(ABC):
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._facts: SourceFacts | None = None
+
+    def capped(self, limits: Limits) -> Source:
+        """Return this source with other caps on what is read of it; itself where they are the same."""
+        if limits == self._limits:
+            return self
+        other = copy(self)
+        other._limits, other._facts = limits, None
+        return other
 
     @abstractmethod
     def open(self) -> BinaryIO:

@@ -57,6 +57,16 @@ def is_safe_name(name: str) -> bool:
     return not _problem(name)
 
 
+def is_windows_device(segment: str) -> bool:
+    """Tell whether Windows takes a file's name for a device, whatever its extension and folder.
+
+    Example:
+        >>> is_windows_device("aux.jpg"), is_windows_device("auxiliary.jpg")
+        (True, False)
+    """
+    return _WINDOWS_DEVICE.match(segment) is not None
+
+
 def join_url(base_url: str, name: str) -> str:
     """Return the URL of a name below a base URL, percent-encoded in UTF-8 and joined with one slash.
 
@@ -350,7 +360,7 @@ def _problem(name: str) -> str:
             return "has an empty segment or one of dots"
         if segment.lower().startswith(PREFIX):
             return f"uses {PREFIX}, which is reserved"
-        if os.name == "nt" and (":" in segment or _WINDOWS_DEVICE.match(segment)):
+        if os.name == "nt" and (":" in segment or is_windows_device(segment)):
             return "names a device or a stream"
     try:
         name.encode()
