@@ -3,8 +3,8 @@
 from importlib.metadata import version as _version
 
 from . import conf, generatorlibrary
-from .current import get_kit
-from .engine import DjangoKit
+from ._engine.current import get_kit
+from ._engine.kit import DjangoKit
 from .registry import register, unregister
 from .specs import ImageSpec
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.core.checks import register
 
-from .checks import check_settings
+from ._engine.checks import check_settings
 
 
 class ImageKitConfig(AppConfig):

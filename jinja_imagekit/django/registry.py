@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .. import registry as core
-from .current import current
+from ._engine.current import current
 from .signals import source_saved
 from .utils import autodiscover
 

@@ -26,7 +26,7 @@ from pilkit.utils import (  # type: ignore[import-untyped]
 )
 
 from . import conf
-from .caches import sanitize_cache_key
+from ._engine.caches import sanitize_cache_key
 
 __all__ = [
     "autodiscover",

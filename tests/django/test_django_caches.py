@@ -17,9 +17,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from jinja_imagekit.django import get_kit
+from jinja_imagekit.django._engine.caches import CacheStore, sanitize_cache_key, state_key
 from jinja_imagekit.django.cachefiles.backends import CacheFileState, Simple, get_default_cachefile_backend
 from jinja_imagekit.django.cachefiles.state import prefetch_cachefile_states, use_cachefile_state_cache
-from jinja_imagekit.django.caches import CacheStore, sanitize_cache_key, state_key
 from jinja_imagekit.django.utils import get_cache
 from jinja_imagekit.state import Record, Records
 

@@ -15,8 +15,8 @@ from django.core.files.storage import FileSystemStorage, default_storage, storag
 from django.test import override_settings
 
 import drawing
+from jinja_imagekit.django._engine.storages import DjangoStorage, engine_storage
 from jinja_imagekit.django.cachefiles import ImageCacheFile
-from jinja_imagekit.django.storages import DjangoStorage, engine_storage
 from jinja_imagekit.django.utils import get_storage
 from jinja_imagekit.exceptions import InvalidOption, StorageError
 from jinja_imagekit.interfaces import Storage

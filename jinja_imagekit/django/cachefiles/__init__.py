@@ -10,29 +10,28 @@ from django.db.models.fields.files import FieldFile
 
 from ...cachefiles.backends import Simple as EngineBackend
 from ...exceptions import ImageKitError
-from ...loading import load
 from ...sources import Source
 from ...stand_ins import StandIn, covers, stand_in
-from .. import conf
-from ..current import get_kit
+from .._engine.cachefile import DJANGO_PARTS, EngineCacheFile
+from .._engine.current import get_kit
 from ..files import BaseIKFile
 from ..signals import content_required, existence_required
 from ..utils import get_storage
-from .backends import get_default_cachefile_backend, load_backend
-from .engine import EngineCacheFile
-from .strategies import Strategy, load_strategy
+from .strategies import load_strategy
 
 __all__ = ["ImageCacheFile", "LazyImageCacheFile"]
 
 
 def _part(name: str, doc: str) -> Any:
-    """Return an attribute of cache files that is worked out when it is first asked for, and may be set."""
+    """Return an attribute that the engine's file works out when it is first asked for, and that may be set."""
 
     def get(file: ImageCacheFile) -> Any:
-        return file._part(name)
+        return getattr(file.engine, DJANGO_PARTS[name])
 
     def put(file: ImageCacheFile, value: Any) -> None:
-        file._set_part(name, value)
+        file.given[name] = value
+        file.has_own_parts = True
+        file.engine.put(name, value)
 
     return property(get, put, doc=doc)
 
@@ -52,6 +51,8 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         on_error: The policy for an image that cannot be made; None for the setting `IMAGEKIT_ON_ERROR`.
     """
 
+    is_base = True
+
     def __init__(
         self,
         generator: Any,
@@ -63,19 +64,21 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         generator_id: str | None = None,
     ) -> None:
         self._file = None
-        self._is_named_by_generator = True
+        self._engine: EngineCacheFile | None = None
         self._stand_in: StandIn | None = None
         self.on_error: str | None = None
         self.generator_id = generator_id
-        given = {"storage": storage() if callable(storage) else storage, "cachefile_backend": cachefile_backend}
-        self._parts = {key: value for key, value in given.items() if value is not None}
-        if cachefile_strategy is not None:
-            self._parts["cachefile_strategy"] = load_strategy(cachefile_strategy)
-        if generator is not None:
-            self._parts["generator"] = generator
+        parts = {
+            "generator": generator,
+            "storage": storage() if callable(storage) else storage,
+            "cachefile_backend": cachefile_backend,
+            "cachefile_strategy": None if cachefile_strategy is None else load_strategy(cachefile_strategy),
+            "name": name or None,
+        }
+        self.given = {part: value for part, value in parts.items() if value is not None}
+        self.has_own_parts = False
+        if generator is not None and not name:
             self._name_while_open()
-        if name:
-            self.name = name
 
     def _name_while_open(self) -> None:
         # An open file that is closed before the name is asked for may be gone by then.
@@ -88,26 +91,18 @@ class ImageCacheFile(BaseIKFile, ImageFile):
     storage = _part("storage", "The Django storage that keeps the file.")
     cachefile_backend = _part("cachefile_backend", "How the file is made.")
     cachefile_strategy = _part("cachefile_strategy", "When the file is made.")
-
-    @property
-    def name(self) -> str | None:
-        """The file's name in its storage; None when the spec has no source.
-
-        Raises:
-            SourceError: The source cannot be read.
-        """
-        name: str | None = self._part("name")
-        return name
-
-    @name.setter
-    def name(self, value: str | None) -> None:
-        self._set_part("name", value)
+    name = _part("name", "The file's name in its storage; None when the spec has no source.")
 
     @property
     def engine(self) -> EngineCacheFile:
         """The same file as the engine has it."""
-        engine: EngineCacheFile = self._part("engine")
-        return engine
+        if self._engine is None:
+            self._engine = EngineCacheFile(self, get_kit())
+        return self._engine
+
+    def make_generator(self) -> Any:
+        """Return what makes the image, where it was not given."""
+        raise NotImplementedError
 
     @property
     def call(self) -> tuple[str, dict[str, Any]] | None:
@@ -151,7 +146,7 @@ class ImageCacheFile(BaseIKFile, ImageFile):
             return getattr(known, field)
         if self._stand_in is None:
             try:
-                return getattr(self.engine, field)
+                return self.engine.look_up(field)
             except ImageKitError as error:
                 self._replace(error)
         return getattr(self._stand_in, field)
@@ -172,6 +167,9 @@ class ImageCacheFile(BaseIKFile, ImageFile):
             ImageKitError: The image could not be made.
         """
         self.engine.generate(force)
+        if force:
+            # What is open is the file that was replaced.
+            self.close()
 
     def _generate(self) -> None:
         # Backends of a project's own call this to have the file made here and now.
@@ -180,20 +178,12 @@ class ImageCacheFile(BaseIKFile, ImageFile):
     def require_existence(self) -> None:
         """Tell receivers and the strategy that the file's URL, path or truth is asked for."""
         existence_required.send(sender=self, file=self)
-        self.call_strategy("on_existence_required")
+        self.cachefile_strategy.on_existence_required(self)
 
     def require_content(self) -> None:
         """Tell receivers and the strategy that the file's content is asked for."""
         content_required.send(sender=self, file=self)
-        self.call_strategy("on_content_required")
-
-    def call_strategy(self, hook: str) -> Any:
-        """Call a hook of the strategy, and return what it says."""
-        return getattr(self.cachefile_strategy, hook)(self)
-
-    def rename(self) -> None:
-        """Name the file anew, after its source has changed."""
-        self._parts.pop("name", None)
+        self.cachefile_strategy.on_content_required(self)
 
     def imagekit_source(self) -> Source | None:
         """Return this file as the source of another spec."""
@@ -218,48 +208,19 @@ class ImageCacheFile(BaseIKFile, ImageFile):
             return ""
 
     def __repr__(self) -> str:
-        return f"<ImageCacheFile: {self._parts.get('name')}>"
+        return f"<ImageCacheFile: {self._known_name()}>"
+
+    def _known_name(self) -> str | None:
+        # The truth of a cache file would have it made.
+        name: str | None = self.given.get("name") if self._engine is None else self._engine.__dict__.get("name")
+        return name
 
     def __getstate__(self) -> dict[str, Any]:
+        given = {**self.given, "name": self._known_name()}
         # Storages need not be picklable, and the default one is found again by the settings.
-        left_out = {"engine"} | ({"storage"} if self._parts.get("storage") is get_storage() else set())
-        parts = {name: value for name, value in self._parts.items() if name not in left_out}
-        return {**self.__dict__, "_file": None, "_parts": parts}
-
-    def _part(self, name: str) -> Any:
-        if name not in self._parts:
-            self._parts[name] = getattr(self, f"_find_{name}")()
-        return self._parts[name]
-
-    def _set_part(self, name: str, value: Any) -> None:
-        self._parts[name] = value
-        self._parts.pop("engine", None)
-        self._is_named_by_generator = False
-
-    def _find_engine(self) -> EngineCacheFile:
-        return EngineCacheFile(self, get_kit())
-
-    def _find_generator(self) -> Any:
-        raise NotImplementedError
-
-    def _find_name(self) -> str | None:
-        generator = self.generator
-        if hasattr(type(generator), "cachefile_name") or hasattr(generator, "cachefile_name"):
-            name: str | None = generator.cachefile_name
-            return name
-        return str(load("cachefile_namer", conf.value("CACHEFILE_NAMER"))(generator))
-
-    def _find_storage(self) -> Any:
-        own = getattr(self.generator, "cachefile_storage", None)
-        return get_storage() if own is None else conf.storage_of(own)
-
-    def _find_cachefile_backend(self) -> Any:
-        own = getattr(self.generator, "cachefile_backend", None)
-        return get_default_cachefile_backend() if own is None else load_backend(own)
-
-    def _find_cachefile_strategy(self) -> Strategy:
-        own = getattr(self.generator, "cachefile_strategy", None)
-        return load_strategy(conf.value("DEFAULT_CACHEFILE_STRATEGY") if own is None else own)
+        left_out = {"storage"} if given.get("storage") is get_storage() else set()
+        given = {part: value for part, value in given.items() if value is not None and part not in left_out}
+        return {**self.__dict__, "_file": None, "_engine": None, "given": given}
 
 
 class LazyImageCacheFile(ImageCacheFile):
@@ -270,6 +231,8 @@ class LazyImageCacheFile(ImageCacheFile):
         **kwargs: The generator's keywords.
     """
 
+    is_base = True
+
     def __init__(self, generator_id: str, **kwargs: Any) -> None:
         super().__init__(None, generator_id=generator_id)
         self.kwargs = kwargs
@@ -277,7 +240,12 @@ class LazyImageCacheFile(ImageCacheFile):
     @property
     def call(self) -> tuple[str, dict[str, Any]] | None:
         """The generator's id and keywords, where they alone lead to the file."""
-        return (str(self.generator_id), self.kwargs) if self._is_named_by_generator else None
+        return (str(self.generator_id), self.kwargs) if not self.has_own_parts else None
 
-    def _find_generator(self) -> Any:
+    def make_generator(self) -> Any:
+        """Return the generator of the id, made with these keywords.
+
+        Raises:
+            NotRegistered: Nothing is registered under the id.
+        """
         return get_kit().generator(str(self.generator_id), **self.kwargs)

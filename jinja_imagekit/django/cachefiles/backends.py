@@ -13,7 +13,7 @@ from ...cachefiles.backends import Simple as EngineBackend
 from ...loading import load, load_instance
 from ...queues.backend import QueueBackend
 from .. import conf
-from ..caches import state_key
+from .._engine.caches import state_key
 from ..utils import get_cache
 from .state import get_active_state_cache
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
-from ..caches import active_state_cache
+from .._engine.caches import active_state_cache
 
 StateCache = MutableMapping[str, Any]
 """What is known of cache files, by cache key; None stands for what the cache does not know."""

@@ -11,9 +11,10 @@ from ...images import Original
 from ...loading import load
 from ...settings import Settings
 from ...sources import Source
-from .. import compatibility, conf, hashers
+from .. import conf, hashers
+from .._engine import compatibility
+from .._engine.current import get_kit
 from ..cachefiles.strategies import load_strategy
-from ..current import get_kit
 from ..exceptions import MissingGeneratorId
 from ..registry import generator_registry, register
 

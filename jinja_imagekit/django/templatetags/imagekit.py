@@ -16,7 +16,7 @@ from ...exceptions import ImageKitError, InvalidAttribute
 from ...ext.runtime import TemplateRuntime
 from ...html import check_attribute_name
 from ...stand_ins import checked_policy
-from ..current import get_kit
+from .._engine.current import get_kit
 
 register = template.Library()
 

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ....exceptions import ImageKitError
 from ....pregenerate import GenerationInterrupted, Outcome
-from ...current import get_kit
+from ..._engine.current import get_kit
 
 
 class Command(BaseCommand):

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from django.core.cache import caches
 
-from ..state.locks import ThreadLocks
-from . import conf
+from ...state.locks import ThreadLocks
+from .. import conf
 
 T = TypeVar("T")
 

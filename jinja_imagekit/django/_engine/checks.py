@@ -8,11 +8,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 
-from ..exceptions import ImageKitError, nearest
-from . import conf
-from .cachefiles.backends import get_default_cachefile_backend
+from ...exceptions import ImageKitError, nearest
+from .. import conf
+from ..cachefiles.backends import get_default_cachefile_backend
+from ..utils import get_storage
 from .current import get_kit
-from .utils import get_storage
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:

@@ -59,7 +59,7 @@ setting_changed.connect(current.forget_if_changed, dispatch_uid="jinja_imagekit.
 
 
 def get_kit() -> Any:
-    """Return the kit of this process, a `jinja_imagekit.django.engine.DjangoKit`.
+    """Return the kit of this process, a `jinja_imagekit.django.DjangoKit`.
 
     Its `install` adds the tags to a Jinja environment, for projects that use both kinds of templates.
 

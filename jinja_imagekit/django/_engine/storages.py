@@ -12,9 +12,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage as DjangoFileSystemStorage
 from django.utils.functional import LazyObject, empty
 
-from ..exceptions import StorageError
-from ..interfaces import Storage, StoredFile
-from ..storages.folder import FileSystemStorage, check_name
+from ...exceptions import StorageError
+from ...interfaces import Storage, StoredFile
+from ...storages.folder import FileSystemStorage, check_name
 
 T = TypeVar("T")
 

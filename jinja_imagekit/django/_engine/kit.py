@@ -8,41 +8,40 @@ from typing import Any
 
 from django.db.models.fields.files import FieldFile
 
-from ..builds.notes import Notes, Renders
-from ..cachefiles import ImageCacheFile as EngineFile
-from ..cachefiles.backends import CacheFileBackend, leaves_existing
-from ..cachefiles.backends import Simple as EngineBackend
-from ..cachefiles.warm import KnownFile, KnownFiles
-from ..interfaces import SourceGroup, Storage
-from ..kit import ImageKit
-from ..once import made_once
-from ..pregenerate import Outcome, Plan, Report
-from ..pregenerate.plan import failed
-from ..registry import CacheFileRegistry, Register, Unregister
-from ..sources import Source, SourceFinder
-from ..sources.remembered import RecordedSourceMemory
-from ..specs import ImageSpec as CoreSpec
-from ..state import Records
-from . import conf
-from .cachefiles import ImageCacheFile, LazyImageCacheFile
-from .cachefiles.backends import Simple, get_default_cachefile_backend
-from .cachefiles.engine import EngineCacheFile
-from .cachefiles.namers import BUILT_IN as BUILT_IN_NAMERS
+from ...builds.notes import Notes, Renders
+from ...cachefiles import ImageCacheFile as EngineFile
+from ...cachefiles.backends import CacheFileBackend, leaves_existing
+from ...cachefiles.backends import Simple as EngineBackend
+from ...cachefiles.warm import KnownFile, KnownFiles
+from ...interfaces import SourceGroup, Storage
+from ...kit import ImageKit
+from ...once import made_once
+from ...pregenerate import Outcome, Plan, Report
+from ...pregenerate.plan import failed
+from ...registry import CacheFileRegistry, Register, Unregister
+from ...sources import Source, SourceFinder
+from ...sources.remembered import RecordedSourceMemory
+from ...specs import ImageSpec as CoreSpec
+from ...state import Records
+from .. import conf
+from ..cachefiles import ImageCacheFile, LazyImageCacheFile
+from ..cachefiles.backends import Simple, get_default_cachefile_backend
+from ..cachefiles.namers import BUILT_IN as BUILT_IN_NAMERS
+from ..registry import cachefile_registry, generator_registry, source_group_registry
+from ..specs import ImageSpec
+from ..utils import get_storage
+from .cachefile import EngineCacheFile, has_receivers
 from .caches import CacheStore
 from .current import current, get_kit
-from .registry import cachefile_registry, generator_registry, source_group_registry
-from .signals import content_required, existence_required
 from .sources import FieldSourceFinder, StoredName, StoredSource
-from .specs import ImageSpec
 from .storages import engine_storage, keeps_methods, unwrapped
-from .utils import get_storage
 
 
 class DjangoKit(ImageKit):
     """A kit whose parts are what Django's settings name, and whose registries are those of the process."""
 
     def __init__(self) -> None:
-        super().__init__(conf.kit_settings(), import_name="jinja_imagekit.django.current:current.kit")
+        super().__init__(conf.kit_settings(), import_name="jinja_imagekit.django._engine.current:current.kit")
         self._storages: dict[int, tuple[Any, Storage]] = {}
         self.generators = generator_registry
         self.source_groups = source_group_registry
@@ -144,7 +143,7 @@ class DjangoKit(ImageKit):
 
     def _settled_elsewhere(self, file: Any, kwargs: dict[str, Any], plan: Plan, force: bool) -> bool:
         """Tell whether a file is left to a backend of the project's own, and have it see to the file then."""
-        if type(file.django_file.cachefile_backend) is Simple:
+        if type(file.django_cachefile_backend) is Simple:
             self._ask_database(file.generator)
             return False
         id, source = file.generator_id or "", file.source.name if file.source else None
@@ -217,14 +216,14 @@ class FieldKnownFiles(KnownFiles):
 
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""
-        if _has_listeners():
+        if has_receivers():
             return None
         named = self._named(kwargs)
         return None if named is None else super().find(id, named)
 
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a call of a template's, if it is still current."""
-        return None if _has_listeners() else super().find_call(call)
+        return None if has_receivers() else super().find_call(call)
 
     def remember(self, file: EngineFile, kwargs: dict[str, Any]) -> None:
         """Keep the answer that a file, which exists now, is to these keywords."""
@@ -265,10 +264,6 @@ class FieldKnownFiles(KnownFiles):
 
     def _key(self, recipe: str, source: str) -> str:
         return super()._key(recipe, source) + self._suffix
-
-
-def _has_listeners() -> bool:
-    return bool(existence_required.receivers or content_required.receivers)
 
 
 current.made_by(DjangoKit)

@@ -9,9 +9,9 @@ from PIL import Image
 from pilkit import processors as pilkit  # type: ignore[import-untyped]
 from pilkit.utils import prepare_image  # type: ignore[import-untyped]
 
-from ..exceptions import EncodingFailed
-from ..images import Original
-from ..images.header import reading
+from ...exceptions import EncodingFailed
+from ...images import Original
+from ...images.header import reading
 
 
 def render(spec: Any, original: Original) -> bytes:

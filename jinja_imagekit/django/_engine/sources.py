@@ -10,10 +10,10 @@ from django.apps import apps
 from django.core.exceptions import SuspiciousFileOperation
 from django.db.models.fields.files import FieldFile
 
-from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
-from ..images import Header, Limits
-from ..sources import FileSource, Source, SourceFacts, SourceFinder, StreamSource
-from ..state import KnownSource, Records
+from ...exceptions import SourceError, SourceNotAllowed, SourceNotFound
+from ...images import Header, Limits
+from ...sources import FileSource, Source, SourceFacts, SourceFinder, StreamSource
+from ...state import KnownSource, Records
 from .storages import local_path
 
 _FIELD = "field:"
