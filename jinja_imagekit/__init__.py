@@ -23,7 +23,11 @@ __all__ = [
     "ImageSpec",
     "LazyImageCacheFile",
     "Settings",
+    "__version__",
 ]
+
+__version__ = "0.1.0"
+"""The distribution's version, which is told here alone."""
 
 _HOMES = {
     "BytesSource": "sources",
