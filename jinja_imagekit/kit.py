@@ -21,7 +21,7 @@ from .builds.prune import PruneReport, prune_files
 from .builds.publish import PublishReport, publish_files
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
 from .cachefiles.backends import CacheFileBackend
-from .cachefiles.strategies import Strategy, load_strategy
+from .cachefiles.strategies import Deferred, Strategy, load_strategy
 from .cachefiles.warm import KnownFiles
 from .doctor import Finding, examine
 from .exceptions import CannotRebuild, ImageKitError, InvalidSetting
@@ -134,7 +134,7 @@ class ImageKit:
     @made_once
     def renders(self) -> Renders:
         """What the pages need: noted while they render, and kept when `finish()` is called."""
-        return Renders(self.settings)
+        return Renders(self.settings, isinstance(self.cachefile_strategy, Deferred))
 
     def _state_store(self) -> StateStore:
         store = load("state_store", self.settings.state_store)

@@ -42,6 +42,9 @@ class Settings:
         failure_timeout: Seconds for which a failed generation is not tried again.
         adopt_existing: Take a whole image that stands under a cache file's name for that cache file, even when
             no record says who made it. For a site that brings its generated files along.
+        keep_notes: Whether a kit notes which images its pages need, for `finish()`, `publish()` and `prune()`: True for
+            a build, False for a server, whose pages never end; None notes the first 20,000. What a strategy defers is
+            noted in any case.
         default_thumbnail_format: The format of `imagekit:thumbnail`; None keeps the source's.
         default_thumbnail_srcset_scales: Pixel densities that `{% thumbnail %}` adds when it is given no `srcset`.
         file_permissions: Mode of cache files.
@@ -91,6 +94,7 @@ class Settings:
     cache_timeout: float | None = None
     failure_timeout: float = 60.0
     adopt_existing: bool = False
+    keep_notes: bool | None = None
     default_thumbnail_format: str | None = None
     default_thumbnail_srcset_scales: tuple[float, ...] = ()
     file_permissions: int | None = 0o644
@@ -275,17 +279,19 @@ def _prefixes(name: str, value: Any) -> tuple[tuple[str, Path], ...]:
 
 _string = _instance(str, "a string")
 _integer = _instance(int, "a whole number")
+_boolean = _instance(bool, "True or False")
 
 _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
     "Any": _anything,
     "Path": _path,
     "str": _string,
-    "bool": _instance(bool, "True or False"),
+    "bool": _boolean,
     "int": _integer,
     "float": _number,
     "str | None": _or_none(_string),
     "int | None": _or_none(_integer),
     "float | None": _or_none(_number),
+    "bool | None": _or_none(_boolean),
     "tuple[Path, ...]": _several(_path),
     "tuple[tuple[str, Path], ...]": _prefixes,
     "tuple[str, ...]": _several(_string),

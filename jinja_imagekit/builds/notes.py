@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..atomic_files import write_whole
 from ..cachefiles.references import Reference, confined, is_confined, reference_to
+from ..cachefiles.strategies import Deferred, Strategy
 from ..exceptions import ImageKitError
 from ..settings import Settings
 
@@ -35,6 +36,10 @@ class NotedFile(Protocol):
     def reference(self) -> Reference | None:
         """What leads to it in a later run."""
 
+    @property
+    def cachefile_strategy(self) -> Strategy:
+        """When it is made."""
+
 
 class Note(NamedTuple):
     """A cache file that a render needs.
@@ -51,8 +56,22 @@ class Note(NamedTuple):
 Notes = Mapping[str, Note]
 """Cache files by name."""
 
+MOST_NOTES = 20_000
+"""Cache files that are noted unless `keep_notes` says more: about 500 bytes each, 10 MB in all."""
+
 MOST_FAILURES = 10_000
 """Failures that are noted at once: a server that takes names from visitors never finishes its render."""
+
+
+class BuildTool(Protocol):
+    """What fetches a site's pages to build it, and has to hear of the images that they need."""
+
+    @property
+    def is_building(self) -> bool:
+        """Whether it is asking for a page."""
+
+    def needs(self, name: str) -> None:
+        """Hear that the page needs a cache file, which it names by its URL or path."""
 
 
 class FailedFile(NamedTuple):
@@ -74,8 +93,13 @@ class FailedFile(NamedTuple):
 class Renders:
     """Notes the cache files that a render needs, and keeps those of the last render that was finished.
 
+    A build ends, and somebody asks what it needs; the pages of a server never end. The setting `keep_notes` says which
+    it is. What is deferred is noted in any case: nothing else would make it.
+
     Args:
         settings: The kit's settings; `renders.json` is kept in the `state_dir`.
+        defers: Whether the kit's strategy makes files at the end of a render.
+        tool: What builds the site by asking for its pages, if anything may.
 
     Example:
         >>> renders = Renders(Settings())
@@ -84,7 +108,7 @@ class Renders:
         ['CACHE/images/canal/5ff3.webp']
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, defers: bool = False, tool: BuildTool | None = None) -> None:
         self.path = settings.state_dir / FILE_NAME
         self._settings = settings
         self._noted: dict[str, Note] = {}
@@ -92,10 +116,23 @@ class Renders:
         self._finished: Notes | None = None
         self._finished_failed: tuple[FailedFile, ...] = ()
         self._is_written = False
+        self._tool = tool
+        self._keeps = defers or settings.keep_notes is not False
+        self._most = None if defers or settings.keep_notes else MOST_NOTES
+        self._are_too_many = False
 
     @property
     def noted(self) -> Notes:
-        """What the render that is under way needs so far."""
+        """What the render that is under way needs so far.
+
+        Raises:
+            ImageKitError: That was too much to keep without `keep_notes`.
+        """
+        if self._are_too_many:
+            raise ImageKitError(
+                f"The pages need more than {MOST_NOTES:,} images, and what they need is no longer kept, lest a server "
+                "keep it for ever. For a build, set keep_notes=True, and render again."
+            )
         return self._noted
 
     def note(self, file: NotedFile, served: bool = True) -> None:
@@ -106,20 +143,43 @@ class Renders:
             served: Whether the page names it by its URL or path.
         """
         name = file.name
-        known = self._noted.get(name) if name else None
-        if name and (known is None or served > known.served):
-            self._noted[name] = Note(file.reference, served)
+        if not name:
+            return
+        if served:
+            self._tell(name)
+        known = self._noted.get(name)
+        if (known is None or served > known.served) and (
+            self._is_kept or isinstance(file.cachefile_strategy, Deferred)
+        ):
+            self._keep(name, file.reference, served)
 
     def is_noted(self, name: str) -> bool:
         """Tell whether `note_call` has nothing to add about a file; asked by whoever is about to call it."""
+        if self._tool is not None and self._tool.is_building:
+            return False
         known = self._noted.get(name)
-        return known is not None and known.served
+        return not self._keeps or (known is not None and known.served)
 
     def note_call(self, name: str, generator_id: str, kwargs: Mapping[str, Any]) -> None:
         """Note that a page names the file to which a generator's id and keywords lead, its source given by name."""
+        self._tell(name)
         known = self._noted.get(name)
-        if known is None or not known.served:
-            self._noted[name] = Note(reference_to(generator_id, kwargs, None))
+        if (known is None or not known.served) and self._is_kept:
+            self._keep(name, reference_to(generator_id, kwargs, None), True)
+
+    @property
+    def _is_kept(self) -> bool:
+        return self._keeps or (self._tool is not None and self._tool.is_building)
+
+    def _tell(self, name: str) -> None:
+        if self._tool is not None and self._tool.is_building:
+            self._tool.needs(name)
+
+    def _keep(self, name: str, reference: Reference | None, served: bool) -> None:
+        if self._most is not None and len(self._noted) >= self._most:
+            self._keeps, self._are_too_many, self._noted = False, True, {}
+        elif not self._are_too_many:
+            self._noted[name] = Note(reference, served)
 
     @property
     def failed(self) -> tuple[FailedFile, ...]:
@@ -152,8 +212,11 @@ class Renders:
         """Write down what the render needs, begin a new one, and return it.
 
         A second call without a render between the two changes nothing.
+
+        Raises:
+            ImageKitError: As `noted`.
         """
-        noted, self._noted = self._noted, {}
+        noted, self._noted = self.noted, {}
         # Another thread may still be about to note something in the old dict.
         noted = dict(noted)
         failed, self._failed = self.failed, {}

@@ -110,7 +110,7 @@ def kit_settings() -> Settings:
         InvalidSetting: A value is unusable.
     """
     # A file that stands under a name is taken for the cache file: caches forget, and the names hold digests.
-    values: dict[str, Any] = {"adopt_existing": True, "debug": settings.DEBUG}
+    values: dict[str, Any] = {"adopt_existing": True, "debug": settings.DEBUG, "keep_notes": False}
     for name in Settings.names():
         if name not in _OWN and hasattr(settings, PREFIX + name.upper()):
             values[name] = getattr(settings, PREFIX + name.upper())

@@ -12,6 +12,8 @@ import click
 import flask
 from flask.sansio.scaffold import Scaffold
 
+from ..builds.notes import Renders
+from ..cachefiles.strategies import Deferred
 from ..exceptions import ImageKitError
 from ..kit import ImageKit as Kit
 from ..once import made_once
@@ -19,7 +21,7 @@ from ..registry import GeneratorRegistry
 from ..settings import Settings
 from .config import settings_of
 from .discovery import find_module, registry_in
-from .serving import AppRenders, CacheFileRoute
+from .serving import CacheFileRoute
 
 logger = logging.getLogger("jinja_imagekit.flask")
 
@@ -42,9 +44,9 @@ class AppKit(Kit):
         return self.images.app.app_context()
 
     @made_once
-    def renders(self) -> AppRenders:
+    def renders(self) -> Renders:
         """What the pages need, where anybody wants to know."""
-        return AppRenders(self, self.images.route)
+        return Renders(self.settings, isinstance(self.cachefile_strategy, Deferred), self.images.route)
 
 
 class AppImages:

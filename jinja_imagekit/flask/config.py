@@ -43,6 +43,8 @@ def _defaults(app: flask.Flask) -> Mapping[str, Any]:
         "location": instance / "imagekit",
         "state_dir": instance / ".imagekit",
         "debug": app.debug,
+        # A server's pages never end; a freezer says when it asks for one.
+        "keep_notes": False,
     }
 
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit
 
 import flask
 from werkzeug.exceptions import NotFound
 
-from ..builds.notes import NotedFile, Renders
-from ..cachefiles.strategies import Deferred
 from ..exceptions import StorageError
 from ..images import OUTPUT_FORMATS
 from ..interfaces import Storage
 from ..kit import ImageKit as Kit
-from ..once import made_once
 from .config import folder_in_static
 
 ENDPOINT = "imagekit_cachefile"
@@ -88,7 +83,7 @@ class CacheFileRoute:
             raise NotFound
         return path
 
-    def tell_frozen_flask(self, name: str) -> None:
+    def needs(self, name: str) -> None:
         """Build a cache file's URL as `url_for` does, which Frozen-Flask listens to."""
         if self._kit.settings.default_file_storage is not None:
             return
@@ -98,45 +93,6 @@ class CacheFileRoute:
             flask.url_for(ENDPOINT, filename=name.removeprefix(self._kit.settings.cachefile_dir).lstrip("/"))
 
     @property
-    def is_frozen(self) -> bool:
+    def is_building(self) -> bool:
         """Whether Frozen-Flask is asking for a page."""
         return "FREEZER_DESTINATION" in self._app.config and flask.has_request_context()
-
-
-class AppRenders(Renders):
-    """Notes what pages need where that ends: of a server's pages nothing, since they never do.
-
-    Args:
-        kit: The kit.
-        route: The route of its cache files.
-    """
-
-    def __init__(self, kit: Kit, route: CacheFileRoute) -> None:
-        super().__init__(kit.settings)
-        self._kit = kit
-        self._route = route
-
-    @made_once
-    def _defers(self) -> bool:
-        # Whoever defers has the end of a render in mind.
-        return isinstance(self._kit.cachefile_strategy, Deferred)
-
-    def note(self, file: NotedFile, served: bool = True) -> None:
-        """Note that a page needs a cache file."""
-        is_frozen = self._route.is_frozen
-        if is_frozen and served and file.name:
-            self._route.tell_frozen_flask(file.name)
-        if is_frozen or self._defers or isinstance(getattr(file, "cachefile_strategy", None), Deferred):
-            super().note(file, served)
-
-    def is_noted(self, name: str) -> bool:
-        """Tell whether nothing is to be noted about a file, as of most apps' files."""
-        return not self._route.is_frozen and (not self._defers or super().is_noted(name))
-
-    def note_call(self, name: str, generator_id: str, kwargs: Mapping[str, Any]) -> None:
-        """Note that a page names the file to which a generator's id and keywords lead."""
-        is_frozen = self._route.is_frozen
-        if is_frozen:
-            self._route.tell_frozen_flask(name)
-        if is_frozen or self._defers:
-            super().note_call(name, generator_id, kwargs)

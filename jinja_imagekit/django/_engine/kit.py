@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
 from django.db.models.fields.files import FieldFile
 
-from ...builds.notes import Notes, Renders
 from ...cachefiles import ImageCacheFile as EngineFile
 from ...cachefiles.backends import CacheFileBackend, leaves_existing
 from ...cachefiles.backends import Simple as EngineBackend
@@ -81,11 +80,6 @@ class DjangoKit(ImageKit):
         known = FieldKnownFiles(self)
         self.generators.on_change(known.forget)
         return known
-
-    @made_once
-    def renders(self) -> Renders:
-        """Nothing: the pages of a server never end, so that nothing is noted of them."""
-        return _NoRenders(self.settings)
 
     def engine_storage(self, storage: Any) -> Storage:
         """Return the engine's storage for a Django storage, the same one each time."""
@@ -165,18 +159,6 @@ class DjangoKit(ImageKit):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return get_kit, ()
-
-
-class _NoRenders(Renders):
-    def last(self) -> Notes | None:
-        """Return None: no render is ever finished."""
-        return None
-
-    def note(self, file: Any, served: bool = True) -> None:
-        """Note nothing."""
-
-    def note_call(self, name: str, generator_id: str, kwargs: Mapping[str, Any]) -> None:
-        """Note nothing."""
 
 
 class _EngineCacheFiles(CacheFileRegistry):
