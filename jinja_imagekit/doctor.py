@@ -15,7 +15,7 @@ from .builds.finish import still_failed
 from .cachefiles.storages import storage_of
 from .exceptions import ImageKitError, SourceError
 from .hashing import class_path
-from .images import OUTPUT_FORMATS, VECTOR_FORMAT, Header, Limits, Original, PixelRules, mimetype
+from .images import Header, Limits, Original, PixelRules
 from .interfaces import Storage
 from .pregenerate.run import available_cores
 from .stand_ins import Unprocessed
@@ -102,7 +102,7 @@ def _examine_recorded(kit: ImageKit, record: Record) -> Finding | None:
     except ImageKitError as error:
         return Finding("unreadable", record.name, _reason(error))
     # The record of an SVG has the size at which pages show it.
-    size = (record.width, record.height) if header.format == VECTOR_FORMAT else (header.width, header.height)
+    size = (record.width, record.height) if header.is_vector else (header.width, header.height)
     if (*size, header.format) != (record.width, record.height, record.format):
         found = f"{header.format} of {header.width} × {header.height}"
         return Finding("foreign", record.name, f"it is a {found}, which is not what was made")
@@ -116,7 +116,7 @@ def _decode(kit: ImageKit, storage: Storage, name: str) -> tuple[Header, int]:
     settings = kit.settings
     limits = Limits(max_source_pixels=settings.max_result_pixels, max_frames=settings.max_frames)
     original = Original(data, name=name, limits=limits)
-    if original.header.format != VECTOR_FORMAT:
+    if not original.header.is_vector:
         original.frames(PixelRules(), animated=True)
     return original.header, len(data)
 
@@ -182,11 +182,10 @@ def _adopt_or_delete(kit: ImageKit, storages: list[Storage], name: str) -> bool:
     except SourceError:
         storage.delete(name)
         return True
-    if header.format == VECTOR_FORMAT:
+    if header.is_vector:
         # The size at which pages show it stands nowhere but in the record: the next run writes it anew.
         return False
-    kind = mimetype(header.format) if header.format in OUTPUT_FORMATS else "application/octet-stream"
-    kit.records.put(Record(name, header.width, header.height, size, kind, header.format, generator=""))
+    kit.records.put(Record(name, header.width, header.height, size, header.mimetype, header.format, generator=""))
     return True
 
 

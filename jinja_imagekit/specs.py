@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, ClassVar
 from . import images, processors
 from .exceptions import ImageTooLarge, InvalidOption, MissingSource, nearest
 from .hashing import DIGEST_BYTES, class_path, fingerprint
-from .images import OUTPUT_FORMATS, VECTOR_FORMAT, Limits, Original, PixelRules
+from .images import OUTPUT_FORMATS, Limits, Original, PixelRules
 from .interfaces import Namer, Size
 from .loading import load
 from .settings import Settings
@@ -178,7 +178,7 @@ class ImageSpec:
         header = original.header
         format = images.output_format(self.format, header)
         options = dict(self.options or {})
-        if format != VECTOR_FORMAT:
+        if not header.is_vector:
             images.check_options(format, options)
         elif not self.makes_its_own():
             self._check_result(header.size(), 1, limits)

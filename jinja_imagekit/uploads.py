@@ -92,7 +92,7 @@ def process_upload(kit: ImageKit, value: object, id: str | None, attributes: Map
         raise InvalidOption(name, value, f"{id!r} says what is done; give an id or keywords, not both")
     limits = Limits.from_settings(kit.settings)
     upload = BytesSource(source.read(), source.name, limits)
-    if images.read_header(upload.original, name=upload.name, limits=limits).format == "SVG":
+    if images.read_header(upload.original, name=upload.name, limits=limits).is_vector:
         raise UnreadableImage(source.name, "an SVG may hold scripts; upload an image made of pixels.")
     if id is not None:
         spec = kit.generator(id, source=upload)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from PIL import Image
-
 from .. import images
 from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, StorageError, UnreadableImage
 from ..hashing import class_path
-from ..images import OUTPUT_FORMATS, Limits, Original, PixelRules
+from ..images import Limits, Original, PixelRules
 from ..interfaces import StoredFile
 from ..settings import Settings
 from ..specs import ImageSpec
@@ -109,7 +107,7 @@ class CacheFileBackend(ABC):
         header = images.read_header(data, name=file.name, limits=_result_limits(file))
         source = file.source
         width, height = header.width, header.height
-        if header.format == images.VECTOR_FORMAT and isinstance(file.generator, ImageSpec):
+        if header.is_vector and isinstance(file.generator, ImageSpec):
             # An SVG is stored as it is; its size is the one at which pages show it.
             width, height = file.generator.output_size() or (width, height)
         return Record(
@@ -117,7 +115,7 @@ class CacheFileBackend(ABC):
             width=width,
             height=height,
             size=len(data),
-            mimetype=_mimetype(header.format),
+            mimetype=header.mimetype,
             format=header.format,
             generator=file.generator_id or class_path(file.generator),
             source=source.name if source else None,
@@ -164,7 +162,7 @@ class CacheFileBackend(ABC):
         with file.storage.open(file.name) as stored:
             data = stored.read()
         original = Original(data, name=file.name, limits=_result_limits(file))
-        if original.header.format != images.VECTOR_FORMAT:
+        if not original.header.is_vector:
             original.frames(PixelRules())
         record = self.describe(file, data)
         file.records.put(record)
@@ -228,12 +226,6 @@ class BaseAsync(CacheFileBackend):
 def leaves_existing(backend: object) -> bool:
     """Tell whether a backend's own class, and not one that it inherits from, states that it leaves such files alone."""
     return bool(vars(type(backend)).get("leaves_existing"))
-
-
-def _mimetype(format: str) -> str:
-    # A generator that is no spec may make what specs do not write, an ICO for example.
-    known = format in OUTPUT_FORMATS or format == images.VECTOR_FORMAT
-    return images.mimetype(format) if known else Image.MIME.get(format, "application/octet-stream")
 
 
 def _generation_failed(file: Any, error: Exception) -> GenerationFailed:

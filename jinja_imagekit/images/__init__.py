@@ -1,12 +1,11 @@
 """Bytes to image to bytes: opened safely, upright, in sRGB, with alpha and frames, encoded; no names, no storage."""
 
-from .containers import VECTOR_FORMAT
 from .formats import (
     OUTPUT_FORMATS,
     WRITABLE_FORMATS,
-    OutputFormat,
     check_options,
     extension,
+    is_vector,
     mimetype,
     normal_format,
     output_format,
@@ -19,18 +18,17 @@ from .writing import encode
 
 __all__ = [
     "OUTPUT_FORMATS",
-    "VECTOR_FORMAT",
     "WRITABLE_FORMATS",
     "Frames",
     "Header",
     "Limits",
     "Original",
-    "OutputFormat",
     "PixelRules",
     "check_options",
     "decoder_scale",
     "encode",
     "extension",
+    "is_vector",
     "mimetype",
     "normal_format",
     "output_format",

@@ -13,8 +13,8 @@ _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _ICC_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB ", "CMYK": b"CMYK"}
 
 
-def has_alpha(image: Image.Image) -> bool:
-    """Return whether pixels of an image may be transparent."""
+def may_be_transparent(image: Image.Image) -> bool:
+    """Return whether pixels of an image may be transparent: by an alpha channel, its palette or one colour."""
     if image.mode == "P" and image.palette is not None and image.palette.mode == "RGBA":
         return True
     return image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
@@ -46,7 +46,7 @@ def _eight_bit(image: Image.Image, scale: bool) -> Image.Image:
     if mode in _SIXTEEN_BIT or mode in ("I", "F"):
         return _grey_from_wide(image, scale)
     if mode in ("P", "PA"):
-        return image.convert("RGBA" if has_alpha(image) else "RGB")
+        return image.convert("RGBA" if may_be_transparent(image) else "RGB")
     if mode in ("1", "L", "RGB") and "transparency" in image.info:
         # The colour that stands for "transparent" becomes an alpha channel.
         return image.convert("RGBA" if mode == "RGB" else "LA")
@@ -163,28 +163,6 @@ def flatten(image: Image.Image, background: str) -> Image.Image:
     below = Image.new("RGB", image.size, colour)
     below.paste(image.convert("RGB"), mask=image.getchannel("A"))
     return below
-
-
-def to_palette(image: Image.Image, background: str) -> Image.Image:
-    """Return a plain image with at most 256 colours: grey as it is, others with a palette of their own.
-
-    Args:
-        image: In mode L, LA, RGB or RGBA.
-        background: The colour that half-transparent pixels are mixed with, since a palette image's pixels
-            are opaque or not there.
-    """
-    if image.mode == "L":
-        return image
-    colours = flatten(image, background).convert("RGB")
-    if image.mode == "RGB":
-        return colours.quantize(256)
-    palette = colours.quantize(255)
-    transparent = image.getchannel("A").point([255] * 128 + [0] * 128)
-    # The palette has to reach the index, or decoders read beyond it.
-    palette.putpalette(bytes(palette.getpalette() or ()).ljust(768, b"\0")[:768])
-    palette.paste(255, mask=transparent)
-    palette.info = {"transparency": 255}
-    return palette
 
 
 def in_one_mode(images: list[Image.Image]) -> list[Image.Image]:

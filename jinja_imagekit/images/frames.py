@@ -7,6 +7,19 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
+DECODER_SCALES = (1, 2, 4, 8)
+"""By how much libjpeg can reduce while it decodes, as `PIL.JpegImagePlugin` offers it."""
+
+
+def reduced_size(size: tuple[int, int], scale: int) -> tuple[int, int]:
+    """Return the size in pixels to which a decoder reduces an image; libjpeg rounds up.
+
+    Example:
+        >>> reduced_size((4000, 3001), 8)
+        (500, 376)
+    """
+    return -(-size[0] // scale), -(-size[1] // scale)
+
 
 @dataclass(frozen=True)
 class Frames:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from PIL import AvifImagePlugin, BmpImagePlugin, IcoImagePlugin, Image, ImageFile, TiffImagePlugin
+from PIL import Image
 
 from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
-from . import containers, jpeg_png, svg
-from .containers import VECTOR_FORMAT, Layout
-from .ifd import orientation, read_directory
+from .formats import FORMATS, sniff
+from .formats.base import BrokenFile, Format, Layout
+from .metadata import orientation, read_directory
 from .rules import Limits
 
 
@@ -35,6 +34,17 @@ class Header:
     orientation: int = 1
     frames: int = 1
     has_alpha: bool = False
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it is a drawing (an SVG), which has no pixels and is passed on as it is."""
+        format = FORMATS.get(self.format)
+        return format is not None and format.is_vector
+
+    @property
+    def mimetype(self) -> str:
+        """Its media type."""
+        return FORMATS[self.format].mimetype
 
     def size(self, auto_orient: bool = True) -> tuple[int, int]:
         """Return width and height in pixels.
@@ -75,75 +85,30 @@ def examine(data: bytes, *, name: str, limits: Limits) -> tuple[Header, Layout]:
         )
     format = _allowed_format(data, name, limits)
     with reading(name):
-        if format == "ICO":
-            inner = containers.largest_icon(data)
-            layout = jpeg_png.read_png(inner) if containers.sniff(inner) == "PNG" else _ask_pillow(inner, "ICO")
-        else:
-            layout = _layout(data, format)
+        layout = format.layout(data)
         header = _header(format, layout)
-    _check_size(header, layout, name, limits)
+    _check_size(header, format, layout, name, limits)
     return header, layout
 
 
-def _allowed_format(data: bytes, name: str, limits: Limits) -> str:
+def _allowed_format(data: bytes, name: str, limits: Limits) -> Format:
     if not data:
         raise UnreadableImage(name, "the file is empty.")
-    format = containers.sniff(data)
+    format = sniff(data)
     if format is None:
         raise UnreadableImage(name, f"it is no image of a format that is read ({', '.join(limits.formats)}).")
-    if format == "JPEG" and "JPEG" not in limits.formats and "MPO" in limits.formats:
-        return format
-    if format not in limits.formats:
-        raise UnreadableImage(name, f"it is in the format {format}, which the setting readable_formats leaves out.")
+    if not {format.name, *format.variants} & set(limits.formats):
+        raise UnreadableImage(
+            name, f"it is in the format {format.name}, which the setting readable_formats leaves out."
+        )
     return format
 
 
-def _layout(data: bytes, format: str) -> Layout:
-    if format == "JPEG":
-        return jpeg_png.read_jpeg(data)
-    if format == "PNG":
-        return jpeg_png.read_png(data)
-    if format == "GIF":
-        return containers.read_gif(data)
-    if format == "WEBP":
-        return containers.read_webp(data)
-    if format == "SVG":
-        return svg.read_svg(data)
-    return _ask_pillow(data, format)
-
-
-PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
-    "AVIF": AvifImagePlugin.AvifImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "ICO": IcoImagePlugin.IcoImageFile,
-}
-
-
-def _ask_pillow(data: bytes, format: str) -> Layout:
-    tiff = containers.read_tiff(data) if format == "TIFF" else None
-    if format == "AVIF":
-        containers.check_avif(data)
-    with PLUGINS[format](io.BytesIO(data)) as image:
-        has_alpha = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info or format == "ICO"
-        if tiff is not None:
-            return Layout(tiff.width, tiff.height, tiff.canvas, has_alpha=has_alpha, exif=tiff.exif, icc=tiff.icc)
-        if format == "BMP":
-            containers.check_bmp(data, *image.size)
-        return Layout(
-            *image.size,
-            frames=getattr(image, "n_frames", 1) if format == "AVIF" else 1,
-            has_alpha=has_alpha,
-            exif=image.info.get("exif", b""),
-            icc=image.info.get("icc_profile", b"") or b"",
-        )
-
-
-def _header(format: str, layout: Layout) -> Header:
+def _header(format: Format, layout: Layout) -> Header:
     if layout.width < 1 or layout.height < 1:
-        raise containers.BrokenFile(f"its size is {layout.width} × {layout.height} pixels")
+        raise BrokenFile(f"its size is {layout.width} × {layout.height} pixels")
     return Header(
-        "MPO" if layout.multi_picture else format,
+        layout.variant or format.name,
         layout.width,
         layout.height,
         orientation(read_directory(layout.exif)),
@@ -152,12 +117,12 @@ def _header(format: str, layout: Layout) -> Header:
     )
 
 
-def _check_size(header: Header, layout: Layout, name: str, limits: Limits) -> None:
+def _check_size(header: Header, format: Format, layout: Layout, name: str, limits: Limits) -> None:
     if header.frames > limits.max_frames:
         raise ImageTooLarge(
             name, f"it has {header.frames:,} frames; the setting max_frames allows {limits.max_frames:,}."
         )
-    if header.format == VECTOR_FORMAT:
+    if format.is_vector:
         # It is passed on as it is: nobody makes pixels of it here.
         return
     width, height = max(header.width, layout.canvas[0]), max(header.height, layout.canvas[1])
@@ -168,8 +133,8 @@ def _check_size(header: Header, layout: Layout, name: str, limits: Limits) -> No
             f"it has {width:,} × {height:,} pixels{frames}; "
             f"the setting max_source_pixels allows {limits.max_source_pixels:,}.",
         )
-    # These decoders of Pillow warn on their own above this; a warning must not be how a visitor learns of it.
-    warns = header.format in ("GIF", "TIFF") or header.frames > 1
+    # A warning must not be how a visitor learns of it.
+    warns = format.warns_of_size or header.frames > 1
     if warns and Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
         raise ImageTooLarge(
             name, f"it has {width:,} × {height:,} pixels; PIL.Image.MAX_IMAGE_PIXELS allows {Image.MAX_IMAGE_PIXELS:,}."

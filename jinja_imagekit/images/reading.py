@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
-from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image
 
-from ..exceptions import UnreadableImage
-from . import containers, jpeg_png
 from .colour import fits, in_one_mode, to_plain
-from .containers import VECTOR_FORMAT, Layout
-from .frames import Frames
-from .header import PLUGINS, Header, examine, reading
-from .ifd import kept_exif
+from .formats import FORMATS
+from .formats.base import Layout
+from .frames import Frames, reduced_size
+from .header import Header, examine, reading
+from .metadata import kept_exif
 from .rules import Limits, PixelRules
 
 _UPRIGHT = {
@@ -49,19 +44,19 @@ def decoder_scale(header: Header, rules: PixelRules, sampled_size: tuple[int, in
 
     Returns:
         8, 4, 2 or 1: the largest divisor whose result is still at least `decode_margin` times `sampled_size`
-        in both dimensions. 1 for formats that cannot be decoded at a scale (all but JPEG and MPO).
+        in both dimensions. 1 for formats that cannot be decoded at a scale.
 
     Example:
         >>> decoder_scale(Header("JPEG", 4000, 3000), PixelRules(), (400, 300))
         4
     """
-    if header.format not in ("JPEG", "MPO") or sampled_size is None or rules.decode_margin <= 0:
+    if sampled_size is None or rules.decode_margin <= 0:
         return 1
     needed = [side * rules.decode_margin for side in sampled_size]
     sides = header.size(rules.auto_orient)
-    for scale in (8, 4, 2):
-        # libjpeg rounds up.
-        if all(side >= scale and -(-side // scale) >= least for side, least in zip(sides, needed, strict=True)):
+    for scale in FORMATS[header.format].decoder_scales:
+        sizes = zip(sides, reduced_size(sides, scale), needed, strict=True)
+        if all(side >= scale and decoded >= least for side, decoded, least in sizes):
             return scale
     return 1
 
@@ -139,100 +134,28 @@ class Original:
 
     def _decode(self, rules: PixelRules, scale: int, animated: bool) -> Frames:
         header, layout = self._examine()
-        if header.format == VECTOR_FORMAT:
-            raise UnreadableImage(self._name, "it is an SVG, which has no pixels before a browser draws it.")
         images: list[Image.Image] = []
         durations: list[int] = []
-        profile = layout.icc or None
-        with _opened(self._data, header, animated) as opened:
-            if scale > 1:
-                opened.draft(None, (header.width // scale, header.height // scale))
-            # An APNG's first image may be there only for those who show no animation.
-            first = 1 if animated and getattr(opened, "default_image", False) else 0
-            for number in range(first, first + (header.frames if animated else 1)):
-                opened.seek(number)
-                opened.load()
-                durations.append(round(opened.info.get("duration", 0)))
-                images.append(_finish(opened, header, layout, rules))
-            loop = _plays(opened) if animated else None
+        for frame in FORMATS[header.format].frames(self._data, layout, animated=animated, scale=scale):
+            durations.append(frame.duration)
+            images.append(_finished(frame.image, header, layout, rules))
         images = in_one_mode(images)
-        kept_profile = profile if not rules.convert_to_srgb and profile and fits(profile, images[0].mode) else None
+        kept_profile = not rules.convert_to_srgb and layout.icc and fits(layout.icc, images[0].mode)
         return Frames(
             images=tuple(images),
             full_size=header.size(rules.auto_orient),
             durations=tuple(durations) if animated else (),
-            loop=loop,
-            icc_profile=kept_profile,
+            loop=layout.plays if animated else None,
+            icc_profile=layout.icc if kept_profile else None,
             exif=kept_exif(layout.exif, rules.keep_metadata, with_orientation=not rules.auto_orient),
         )
 
 
-_BLOCK_BYTES = 1 << 20
-"""What Pillow's decoders are handed at a time; its own 64 KiB are sixty blocks a photo of 12 megapixels."""
-
-
-@contextmanager
-def _opened(data: bytes, header: Header, animated: bool) -> Iterator[ImageFile.ImageFile]:
-    """Open a file with its own plugin, on nothing but what makes its pixels.
-
-    `Image.open` would warn about large images, and guess at the format again.
-    """
-    if header.format == "ICO":
-        data = containers.largest_icon(data)
-    format = containers.sniff(data)
-    plugin: type[ImageFile.ImageFile]
-    file: Any = None
-    if format == "JPEG":
-        plugin, file = JpegImagePlugin.JpegImageFile, jpeg_png.bare_jpeg(data)
-    elif format == "PNG":
-        plugin, data = PngImagePlugin.PngImageFile, jpeg_png.bare_png(data, animated=animated)
-    elif format == "GIF":
-        plugin = GifImagePlugin.GifImageFile
-    elif format == "WEBP":
-        plugin = WebPImagePlugin.WebPImageFile
-    else:
-        plugin = PLUGINS[format or header.format]
-    with plugin(file or io.BytesIO(data)) as image:
-        # Each block takes the interpreter lock, for which another thread's decoder may have to wait.
-        image.decodermaxblock = _BLOCK_BYTES
-        yield image
-
-
-def _finish(opened: ImageFile.ImageFile, header: Header, layout: Layout, rules: PixelRules) -> Image.Image:
-    """Return the frame that is loaded, as an image that the next one does not replace."""
-    image: Image.Image = opened.copy() if header.frames > 1 else opened
-    if header.format in ("PNG", "ICO"):
-        _fit_transparency(image, layout.depth)
-    cut = (header.width, header.height)
-    if header.format == "GIF" and image.size != cut:
-        image = image.crop((0, 0, *cut))
+def _finished(image: Image.Image, header: Header, layout: Layout, rules: PixelRules) -> Image.Image:
     profile = layout.icc if rules.convert_to_srgb or image.mode == "CMYK" else None
     image = to_plain(image, scale_16_bit=rules.scale_16_bit, profile=profile)
-    # Pillow turns TIFF files by itself, and no others.
     turns = _UPRIGHT if rules.auto_orient else _AS_STORED
-    if header.orientation > 1 and rules.auto_orient != (header.format == "TIFF"):
+    if header.orientation > 1 and rules.auto_orient != FORMATS[header.format].turns_itself:
         image = image.transpose(turns[header.orientation])
     image.info = {}
     return image
-
-
-def _fit_transparency(image: Image.Image, depth: int) -> None:
-    """Bring a PNG's transparent colour, which has the file's depth, to the depth of the decoded pixels."""
-    key = image.info.get("transparency")
-    if isinstance(key, int) and image.mode in ("1", "L") and depth < 8 and key < 2**depth:
-        image.info["transparency"] = key * 255 // (2**depth - 1)
-    elif isinstance(key, tuple) and depth == 16:
-        image.info["transparency"] = tuple(value >> 8 for value in key)
-
-
-def _plays(opened: ImageFile.ImageFile) -> int | None:
-    loop = opened.info.get("loop")
-    if opened.format == "AVIF":
-        # Pillow does not tell; what encoders write unless told otherwise is "for ever".
-        return 0
-    if loop is None or not isinstance(loop, int):
-        return None
-    if opened.format == "GIF":
-        # A GIF counts the repetitions, the others count the plays (libwebp's gif2webp does the same sum).
-        return loop + 1 if loop else 0
-    return None if loop == 1 else loop

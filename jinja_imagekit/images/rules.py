@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..exceptions import InvalidSetting, nearest
 from ..settings import READABLE_FORMATS, Settings
-from .ifd import KEEPABLE
+from .metadata import KEEPABLE
 
 
 @dataclass(frozen=True, slots=True)

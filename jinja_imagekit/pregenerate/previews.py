@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import NamedTuple
 
 from ..exceptions import ImageKitError
-from ..images import VECTOR_FORMAT, Limits, Original, PixelRules, decoder_scale, encode
+from ..images import Limits, Original, PixelRules, decoder_scale, encode
 from ..interfaces import Size
 from ..processors import ResizeToFit
 from ..specs import fit_within
@@ -45,7 +45,7 @@ def make_preview(data: bytes, name: str, limits: Limits) -> Preview | None:
     """
     try:
         original = Original(data, name=name, limits=limits)
-        if original.header.format == VECTOR_FORMAT:
+        if original.header.is_vector:
             return _drawing(data, original.header.size())
         shrink = ResizeToFit(WIDTH, HEIGHT, upscale=False)
         size = shrink.output_size(original.header.size())

@@ -12,7 +12,7 @@ from ..images.colour import to_plain
 from ..interfaces import Size
 from . import arguments
 from .arguments import Anchor, Color, anchor_point, rgba
-from .modes import has_alpha
+from .modes import has_alpha_band
 from .resampling import Box, anchored
 
 
@@ -182,7 +182,7 @@ class TrimBorderColor(pilkit.TrimBorderColor):  # type: ignore[misc]  # pilkit h
 
     def _box(self, image: Image.Image) -> Box | None:
         image = to_plain(image)
-        if has_alpha(image) or (self.color is not None and rgba(self.color)[3] < 255):
+        if has_alpha_band(image) or (self.color is not None and rgba(self.color)[3] < 255):
             # Premultiplied, so that the hidden colours of transparent pixels are all the same.
             image = image.convert("RGBA").convert("RGBa")
         else:

@@ -12,7 +12,7 @@ from ..images.colour import to_plain
 from ..interfaces import Size
 from . import arguments
 from .arguments import Color, rgba
-from .modes import fill, has_alpha, join_alpha, mode_for, on_color, split_alpha, with_alpha
+from .modes import fill, has_alpha_band, join_alpha, mode_for, on_color, split_alpha, with_alpha
 
 
 def same_size(self: object, size: Size) -> Size:
@@ -138,7 +138,7 @@ class Reflection(pilkit.Reflection):  # type: ignore[misc]  # pilkit has no type
 
 def _composite(first: Image.Image, second: Image.Image, mask: Image.Image) -> Image.Image:
     """Mix two images of one mode, premultiplied where they have alpha so that hidden colours do not show."""
-    if not has_alpha(first):
+    if not has_alpha_band(first):
         return Image.composite(first, second, mask)
     mixed = Image.composite(first.convert("RGBA").convert("RGBa"), second.convert("RGBA").convert("RGBa"), mask)
     return mixed.convert("RGBA").convert(first.mode)
@@ -281,9 +281,9 @@ class Convert(pilkit.Convert):  # type: ignore[misc]  # pilkit has no types
         if image.mode == self.mode:
             return image
         image = to_plain(image)
-        if has_alpha(image) and self.mode == "P":
+        if has_alpha_band(image) and self.mode == "P":
             return image.convert("RGBA").quantize()
-        if has_alpha(image) and self.mode not in ("LA", "PA", "RGBA"):
+        if has_alpha_band(image) and self.mode not in ("LA", "PA", "RGBA"):
             image = on_color(image, "white")
         if image.mode == "L" and self.mode in _FROM_COLOR:
             image = image.convert("RGB")
@@ -323,7 +323,7 @@ class GaussianBlur(pilkit.GaussianBlur):  # type: ignore[misc]  # pilkit has no 
         """Return the processed image; `image` is left as it is."""
         image = to_plain(image)
         blur = ImageFilter.GaussianBlur(self.radius)
-        if not has_alpha(image):
+        if not has_alpha_band(image):
             return image.filter(blur)
         premultiplied = image.convert("RGBA").convert("RGBa")
         return premultiplied.filter(blur).convert("RGBA").convert(image.mode)

@@ -15,19 +15,19 @@ def without_palette(image: Image.Image) -> Image.Image:
     return image
 
 
-def has_alpha(image: Image.Image) -> bool:
+def has_alpha_band(image: Image.Image) -> bool:
     """Tell whether a plain image has an alpha band."""
     return image.mode in ("LA", "RGBA")
 
 
 def with_alpha(image: Image.Image) -> Image.Image:
     """Return a plain image in mode LA or RGBA."""
-    return image if has_alpha(image) else image.convert("LA" if image.mode == "L" else "RGBA")
+    return image if has_alpha_band(image) else image.convert("LA" if image.mode == "L" else "RGBA")
 
 
 def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return a plain image's colours (L or RGB), and its alpha band or None."""
-    if not has_alpha(image):
+    if not has_alpha_band(image):
         return image, None
     return image.convert(image.mode[:-1]), image.getchannel("A")
 

@@ -8,14 +8,12 @@ from PIL import Image
 
 from ..exceptions import InvalidOption
 from ..images.colour import PLAIN_MODES
+from ..images.frames import DECODER_SCALES, reduced_size
 from ..interfaces import Size
 from .modes import without_palette
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; right and bottom are the first ones outside."""
-
-DECODER_SCALES = (1, 2, 4, 8)
-"""By how much libjpeg can reduce while it decodes, as `PIL.JpegImagePlugin` offers it."""
 
 REDUCING_GAP = 3.0
 """An image much larger than its result is first averaged to at least this many times the result's size.
@@ -84,7 +82,7 @@ def resample(image: Image.Image, full_size: Size, sampled: Size, box: Box | None
 
 def _decoder_scale(size: Size, full_size: Size) -> int:
     for scale in DECODER_SCALES:
-        if size == (-(-full_size[0] // scale), -(-full_size[1] // scale)):
+        if size == reduced_size(full_size, scale):
             return scale
     raise InvalidOption("full_size", full_size, f"an image of {size} is no reduction of it by 2, 4 or 8")
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 from blake3 import blake3
 
 from ..exceptions import ImageTooLarge, UnreadableImage
-from ..images import VECTOR_FORMAT, Header, Limits, output_format, read_header
+from ..images import Header, Limits, output_format, read_header
 from ..interfaces import Size
 
 DIGEST_BYTES = 16
@@ -150,7 +150,7 @@ class Source(ABC):
     def is_vector(self) -> bool:
         """Whether it is an SVG, which is passed on as it is."""
         header = self.facts.header
-        return header is not None and header.format == VECTOR_FORMAT
+        return header is not None and header.is_vector
 
     @property
     def kept_format(self) -> str:

@@ -1,17 +1,57 @@
-"""Reads the size of an SVG drawing, which has no pixels before a browser gives it some, and refuses what is none."""
+"""SVG: a drawing, which has no pixels before a browser gives it some."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from defusedxml import DTDForbidden, EntitiesForbidden, ExternalReferenceForbidden
 from defusedxml.ElementTree import DefusedXMLParser
 
-from .containers import BrokenFile, Layout
+from .base import BrokenFile, Format, Frame, Layout
 
-DEFAULT_SIZE = (300.0, 150.0)
+
+class Svg(Format):
+    """SVG: passed on as it is, whatever is asked for."""
+
+    name = "SVG"
+    extension = ".svg"
+    mimetype = "image/svg+xml"
+    is_vector = True
+
+    def announces(self, data: bytes) -> bool:
+        """Tell whether the opening is that of an XML file that speaks of SVG."""
+        # Without zero bytes, UTF-16 reads as ASCII; a licence may stand before the root.
+        opening = data[:65_536].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+        return opening.startswith(b"<") and b"svg" in opening
+
+    def layout(self, data: bytes) -> Layout:
+        """Return the size of a drawing, whose XML is read to its end.
+
+        The size is that of `width` and `height` where they are absolute lengths, and follows from the `viewBox` where
+        they are not.
+
+        Raises:
+            BrokenFile: It is no well-formed XML, its root is no `<svg>`, or it declares entities.
+
+        Example:
+            >>> layout = Svg().layout(b'<svg xmlns="http://www.w3.org/2000/svg" width="1in" viewBox="0 0 20 10"/>')
+            >>> layout.width, layout.height
+            (96, 48)
+        """
+        return _layout(data)
+
+    def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
+        """Refuse to draw.
+
+        Raises:
+            BrokenFile: Always.
+        """
+        raise BrokenFile("an SVG has no pixels before a browser draws it")
+
+
+_DEFAULT_SIZE = (300.0, 150.0)
 """Pixels of a drawing that has neither a size nor a viewBox (CSS 2.1, 10.3.2: replaced elements)."""
 
 _SPACE = "{http://www.w3.org/2000/svg}"
@@ -28,23 +68,7 @@ _MOST_PIXELS = 1e9
 """Longest side that is believed, in pixels."""
 
 
-def read_svg(data: bytes) -> Layout:
-    """Return the size of an SVG drawing, whose XML is read to its end.
-
-    The size is that of `width` and `height` where they are absolute lengths, and follows from the `viewBox` where
-    they are not.
-
-    Args:
-        data: The whole file.
-
-    Raises:
-        BrokenFile: It is no well-formed XML, its root is no `<svg>`, or it declares entities.
-
-    Example:
-        >>> layout = read_svg(b'<svg xmlns="http://www.w3.org/2000/svg" width="1in" viewBox="0 0 20 10"/>')
-        >>> layout.width, layout.height
-        (96, 48)
-    """
+def _layout(data: bytes) -> Layout:
     root = _Root()
     parser = DefusedXMLParser(target=root, forbid_dtd=False, forbid_entities=True, forbid_external=True)
     try:
@@ -81,7 +105,7 @@ def _size(attributes: Mapping[str, str]) -> tuple[float, float]:
     if width and height:
         return width, height
     if view is None:
-        return width or DEFAULT_SIZE[0], height or DEFAULT_SIZE[1]
+        return width or _DEFAULT_SIZE[0], height or _DEFAULT_SIZE[1]
     if width:
         return width, width * view[1] / view[0]
     return (height * view[0] / view[1], height) if height else view

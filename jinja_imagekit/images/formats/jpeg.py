@@ -1,21 +1,70 @@
-"""Walks JPEG and PNG files, and strips them to what makes their pixels."""
+"""JPEG, and the multi-picture JPEG (ITU-T T.81, annex B)."""
 
 from __future__ import annotations
 
 import io
 import re
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from .containers import BrokenFile, Layout
-from .ifd import EXIF_PREFIX
+from PIL import Image, JpegImagePlugin
 
-_MAX_PROFILE_BYTES = 32_000_000
-"""An ICC profile in a PNG is compressed; larger than this it is a decompression bomb. CMYK ones take 3 MB at most."""
+from ..frames import DECODER_SCALES
+from ..metadata import EXIF_PREFIX
+from .base import BrokenFile, Format, Layout, Range
 
 
-# --- JPEG (ITU T.81, annex B) ---
+class Jpeg(Format):
+    """JPEG: no transparency, no animation, and a decoder that can shrink."""
+
+    name = "JPEG"
+    variants = ("MPO",)
+    other_names = ("JPG", "JPE", "MPO")
+    extension = ".jpg"
+    mimetype = "image/jpeg"
+    plugin = JpegImagePlugin.JpegImageFile
+    decoder_scales = tuple(reversed(DECODER_SCALES[1:]))
+
+    is_written = True
+    modes = frozenset({"L", "RGB"})
+    max_side = 65_500  # of the 16 bits that the header has, libjpeg takes these
+    defaults: ClassVar[Mapping[str, object]] = {"quality": 80, "progressive": True}
+    options = frozenset(
+        {"quality", "progressive", "progression", "optimize", "subsampling", "qtables", "smooth", "keep_rgb"}
+        | {"dpi", "comment", "restart_marker_blocks", "restart_marker_rows", "icc_profile", "exif", "xmp"}
+    )
+    # libjpeg has no quality 0, and Pillow takes it for "the default".
+    ranges: ClassVar[Mapping[str, Range]] = {"quality": Range(1, 100)}
+
+    def announces(self, data: bytes) -> bool:
+        """Tell whether the first bytes are those of a JPEG file."""
+        return data.startswith(b"\xff\xd8\xff")
+
+    def layout(self, data: bytes) -> Layout:
+        """Return the layout of a JPEG file, from its segments up to the first scan."""
+        return _layout(data)
+
+    def bare(self, data: bytes, *, animated: bool) -> Any:
+        """Return the file without its metadata.
+
+        Raises:
+            BrokenFile: It has no end.
+        """
+        return _bare(data)
+
+    def holds_profile(self, profile: bytes) -> bool:
+        """Tell whether a file can hold an ICC profile: any that fits its pixels."""
+        return True
+
+    def arguments(self, image: Image.Image, chosen: Mapping[str, object]) -> dict[str, Any]:
+        """Return room for what libjpeg writes in one go."""
+        if not (chosen.get("progressive") or chosen.get("progression") or chosen.get("optimize")):
+            return {}
+        width, height = image.size
+        # Noise at quality 100 without subsampling takes 0.99 bytes a sample.
+        return {"extra": _Room.of(b"", width * height * len(image.getbands()) * 3 // 2)}
+
 
 # A marker that is followed by a length, or the end of the image: no stuffed zero, no restart marker.
 _MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
@@ -34,7 +83,7 @@ class _Segment:
     end: int
 
 
-def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
+def _segments(data: bytes) -> Iterator[_Segment]:
     position = 2
     while found := _MARKER.search(data, position):
         marker = found[1][0]
@@ -49,13 +98,12 @@ def _jpeg_segments(data: bytes) -> Iterator[_Segment]:
     raise BrokenFile("the JPEG file is truncated: it has no end marker")
 
 
-def read_jpeg(data: bytes) -> Layout:
-    """Return the layout of a JPEG file, from its segments up to the first scan."""
+def _layout(data: bytes) -> Layout:
     size = (0, 0)
     exif: list[bytes] = []
     profile: list[tuple[int, int, bytes]] = []
     multi_picture = False
-    for segment in _jpeg_segments(data):
+    for segment in _segments(data):
         body = data[segment.body : segment.end] if segment.marker != _START_OF_SCAN else b""
         if segment.marker in _START_OF_FRAME:
             size = int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
@@ -70,10 +118,10 @@ def read_jpeg(data: bytes) -> Layout:
     # ICC.1, annex B.4: each piece carries its number and how many there are.
     complete = [number for number, _, _ in sorted(profile)] == list(range(1, len(profile) + 1))
     icc = b"".join(piece for _, _, piece in sorted(profile)) if complete else b""
-    return Layout(*size, exif=b"".join(exif), icc=icc, multi_picture=multi_picture)
+    return Layout(*size, exif=b"".join(exif), icc=icc, variant="MPO" if multi_picture else "")
 
 
-class Spliced:
+class _Spliced:
     """A file of two pieces, read without joining them: the coded data of a photo takes megabytes.
 
     A read ends where the first piece does, as that of a pipe may.
@@ -106,14 +154,14 @@ class Spliced:
         self._head, self._tail = b"", memoryview(b"")
 
 
-def bare_jpeg(data: bytes) -> Spliced:
+def _bare(data: bytes) -> _Spliced:
     """Return a whole JPEG file without its metadata.
 
     Raises:
         BrokenFile: It has no end.
     """
     parts = [data[:2]]
-    for segment in _jpeg_segments(data):
+    for segment in _segments(data):
         droppable = 0xE0 <= segment.marker <= 0xEF or segment.marker == 0xFE
         if not droppable or segment.marker in _NEEDED_TO_DECODE:
             parts.append(data[segment.start : segment.end])
@@ -122,91 +170,29 @@ def bare_jpeg(data: bytes) -> Spliced:
             end = data.rfind(b"\xff\xd9", segment.end)
             if end < 0:
                 raise BrokenFile("the JPEG file is truncated: it has no end marker")
-            return Spliced(b"".join(parts), memoryview(data)[segment.end : end + 2])
+            return _Spliced(b"".join(parts), memoryview(data)[segment.end : end + 2])
     raise BrokenFile("the JPEG file holds no image data")
 
 
-# --- PNG (W3C PNG, third edition) ---
+class _Room(bytes):
+    """Markers for a JPEG file, mostly none, that claim to be longer so that Pillow's buffer holds the whole file.
 
-_PNG_SIGNATURE_BYTES = 8
-_PNG_STILL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-_PNG_ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    type: bytes
-    start: int
-    body: int
-    end: int
-    """Where the body ends; four bytes of checksum follow."""
-
-
-def _png_chunks(data: bytes) -> Iterator[_Chunk]:
-    position = _PNG_SIGNATURE_BYTES
-    while position + 12 <= len(data):
-        end = position + 8 + int.from_bytes(data[position : position + 4], "big")
-        if end + 4 > len(data):
-            break
-        chunk = _Chunk(data[position + 4 : position + 8], position, position + 8, end)
-        yield chunk
-        if chunk.type == b"IEND":
-            return
-        position = end + 4
-    raise BrokenFile("the PNG file is truncated: it has no end chunk")
-
-
-def read_png(data: bytes) -> Layout:
-    """Return the layout of a PNG or APNG file, from all of its chunks.
-
-    Raises:
-        BrokenFile: It is truncated, or announces other frames than it has.
+    libjpeg writes progressive and optimised files in one go, and Pillow guesses at their size: one byte a
+    pixel. Noise takes more, and then fails with a message on the process's stderr. The guess counts the
+    length of the markers given as `extra`; all else that could be set is global (`ImageFile.MAXBLOCK`).
     """
-    first: dict[bytes, bytes] = {}
-    controls = 0
-    for chunk in _png_chunks(data):
-        if chunk.type == b"acTL" and b"IDAT" in first:
-            continue
-        controls += chunk.type == b"fcTL"
-        first.setdefault(chunk.type, b"" if chunk.type == b"IDAT" else data[chunk.body : chunk.end])
-    header = first.get(b"IHDR", b"")
-    if len(header) < 13:
-        raise BrokenFile("the PNG file has no header")
-    frames = int.from_bytes(first.get(b"acTL", b"")[:4], "big")
-    if frames and frames != controls:
-        raise BrokenFile(f"the APNG file announces {frames} frames and holds {controls}")
-    return Layout(
-        int.from_bytes(header[:4], "big"),
-        int.from_bytes(header[4:8], "big"),
-        frames=frames or 1,
-        has_alpha=header[9] in (4, 6) or b"tRNS" in first,
-        exif=first.get(b"eXIf", b""),
-        icc=_png_profile(first.get(b"iCCP", b"")),
-        depth=header[8],
-    )
 
+    room: int
 
-def _png_profile(chunk: bytes) -> bytes:
-    _, _, rest = chunk.partition(b"\0")
-    inflater = zlib.decompressobj()
-    try:
-        profile = inflater.decompress(rest[1:], _MAX_PROFILE_BYTES)
-    except zlib.error:
-        return b""
-    return profile if inflater.eof else b""
+    @classmethod
+    def of(cls, markers: bytes, room: int) -> _Room:
+        """Return `markers` with `room` bytes added to its length."""
+        self = cls(markers)
+        self.room = room
+        return self
 
+    def __len__(self) -> int:
+        return super().__len__() + self.room
 
-def bare_png(data: bytes, *, animated: bool) -> bytes:
-    """Return a whole PNG file with the chunks that make its pixels, and nothing else.
-
-    Raises:
-        BrokenFile: It is truncated, or a checksum does not match.
-    """
-    kept = _PNG_STILL | _PNG_ANIMATION if animated else _PNG_STILL
-    parts = [data[:_PNG_SIGNATURE_BYTES]]
-    for chunk in _png_chunks(data):
-        if chunk.type in kept:
-            if zlib.crc32(data[chunk.start + 4 : chunk.end]) != int.from_bytes(data[chunk.end : chunk.end + 4], "big"):
-                raise BrokenFile(f"the PNG file is damaged: the checksum of a {chunk.type.decode()} chunk is wrong")
-            parts.append(data[chunk.start : chunk.end + 4])
-    return b"".join(parts)
+    def __add__(self, more: Any) -> _Room:
+        return _Room.of(super().__add__(more), self.room)

@@ -1,0 +1,177 @@
+"""The formats that are read, written or passed on: one module each, and what is asked about all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ...exceptions import InvalidOption, UnknownFormat, nearest
+from .avif import Avif
+from .base import Format, Range
+from .bmp import Bmp
+from .gif import Gif
+from .ico import Ico
+from .jpeg import Jpeg
+from .png import Png
+from .svg import Svg
+from .tiff import Tiff
+from .webp import WebP
+
+if TYPE_CHECKING:
+    from ..header import Header
+
+_ALL: tuple[Format, ...] = (Jpeg(), Png(), WebP(), Avif(), Gif(), Tiff(), Bmp(), Ico(), Svg())
+"""In the order in which a file's first bytes are compared with them."""
+
+FORMATS: Mapping[str, Format] = {name: format for format in _ALL for name in (format.name, *format.variants)}
+"""Formats by Pillow's names, those of their variants too."""
+
+OUTPUT_FORMATS: Mapping[str, Format] = {format.name: format for format in _ALL if format.is_written}
+"""The formats that are written."""
+
+WRITABLE_FORMATS: tuple[str, ...] = tuple(OUTPUT_FORMATS)
+"""Their names."""
+
+_OTHER_NAMES = {name: format.name for format in _ALL for name in (*format.variants, *format.other_names)}
+
+
+def sniff(data: bytes) -> Format | None:
+    """Return the format that the first bytes of a file announce; None where it is none that is read."""
+    return next((format for format in _ALL if format.announces(data)), None)
+
+
+def normal_format(format: str) -> str:
+    """Return Pillow's name of a format that is written.
+
+    Raises:
+        UnknownFormat: This library does not write it.
+
+    Example:
+        >>> normal_format("jpg")
+        'JPEG'
+    """
+    name = format.strip().removeprefix(".").upper() if isinstance(format, str) else str(format)
+    name = _OTHER_NAMES.get(name, name)
+    if name not in OUTPUT_FORMATS:
+        raise UnknownFormat(str(format), WRITABLE_FORMATS)
+    return name
+
+
+def output_format(requested: str | None, header: Header) -> str:
+    """Return the format of a result.
+
+    Args:
+        requested: The format asked for, in any case, `jpg` for JPEG; None keeps the source's.
+        header: What is known of the source.
+
+    Returns:
+        One of `WRITABLE_FORMATS`, or that of a drawing, whatever was asked for. A source of another format that is
+        not written becomes a PNG where it has transparency and a JPEG where it has none.
+
+    Raises:
+        UnknownFormat: `requested` is not written.
+    """
+    normal = None if requested is None else normal_format(requested)
+    if header.is_vector:
+        return header.format
+    if normal is not None:
+        return normal
+    if header.format in OUTPUT_FORMATS:
+        return header.format
+    return "PNG" if header.has_alpha else "JPEG"
+
+
+def extension(format: str) -> str:
+    """Return the extension of a format's files, with its dot.
+
+    Raises:
+        UnknownFormat: This library neither writes it nor passes it on.
+
+    Example:
+        >>> extension("JPEG")
+        '.jpg'
+    """
+    return _of_result(format).extension
+
+
+def mimetype(format: str) -> str:
+    """Return a format's media type.
+
+    Raises:
+        UnknownFormat: This library neither writes it nor passes it on.
+
+    Example:
+        >>> mimetype("WEBP")
+        'image/webp'
+    """
+    return _of_result(format).mimetype
+
+
+def is_vector(mimetype: str) -> bool:
+    """Tell by its media type whether a result is a drawing, which is as sharp at any size.
+
+    Example:
+        >>> is_vector("image/svg+xml"), is_vector("image/webp")
+        (True, False)
+    """
+    return any(format.is_vector and format.mimetype == mimetype for format in _ALL)
+
+
+def _of_result(name: str) -> Format:
+    passed_on = FORMATS.get(str(name).upper())
+    return passed_on if passed_on and passed_on.is_vector else OUTPUT_FORMATS[normal_format(name)]
+
+
+def check_options(format: str, options: Mapping[str, object]) -> None:
+    """Check encoder options before there is an image.
+
+    An option that only other formats know is allowed and later left out, since the format may follow the source.
+
+    Args:
+        format: The format of the result.
+        options: Encoder options by Pillow's names.
+
+    Raises:
+        UnknownFormat: The format is not written.
+        InvalidOption: An option is unknown to every format, or its value is out of range.
+
+    Example:
+        >>> check_options("JPEG", {"quality": 80})
+    """
+    own = OUTPUT_FORMATS[normal_format(format)]
+    known = frozenset().union(*(each.options for each in OUTPUT_FORMATS.values()))
+    for name, value in options.items():
+        if name not in known:
+            raise InvalidOption(name, value, f"no format has such an option. {nearest(name, known)}")
+        allowed = own.ranges.get(name) or _widest_range(name)
+        if allowed is not None:
+            _check_number(name, value, allowed)
+
+
+def _widest_range(name: str) -> Range | None:
+    """Return the values that an option may have in any of the formats, for one that leaves it out."""
+    ranges = [each.ranges[name] for each in OUTPUT_FORMATS.values() if name in each.ranges]
+    if not ranges:
+        return None
+    return Range(min(each.least for each in ranges), max(each.greatest for each in ranges), whole=False)
+
+
+def _check_number(name: str, value: object, allowed: Range) -> None:
+    kind = "a whole number" if allowed.whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidOption(name, value, f"it must be {kind} from {allowed.least} to {allowed.greatest}.")
+    if not allowed.least <= value <= allowed.greatest:
+        raise InvalidOption(name, value, f"it must lie between {allowed.least} and {allowed.greatest}.")
+    if allowed.whole and value != int(value):
+        raise InvalidOption(name, value, f"it must be {kind}.")
+
+
+def encoder_options(format: Format, options: Mapping[str, object]) -> dict[str, object]:
+    """Return what the encoder of a format is told: its defaults, and over them the options that it knows."""
+    chosen = {**format.defaults, **{name: value for name, value in options.items() if name in format.options}}
+    # Pillow's encoders insist on int: 80.0 asks for the same image as 80.
+    return {name: _whole(value) if name in format.ranges else value for name, value in chosen.items()}
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,231 @@
+"""`Format`: all that is particular to one format, and `Layout`: what a file's container says of it.
+
+Pillow cannot be asked about containers: an application may have told it to accept truncated files, it warns about
+damaged metadata through the process's warnings, and it allocates a WebP's canvas before its size can be refused.
+"""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from PIL import Image, ImageFile
+
+from ..colour import fits, may_be_transparent
+
+
+class BrokenFile(ValueError):
+    """The file is damaged or incomplete; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a file's container says of it.
+
+    Attributes:
+        width: Pixels, as stored.
+        height: Pixels, as stored.
+        canvas: Width and height that its decoder allocates, where frames reach beyond the image.
+        frames: How many; 1 where it does not animate.
+        plays: How often the animation plays in all; 0 plays it for ever, None once.
+        has_alpha: Whether any pixel may be transparent.
+        exif: The EXIF block, often empty.
+        icc: The ICC profile, often empty.
+        variant: Pillow's name of the variant of its format that it is; empty for the format itself.
+        depth: Bits of a sample in a PNG, otherwise 8.
+    """
+
+    width: int
+    height: int
+    canvas: tuple[int, int] = (0, 0)
+    frames: int = 1
+    plays: int | None = None
+    has_alpha: bool = False
+    exif: bytes = b""
+    icc: bytes = b""
+    variant: str = ""
+    depth: int = 8
+
+
+class Frame(NamedTuple):
+    """One decoded frame, composed with those before it, and the milliseconds for which it is shown."""
+
+    image: Image.Image
+    duration: int
+
+
+class Range(NamedTuple):
+    """The values that an encoder option may have."""
+
+    least: int
+    greatest: int
+    whole: bool = True
+
+
+_BLOCK_BYTES = 1 << 20
+"""What Pillow's decoders are handed at a time; its own 64 KiB are sixty blocks a photo of 12 megapixels."""
+
+
+class Format(ABC):
+    """One format of image files: how its files are told, walked and decoded, and how they are written.
+
+    Attributes:
+        name: Pillow's name.
+        variants: Pillow's names of what is read as this format but called otherwise.
+        other_names: What it may also be asked for by.
+        extension: Of its files, with the dot.
+        mimetype: Its media type.
+        is_vector: Whether it is a drawing without pixels, which is passed on as it is.
+        plugin: Pillow's class that decodes it.
+        decoder_scales: By what its decoder can shrink an image, the most first.
+        warns_of_size: Whether Pillow's decoder warns on its own above `PIL.Image.MAX_IMAGE_PIXELS`.
+        turns_itself: Whether Pillow's decoder applies the orientation.
+        is_written: Whether images are written in it; what follows concerns writing alone.
+        modes: Pillow modes that its encoder writes as they are, for a still image.
+        has_alpha: Whether it can hold transparency.
+        animates: Whether it can hold several frames.
+        max_side: Most pixels of one side.
+        max_milliseconds: Longest duration of one frame.
+        defaults: Encoder options unless told otherwise; `docs/reference/formats.md` holds the measurement.
+        options: Names of the encoder options that it understands.
+        ranges: The values of those that are numbers.
+    """
+
+    name: ClassVar[str]
+    variants: ClassVar[tuple[str, ...]] = ()
+    other_names: ClassVar[tuple[str, ...]] = ()
+    extension: ClassVar[str]
+    mimetype: ClassVar[str]
+    is_vector: ClassVar[bool] = False
+
+    plugin: ClassVar[type[ImageFile.ImageFile]]
+    decoder_scales: ClassVar[tuple[int, ...]] = ()
+    warns_of_size: ClassVar[bool] = False
+    turns_itself: ClassVar[bool] = False
+
+    is_written: ClassVar[bool] = False
+    modes: ClassVar[frozenset[str]] = frozenset()
+    has_alpha: ClassVar[bool] = False
+    animates: ClassVar[bool] = False
+    max_side: ClassVar[int] = 0
+    max_milliseconds: ClassVar[int] = 0
+    defaults: ClassVar[Mapping[str, object]] = {}
+    options: ClassVar[frozenset[str]] = frozenset()
+    ranges: ClassVar[Mapping[str, Range]] = {}
+
+    # --- Reading ---
+
+    @abstractmethod
+    def announces(self, data: bytes) -> bool:
+        """Tell whether the first bytes of a file announce this format."""
+
+    @abstractmethod
+    def layout(self, data: bytes) -> Layout:
+        """Return the layout of a whole file.
+
+        Raises:
+            BrokenFile: It is truncated, damaged so that its structure shows it, or holds no image.
+        """
+
+    def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
+        """Yield the frames of a file: all of them, or the first one alone.
+
+        Args:
+            data: The whole file.
+            layout: Its layout.
+            animated: Yield all frames.
+            scale: One of `decoder_scales`, or 1 for the image in full.
+        """
+        with self.opened(data, animated=animated) as file:
+            if scale > 1:
+                file.draft(None, (layout.width // scale, layout.height // scale))
+            # An APNG's first image may be there only for those who show no animation.
+            first = 1 if animated and getattr(file, "default_image", False) else 0
+            for number in range(first, first + (layout.frames if animated else 1)):
+                file.seek(number)
+                file.load()
+                # The next frame replaces the pixels of this one.
+                image: Image.Image = file.copy() if layout.frames > 1 else file
+                yield Frame(self.mended(image, layout), round(file.info.get("duration", 0)))
+
+    @contextmanager
+    def opened(self, data: bytes, *, animated: bool) -> Iterator[ImageFile.ImageFile]:
+        """Open a file with Pillow's plugin, on nothing but what makes its pixels.
+
+        `Image.open` would warn about large images, and guess at the format again.
+        """
+        with self.plugin(self.bare(data, animated=animated)) as file:
+            # Each block takes the interpreter lock, for which another thread's decoder may have to wait.
+            file.decodermaxblock = _BLOCK_BYTES
+            yield file
+
+    def bare(self, data: bytes, *, animated: bool) -> Any:
+        """Return an open file of what makes the pixels: all of it, where metadata does no harm."""
+        return io.BytesIO(data)
+
+    def mended(self, image: Image.Image, layout: Layout) -> Image.Image:
+        """Return a frame with what Pillow gets wrong put right."""
+        return image
+
+    # --- Writing ---
+
+    def holds_profile(self, profile: bytes) -> bool:
+        """Tell whether a file can hold an ICC profile of this colour space."""
+        return "icc_profile" in self.options and fits(profile, "RGB")
+
+    def holds(self, image: Image.Image) -> bool:
+        """Tell whether an image that somebody brought to a special mode on purpose can be written as it is."""
+        return image.mode in ("1", "P", "I;16") and image.mode in self.modes
+
+    def prepared(self, images: list[Image.Image], background: str) -> list[Image.Image]:
+        """Return plain images of one mode in a mode that the encoder writes.
+
+        Args:
+            images: In mode L, LA, RGB or RGBA; the two with alpha only where the format has it.
+            background: The colour that half-transparent pixels are mixed with where the format has none.
+        """
+        if images[0].mode in self.modes:
+            return images
+        return [image.convert("RGBA" if may_be_transparent(image) else "RGB") for image in images]
+
+    def arguments(self, image: Image.Image, chosen: Mapping[str, object]) -> dict[str, Any]:
+        """Return what Pillow's encoder is told beyond the options that were chosen.
+
+        Args:
+            image: The first frame, as it is written.
+            chosen: The options, the format's defaults among them.
+        """
+        return {}
+
+    def timing(self, durations: list[int], plays: int | None) -> dict[str, Any]:
+        """Return what Pillow's encoder is told of an animation.
+
+        Args:
+            durations: Milliseconds of each frame, none of them above `max_milliseconds`.
+            plays: How often it plays in all; 0 plays it for ever, None once.
+        """
+        return {"duration": durations}
+
+
+def once_or_more(plays: int) -> int | None:
+    """Return how often an animation plays where a file counts plays: 0 for ever, None once.
+
+    Example:
+        >>> once_or_more(0), once_or_more(1), once_or_more(3)
+        (0, None, 3)
+    """
+    return None if plays == 1 else plays
+
+
+def plays_in_all(plays: int | None) -> int:
+    """Return what a file that counts plays says of an animation; what `once_or_more` reads.
+
+    Example:
+        >>> plays_in_all(0), plays_in_all(None)
+        (0, 1)
+    """
+    return 1 if plays is None else plays
