@@ -61,15 +61,17 @@ _NOTHING: frozenset[str] = frozenset()
 
 @lru_cache(maxsize=10_000)
 def _opening(src: str, width: int | None, height: int | None, srcset: str | None) -> str:
-    own = {"src": src, "srcset": srcset, "width": width, "height": height}
+    # A URL is text, even if its storage marks it as HTML: "&amp;" in a name is no "&".
+    texts = {"src": src, "srcset": srcset}
+    own = {**{name: value and str.__str__(value) for name, value in texts.items()}, "width": width, "height": height}
     return f"<img{attribute_text(own)}"
 
 
 def attribute_text(attributes: Mapping[str, object]) -> str:
     """Return attributes as HTML writes them, each with a space before it.
 
-    A value of `True` gives the bare name, `False` and `None` leave the attribute out. All others become strings and
-    are escaped, `Markup` too: what the browser reads is what `str()` gave.
+    A value of `True` gives the bare name, `False` and `None` leave the attribute out. All others are written as
+    `escape_value` says.
 
     Args:
         attributes: Values by attribute name, in the order in which they are to be written.
@@ -113,15 +115,20 @@ def check_attribute_name(name: str) -> None:
 
 
 def escape_value(value: object) -> str:
-    """Return a value's text, escaped for a quoted attribute whatever class it is of.
+    """Return a value's text, escaped for an attribute in double quotes.
+
+    What is HTML already (`Markup`, and whatever else has `__html__`) is not escaped again, but none of it can end the
+    attribute.
 
     Example:
-        >>> escape_value(Markup('"'))
-        '&#34;'
+        >>> escape_value('Tom & "Jerry"'), escape_value(Markup('Tom &amp; "Jerry"'))
+        ('Tom &amp; &#34;Jerry&#34;', 'Tom &amp; &#34;Jerry&#34;')
     """
-    # str() may return a subclass that claims to be escaped, such as Markup; str.__str__ returns a plain string.
-    text = value if type(value) is str else str.__str__(str(value))
-    return str.__str__(escape(text)) if _SPECIAL.search(text) else text
+    if type(value) is not str:
+        if hasattr(value, "__html__"):
+            return str.__str__(value.__html__()).replace('"', "&#34;")
+        value = str.__str__(str(value))
+    return str.__str__(escape(value)) if _SPECIAL.search(value) else value
 
 
 _SPECIAL = re.compile("[&<>\"']")

@@ -120,12 +120,35 @@ def test_names_that_frameworks_use_are_allowed(name: str) -> None:
     assert attribute_text({name: "x"}) == f' {name}="x"'
 
 
-@pytest.mark.parametrize(
-    "value", [Markup('" onload="x'), Markup("a &amp; b"), Markup("<b>"), Claims(), '"><script>', "it's", "`", "&quot;"]
-)
-def test_values_are_escaped_whatever_they_are(value: object) -> None:
-    """Markup and objects that claim to be HTML are escaped too: the browser reads the very text."""
+@pytest.mark.parametrize("value", ['"><script>', "it's", "`", "&quot;", "a &amp; b", 3.5])
+def test_values_are_escaped(value: object) -> None:
+    """The browser reads the very text."""
     assert read_img(img_tag("/a.jpg", None, None, {"alt": value})) == {"src": "/a.jpg", "alt": str(value)}
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (Markup("it&#39;s Tom &amp; Jerry"), "it's Tom & Jerry"),
+        (Markup('" onload="x'), '" onload="x'),
+        (Markup("<b>"), "<b>"),
+        (Claims(), '"><script>'),
+    ],
+)
+def test_html_is_not_escaped_twice(value: object, read: str) -> None:
+    """Visitors read what Markup says, as translations give it; nothing of it ends the attribute."""
+    assert read_img(img_tag("/a.jpg", None, None, {"alt": value})) == {"src": "/a.jpg", "alt": read}
+
+
+def test_only_the_quotes_of_html_change() -> None:
+    """Every other character of Markup is written as it stands."""
+    assert attribute_text({"alt": Markup("""<i> & &lt; ' " </i>""")}) == """ alt="<i> & &lt; ' &#34; </i>\""""
+
+
+def test_url_that_its_storage_marks_as_html_is_text() -> None:
+    """A URL is escaped whatever class it is of, and whichever was written first."""
+    for url in ("/a?b&amp;c", Markup("/a?b&amp;c")):
+        assert read_img(img_tag(url, None, None)) == {"src": "/a?b&amp;c"}
 
 
 def test_url_cannot_break_out() -> None:

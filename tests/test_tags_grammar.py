@@ -236,8 +236,8 @@ MALFORMED = [
     ("thumbnail '8x8'", "takes two or three arguments .* not 1"),
     ("thumbnail '8x8' crop=1", "takes two or three arguments .* not 1"),
     ("thumbnail 'a' 'b' 'c' 'd'", "takes two or three arguments .* not 4"),
-    ("thumbnail '8x8' p --", "attributes are missing behind '--'"),
-    ("thumbnail '8x8' p -", "attributes are missing behind '--'"),
+    ("thumbnail '8x8' p --", "attributes are missing after '--'"),
+    ("thumbnail '8x8' p -", "attributes are missing after '--'"),
     ("thumbnail '8x8' p -- as x", "'as name' assigns the image and writes no HTML"),
     ("thumbnail '8x8' p -- alt='x' as x", "'as name' assigns the image and writes no HTML"),
     ("thumbnail '8x8' p as x -- alt='x'", "'as name' assigns the image and writes no HTML"),
@@ -260,7 +260,7 @@ MALFORMED = [
     ("thumbnail '8x8' p crop= -- alt='x'", "crop= has no value"),
     ("thumbnail '8x8' p crop=", "crop= has no value"),
     ("thumbnail '8x8' p crop=1 crop=2", "crop= is given twice"),
-    ("thumbnail '8x8' p data-id=3", "HTML attributes stand behind '--'"),
+    ("thumbnail '8x8' p data-id=3", "HTML attributes come after '--'"),
     ("thumbnail '8x8', p", "separated by spaces, not by commas"),
     ("thumbnail '8x8' p -- alt='x', id='y'", "separated by spaces, not by commas"),
     ("thumbnail '8x8' p -- @click='x'", "unexpected char '@'.*is quoted: '@click'"),
@@ -292,7 +292,7 @@ def test_malformed_tags_are_syntax_errors(page: Page, tag: str, message: str | N
 @pytest.mark.parametrize("end", ["--%}", "-- -%}", "-- +%}"])
 def test_delimiter_at_the_end_of_the_block(page: Page, end: str) -> None:
     """`--` right before the end is told that attributes are missing, whatever the whitespace control."""
-    with pytest.raises(TemplateSyntaxError, match="attributes are missing behind '--'"):
+    with pytest.raises(TemplateSyntaxError, match="attributes are missing after '--'"):
         page.environment.from_string("{% thumbnail '8x8' p " + end)
 
 

@@ -188,12 +188,22 @@ def test_size_is_written_unless_the_author_gives_a_side(site: Site) -> None:
 
 
 def test_values_of_attributes(site: Site) -> None:
-    """True, False and None are present, absent, absent; everything else is escaped, Markup too."""
+    """True, False and None are present, absent, absent; text is escaped, and HTML cannot leave its quotes."""
     html = site.render(
         "{% thumbnail '20x' 'photo.jpg' -- hidden=t ismap=f title=n alt=m data-x='\"<' %}",
         t=True, f=False, n=None, m=Markup('"&amp;'),
     )  # fmt: skip
-    assert html.endswith(' hidden alt="&#34;&amp;amp;" data-x="&#34;&lt;">')
+    assert html.endswith(' hidden alt="&#34;&amp;" data-x="&#34;&lt;">')
+
+
+def test_translated_attributes_are_escaped_once(site: Site) -> None:
+    """Jinja's newstyle gettext gives Markup; visitors read the apostrophe that the translator wrote."""
+    site.environment.add_extension("jinja2.ext.i18n")
+    site.environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension adds it
+        lambda text: {"Canal": "L'étang de %(name)s"}[text], lambda *texts: "", newstyle=True
+    )
+    html = site.render("{% thumbnail '20x' 'photo.jpg' -- alt=_('Canal', name='\"Thau\" & co') %}")
+    assert html.endswith(' alt="L\'étang de &#34;Thau&#34; &amp; co">')
 
 
 def test_undefined_attribute_is_empty_or_an_error(site: Site) -> None:

@@ -109,8 +109,8 @@ class KnownFiles:
         source: Any = kwargs.get("source")
         if type(source) not in self.source_types:
             return None
+        key = (id, *kwargs.items(), *map(type, kwargs.values()))
         try:
-            key = (id, *kwargs.items(), *map(type, kwargs.values()))
             known = self._answers.get(key)
         except TypeError:
             return None
@@ -118,20 +118,31 @@ class KnownFiles:
             known = self._recall(id, kwargs, source)
             if known is None:
                 return None
-            if len(self._answers) >= MOST_ANSWERS:
-                self._answers.clear()
-            self._answers[key] = known
+            self._keep(key, known)
         if known.is_current():
             return known
         # Another thread may have found the same.
         self._answers.pop(key, None)
         return None
 
-    def remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
-        """Keep the answer that a file, which exists now, is to these keywords."""
+    def _keep(self, key: tuple[Any, ...], known: KnownFile) -> None:
+        if len(self._answers) >= MOST_ANSWERS:
+            self._answers.clear()
+        self._answers[key] = known
+
+    def remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
+        """Keep the answer that a file is to these keywords, if it exists now, and return it."""
         entry = self._entry(file, kwargs)
-        if entry and self._store.get(entry[0]) != entry[1]:
-            self._store.set_many(dict([entry]))
+        if entry is None:
+            return None
+        key, text = entry
+        if self._store.get(key) != text:
+            self._store.set_many({key: text})
+        id, source = str(file.generator_id), kwargs["source"]
+        known = self._understood(text, source)
+        if known is not None:
+            self._keep((id, *kwargs.items(), *map(type, kwargs.values())), known)
+        return known
 
     def remember_many(self, answers: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> None:
         """Keep several answers with one write."""
@@ -161,8 +172,10 @@ class KnownFiles:
     def _recall(self, id: str, kwargs: dict[str, Any], source: str) -> KnownFile | None:
         recipe = self._recipe(id, kwargs)
         text = self._store.get(self._key(recipe, source)) if recipe else None
-        if not text:
-            return None
+        return self._understood(text, source) if text else None
+
+    def _understood(self, text: str, source: str) -> KnownFile | None:
+        """Return the file of an answer as the state store has it; None for one that nobody here has given."""
         try:
             name, *numbers = json.loads(text)
             size, width, height, *version = numbers

@@ -8,9 +8,9 @@ from jinja2 import Environment, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
-from .calls import FILTERS, GENERATEIMAGE_FILE, GENERATEIMAGE_TAG, THUMBNAIL_FILE, THUMBNAIL_TAG
-from .grammar import TagReader
-from .runtime import TemplateRuntime
+from .calls import FILTERS, TAGS
+from .grammar import TagReader, tag_nodes
+from .runtime import Locate, TemplateRuntime
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["ImageKitExtension", "TemplateRuntime", "install"]
 
 
-def install(environment: Environment, kit: ImageKit) -> None:
+def install(environment: Environment, kit: ImageKit, *, locate: Locate | None = None) -> None:
     """Add the tags and filters to an environment, for the images of a kit; what `ImageKit.install` does.
 
     Args:
         environment: A Jinja environment of any class. Overlays made of it afterwards have the tags as well.
         kit: The kit; a second call replaces it.
+        locate: See `TemplateRuntime`.
 
     Example:
         >>> from jinja_imagekit import ImageKit
@@ -33,7 +34,9 @@ def install(environment: Environment, kit: ImageKit) -> None:
         True
     """
     environment.add_extension(ImageKitExtension)
-    environment.imagekit = TemplateRuntime(kit, sandboxed=environment.sandboxed)  # type: ignore[attr-defined]  # Jinja's way
+    environment.imagekit = TemplateRuntime(  # type: ignore[attr-defined]  # Jinja's way
+        kit, sandboxed=environment.sandboxed, locate=locate
+    )
 
 
 class ImageKitExtension(Extension):
@@ -42,7 +45,7 @@ class ImageKitExtension(Extension):
     Compiled templates hold no trace of a kit or of its settings: they may outlive both in a bytecode cache.
     """
 
-    tags = {"generateimage", "thumbnail"}  # noqa: RUF012  # as Jinja declares it
+    tags = set(TAGS)  # noqa: RUF012  # as Jinja declares it
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -55,45 +58,4 @@ class ImageKitExtension(Extension):
             TemplateSyntaxError: The tag is malformed; the message says how to write it.
         """
         tag = TagReader(parser)
-        arguments = _generateimage_arguments(tag) if tag.name == "generateimage" else _thumbnail_arguments(tag)
-        arguments.append(_dict_node(tag.keywords, tag.lineno))
-        if tag.target is not None:
-            function = GENERATEIMAGE_FILE if tag.name == "generateimage" else THUMBNAIL_FILE
-            return nodes.Assign(tag.target, _call(function, arguments, tag.lineno), lineno=tag.lineno)
-        arguments.append(_dict_node(tag.attributes, tag.lineno))
-        function = GENERATEIMAGE_TAG if tag.name == "generateimage" else THUMBNAIL_TAG
-        return nodes.Output([_call(function, arguments, tag.lineno)], lineno=tag.lineno)
-
-
-def _generateimage_arguments(tag: TagReader) -> list[nodes.Expr]:
-    if len(tag.arguments) != 1:
-        tag.fail(
-            f"takes one argument, the generator's id, not {len(tag.arguments)}; all others are named, "
-            "as in: {% generateimage 'blog:hero' source=photo %}"
-        )
-    return list(tag.arguments)
-
-
-def _thumbnail_arguments(tag: TagReader) -> list[nodes.Expr]:
-    if not 2 <= len(tag.arguments) <= 3:
-        tag.fail(
-            f"takes two or three arguments (a generator's id, which may be left out, the dimensions and the source), "
-            f"not {len(tag.arguments)}, as in: {{% thumbnail '400x300' photo %}}"
-        )
-    for name in ("source", "width", "height"):
-        if name in tag.keywords:
-            tag.fail(f"{name}= is given without a name, as in: {{% thumbnail '400x300' photo %}}")
-    if tag.target is not None and "srcset" in tag.keywords:
-        tag.fail("srcset= is for the <img> that the tag writes; 'as name' writes none")
-    default_id = [nodes.Const(None, lineno=tag.lineno)] if len(tag.arguments) == 2 else []
-    return [*default_id, *tag.arguments]
-
-
-def _dict_node(values: dict[str, nodes.Expr], lineno: int) -> nodes.Dict:
-    pairs = [nodes.Pair(nodes.Const(name, lineno=lineno), value, lineno=lineno) for name, value in values.items()]
-    return nodes.Dict(pairs, lineno=lineno)
-
-
-def _call(function: str, arguments: list[nodes.Expr], lineno: int) -> nodes.Filter:
-    # Jinja calls a filter directly; a call goes through Context.call, which takes 4 µs and asks the sandbox.
-    return nodes.Filter(arguments[0], function, arguments[1:], [], None, None, lineno=lineno)
+        return tag_nodes(tag, TAGS[tag.name])

@@ -6,31 +6,33 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jinja2 import Environment, pass_context
+from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from ..exceptions import ImageKitError
-from .places import add_place, placed
+from .error_places import add_place, placed
+from .grammar import TagFunctions
 from .runtime import NotKnown, TemplateRuntime
 
 # The names hold a space, so that no template can call these filters.
-GENERATEIMAGE_TAG = "imagekit generateimage tag"
-GENERATEIMAGE_FILE = "imagekit generateimage file"
-THUMBNAIL_TAG = "imagekit thumbnail tag"
-THUMBNAIL_FILE = "imagekit thumbnail file"
+TAGS = {
+    "generateimage": TagFunctions("imagekit generateimage tag", "imagekit generateimage file"),
+    "thumbnail": TagFunctions("imagekit thumbnail tag", "imagekit thumbnail file"),
+}
+"""What a compiled tag calls, by its name."""
 
 
 # Each takes the context, since Jinja works out constant filters of any other kind when it compiles a template.
 @pass_context
 @placed
 def generateimage_tag(
-    context: Context, generator_id: Any, kwargs: Mapping[str, Any], attributes: Mapping[str, object]
+    context: Context, generator_id: Any, kwargs: dict[str, Any], attributes: Mapping[str, object]
 ) -> Any:
     """Do `{% generateimage 'id' name=value … -- attribute=value … %}`."""
-    environment = context.environment
-    runtime = _runtime(environment)
+    runtime = _runtime(context)
+    kwargs = runtime.located_in(kwargs, context)
     try:
-        return runtime.generateimage_tag(generator_id, kwargs, attributes, not environment.is_async)
+        return runtime.generateimage_tag(generator_id, kwargs, attributes, not context.environment.is_async)
     except NotKnown:
         return _in_thread(runtime.generateimage_tag, generator_id, kwargs, attributes)
 
@@ -42,32 +44,36 @@ def thumbnail_tag(
     generator_id: Any,
     dimensions: Any,
     source: Any,
-    kwargs: Mapping[str, Any],
+    kwargs: dict[str, Any],
     attributes: Mapping[str, object],
 ) -> Any:
     """Do `{% thumbnail ['id'] 'WxH' source name=value … -- attribute=value … %}`."""
-    environment = context.environment
-    runtime = _runtime(environment)
+    runtime = _runtime(context)
+    if runtime.locate is not None:
+        source = runtime.locate(source, context)
+    make = not context.environment.is_async
     try:
-        return runtime.thumbnail_tag(generator_id, dimensions, source, kwargs, attributes, not environment.is_async)
+        return runtime.thumbnail_tag(generator_id, dimensions, source, kwargs, attributes, make)
     except NotKnown:
         return _in_thread(runtime.thumbnail_tag, generator_id, dimensions, source, kwargs, attributes)
 
 
 @pass_context
 @placed
-def generateimage_file(context: Context, generator_id: Any, kwargs: Mapping[str, Any]) -> Any:
+def generateimage_file(context: Context, generator_id: Any, kwargs: dict[str, Any]) -> Any:
     """Do `{% generateimage 'id' name=value … as name %}`."""
-    return _file(context, _runtime(context.environment), generator_id, kwargs)
+    runtime = _runtime(context)
+    return _file(context, runtime, generator_id, runtime.located_in(kwargs, context))
 
 
 @pass_context
 @placed
-def thumbnail_file(context: Context, generator_id: Any, dimensions: Any, source: Any, kwargs: Mapping[str, Any]) -> Any:
+def thumbnail_file(context: Context, generator_id: Any, dimensions: Any, source: Any, kwargs: dict[str, Any]) -> Any:
     """Do `{% thumbnail ['id'] 'WxH' source name=value … as name %}`."""
-    runtime = _runtime(context.environment)
-    id, options = runtime.thumbnail_call(generator_id, dimensions, source, kwargs)
-    return _file(context, runtime, id, options)
+    runtime = _runtime(context)
+    if runtime.locate is not None:
+        source = runtime.locate(source, context)
+    return _file(context, runtime, *runtime.thumbnail_call(generator_id, dimensions, source, kwargs))
 
 
 @pass_context
@@ -83,17 +89,17 @@ def thumbnail(context: Context, source: Any, dimensions: Any, generator_id: Any 
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    GENERATEIMAGE_TAG: generateimage_tag,
-    GENERATEIMAGE_FILE: generateimage_file,
-    THUMBNAIL_TAG: thumbnail_tag,
-    THUMBNAIL_FILE: thumbnail_file,
+    TAGS["generateimage"].html: generateimage_tag,
+    TAGS["generateimage"].file: generateimage_file,
+    TAGS["thumbnail"].html: thumbnail_tag,
+    TAGS["thumbnail"].file: thumbnail_file,
     "generateimage": generateimage,
     "thumbnail": thumbnail,
 }
 
 
-def _runtime(environment: Environment) -> TemplateRuntime:
-    runtime: TemplateRuntime | None = getattr(environment, "imagekit", None)
+def _runtime(context: Context) -> TemplateRuntime:
+    runtime: TemplateRuntime | None = getattr(context.environment, "imagekit", None)
     if runtime is None:
         raise ImageKitError(
             "This Jinja environment has the extension of jinja_imagekit, but no kit. "
@@ -102,12 +108,12 @@ def _runtime(environment: Environment) -> TemplateRuntime:
     return runtime
 
 
-def _file(context: Context, runtime: TemplateRuntime, generator_id: Any, kwargs: Mapping[str, Any]) -> Any:
+def _file(context: Context, runtime: TemplateRuntime, generator_id: Any, kwargs: dict[str, Any]) -> Any:
+    escapes = bool(context.eval_ctx.autoescape)
     # What the template does with the file afterwards, it does on the event loop.
-    prints_html = not context.eval_ctx.autoescape
     if context.environment.is_async and not runtime.is_known(generator_id, kwargs):
-        return _in_thread(runtime.file_made_ahead, generator_id, kwargs, prints_html)
-    return runtime.file(generator_id, kwargs, prints_html)
+        return _in_thread(runtime.file_made_ahead, generator_id, kwargs, escapes)
+    return runtime.file(generator_id, kwargs, escapes)
 
 
 async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:

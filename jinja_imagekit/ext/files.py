@@ -1,49 +1,55 @@
-"""The cache file that a template gets."""
+"""The cache file that a template gets, and the view of it that a sandbox allows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from markupsafe import Markup
 
 from ..cachefiles import LazyImageCacheFile
-from ..cachefiles.warm import KnownFile
 from ..exceptions import ImageKitError
 from ..html import img_tag
 from ..once import made_once
 from ..stand_ins import StandIn, covers, stand_in
-from .places import add_place, placed
+from .error_places import add_place, placed
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
 
 
-T = TypeVar("T")
+def _field(name: str, *, is_known: bool = False, is_replaced: bool = False) -> Any:
+    """Return a property of cache files whose errors say which line of a template asked for it.
 
+    Args:
+        name: The property's name.
+        is_known: Whether what the kit knows of a file has it, too.
+        is_replaced: Whether what stands in for an image has it, too.
+    """
+    inherited: property = getattr(LazyImageCacheFile, name)
 
-def replaced(field: str) -> Callable[[Callable[[TemplateCacheFile], T]], Callable[[TemplateCacheFile], T]]:
-    """Return a decorator: where the image cannot be made, give this field of what stands in for it."""
-
-    def decorate(function: Callable[[TemplateCacheFile], T]) -> Callable[[TemplateCacheFile], T]:
-        @wraps(function)
-        def call(file: TemplateCacheFile) -> T:
-            if file.stand_in is None:
-                try:
-                    return function(file)
-                except ImageKitError as error:
-                    file.replace(error)
-            value: T = getattr(file.stand_in, field)
+    @placed
+    def get(file: TemplateCacheFile) -> Any:
+        if is_replaced and file.stand_in is not None:
+            return getattr(file.stand_in, name)
+        try:
+            known = file.known() if is_known else None
+            if known is not None:
+                return getattr(known, name)
+            value = inherited.__get__(file)
+            if is_known:
+                file.remember()
             return value
+        except ImageKitError as error:
+            if not is_replaced:
+                raise
+            return getattr(file.replace(error), name)
 
-        return call
-
-    return decorate
+    return property(get, doc=inherited.__doc__)
 
 
 class TemplateCacheFile(LazyImageCacheFile):
-    """A cache file whose errors say which line of a template used it, and which asks first what its kit knows.
+    """A cache file whose errors say which line of a template used it, and whose text is its `<img>`.
 
     Where its image cannot be made, and `on_error` is not "raise", its URL, width, height, media type and truth are
     those of what stands in for it; it is false when that is nothing.
@@ -52,41 +58,44 @@ class TemplateCacheFile(LazyImageCacheFile):
         generator_id: The id of a registered generator.
         kit: The kit.
         kwargs: The generator's keywords.
-        prints_html: Whether its text is its `<img>`, as it must be where a template escapes nothing.
+        on_error: The policy for an image that cannot be made.
+        escapes: Whether the template escapes what it prints, so that the text has to be marked as HTML.
 
     Attributes:
-        on_error: The policy for an image that cannot be made.
         stand_in: What stands in for the image, once that was found to be necessary.
     """
 
-    def __init__(self, generator_id: str, *, kit: ImageKit, kwargs: dict[str, Any], prints_html: bool = False) -> None:
+    def __init__(
+        self, generator_id: str, *, kit: ImageKit, kwargs: dict[str, Any], on_error: str, escapes: bool
+    ) -> None:
         super().__init__(generator_id, kit=kit, kwargs=kwargs)
         self._kit = kit
-        self._prints_html = prints_html
-        self.on_error = kit.settings.on_error
+        self._on_error = on_error
+        self._escapes = escapes
         self.stand_in: StandIn | None = None
 
-    def known(self) -> KnownFile | None:
-        """Return what is known of the file, if that still holds; a page that asks needs the file."""
+    def known(self) -> Any:
+        """Return what the kit knows of the file, if that still holds; a page that asks needs the file."""
         known = self._kit.known_files.find(str(self.generator_id), self._kwargs)
         if known is not None:
             self._kit.renders.note_call(known.name, str(self.generator_id), self._kwargs)
         return known
 
-    def make_known(self) -> None:
-        """Have the kit remember this file, which exists now."""
+    def remember(self) -> None:
+        """Have the kit remember the file, if it exists now."""
         self._kit.known_files.remember(self, self._kwargs)
 
-    def replace(self, error: ImageKitError) -> None:
-        """Have something stand in for the image, if the policy covers the error; otherwise raise it.
+    def replace(self, error: ImageKitError) -> StandIn:
+        """Have something stand in for the image, and return it.
 
         Raises:
-            ImageKitError: The policy does not cover it.
+            ImageKitError: The policy does not cover the error.
         """
-        if not covers(self.on_error, error):
+        if not covers(self._on_error, error):
             raise error
         add_place(error)
-        self.stand_in = stand_in(self._kit, self, self._kwargs, error, self.on_error)
+        self.stand_in = stand_in(self._kit, self, self._kwargs, error, self._on_error)
+        return self.stand_in
 
     @made_once
     @placed
@@ -94,58 +103,13 @@ class TemplateCacheFile(LazyImageCacheFile):
         """What makes the image."""
         return super().generator
 
-    @property
-    @placed
-    @replaced("url")
-    def url(self) -> str:
-        """The URL from which the site serves the file; the strategy may make it first."""
-        known = self.known()
-        if known is not None:
-            return known.url
-        url = super().url
-        self.make_known()
-        return url
-
-    @property
-    @placed
-    @replaced("width")
-    def width(self) -> int:
-        """Width in pixels."""
-        known = self.known()
-        return super().width if known is None else known.width
-
-    @property
-    @placed
-    @replaced("height")
-    def height(self) -> int:
-        """Height in pixels."""
-        known = self.known()
-        return super().height if known is None else known.height
-
-    @property
-    @placed
-    def path(self) -> str:
-        """The file's path on this machine; the strategy may make it first."""
-        return super().path
-
-    @property
-    @placed
-    def size(self) -> int:
-        """Size in bytes."""
-        return super().size
-
-    @property
-    @placed
-    def format(self) -> str:
-        """Format, by Pillow's name."""
-        return super().format
-
-    @property
-    @placed
-    @replaced("mimetype")
-    def mimetype(self) -> str:
-        """Media type, such as "image/webp"."""
-        return super().mimetype
+    url = _field("url", is_known=True, is_replaced=True)
+    width = _field("width", is_known=True, is_replaced=True)
+    height = _field("height", is_known=True, is_replaced=True)
+    mimetype = _field("mimetype", is_replaced=True)
+    path = _field("path")
+    size = _field("size")
+    format = _field("format")
 
     @placed
     def open(self) -> BinaryIO:
@@ -153,9 +117,11 @@ class TemplateCacheFile(LazyImageCacheFile):
         return super().open()
 
     @placed
-    @replaced("is_shown")
     def __bool__(self) -> bool:
-        return super().__bool__()
+        try:
+            return super().__bool__() if self.stand_in is None else self.stand_in.is_shown
+        except ImageKitError as error:
+            return self.replace(error).is_shown
 
     def __html__(self) -> Markup:
         shown = self.url, self.width, self.height
@@ -165,4 +131,52 @@ class TemplateCacheFile(LazyImageCacheFile):
         return img_tag(*shown) if shown[0] else Markup()
 
     def __str__(self) -> str:
-        return str(self.__html__()) if self._prints_html else super().__str__()
+        html = self.__html__()
+        # `~` and filters such as `replace` take the text first, and then look whether that is marked as HTML.
+        return html if self._escapes else str.__str__(html)
+
+
+def _viewed(name: str) -> Any:
+    """Return a property of a view that is a property of the cache file behind it."""
+    return property(attrgetter(f"_file.{name}"), doc=getattr(LazyImageCacheFile, name).__doc__)
+
+
+class SandboxedImage:
+    """A view of a cache file with which a template can neither write nor learn paths.
+
+    Jinja's sandbox refuses names that begin with an underscore, and there is nothing else here than what an `<img>`
+    needs. A tag takes it as a source as it takes the cache file.
+
+    Args:
+        file: The cache file.
+    """
+
+    __slots__ = ("_file",)
+
+    def __init__(self, file: TemplateCacheFile) -> None:
+        self._file = file
+
+    name = _viewed("name")
+    url = _viewed("url")
+    width = _viewed("width")
+    height = _viewed("height")
+    size = _viewed("size")
+    format = _viewed("format")
+    mimetype = _viewed("mimetype")
+
+    def __bool__(self) -> bool:
+        return bool(self._file)
+
+    def __html__(self) -> Markup:
+        return self._file.__html__()
+
+    def __str__(self) -> str:
+        return str(self._file)
+
+    def __repr__(self) -> str:
+        return f"<image {self._file!r}>"
+
+
+def unwrap(value: Any) -> Any:
+    """Return the cache file behind a view, and every other value as it is."""
+    return value._file if isinstance(value, SandboxedImage) else value

@@ -5,22 +5,24 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Undefined
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
 from ..stand_ins import StandIn, checked_policy, covers, stand_in
-from .files import TemplateCacheFile
-from .places import add_place
-from .sandbox import SandboxedImage, unwrap
+from .error_places import add_place
+from .files import SandboxedImage, TemplateCacheFile, unwrap
 
 if TYPE_CHECKING:
+    from ..cachefiles import ImageCacheFile
+    from ..cachefiles.warm import KnownFile
     from ..kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.ext")
@@ -30,6 +32,9 @@ Size = tuple[int | None, int | None]
 
 Image = StandIn | tuple[str, int | None, int | None]
 """URL, width and height in pixels, or what stands in for an image."""
+
+Locate = Callable[[Any, Context], Any]
+"""Returns the source that a template's value stands for; called with the value and the template's context."""
 
 MAX_SIDE = 65_535
 """Pixels: the longest side that a JPEG file can have (ITU-T T.81, B.2.2: 16 bits)."""
@@ -48,17 +53,25 @@ class TemplateRuntime:
     Args:
         kit: The kit.
         sandboxed: Hand templates a view of a cache file, with which they can neither write nor learn paths.
+        locate: For hosts whose authors name images in ways of their own.
     """
 
-    def __init__(self, kit: ImageKit, *, sandboxed: bool = False) -> None:
+    def __init__(self, kit: ImageKit, *, sandboxed: bool = False, locate: Locate | None = None) -> None:
         self._kit = kit
+        self.locate = locate
         self._sandboxed = sandboxed
         self._on_error = kit.settings.on_error
         self._default_scales = kit.settings.default_thumbnail_srcset_scales
         self._parse_dimensions = lru_cache(maxsize=256)(self._checked_dimensions)
 
+    def located_in(self, kwargs: dict[str, Any], context: Context) -> dict[str, Any]:
+        """Return a generator's keywords with the source that the template's value stands for."""
+        if self.locate is None or "source" not in kwargs:
+            return kwargs
+        return {**kwargs, "source": self.locate(kwargs["source"], context)}
+
     def generateimage_tag(
-        self, generator_id: str, kwargs: Mapping[str, Any], attributes: Mapping[str, object], make: bool = True
+        self, generator_id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool = True
     ) -> Markup:
         """Return the HTML of `{% generateimage 'id' name=value … -- attribute=value … %}`.
 
@@ -79,7 +92,7 @@ class TemplateRuntime:
         generator_id: str | None,
         dimensions: str,
         source: object,
-        kwargs: Mapping[str, Any],
+        kwargs: dict[str, Any],
         attributes: Mapping[str, object],
         make: bool = True,
     ) -> Markup:
@@ -122,16 +135,16 @@ class TemplateRuntime:
         self, generator_id: str | None, dimensions: str, source: str, attributes: Mapping[str, object], make: bool
     ) -> Markup:
         """Do `thumbnail_tag` for what most tags are: two strings, and attributes."""
+        kit = self._kit
         call = (generator_id, dimensions, source)
-        known = self._kit.known_files.find_call(call)
-        if known is not None and self._kit.renders.is_noted(known.name):
-            return img_tag(known.url, known.width, known.height, attributes)
-        id, options = self.thumbnail_call(generator_id, dimensions, source, {})
-        known = self._kit.known_files.find(id, options)
-        if known is None:
-            return _img(self._image(id, options, attributes, make), attributes)
-        self._kit.known_files.keep_call(call, known)
-        self._kit.renders.note_call(known.name, id, options)
+        known = kit.known_files.find_call(call)
+        if known is None or not kit.renders.is_noted(known.name):
+            id, options = self.thumbnail_call(generator_id, dimensions, source, {})
+            known = kit.known_files.find(id, options)
+            if known is None:
+                return _img(self._made(id, options, self._on_error, attributes, make), attributes)
+            kit.known_files.keep_call(call, known)
+            kit.renders.note_call(known.name, id, options)
         return img_tag(known.url, known.width, known.height, attributes)
 
     def srcset(self, urls: Mapping[float, str]) -> str:
@@ -139,7 +152,7 @@ class TemplateRuntime:
         return ", ".join(f"{url} {scale:g}x" for scale, url in urls.items())
 
     def thumbnail_call(
-        self, generator_id: str | None, dimensions: str, source: object, kwargs: Mapping[str, Any]
+        self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """Return the generator's id and keywords that a thumbnail stands for.
 
@@ -154,34 +167,30 @@ class TemplateRuntime:
         options = {**kwargs, "width": width, "height": height, "source": source}
         return THUMBNAIL_ID if generator_id is None else generator_id, self._unwrapped(options)
 
-    def file(
-        self, generator_id: str, kwargs: Mapping[str, Any], prints_html: bool = False
-    ) -> TemplateCacheFile | SandboxedImage:
-        """Return a cache file as a template may have it; nothing has been opened yet."""
-        file = self._replaceable(generator_id, kwargs, prints_html)
+    def file(self, generator_id: str, kwargs: dict[str, Any], escapes: bool) -> TemplateCacheFile | SandboxedImage:
+        """Return a cache file as a template may have it, which may escape; nothing has been opened yet."""
+        file = self._template_file(generator_id, kwargs, escapes)
         return SandboxedImage(file) if self._sandboxed else file
 
-    def is_known(self, generator_id: str, kwargs: Mapping[str, Any]) -> bool:
+    def is_known(self, generator_id: str, kwargs: dict[str, Any]) -> bool:
         """Tell whether a cache file is known to be there, so that its use takes next to no time."""
         return self._kit.known_files.find(generator_id, self._split(self._unwrapped(kwargs))[1]) is not None
 
     def file_made_ahead(
-        self, generator_id: str, kwargs: Mapping[str, Any], prints_html: bool = False
+        self, generator_id: str, kwargs: dict[str, Any], escapes: bool
     ) -> TemplateCacheFile | SandboxedImage:
         """Return a cache file as `file` does, made already where its strategy makes it on demand."""
-        file = self._replaceable(generator_id, kwargs, prints_html)
+        file = self._template_file(generator_id, kwargs, escapes)
         try:
             if file and file.stand_in is None:
-                file.make_known()
+                file.remember()
         except ImageKitError as error:
             logger.debug("%r could not be made ahead of its use, which will say so: %s", file, error)
         return SandboxedImage(file) if self._sandboxed else file
 
-    def _replaceable(self, id: str, kwargs: Mapping[str, Any], prints_html: bool) -> TemplateCacheFile:
+    def _template_file(self, id: str, kwargs: dict[str, Any], escapes: bool) -> TemplateCacheFile:
         policy, options = self._split(self._unwrapped(kwargs))
-        file = self._cachefile(id, options, prints_html)
-        file.on_error = policy
-        return file
+        return TemplateCacheFile(id, kit=self._kit, kwargs=_with_source(options), on_error=policy, escapes=escapes)
 
     def _split(self, kwargs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the policy for an image that cannot be made, and the generator's own keywords."""
@@ -190,37 +199,43 @@ class TemplateRuntime:
         options = {name: value for name, value in kwargs.items() if name != "on_error"}
         return checked_policy(kwargs["on_error"], self._on_error), options
 
-    def _unwrapped(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        if self._sandboxed:
-            return {name: unwrap(value) for name, value in kwargs.items()}
-        return kwargs if isinstance(kwargs, dict) else dict(kwargs)
-
-    def _cachefile(self, id: str, kwargs: dict[str, Any], prints_html: bool = False) -> TemplateCacheFile:
-        source = kwargs.get("source")
-        if isinstance(source, Undefined):
-            # An attribute that an article lacks is no source; a StrictUndefined raises here.
-            kwargs = {**kwargs, "source": source or None}
-        return TemplateCacheFile(id, kit=self._kit, kwargs=kwargs, prints_html=prints_html)
+    def _unwrapped(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {name: unwrap(value) for name, value in kwargs.items()} if self._sandboxed else kwargs
 
     def _image(self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool) -> Image:
         """Return URL, width and height, or what stands in; the size is left out where the attributes give one."""
         policy, kwargs = self._split(kwargs)
         known = self._kit.known_files.find(id, kwargs)
-        if known is not None:
-            self._kit.renders.note_call(known.name, id, kwargs)
-            return known.url, known.width, known.height
+        if known is None:
+            return self._made(id, kwargs, policy, attributes, make)
+        self._kit.renders.note_call(known.name, id, kwargs)
+        return known.url, known.width, known.height
+
+    def _made(
+        self, id: str, kwargs: dict[str, Any], policy: str, attributes: Mapping[str, object], make: bool
+    ) -> Image:
+        """Do what `_image` does for an image that is not known."""
         if not make:
             raise NotKnown
+        kwargs = _with_source(kwargs)
         file = self._cachefile(id, kwargs)
-        file.on_error = "raise"
         try:
             url = file.url
+            known = self._remember(file, kwargs)
+            if known is not None:
+                return url, known.width, known.height
             return (url, None, None) if _has_any(attributes, "width", "height") else (url, file.width, file.height)
         except ImageKitError as error:
             if not covers(policy, error):
                 raise
             add_place(error)
             return stand_in(self._kit, file, kwargs, error, policy)
+
+    def _cachefile(self, id: str, kwargs: dict[str, Any]) -> ImageCacheFile:
+        return self._kit.cachefile(id, **kwargs)
+
+    def _remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
+        return self._kit.known_files.remember(file, kwargs)
 
     def _checked_dimensions(self, dimensions: str) -> Size:
         match = _DIMENSIONS.fullmatch(dimensions)
@@ -246,6 +261,12 @@ class TemplateRuntime:
         width, height = (None if side is None else max(1, math.floor(side * scale + 0.5)) for side in size)
         self._check_size(width, height, f"{width or ''}x{height or ''}")
         return width, height
+
+
+def _with_source(kwargs: dict[str, Any]) -> dict[str, Any]:
+    source = kwargs.get("source")
+    # An attribute that an article lacks is no source; a StrictUndefined raises here.
+    return {**kwargs, "source": source or None} if isinstance(source, Undefined) else kwargs
 
 
 def _serves(variant: tuple[str, int | None, int | None], image: Any, scale: float) -> bool:

@@ -36,7 +36,7 @@ class ImageClass(NamedTuple):
     dimensions: str | None
     widths: Sequence[int]
     sizes: str
-    keywords: Mapping[str, Any]
+    keywords: dict[str, Any]
 
     @classmethod
     def from_setting(cls, name: str, value: Any) -> ImageClass:

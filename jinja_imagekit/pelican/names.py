@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from jinja2.runtime import Context
 from pelican.contents import Content, Static
 
 from ..exceptions import SourceNotFound
@@ -88,6 +89,10 @@ class SourceNames:
         if folder is None:
             folder = self._folders[content.source_path] = content.relative_dir
         return folder
+
+    def locate(self, value: Any, context: Context) -> Any:
+        """Return a source as the kit takes it, for what a template says of the article or page that it renders."""
+        return self.source(value, context.get("article") or context.get("page"))
 
     def source(self, value: Any, content: object = None) -> Any:
         """Return a source as the kit takes it.

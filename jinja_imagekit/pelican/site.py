@@ -9,11 +9,11 @@ from typing import Any
 from jinja2 import Environment
 from pelican.contents import Content
 
+from .. import ext
 from ..exceptions import ImageKitError
 from ..kit import ImageKit
 from ..pregenerate import Outcome
 from ..pregenerate.wording import counted
-from . import tags
 from .bodies import BodyRewriter
 from .links import SiteLinks
 from .mending import mend_pages
@@ -57,7 +57,8 @@ class Site:
 
     def install(self, environment: Environment) -> None:
         """Add the tags and filters to the environment of a generator."""
-        tags.install(environment, self.kit, self._names)
+        self.kit.install(environment)
+        ext.install(environment, self.kit, locate=self._names.locate)
 
     def rewrite_bodies(self, contents: Iterable[Content]) -> None:
         """Rewrite the images in articles and pages.

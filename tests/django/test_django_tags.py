@@ -75,7 +75,7 @@ def test_spec_field_in_a_tag(make_photo: Any, render: Any) -> None:
         ("{% generateimage 'a' 'b' %}", "one argument without a name"),
         ("{% thumbnail '100x100' %}", "not 1 arguments"),
         ("{% thumbnail 'id' '100x100' img 'extra' %}", "not 4 arguments"),
-        ("{% thumbnail '100x100' img -- %}", "missing behind '--'"),
+        ("{% thumbnail '100x100' img -- %}", "missing after '--'"),
         ("{% thumbnail '100x100' img -- alt='x' as th %}", "takes no attributes"),
         ("{% thumbnail '100x100' img -- 'x' %}", "has no name"),
         ("{% thumbnail '100x100' img -- a.b.c/d %}", "has no name"),

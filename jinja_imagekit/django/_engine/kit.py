@@ -207,11 +207,10 @@ class FieldKnownFiles(KnownFiles):
         """Return the file that was kept for a call of a template's, if it is still current."""
         return None if has_receivers() else super().find_call(call)
 
-    def remember(self, file: EngineFile, kwargs: dict[str, Any]) -> None:
-        """Keep the answer that a file, which exists now, is to these keywords."""
+    def remember(self, file: EngineFile, kwargs: dict[str, Any]) -> KnownFile | None:
+        """Keep the answer that a file is to these keywords, if it exists now, and return it."""
         named = self._named(kwargs)
-        if named is not None:
-            super().remember(file, named)
+        return None if named is None else super().remember(file, named)
 
     def remember_many(self, answers: Iterable[tuple[EngineFile, dict[str, Any]]]) -> None:
         """Keep several answers with one write."""

@@ -31,8 +31,9 @@ _PLAIN_ATTRIBUTE = re.compile(r"[A-Za-z_:@][\w:@.\-]*")
 class DjangoRuntime(TemplateRuntime):
     """What the tags do, with cache files that know Django's signals, strategies and backends."""
 
-    def _cachefile(self, id: str, kwargs: dict[str, Any], prints_html: bool = False) -> Any:
-        return self._kit.cachefile(id, **kwargs)
+    def _remember(self, file: Any, kwargs: dict[str, Any]) -> None:
+        # The file does so itself.
+        return None
 
     def srcset(self, urls: Mapping[float, str]) -> str:
         """Return the value of `srcset` for URLs by pixel density, spelt as in django-imagekit, which tests look for."""
@@ -90,9 +91,9 @@ class Arguments:
 
     def _read_attributes(self, bits: list[str]) -> None:
         if self.target is not None:
-            raise self.fail("'as name' assigns the image and writes no HTML, so it takes no attributes behind '--'")
+            raise self.fail("'as name' assigns the image and writes no HTML, so it takes no attributes after '--'")
         if not bits:
-            raise self.fail("HTML attributes are missing behind '--'; leave it out where there are none")
+            raise self.fail("HTML attributes are missing after '--'; leave it out where there are none")
         for bit in bits:
             match = _ATTRIBUTE.fullmatch(bit)
             if match is None:
