@@ -24,6 +24,8 @@ from .state import Record
 if TYPE_CHECKING:
     from .kit import ImageKit
 
+__all__ = ["Finding"]
+
 Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "state"]
 
 _OURS = re.compile(r"(^|[/.])[0-9a-f]{32}(\.\w+)?$")

@@ -5,6 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+__all__ = [
+    "AlreadyRegistered",
+    "CannotRebuild",
+    "EncodingFailed",
+    "GenerationFailed",
+    "ImageKitError",
+    "ImageTooLarge",
+    "InvalidAttribute",
+    "InvalidOption",
+    "InvalidProcessor",
+    "InvalidSetting",
+    "InvalidStrategy",
+    "MissingSource",
+    "NotFingerprintable",
+    "NotRegistered",
+    "SourceError",
+    "SourceNotAllowed",
+    "SourceNotFound",
+    "StorageError",
+    "UnknownFormat",
+    "UnreadableImage",
+]
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a sentence that suggests the known word nearest to `word`, or lists what there is.

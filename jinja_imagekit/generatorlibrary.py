@@ -8,6 +8,8 @@ from .processors import Thumbnail as ThumbnailProcessor
 from .registry import GeneratorRegistry
 from .specs import ImageSpec
 
+__all__ = ["Thumbnail"]
+
 THUMBNAIL_ID = "imagekit:thumbnail"
 
 

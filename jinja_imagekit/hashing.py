@@ -15,6 +15,8 @@ from typing import Any
 
 from .exceptions import NotFingerprintable
 
+__all__ = ["fingerprint"]
+
 VERSION = 1
 """Part of every fingerprint; raised when the same input gives other pixels or the canonical form changes."""
 

@@ -8,6 +8,19 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from PIL import Image
 
+__all__ = [
+    "Generator",
+    "Namer",
+    "Processor",
+    "ReducibleProcessor",
+    "Size",
+    "SizedProcessor",
+    "SourceGroup",
+    "StateStore",
+    "Storage",
+    "StoredFile",
+]
+
 Size = tuple[int, int]
 """Width and height in pixels."""
 

@@ -48,6 +48,8 @@ from .state import Records
 from .storages.folder import FileSystemStorage
 from .uploads import ProcessedFile, process_upload
 
+__all__ = ["ImageKit"]
+
 EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
 
 

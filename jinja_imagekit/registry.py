@@ -11,6 +11,8 @@ from weakref import WeakMethod
 from .exceptions import AlreadyRegistered, InvalidOption, NotRegistered, nearest
 from .interfaces import SourceGroup
 
+__all__ = ["GeneratorRegistry"]
+
 GeneratorT = TypeVar("GeneratorT")
 
 CacheFiles = Iterable[Any] | Callable[[], Iterable[Any]]

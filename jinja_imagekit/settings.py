@@ -12,6 +12,8 @@ from PIL import ImageColor
 
 from .exceptions import InvalidSetting, nearest
 
+__all__ = ["READABLE_FORMATS", "Settings"]
+
 READABLE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "MPO", "ICO", "SVG")
 """Formats whose decoders run inside this process, and SVG, which is passed on; EPS and PDF start another program."""
 

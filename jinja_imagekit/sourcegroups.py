@@ -12,6 +12,8 @@ from pathlib import Path
 from .exceptions import InvalidOption
 from .sources import check_name
 
+__all__ = ["GlobSourceGroup"]
+
 
 class GlobSourceGroup:
     """All files below the source folders whose names match a pattern.

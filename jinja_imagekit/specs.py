@@ -18,6 +18,8 @@ from .loading import load
 from .settings import Settings
 from .sources import Source, SourceFinder
 
+__all__ = ["ImageSpec"]
+
 DEFAULT_SETTINGS = Settings()
 
 

@@ -23,6 +23,8 @@ from .storages.folder import FileSystemStorage, is_windows_device
 if TYPE_CHECKING:
     from .kit import ImageKit
 
+__all__ = ["ProcessedFile"]
+
 LONGEST_STEM = 160
 """Bytes of a name in UTF-8, before digest and extension: file systems take 255."""
 

@@ -18,6 +18,8 @@ from ..state import Record
 if TYPE_CHECKING:
     from ..kit import ImageKit
 
+__all__ = ["PruneReport"]
+
 logger = logging.getLogger("jinja_imagekit.pruning")
 
 BATCH = 1_000

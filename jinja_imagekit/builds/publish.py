@@ -21,6 +21,8 @@ from ..storages.folder import FileSystemStorage, check_name
 if TYPE_CHECKING:
     from ..kit import ImageKit
 
+__all__ = ["PublishReport"]
+
 logger = logging.getLogger("jinja_imagekit.publishing")
 
 VERSION = 1

@@ -14,6 +14,8 @@ from ..settings import Settings
 from ..specs import ImageSpec
 from ..state import Failure, Record
 
+__all__ = ["BaseAsync", "CacheFileBackend", "Simple"]
+
 _KIND = {True: "", False: "mistake"}
 """Kinds of remembered failures: whether an error concerns the image, and no class of its own is remembered."""
 

@@ -14,6 +14,8 @@ from ..settings import Settings
 from ..sources import source_of
 from ..storages.folder import is_safe_name
 
+__all__ = ["hash", "source_name_as_path", "source_name_dot_hash"]
+
 LONGEST_PART = 230
 """Bytes of a folder's name: with a hash and an extension it stays below 255, the limit of most file systems."""
 

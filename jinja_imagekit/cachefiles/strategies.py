@@ -10,6 +10,8 @@ from ..interfaces import Size
 from ..loading import load_instance
 from ..specs import ImageSpec
 
+__all__ = ["Deferred", "JustInTime", "Optimistic", "Strategy"]
+
 HOOKS = (
     "on_existence_required",
     "on_content_required",

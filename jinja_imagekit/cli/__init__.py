@@ -15,7 +15,7 @@ from .group import KitGroup
 from .listing import list_command
 from .pruning import prune_command
 
-__all__ = ["commands", "main"]
+__all__ = ["commands"]
 
 _KIT = "jinja_imagekit.kit"
 

@@ -25,6 +25,8 @@ from .wording import counted, seconds_in_words, size_in_words
 if TYPE_CHECKING:
     from ..kit import ImageKit
 
+__all__ = ["write_html_report"]
+
 MOST_PICTURES = 200
 """Results that the contact sheet shows: with their sources at most 400 previews, about 4 MB."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
+__all__ = ["GenerationInterrupted", "Outcome", "Report"]
+
 Status = Literal["generated", "skipped", "failed"]
 
 

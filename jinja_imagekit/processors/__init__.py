@@ -5,7 +5,10 @@ from pilkit import processors as _pilkit  # type: ignore[import-untyped]
 from .crop import Crop, Side, SmartCrop, TrimBorderColor
 from .effects import Adjust, ColorOverlay, Convert, GaussianBlur, MakeOpaque, Reflection, SetOpacity, Transpose
 from .overlay import OverlayImage
-from .pipeline import FrameProcessor, ProcessorPipeline, output_size, run, sampled_size
+from .pipeline import FrameProcessor, ProcessorPipeline
+from .pipeline import output_size as output_size
+from .pipeline import run as run
+from .pipeline import sampled_size as sampled_size
 from .resize import AddBorder, Resize, ResizeCanvas, ResizeToCover, ResizeToFill, ResizeToFit, SmartResize
 from .thumbnail import Thumbnail
 
@@ -39,9 +42,6 @@ __all__ = [
     "Thumbnail",
     "Transpose",
     "TrimBorderColor",
-    "output_size",
-    "run",
-    "sampled_size",
 ]
 
 for _name in __all__:

@@ -14,6 +14,8 @@ from ..sources import Source
 from ..state import MemoryStore
 from .jobs import job_of
 
+__all__ = ["QueueBackend"]
+
 logger = logging.getLogger("jinja_imagekit.queues")
 
 PAUSE_SECONDS = 30.0

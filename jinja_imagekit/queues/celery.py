@@ -7,6 +7,8 @@ from typing import Any
 from .backend import QueueBackend, needs
 from .jobs import make_job
 
+__all__ = ["Celery"]
+
 try:
     from celery import current_app, shared_task  # type: ignore[import-untyped]
 except ModuleNotFoundError as error:

@@ -10,6 +10,8 @@ from typing import Any
 from .backend import QueueBackend, needs
 from .jobs import make_job
 
+__all__ = ["Dramatiq"]
+
 try:
     import dramatiq
 except ModuleNotFoundError as error:

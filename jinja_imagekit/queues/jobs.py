@@ -11,6 +11,8 @@ from ..exceptions import GenerationFailed, ImageKitError
 from ..loading import load_kit
 from ..state import Record
 
+__all__ = ["make_job"]
+
 logger = logging.getLogger("jinja_imagekit.queues")
 
 VERSION = 1

@@ -9,6 +9,8 @@ from ..once import made_once
 from .backend import QueueBackend, needs
 from .jobs import make_job
 
+__all__ = ["RQ"]
+
 try:
     from redis import Redis
     from rq import Queue, Retry

@@ -11,6 +11,8 @@ from typing import Any
 from ..cachefiles.backends import BaseAsync, Simple
 from ..sources import StreamSource
 
+__all__ = ["Threads"]
+
 logger = logging.getLogger("jinja_imagekit.queues")
 
 

@@ -14,6 +14,8 @@ from ..exceptions import StorageError
 from ..interfaces import StoredFile
 from ..storages.folder import check_name, is_safe_name, join_url
 
+__all__ = ["FsspecStorage"]
+
 _LEFT_BEHIND_SECONDS = 24 * 60 * 60
 """Age after which a temporary file counts as left behind: nobody can tell whether its writer lives."""
 
