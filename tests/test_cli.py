@@ -185,6 +185,17 @@ def test_json_is_all_that_standard_output_has(run: Run, tmp_path: Path) -> None:
     assert all(each["reason"] for each in report["failed"])
 
 
+def test_json_has_the_size_of_what_was_fresh(run: Run, kit: ImageKit) -> None:
+    """Width, height and bytes are those of the file, whether it was made now, before, or twice in one run."""
+    made = {each["name"]: each for each in json.loads(run("generate", "--json").stdout)["generated"]}
+    kit.register.cachefiles("blog:hero", [{"source": kit.settings.source_dirs[0] / "canal.jpg"}])
+    for arguments in (["generate", "--json"], ["generate", "--json", "-n"]):
+        fresh = json.loads(run(*arguments).stdout)["skipped"]
+        assert len(fresh) == 7
+        for each in fresh:
+            assert all(each[key] == made[each["name"]][key] for key in ("size", "width", "height")), each
+
+
 def test_the_report_is_written_and_a_dry_run_has_none(run: Run, tmp_path: Path) -> None:
     """--report writes a page, in a folder that need not exist; with --dry-run it is refused."""
     page = tmp_path / "public/report.html"
@@ -329,7 +340,7 @@ def test_ctrl_c_stops_at_once_and_leaves_whole_files(site: Path) -> None:
 
 
 def test_a_bar_is_drawn_on_a_terminal(site: Path) -> None:
-    """On a terminal standard error has the bar, images per second, and failures after it."""
+    """On a terminal standard error has the bar, the file that was last settled, and failures after it."""
     pty = pytest.importorskip("pty")
     (site / "images/card/broken.jpg").write_text("no image")
     controller, terminal = pty.openpty()
@@ -341,6 +352,6 @@ def test_a_bar_is_drawn_on_a_terminal(site: Path) -> None:
     shown = os.read(controller, 100_000).decode()
     os.close(controller)
     assert "2/2" in shown
-    assert "/s" in shown
+    assert "blog:card of card/" in shown[: shown.index("failed")]
     assert shown.index("2/2") < shown.index("failed blog:card of card/broken.jpg")
     assert "1 image made, 0 fresh already, 1 failed" in shown

@@ -61,6 +61,34 @@ def test_the_kit_is_found(site: Path, how: str, monkeypatch: pytest.MonkeyPatch)
     assert "blog:card" in result.stdout
 
 
+@pytest.mark.parametrize("arguments", [["--kit", "mysite:kit", "list"], ["list", "--kit", "mysite:kit"]], ids=" ".join)
+def test_the_option_stands_before_or_behind_the_subcommand(site: Path, arguments: list[str]) -> None:
+    """`--kit` means the same in both places; the one behind wins."""
+    assert "blog:card" in command(*arguments).stdout
+    assert "blog:card" in command("--kit", "nosuch:kit", "list", "--kit", "mysite:kit").stdout
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["generate", "-h"], ["prune", "-h"]], ids=" ".join)
+def test_help_is_short_too(arguments: list[str]) -> None:
+    """`-h` is `--help`."""
+    shown = CliRunner().invoke(command_line(), arguments)
+    assert shown.exit_code == 0
+    assert shown.stdout == CliRunner().invoke(command_line(), [*arguments[:-1], "--help"]).stdout
+
+
+def test_paths_are_those_of_the_folder_of_pyproject_toml(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a subfolder the same images are made at the same place; what the command line names is where one stands."""
+    (site / "pyproject.toml").write_text('[tool.jinja-imagekit]\nkit = "mysite:kit"\n')
+    (site / "pages").mkdir()
+    monkeypatch.chdir(site / "pages")
+    result = command("generate", "-j", "1", "--report", "report.html")
+    assert "1 image made" in result.stdout, result.stderr
+    assert len(list((site / "output").rglob("*.webp"))) == 1
+    assert sorted(path.name for path in (site / "pages").iterdir()) == ["report.html"]
+    monkeypatch.chdir(site)
+    assert "1 fresh already" in command("generate", "-n").stdout
+
+
 @pytest.mark.parametrize(
     ("reference", "message"),
     [

@@ -14,11 +14,10 @@ from PIL import Image
 import drawing
 from jinja_imagekit import ImageKit
 from jinja_imagekit.pregenerate import Outcome, Report
-from jinja_imagekit.pregenerate.html_report import MOST_FAILURES, html_report, write_html_report
-from jinja_imagekit.pregenerate.previews import HEIGHT, WIDTH
-from jinja_imagekit.pregenerate.wording import counted, seconds_in_words, size_in_words
+from jinja_imagekit.pregenerate.html_report import HEIGHT, MOST_FAILURES, WIDTH, html_report, write_html_report
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.sourcegroups import GlobSourceGroup
+from jinja_imagekit.wording import counted, seconds_in_words, size_in_words
 
 VOID = {"meta", "img", "br"}
 

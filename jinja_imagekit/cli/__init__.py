@@ -7,13 +7,9 @@ from typing import Any
 
 import click
 
-from .clearing import clear_command
-from .doctoring import doctor_command
-from .finding import GetKit, find_kit
-from .generating import generate_command
-from .group import KitGroup
-from .listing import list_command
-from .pruning import prune_command
+from ..wording import printable
+from .finding import find_kit
+from .subcommands import INTERRUPTED, GetKit, subcommands
 
 __all__ = ["commands"]
 
@@ -32,9 +28,7 @@ def commands(get_kit: GetKit, name: str = "imagekit") -> click.Group:
         >>> sorted(commands(ImageKit).commands)[:2]
         ['clear', 'doctor']
     """
-    group = KitGroup(name, help="Make, list and look after a site's images.")
-    _add_commands(group, get_kit)
-    return group
+    return _Group(name, subcommands(get_kit), help="Make, list and look after a site's images.")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -51,29 +45,51 @@ def main(arguments: list[str] | None = None) -> None:
 
 def command_line() -> click.Group:
     """Return the whole command, with the options that say where the kit is."""
-    group = KitGroup(
+    found = subcommands(lambda: find_kit(click.get_current_context().meta.get(_KIT)))
+    for command in found:
+        # Said behind the subcommand, it is the same option.
+        command.params.append(_kit_option(hidden=True))
+    group = _Group(
         "jinja-imagekit",
+        found,
         help="Make, list and look after the images of a site.",
-        callback=_keep_kit_option,
-        params=[
-            click.Option(
-                ["--kit"],
-                metavar="MODULE:ATTRIBUTE",
-                envvar="JINJA_IMAGEKIT",
-                show_envvar=True,
-                help="The kit, or a function that returns it. By default, what pyproject.toml says as kit "
-                "under [tool.jinja-imagekit].",
-            )
-        ],
+        params=[_kit_option(envvar="JINJA_IMAGEKIT", show_envvar=True)],
     )
-    _add_commands(group, lambda: find_kit(click.get_current_context().meta.get(_KIT)))
     return click.version_option(package_name="jinja-imagekit")(group)
 
 
-def _keep_kit_option(**options: Any) -> None:
-    click.get_current_context().meta[_KIT] = options["kit"]
+def _kit_option(**options: Any) -> click.Option:
+    return click.Option(
+        ["--kit"],
+        metavar="MODULE:ATTRIBUTE",
+        expose_value=False,
+        callback=_keep_kit_option,
+        help="The kit, or a function that returns it. By default, what pyproject.toml says as kit "
+        "under [tool.jinja-imagekit].",
+        **options,
+    )
 
 
-def _add_commands(group: click.Group, get_kit: GetKit) -> None:
-    for command in (generate_command, list_command, prune_command, clear_command, doctor_command):
-        group.add_command(command(get_kit))
+def _keep_kit_option(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value:
+        context.meta[_KIT] = value
+
+
+class _Group(click.Group):
+    """A group whose subcommands end with one clear message where something is wrong."""
+
+    def __init__(self, name: str, commands: list[click.Command], **options: Any) -> None:
+        super().__init__(name, commands, context_settings={"help_option_names": ["-h", "--help"]}, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        # Imported late, as everything that `--help` does not need: the command is to start at once.
+        from ..exceptions import ImageKitError
+
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except ImageKitError as error:
+            raise click.ClickException(printable(str(error))) from error

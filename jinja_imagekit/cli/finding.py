@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,10 @@ import click
 
 from ..exceptions import InvalidSetting
 from ..loading import load_kit
-from .group import printable
+from ..wording import printable
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
-
-GetKit = Callable[[], "ImageKit"]
-"""Returns the kit, when it is needed."""
 
 _HOW = (
     'Pass --kit module:attribute, set JINJA_IMAGEKIT, or write kit = "module:attribute" under '
@@ -36,7 +33,8 @@ class KitNotFound(click.ClickException):
 def find_kit(reference: str | None = None) -> ImageKit:
     """Return the kit that a reference names, or the one that the nearest `pyproject.toml` names.
 
-    The current folder, and the folder of the `pyproject.toml`, are put on `sys.path`.
+    The current folder is put on `sys.path`. A `pyproject.toml` of a parent folder makes that folder the current one
+    first, so that the kit's relative paths mean the same from wherever in the site the command is run.
 
     Args:
         reference: `module:attribute`; the attribute is a kit, a Flask application that has one, or a callable that
@@ -45,13 +43,12 @@ def find_kit(reference: str | None = None) -> ImageKit:
     Raises:
         KitNotFound: There is no such kit; the message says why.
     """
-    folders = [Path.cwd()]
     if not reference:
         reference, folder = _configured()
-        folders.append(folder)
-    for entry in reversed([str(folder) for folder in folders]):
-        if entry not in sys.path[:1]:
-            sys.path.insert(0, entry)
+        os.chdir(folder)
+    here = os.getcwd()
+    if here not in sys.path[:1]:
+        sys.path.insert(0, here)
     kit = _load(reference)
     context = click.get_current_context(silent=True)
     if context:

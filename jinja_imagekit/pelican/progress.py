@@ -7,7 +7,7 @@ import time
 from pelican.log import console
 
 from ..pregenerate import Outcome, Report
-from ..pregenerate.wording import counted, seconds_in_words
+from ..wording import counted, seconds_in_words
 
 INTERVAL_SECONDS = 1.0
 """Between two lines; Pelican's own spinner keeps the last line of a terminal."""

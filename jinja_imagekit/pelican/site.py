@@ -13,7 +13,7 @@ from .. import ext
 from ..exceptions import ImageKitError
 from ..kit import ImageKit
 from ..pregenerate import Outcome
-from ..pregenerate.wording import counted
+from ..wording import counted
 from .bodies import BodyRewriter
 from .links import SiteLinks
 from .mending import mend_pages

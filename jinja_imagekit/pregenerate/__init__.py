@@ -1,7 +1,7 @@
 """The plan and the run behind `kit.generate()`: what is missing, and all cores to make it."""
 
 from .executors import run_with_executor
-from .plan import Item, Plan, SourceWork, make_plan, registered_items
+from .plan import Item, Plan, SourceWork, dry_run, make_plan, registered_items
 from .report import GenerationInterrupted, Outcome, Report
 from .run import run_plan
 
@@ -12,6 +12,7 @@ __all__ = [
     "Plan",
     "Report",
     "SourceWork",
+    "dry_run",
     "make_plan",
     "registered_items",
     "run_plan",

@@ -32,7 +32,7 @@ from ..sources import Source
 from .making import make_work
 from .plan import Plan, SourceWork, failed
 from .report import GenerationInterrupted, Outcome, Report
-from .run import GRACE_SECONDS, Progress, available_cores, report_progress
+from .run import GRACE_SECONDS, Progress, available_cores, begin_progress
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -250,7 +250,7 @@ def run_with_executor(
     """
     begun = time.perf_counter()
     run = _Run(kit, plan, force)
-    outcomes = report_progress(plan.outcomes, plan.total, on_progress)
+    outcomes = begin_progress(plan, on_progress)
 
     def settle(settled: list[Outcome]) -> None:
         for outcome in settled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,16 +12,19 @@ from importlib.resources import files
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
 from ..cachefiles.storages import storage_of
-from ..images import Limits
-from .previews import Preview, make_preview
+from ..exceptions import ImageKitError
+from ..images import Limits, Original, PixelRules, decoder_scale, encode
+from ..interfaces import Size
+from ..processors import ResizeToFit
+from ..specs import fit_within
+from ..wording import counted, seconds_in_words, size_in_words
 from .report import Outcome, Report
 from .run import available_cores
-from .wording import counted, seconds_in_words, size_in_words
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -35,6 +39,29 @@ MOST_FAILURES = 500
 
 TOP = 10
 """Rows of the slowest and of the heaviest."""
+
+WIDTH, HEIGHT = 264, 198
+"""Pixels that a preview fits into; at 4:3 and WebP 60 it has about 8 kB."""
+
+MOST_DRAWING_BYTES = 65_536
+"""Of an SVG that is its own preview: logos have a tenth of it."""
+
+_FORMAT, _OPTIONS = "WEBP", {"quality": 60, "method": 2}
+_RULES = PixelRules(keep_animation=False)
+
+
+class Preview(NamedTuple):
+    """A small picture.
+
+    Attributes:
+        uri: A data URI.
+        width: Pixels.
+        height: Pixels.
+    """
+
+    uri: str
+    width: int
+    height: int
 
 
 @dataclass(slots=True)
@@ -86,15 +113,14 @@ def html_report(kit: ImageKit, report: Report, *, most_pictures: int = MOST_PICT
     environment.filters.update(size=size_in_words, seconds=seconds_in_words, counted=counted)
     template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     generated = report.generated
-    fresh = [_with_record(kit, outcome) for outcome in report.skipped]
-    results = [*generated, *fresh]
+    results = [*generated, *report.skipped]
     failures = _failures(report.failed)
     return template.render(
         report=report,
         now=datetime.now().astimezone(),
         source_bytes=sum(_source_sizes(generated).values()),
         result_bytes=sum(outcome.size for outcome in generated),
-        fresh_bytes=sum(outcome.size for outcome in fresh),
+        fresh_bytes=sum(outcome.size for outcome in report.skipped),
         generators=_by_generator(report),
         slowest=_greatest(generated, "seconds"),
         heaviest=_greatest(results, "size"),
@@ -103,13 +129,6 @@ def html_report(kit: ImageKit, report: Report, *, most_pictures: int = MOST_PICT
         sheets=_contact_sheet(kit, results[:most_pictures]),
         left_off=max(0, len(results) - most_pictures),
     )
-
-
-def _with_record(kit: ImageKit, outcome: Outcome) -> Outcome:
-    record = kit.records.get(outcome.name) if outcome.name else None
-    if record is None:
-        return outcome
-    return outcome._replace(size=record.size, width=record.width, height=record.height)
 
 
 def _source_sizes(outcomes: Iterable[Outcome]) -> dict[str, int]:
@@ -178,3 +197,31 @@ def _source_bytes(kit: ImageKit, name: str) -> bytes:
 def _result_bytes(kit: ImageKit, outcome: Outcome) -> bytes:
     with storage_of(kit, outcome.generator_id).open(str(outcome.name)) as file:
         return file.read()
+
+
+def make_preview(data: bytes, name: str, limits: Limits) -> Preview | None:
+    """Return a small picture of an image; None where it cannot be read.
+
+    Args:
+        data: The whole image file.
+        name: What the image is called.
+        limits: The caps on what is read.
+    """
+    try:
+        original = Original(data, name=name, limits=limits)
+        if original.header.is_vector:
+            return _drawing(data, original.header.size())
+        shrink = ResizeToFit(WIDTH, HEIGHT, upscale=False)
+        size = shrink.output_size(original.header.size())
+        frames = original.frames(_RULES, scale=decoder_scale(original.header, _RULES, size))
+        image = shrink.process(frames.images[0])
+        small = encode(frames.with_images([image]), _FORMAT, _OPTIONS, rules=_RULES, limits=Limits(), name=name)
+    except ImageKitError:
+        return None
+    return Preview(f"data:image/webp;base64,{b64encode(small).decode()}", image.width, image.height)
+
+
+def _drawing(data: bytes, size: Size) -> Preview | None:
+    if len(data) > MOST_DRAWING_BYTES:
+        return None
+    return Preview(f"data:image/svg+xml;base64,{b64encode(data).decode()}", *fit_within(size, (WIDTH, HEIGHT)))

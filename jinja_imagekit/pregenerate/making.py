@@ -11,7 +11,7 @@ from ..cachefiles import ImageCacheFile
 from ..cachefiles.backends import Simple
 from ..images import Limits, Original
 from ..specs import ImageSpec
-from .plan import SourceWork, failed
+from .plan import SourceWork, failed, skipped
 from .report import Outcome
 
 if TYPE_CHECKING:
@@ -92,13 +92,13 @@ class _Making:
                 named[name] = file, kwargs
             else:
                 # It is wanted twice, or its spec has no source.
-                self.outcomes.append(Outcome("skipped", file.generator_id or "", self._source_name(), name))
+                self.outcomes.append(skipped(file))
         wanted = []
         for name in sorted(named):
             file, kwargs = named[name]
             locks.enter_context(file.records.store.lock(name))
             if not self.force and file.cachefile_backend.exists(file):
-                self.outcomes.append(Outcome("skipped", file.generator_id or "", self._source_name(), name))
+                self.outcomes.append(skipped(file))
             else:
                 wanted.append(named[name])
         return wanted

@@ -1,4 +1,4 @@
-"""Plans a pregeneration: lists the cache files, drops the fresh ones, groups the rest by source."""
+"""Plans a pregeneration: lists the cache files, drops the fresh ones, groups the rest by source; or only says so."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from ..exceptions import ImageKitError, InvalidOption
 from ..interfaces import SourceGroup
 from ..registry import match_ids
 from ..sources import FileSource, Source
-from .report import Outcome
+from ..state import Record
+from .report import Outcome, Report
 
 if TYPE_CHECKING:
+    from ..cachefiles.warm import KnownFile
     from ..kit import ImageKit
 
 
@@ -109,14 +111,14 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False) -> Plan
     for item in items:
         known = None if force or item.file is not None else kit.known_files.find(item.generator_id, item.kwargs)
         if known:
-            plan.outcomes.append(Outcome("skipped", item.generator_id, str(item.kwargs["source"]), known.name))
+            outcome = Outcome("skipped", item.generator_id, str(item.kwargs["source"]), known.name)
+            plan.outcomes.append(_with_size(outcome, known))
             continue
         # A cache file's own truth would make it.
         file = kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
         try:
-            fresh = None if force else fresh_name(file)
-            if fresh:
-                plan.outcomes.append(Outcome("skipped", item.generator_id, _source_name(file), fresh))
+            if not force and _is_fresh(file):
+                plan.outcomes.append(skipped(file))
             else:
                 _add_work(works, file, item.kwargs)
         except Exception as error:  # noqa: BLE001  # a generator's constructor may raise anything; the rest is made
@@ -125,12 +127,23 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False) -> Plan
     return plan
 
 
-def fresh_name(file: ImageCacheFile) -> str | None:
-    """Return the name of a cache file that exists, without reading a source whose content is not remembered."""
+def _is_fresh(file: ImageCacheFile) -> bool:
+    """Tell whether a cache file exists, without reading a source whose content is not remembered."""
     source = file.source
     if isinstance(source, FileSource) and source.recalled_facts() is None:
-        return None
-    return file.name if file.name and file.cachefile_backend.exists(file) else None
+        return False
+    return bool(file.name) and file.cachefile_backend.exists(file)
+
+
+def skipped(file: ImageCacheFile) -> Outcome:
+    """Return the outcome of a cache file that is there already, or has no name, since its spec has no source."""
+    source = file.source.name if file.source else None
+    outcome = Outcome("skipped", file.generator_id or "", source, file.name)
+    return _with_size(outcome, file.records.get(file.name) if file.name else None)
+
+
+def _with_size(outcome: Outcome, known: Record | KnownFile | None) -> Outcome:
+    return outcome._replace(size=known.size, width=known.width, height=known.height) if known else outcome
 
 
 def failed(generator_id: str, kwargs: Mapping[str, Any], error: Exception) -> Outcome:
@@ -151,5 +164,32 @@ def _add_work(works: dict[object, SourceWork], file: ImageCacheFile, kwargs: dic
     work.files.append((file, kwargs))
 
 
-def _source_name(file: ImageCacheFile) -> str | None:
-    return file.source.name if file.source else None
+def dry_run(plan: Plan, force: bool = False) -> Report:
+    """Return a report in which "generated" is what a run of the plan would make; nothing is made.
+
+    A source is opened only where its content is not remembered: the name of its files depends on it.
+
+    Args:
+        plan: The plan.
+        force: Whether the run would make what exists as well.
+    """
+    outcomes = list(plan.outcomes)
+    seen: set[str] = set()
+    for work in plan.works:
+        for file, kwargs in work.files:
+            outcome = _foreseen(file, kwargs, force)
+            if outcome.name not in seen:
+                outcomes.append(outcome)
+            if outcome.name:
+                seen.add(outcome.name)
+    return Report(outcomes, 0.0)
+
+
+def _foreseen(file: ImageCacheFile, kwargs: dict[str, Any], force: bool) -> Outcome:
+    id = file.generator_id or ""
+    try:
+        if not file.name or (not force and file.cachefile_backend.exists(file)):
+            return skipped(file)
+        return Outcome("generated", id, file.source.name if file.source else None, file.name)
+    except Exception as error:  # noqa: BLE001  # a spec's properties may raise anything; the rest is listed
+        return failed(id, kwargs, error)

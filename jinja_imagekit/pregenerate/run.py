@@ -51,7 +51,7 @@ def run_plan(
     """
     begun = time.perf_counter()
     crew = Crew(kit, plan.works, force, workers or available_cores())
-    outcomes = report_progress(plan.outcomes, plan.total, on_progress)
+    outcomes = begin_progress(plan, on_progress)
     try:
         crew.start()
         for outcome in crew.outcomes():
@@ -68,12 +68,14 @@ def run_plan(
     return Report(outcomes, time.perf_counter() - begun)
 
 
-def report_progress(settled: list[Outcome], total: int, on_progress: Progress | None) -> list[Outcome]:
+def begin_progress(plan: Plan, on_progress: Progress | None) -> list[Outcome]:
     """Report what a plan has settled already, and return it as a list of its own."""
     if on_progress:
-        for count, outcome in enumerate(settled, 1):
-            on_progress(outcome, count, total)
-    return list(settled)
+        # A display of this library's own takes note of the whole plan, by which it tells how long the rest takes.
+        getattr(on_progress, "begin", lambda plan: None)(plan)
+        for count, outcome in enumerate(plan.outcomes, 1):
+            on_progress(outcome, count, plan.total)
+    return list(plan.outcomes)
 
 
 class Crew:

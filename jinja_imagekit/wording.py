@@ -1,4 +1,4 @@
-"""Numbers as people read them: bytes, seconds and counts."""
+"""What people read on a terminal or a page: numbers of bytes, seconds and things, and text that is safe to print."""
 
 from __future__ import annotations
 
@@ -43,3 +43,13 @@ def counted(count: int, noun: str) -> str:
         ('1 image', '12,000 images')
     """
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def printable(text: str) -> str:
+    """Return a text in one line, its control characters escaped: a file's name may hold some that harm a terminal.
+
+    Example:
+        >>> printable("a\\x1b[2J.jpg")
+        'a\\\\x1b[2J.jpg'
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,0 +1,285 @@
+"""The subcommands: each asks for the kit, and imports what it needs, when it runs: `--help` is to start at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..wording import counted, printable, seconds_in_words, size_in_words
+
+if TYPE_CHECKING:
+    from ..exceptions import NotRegistered
+    from ..kit import ImageKit
+    from ..pregenerate import Report
+    from ..state import Record
+
+GetKit = Callable[[], "ImageKit"]
+"""Returns the kit, when it is needed."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 and the number of SIGINT, as shells count."""
+
+
+def subcommands(get_kit: GetKit) -> list[click.Command]:
+    """Return all subcommands for a kit."""
+    return [make(get_kit) for make in (_generate, _list, _prune, _clear, _doctor)]
+
+
+def _generate(get_kit: GetKit) -> click.Command:
+    @click.command("generate")
+    @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+    @click.option("--force", is_flag=True, help="Make even what is fresh.")
+    @click.option(
+        "-j", "--workers", type=click.IntRange(min=1), metavar="N", help="How many at a time.  [default: cores]"
+    )
+    @click.option("--processes", is_flag=True, help="Work in processes instead of threads.")
+    @click.option("-n", "--dry-run", is_flag=True, help="List what would be made, and make nothing.")
+    @click.option("--json", "as_json", is_flag=True, help="Write the outcome of each file as JSON.")
+    @click.option("-q", "--quiet", is_flag=True, help="Write nothing but failures.")
+    @click.option(
+        "--report",
+        "page",
+        # Resolved before the kit is found, which may change the current folder.
+        type=click.Path(dir_okay=False, writable=True, resolve_path=True),
+        help="Write an HTML page of what was done.",
+    )
+    def generate(
+        patterns: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool, page: str | None, **options: Any
+    ) -> None:
+        """Make the images of all source groups and registered cache files that are not there yet.
+
+        A PATTERN chooses generators: an id, the first segments of one, '*' within a segment, '**' for anything.
+        """
+        if dry_run and page:
+            raise click.UsageError("--report shows what was done, and --dry-run does nothing: leave one of them out.")
+        kit = get_kit()
+        if dry_run:
+            report = _planned(kit, patterns, options["force"])
+        else:
+            report = _generated(kit, patterns, quiet=quiet or as_json, as_json=as_json, **options)
+        _show_report(report, as_json=as_json, quiet=quiet, dry_run=dry_run)
+        if page:
+            _write_page(kit, report, page)
+        kit.close()
+        if not report.ok:
+            click.get_current_context().exit(1)
+
+    return generate
+
+
+def _generated(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json: bool, **options: Any) -> Report:
+    from ..exceptions import NotRegistered
+    from ..pregenerate import GenerationInterrupted
+    from ..pregenerate.progress import progress_display
+
+    try:
+        with progress_display(quiet=quiet) as display:
+            return kit.generate(patterns, on_progress=display, **options)
+    except NotRegistered as error:
+        raise _unknown_pattern(error, patterns) from error
+    except GenerationInterrupted as interruption:
+        _show_report(interruption.report, as_json=as_json, quiet=False, interrupted=True)
+        click.get_current_context().exit(INTERRUPTED)
+
+
+def _planned(kit: ImageKit, patterns: tuple[str, ...], force: bool) -> Report:
+    from ..builds.finish import wanted_items
+    from ..exceptions import NotRegistered
+    from ..pregenerate import dry_run, make_plan
+
+    try:
+        plan = make_plan(kit, wanted_items(kit, patterns), force)
+    except NotRegistered as error:
+        raise _unknown_pattern(error, patterns) from error
+    return dry_run(plan, force)
+
+
+def _show_report(
+    report: Report, *, as_json: bool, quiet: bool, dry_run: bool = False, interrupted: bool = False
+) -> None:
+    from ..pregenerate.progress import echo_failure, label
+
+    if as_json:
+        facts = {"ok": report.ok and not interrupted, "dry_run": dry_run, "interrupted": interrupted}
+        click.echo(json.dumps({**facts, **report.as_dict()}, indent=2))
+        return
+    if dry_run:
+        for outcome in report.generated:
+            click.echo(printable(f"would make {outcome.name} ({label(outcome)})"))
+        for outcome in report.failed:
+            echo_failure(outcome)
+    if not quiet:
+        click.echo(_summary(report, dry_run=dry_run, interrupted=interrupted))
+
+
+def _write_page(kit: ImageKit, report: Report, page: str) -> None:
+    from ..pregenerate.html_report import write_html_report
+
+    try:
+        write_html_report(kit, report, page)
+    except OSError as error:
+        raise click.ClickException(f"The report cannot be written to {page}: {error.strerror or error}.") from error
+
+
+def _summary(report: Report, *, dry_run: bool, interrupted: bool) -> str:
+    made, fresh, failed = len(report.generated), len(report.skipped), len(report.failed)
+    if dry_run:
+        return f"{counted(made, 'image')} to make, {fresh:,} fresh already, {failed:,} cannot be made"
+    counts = f"{counted(made, 'image')} made, {fresh:,} fresh already, {failed:,} failed"
+    took = f"in {seconds_in_words(report.seconds)}"
+    pace = f", {made / report.seconds:.1f}/s" if made and report.seconds else ""
+    start = "Interrupted; what was made is whole and stays: " if interrupted else ""
+    return f"{start}{counts}, {took}{pace}"
+
+
+def _list(get_kit: GetKit) -> click.Command:
+    @click.command("list")
+    @click.option("--sources", is_flag=True, help="Name each source.")
+    @click.option("--json", "as_json", is_flag=True, help="Write everything as JSON.")
+    def list_ids(sources: bool, as_json: bool) -> None:
+        """List the generators' ids, their source groups, and how many images each is to make."""
+        kit = get_kit()
+        entries = [_entry(kit, id) for id in kit.generators.get_ids()]
+        if as_json:
+            click.echo(json.dumps(entries, indent=2))
+        else:
+            for entry in entries:
+                _show_entry(entry, sources)
+
+    return list_ids
+
+
+def _entry(kit: ImageKit, id: str) -> dict[str, Any]:
+    from ..hashing import class_path
+    from ..pregenerate.plan import sources_of
+
+    groups = [
+        {"source_group": repr(group), "sources": [str(source) for source in sources_of(group, kit)]}
+        for group in kit.source_groups.groups_of(id)
+    ]
+    registered = [str(each) for each in kit.cachefile_registry.get(id)]
+    return {
+        "id": id,
+        "generator": class_path(kit.registered(id)),
+        "images": sum(len(group["sources"]) for group in groups) + len(registered),
+        "source_groups": groups,
+        "cachefiles": registered,
+    }
+
+
+def _show_entry(entry: dict[str, Any], with_sources: bool) -> None:
+    click.echo(printable(f"{entry['id']} ({entry['generator']}): {counted(entry['images'], 'image')}"))
+    for group in entry["source_groups"]:
+        click.echo(printable(f"  {group['source_group']}: {counted(len(group['sources']), 'source')}"))
+        for source in group["sources"] if with_sources else ():
+            click.echo(printable(f"    {source}"))
+    if entry["cachefiles"]:
+        click.echo(f"  {counted(len(entry['cachefiles']), 'registered cache file')}")
+        for file in entry["cachefiles"] if with_sources else ():
+            click.echo(printable(f"    {file}"))
+
+
+def _prune(get_kit: GetKit) -> click.Command:
+    @click.command("prune")
+    @click.option("-n", "--dry-run", is_flag=True, help="List what would be deleted, and delete nothing.")
+    def prune(dry_run: bool) -> None:
+        """Delete the cache files that no registration and no recorded render needs."""
+        kit = get_kit()
+        report = kit.prune(dry_run=dry_run)
+        kit.close()
+        for name in report.removed:
+            click.echo(printable(f"{'would delete' if dry_run else 'deleted'} {name}"))
+        done = "to delete" if dry_run else "deleted"
+        click.echo(f"{counted(len(report.removed), 'cache file')} {done} ({size_in_words(report.bytes)})")
+
+    return prune
+
+
+def _clear(get_kit: GetKit) -> click.Command:
+    @click.command("clear")
+    @click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
+    @click.option("--yes", is_flag=True, help="Do not ask.")
+    def clear(patterns: tuple[str, ...], yes: bool) -> None:
+        """Delete the cache files of the generators that a PATTERN matches, and what is known of them.
+
+        They are made again when they are next needed.
+        """
+        kit = get_kit()
+        records = _matching(kit, patterns)
+        what = f"{counted(len(records), 'cache file')} ({size_in_words(sum(record.size for record in records))})"
+        ids = ", ".join(sorted({record.generator for record in records}))
+        if records and not yes:
+            click.confirm(f"Delete {what} of {ids}?", abort=True)
+        _delete(kit, records)
+        kit.close()
+        click.echo(f"{what} deleted")
+
+    return clear
+
+
+def _matching(kit: ImageKit, patterns: tuple[str, ...]) -> list[Record]:
+    from ..exceptions import NotRegistered
+    from ..registry import match_ids
+
+    records = list(kit.records.all())
+    # A generator that is registered no longer may have left files.
+    known = dict.fromkeys([*kit.generators.get_ids(), *(record.generator for record in records)])
+    try:
+        ids = set(match_ids(patterns, known))
+    except NotRegistered as error:
+        raise _unknown_pattern(error, patterns) from error
+    return [record for record in records if record.generator in ids]
+
+
+def _delete(kit: ImageKit, records: list[Record]) -> None:
+    from ..atomic_files import remove_empty_folders
+    from ..cachefiles.storages import storage_of
+
+    by_generator: dict[str, list[str]] = {}
+    for record in records:
+        by_generator.setdefault(record.generator, []).append(record.name)
+    for generator, names in by_generator.items():
+        storage = storage_of(kit, generator)
+        for name in names:
+            storage.delete(name)
+        kit.records.forget(*names)
+        location = getattr(storage, "location", None)
+        if location is not None:
+            remove_empty_folders(str(location), names)
+
+
+def _doctor(get_kit: GetKit) -> click.Command:
+    @click.command("doctor")
+    @click.option("--fix", is_flag=True, help="Repair what can be: delete what is damaged, so that it is made again.")
+    @click.option("--json", "as_json", is_flag=True, help="Write the findings as JSON.")
+    def doctor(fix: bool, as_json: bool) -> None:
+        """Compare what is known of the cache files with the files themselves.
+
+        Finds what is missing, truncated, unreadable, foreign, not generated, or left by a process that died. The exit
+        status is 1 when something was found that was not fixed.
+        """
+        kit = get_kit()
+        findings = kit.doctor(fix=fix)
+        kit.close()
+        if as_json:
+            click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+        else:
+            for finding in findings:
+                end = " (fixed)" if finding.fixed else ""
+                click.echo(printable(f"{finding.kind} {finding.name}: {finding.detail}{end}"))
+            fixed = sum(finding.fixed for finding in findings)
+            click.echo(
+                f"{counted(len(findings), 'finding')}, {fixed:,} fixed" if findings else "All is as it should be."
+            )
+        if not all(finding.fixed for finding in findings):
+            click.get_current_context().exit(1)
+
+    return doctor
+
+
+def _unknown_pattern(error: NotRegistered, patterns: tuple[str, ...]) -> Exception:
+    """Return an error of usage where a pattern of the command line matches nothing, else the error itself."""
+    return click.UsageError(printable(str(error))) if error.id in patterns else error
