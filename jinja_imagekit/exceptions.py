@@ -1,4 +1,7 @@
-"""Every error that this library raises on purpose, under one root."""
+"""Every error that this library raises on purpose, under one root.
+
+Ctrl-C is no error: `GenerationInterrupted` is a `KeyboardInterrupt`, which `except Exception` lets through.
+"""
 
 from __future__ import annotations
 

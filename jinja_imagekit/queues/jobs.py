@@ -25,7 +25,7 @@ ATTEMPTS_SECONDS = 3600.0
 """How long an image is left alone that workers died over."""
 
 
-class MalformedJob(ValueError):
+class MalformedJob(ImageKitError, ValueError):
     """A message is no job of this version of the library."""
 
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from ...cachefiles.backends import Simple as EngineBackend
+from ...exceptions import ImageKitError
 from ...loading import load, load_instance
 from ...queues.backend import QueueBackend
 from .. import conf
@@ -26,7 +27,7 @@ class CacheFileState:
     DOES_NOT_EXIST = "does_not_exist"
 
 
-class InvalidFileBackendError(ImproperlyConfigured):
+class InvalidFileBackendError(ImageKitError, ImproperlyConfigured):
     """A cache file backend cannot be used."""
 
 
