@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .builds.finish import still_failed
-from .cachefiles.storages import storage_of
+from .cachefiles.removal import Removal, storage_of
 from .exceptions import ImageKitError, SourceError
 from .hashing import class_path
 from .images import Header, Limits, Original, PixelRules
@@ -79,18 +79,23 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     findings.extend(_not_generated(kit))
     # Two generators may name one storage, each by an instance of its own.
     findings = sorted(set(findings), key=lambda finding: finding.name)
-    return [_fix(kit, storages, finding, records.get(finding.name)) for finding in findings] if fix else findings
+    if not fix:
+        return findings
+    with Removal(kit) as removal:
+        return [_fix(kit, removal, storages, finding, records.get(finding.name)) for finding in findings]
 
 
 def _storages(kit: ImageKit, records: dict[str, Record]) -> list[Storage]:
     generators = dict.fromkeys(record.generator for record in records.values())
     found = (kit.storage, *(storage_of(kit, generator) for generator in generators))
-    return list({id(storage): storage for storage in found}.values())
+    return list({id(storage): storage for storage in found if storage is not None}.values())
 
 
 def _examine_recorded(kit: ImageKit, record: Record) -> Finding | None:
     try:
         storage = storage_of(kit, record.generator)
+        if storage is None:
+            return None
         stored = storage.stat(record.name)
         if stored is None:
             return Finding("missing", record.name, "it was made, but there is no such file")
@@ -155,14 +160,14 @@ def _temporary_files(storage: Storage) -> Iterator[Finding]:
         yield Finding("temporary", path, "its writer died")
 
 
-def _fix(kit: ImageKit, storages: list[Storage], finding: Finding, record: Record | None) -> Finding:
+def _fix(kit: ImageKit, removal: Removal, storages: list[Storage], finding: Finding, record: Record | None) -> Finding:
     try:
-        return finding._replace(fixed=_mend(kit, storages, finding, record))
+        return finding._replace(fixed=_mend(kit, removal, storages, finding, record))
     except ImageKitError as error:
         return finding._replace(detail=f"{finding.detail}; {_reason(error)}")
 
 
-def _mend(kit: ImageKit, storages: list[Storage], finding: Finding, record: Record | None) -> bool:
+def _mend(kit: ImageKit, removal: Removal, storages: list[Storage], finding: Finding, record: Record | None) -> bool:
     if finding.kind in ("failed", "state"):
         return False
     if finding.kind == "temporary":
@@ -170,19 +175,20 @@ def _mend(kit: ImageKit, storages: list[Storage], finding: Finding, record: Reco
             os.unlink(finding.name)
         return not os.path.lexists(finding.name)
     if record is None:
-        return bool(_OURS.search(finding.name)) and _adopt_or_delete(kit, storages, finding.name)
-    if finding.kind != "missing":
-        storage_of(kit, record.generator).delete(finding.name)
-    kit.records.forget(finding.name)
+        return bool(_OURS.search(finding.name)) and _adopt_or_delete(kit, removal, storages, finding.name)
+    if finding.kind == "missing":
+        removal.forget([finding.name])
+    else:
+        removal.delete(storage_of(kit, record.generator) or kit.storage, finding.name)
     return True
 
 
-def _adopt_or_delete(kit: ImageKit, storages: list[Storage], name: str) -> bool:
+def _adopt_or_delete(kit: ImageKit, removal: Removal, storages: list[Storage], name: str) -> bool:
     storage = next(each for each in storages if each.stat(name) is not None)
     try:
         header, size = _decode(kit, storage, name)
     except SourceError:
-        storage.delete(name)
+        removal.delete(storage, name)
         return True
     if header.is_vector:
         # The size at which pages show it stands nowhere but in the record: the next run writes it anew.

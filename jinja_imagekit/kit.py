@@ -21,6 +21,7 @@ from .builds.prune import PruneReport, prune_files
 from .builds.publish import PublishReport, publish_files
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
 from .cachefiles.backends import CacheFileBackend
+from .cachefiles.removal import clear_files
 from .cachefiles.strategies import Deferred, Strategy, load_strategy
 from .cachefiles.warm import KnownFiles
 from .doctor import Finding, examine
@@ -44,7 +45,7 @@ from .settings import Settings
 from .sources import FileSource, Source, SourceFinder
 from .sources.remembered import RecordedSourceMemory
 from .specs import ImageSpec, KeywordsOnly, spec_class
-from .state import Records
+from .state import Record, Records
 from .storages.folder import FileSystemStorage
 from .uploads import ProcessedFile, process_upload
 
@@ -190,6 +191,14 @@ class ImageKit:
             SourceError: There is none, or it may not be read.
         """
         return self.sources.find(value)
+
+    def load_storage(self, value: Any) -> Storage:
+        """Return the storage that a spec's `cachefile_storage` stands for; the kit's for None.
+
+        Raises:
+            InvalidSetting: A dotted path leads nowhere.
+        """
+        return load_instance("cachefile_storage", value) or self.storage
 
     def add_source_prefix(self, prefix: str, folder: str | os.PathLike[str]) -> None:
         """Look names that begin with a prefix up in one more folder; see the setting `source_prefixes`.
@@ -382,7 +391,8 @@ class ImageKit:
     def prune(self, *, dry_run: bool = False) -> PruneReport:
         """Delete the cache files that no registration and no recorded render needs, and what is known of them.
 
-        Only files below `cachefile_dir` that this library has a record of are deleted.
+        Only files that this library has a record of are deleted, below `cachefile_dir` or in the storage that their
+        generator names.
 
         Args:
             dry_run: Only say what would be deleted.
@@ -392,6 +402,27 @@ class ImageKit:
             StorageError: A file cannot be deleted.
         """
         return prune_files(self, dry_run=dry_run)
+
+    def clear(self, patterns: str | Iterable[str] = (), *, dry_run: bool = False) -> list[Record]:
+        """Delete the cache files of some generators, and what is known of them; they are made again when needed.
+
+        Args:
+            patterns: Id patterns, as for `generate`; none for all. They may name generators that left files and are
+                registered no longer.
+            dry_run: Only say what would be deleted.
+
+        Returns:
+            The records of the files that were deleted: names, and sizes in bytes.
+
+        Raises:
+            NotRegistered: A pattern matches neither a generator nor a file.
+            StorageError: A file cannot be deleted; those before it are.
+
+        Example:
+            >>> ImageKit().clear("imagekit:thumbnail", dry_run=True)
+            []
+        """
+        return clear_files(self, [patterns] if isinstance(patterns, str) else patterns, dry_run=dry_run)
 
     def install(self, environment: EnvironmentT) -> EnvironmentT:
         """Add the tags and filters `thumbnail` and `generateimage` to a Jinja environment, and return it."""

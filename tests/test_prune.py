@@ -85,7 +85,7 @@ def test_a_source_that_is_gone_loses_its_files(make_kit: MakeKit, images_dir: Pa
     kit = make_kit()
     kit.register.source_group("card", GlobSourceGroup("photos/*.jpg"))
     kit.generate()
-    assert any("known:" in key and key.endswith("photos/1.jpg") for key in keys(kit).split())
+    assert any("known:photos/1.jpg:" in key for key in keys(kit).split())
     (images_dir / "photos/1.jpg").unlink()
     report = kit.prune()
     assert [name.split("/")[-2] for name in report.removed] == ["1"]

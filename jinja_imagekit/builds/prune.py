@@ -1,17 +1,14 @@
-"""Deletes the cache files that nothing needs any more, with what is known of them."""
+"""Finds the cache files that nothing needs any more, and has them deleted."""
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..atomic_files import remove_empty_folders
+from ..cachefiles.removal import Removal, storage_of
+from ..interfaces import Storage
 from ..pregenerate import Item, registered_items
 from ..state import Record
 
@@ -22,9 +19,6 @@ __all__ = ["PruneReport"]
 
 logger = logging.getLogger("jinja_imagekit.pruning")
 
-BATCH = 1_000
-"""Keys of the state store that are read or deleted at once."""
-
 
 @dataclass(slots=True)
 class PruneReport:
@@ -33,7 +27,7 @@ class PruneReport:
     Attributes:
         removed: Names of the cache files that nothing needs, in order.
         bytes: Their sizes together.
-        kept: How many files stay.
+        kept: How many files stay, or are needed and will be made.
         forgotten: How many records of files that are gone already were forgotten.
         dry_run: Whether nothing was deleted.
     """
@@ -73,8 +67,8 @@ class _Needed(NamedTuple):
 def prune_files(kit: ImageKit, *, dry_run: bool = False) -> PruneReport:
     """Delete the cache files that no registration and no recorded render needs.
 
-    Only files below `cachefile_dir` that this library has a record of are deleted; whatever else stands there stays.
-    A source that cannot be read keeps its files.
+    Only files that this library has a record of are deleted, below `cachefile_dir` or in the storage that their
+    generator names; whatever else stands there stays. A source that cannot be read keeps its files.
 
     Args:
         kit: The kit.
@@ -88,24 +82,32 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False) -> PruneReport:
     begun = time.time_ns()
     needed = _needed(kit)
     records = {record.name: record for record in kit.records.all()}
-    report = PruneReport(dry_run=dry_run)
-    there: set[str] = set()
-    for name in kit.storage.names(kit.settings.cachefile_dir):
-        record, stored = records.get(name), kit.storage.stat(name)
+    there = set(kit.storage.names(kit.settings.cachefile_dir))
+    storages = {id: storage_of(kit, id) for id in {record.generator for record in records.values()}}
+    doomed: list[tuple[Storage, str]] = []
+    kept, gone, size = set(there), [], 0
+    for name, record in sorted(records.items()):
+        storage = storages[record.generator]
+        if storage is None or needed.has(record):
+            kept.add(name)
+            continue
+        stored = storage.stat(name)
+        is_elsewhere = storage is kit.storage and name not in there
         if stored is None:
-            continue
+            gone.append(name)
         # What was made since the prune began is needed by whoever made it.
-        if record is None or needed.has(record) or stored.modified_ns > begun:
-            there.add(name)
-            continue
-        report.removed.append(name)
-        report.bytes += stored.size
-    report.kept = len(there)
-    gone = [name for name, each in records.items() if name not in there and not needed.has(each)]
-    report.forgotten = len(gone) - len(report.removed)
+        elif is_elsewhere or stored.modified_ns > begun:
+            kept.add(name)
+        else:
+            doomed.append((storage, name))
+            size += stored.size
+    removed = [name for _, name in doomed]
+    report = PruneReport(removed, size, len(kept.difference(removed, gone)), len(gone), dry_run)
     if not dry_run:
-        _delete(kit, report.removed)
-        _forget(kit, gone, there)
+        with Removal(kit) as removal:
+            for storage, name in doomed:
+                removal.delete(storage, name)
+            removal.forget(gone)
     return report
 
 
@@ -138,35 +140,3 @@ def _name_of(kit: ImageKit, item: Item) -> str | None:
     if known:
         return known.name
     return (kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file).name
-
-
-def _delete(kit: ImageKit, names: list[str]) -> None:
-    for name in names:
-        kit.storage.delete(name)
-    path = kit.storage.path(names[0]) if names else None
-    if path:
-        root = Path(path).parents[names[0].count("/")]
-        remove_empty_folders(str(root), names)
-
-
-def _forget(kit: ImageKit, names: list[str], there: set[str]) -> None:
-    """Forget the records of files, and the answers that lead to files which are not there."""
-    for batch in _batches(names):
-        kit.records.forget(*batch)
-    store = kit.records.store
-    for batch in _batches(list(store.keys(f"{kit.settings.cache_prefix}known:"))):
-        answers = store.get_many(batch)
-        store.delete_many([key for key, answer in answers.items() if _name_in(answer) not in there])
-
-
-def _name_in(answer: str) -> object:
-    try:
-        return json.loads(answer)[0]
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return None
-
-
-def _batches(values: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(values)
-    while batch := list(islice(rest, BATCH)):
-        yield batch

@@ -20,6 +20,7 @@ from ..state import Record, Records
 from .backends import CacheFileBackend
 from .namers import default_name
 from .references import Reference, reference_to
+from .removal import Removal
 from .sources import CacheFileSource
 from .strategies import Strategy, load_strategy
 
@@ -88,8 +89,7 @@ class ImageCacheFile:
     @made_once
     def storage(self) -> Storage:
         """Where the file is kept."""
-        own = load_instance("cachefile_storage", getattr(self.generator, "cachefile_storage", None))
-        return own or self._kit.storage
+        return self._kit.load_storage(getattr(self.generator, "cachefile_storage", None))
 
     @made_once
     def cachefile_backend(self) -> CacheFileBackend:
@@ -223,10 +223,14 @@ class ImageCacheFile:
         self.cachefile_backend.generate(self, force)
 
     def delete(self) -> None:
-        """Delete the file and forget what is known of it; nothing happens where there is none."""
+        """Delete the file and forget what is known of it; nothing happens where there is none.
+
+        Raises:
+            StorageError: The file cannot be deleted.
+        """
         if self.name:
-            self.storage.delete(self.name)
-            self.records.forget(self.name)
+            with Removal(self._kit, self.source) as removal:
+                removal.delete(self.storage, self.name)
 
     def rename(self) -> None:
         """Name the file anew, after its source has changed; a name that was given stays."""

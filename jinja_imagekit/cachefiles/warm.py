@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import ImageKitError, NotFingerprintable, StorageError
+from ..exceptions import ImageKitError, NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
 from ..interfaces import StateStore, Storage
-from ..sources import FileSource, Signature, check_name
+from ..sources import FileSource, Signature, Source, check_name
 from ..specs import is_fixed
 from ..storages.folder import FileSystemStorage
 from . import ImageCacheFile
@@ -21,6 +22,9 @@ from .strategies import BUILT_IN as BUILT_IN_STRATEGIES
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
+
+BATCH = 1_000
+"""Answers of the state store that are read or deleted at once."""
 
 MOST_ANSWERS = 50_000
 """Answers that one process keeps: about 1 kB each, 50 MB in all."""
@@ -125,6 +129,21 @@ class KnownFiles:
         self._answers.pop(key, None)
         return None
 
+    def forget_files(self, is_gone: Callable[[str], bool], source: Source | None = None) -> None:
+        """Forget the answers that lead to files which were deleted, here and in the state store.
+
+        Args:
+            is_gone: Tells by its name whether a file was deleted.
+            source: The source of all of them, where it is one.
+        """
+        _drop(self._answers, is_gone)
+        _drop(self._calls, is_gone)
+        named = isinstance(source, FileSource) and source.reference == source.name
+        keys = self._store.keys(self._prefix + (f"{source.name}:" if source and named else ""))
+        while batch := list(islice(keys, BATCH)):
+            answers = self._store.get_many(batch)
+            self._store.delete_many([key for key, answer in answers.items() if is_gone(_name_in(answer))])
+
     def _keep(self, key: tuple[Any, ...], known: KnownFile) -> None:
         if len(self._answers) >= MOST_ANSWERS:
             self._answers.clear()
@@ -137,7 +156,7 @@ class KnownFiles:
             return None
         key, text = entry
         if self._store.get(key) != text:
-            self._store.set_many({key: text})
+            self._keep_entries([entry])
         id, source = str(file.generator_id), kwargs["source"]
         known = self._understood(text, source)
         if known is not None:
@@ -147,7 +166,11 @@ class KnownFiles:
     def remember_many(self, answers: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> None:
         """Keep several answers with one write."""
         entries = [self._entry(file, kwargs) for file, kwargs in answers]
-        self._store.set_many(dict(entry for entry in entries if entry))
+        self._keep_entries(entry for entry in entries if entry)
+
+    def _keep_entries(self, entries: Iterable[tuple[str, str]]) -> None:
+        # As long as the records that they stand for.
+        self._store.set_many(dict(entries), self._kit.settings.cache_timeout)
 
     def _entry(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> tuple[str, str] | None:
         source = file.source
@@ -166,12 +189,28 @@ class KnownFiles:
     def _store(self) -> StateStore:
         return self._kit.records.store
 
+    @property
+    def _prefix(self) -> str:
+        return f"{self._kit.settings.cache_prefix}known:"
+
     def _key(self, recipe: str, source: str) -> str:
-        return f"{self._kit.settings.cache_prefix}known:{recipe}:{source}"
+        # The source first, so that the answers of one source are found together.
+        return f"{self._prefix}{self._normal(source)}:{recipe}"
+
+    def _normal(self, source: str) -> str:
+        """Return what `FileSource.name` will be.
+
+        Raises:
+            SourceNotAllowed: Nothing may have the name.
+        """
+        return "/".join(check_name(source))
 
     def _recall(self, id: str, kwargs: dict[str, Any], source: str) -> KnownFile | None:
         recipe = self._recipe(id, kwargs)
-        text = self._store.get(self._key(recipe, source)) if recipe else None
+        try:
+            text = self._store.get(self._key(recipe, source)) if recipe else None
+        except SourceNotAllowed:
+            return None
         return self._understood(text, source) if text else None
 
     def _understood(self, text: str, source: str) -> KnownFile | None:
@@ -243,3 +282,17 @@ class KnownFiles:
         if type(kit.storage) is not FileSystemStorage or not leaves_existing(kit.cachefile_backend):
             return False
         return type(kit.cachefile_strategy) in BUILT_IN_STRATEGIES
+
+
+def _drop(answers: dict[Any, KnownFile], is_gone: Callable[[str], bool]) -> None:
+    # Other threads may add some meanwhile.
+    for key, answer in list(answers.items()):
+        if is_gone(answer.name):
+            answers.pop(key, None)
+
+
+def _name_in(answer: str) -> str:
+    try:
+        return str(json.loads(answer)[0])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return ""

@@ -207,48 +207,25 @@ def _clear(get_kit: GetKit) -> click.Command:
 
         They are made again when they are next needed.
         """
+        from ..exceptions import NotRegistered
+
         kit = get_kit()
-        records = _matching(kit, patterns)
-        what = f"{counted(len(records), 'cache file')} ({size_in_words(sum(record.size for record in records))})"
+        try:
+            records = kit.clear(patterns, dry_run=True)
+        except NotRegistered as error:
+            raise _unknown_pattern(error, patterns) from error
         ids = ", ".join(sorted({record.generator for record in records}))
         if records and not yes:
-            click.confirm(f"Delete {what} of {ids}?", abort=True)
-        _delete(kit, records)
+            click.confirm(f"Delete {_in_words(records)} of {ids}?", abort=True)
+        deleted = kit.clear(patterns)
         kit.close()
-        click.echo(f"{what} deleted")
+        click.echo(f"{_in_words(deleted)} deleted")
 
     return clear
 
 
-def _matching(kit: ImageKit, patterns: tuple[str, ...]) -> list[Record]:
-    from ..exceptions import NotRegistered
-    from ..registry import match_ids
-
-    records = list(kit.records.all())
-    # A generator that is registered no longer may have left files.
-    known = dict.fromkeys([*kit.generators.get_ids(), *(record.generator for record in records)])
-    try:
-        ids = set(match_ids(patterns, known))
-    except NotRegistered as error:
-        raise _unknown_pattern(error, patterns) from error
-    return [record for record in records if record.generator in ids]
-
-
-def _delete(kit: ImageKit, records: list[Record]) -> None:
-    from ..atomic_files import remove_empty_folders
-    from ..cachefiles.storages import storage_of
-
-    by_generator: dict[str, list[str]] = {}
-    for record in records:
-        by_generator.setdefault(record.generator, []).append(record.name)
-    for generator, names in by_generator.items():
-        storage = storage_of(kit, generator)
-        for name in names:
-            storage.delete(name)
-        kit.records.forget(*names)
-        location = getattr(storage, "location", None)
-        if location is not None:
-            remove_empty_folders(str(location), names)
+def _in_words(records: list[Record]) -> str:
+    return f"{counted(len(records), 'cache file')} ({size_in_words(sum(record.size for record in records))})"
 
 
 def _doctor(get_kit: GetKit) -> click.Command:

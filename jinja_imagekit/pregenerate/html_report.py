@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
-from ..cachefiles.storages import storage_of
+from ..cachefiles.removal import storage_of
 from ..exceptions import ImageKitError
 from ..images import Limits, Original, PixelRules, decoder_scale, encode
 from ..interfaces import Size
@@ -195,7 +195,7 @@ def _source_bytes(kit: ImageKit, name: str) -> bytes:
 
 
 def _result_bytes(kit: ImageKit, outcome: Outcome) -> bytes:
-    with storage_of(kit, outcome.generator_id).open(str(outcome.name)) as file:
+    with (storage_of(kit, outcome.generator_id) or kit.storage).open(str(outcome.name)) as file:
         return file.read()
 
 

@@ -81,6 +81,10 @@ class DjangoKit(ImageKit):
         self.generators.on_change(known.forget)
         return known
 
+    def load_storage(self, value: Any) -> Storage:
+        """Return the engine's storage for what a spec's `cachefile_storage` names; the kit's for None."""
+        return self.storage if value is None else self.engine_storage(conf.storage_of(value))
+
     def engine_storage(self, storage: Any) -> Storage:
         """Return the engine's storage for a Django storage, the same one each time."""
         # The storage is kept beside its id, which could be another's otherwise.
@@ -238,6 +242,9 @@ class FieldKnownFiles(KnownFiles):
 
     def _candidates(self, source: str) -> list[str]:
         return [source] if type(source) is StoredName else super()._candidates(source)
+
+    def _normal(self, source: str) -> str:
+        return source if type(source) is StoredName else super()._normal(source)
 
     def _is_plain(self, spec: Any) -> bool:
         is_named_here = self._namer in BUILT_IN_NAMERS

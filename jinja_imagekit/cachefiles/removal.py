@@ -1,0 +1,118 @@
+"""The only place that deletes cache files: each goes with all that is known of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ..atomic_files import remove_empty_folders
+from ..exceptions import NotRegistered
+from ..interfaces import Storage
+from ..registry import match_ids
+from ..sources import Source
+from ..state import Record
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
+
+logger = logging.getLogger("jinja_imagekit.cachefiles")
+
+
+class Removal:
+    """Deletes cache files one by one, and forgets them together when it ends, however it ends.
+
+    What is forgotten of a file is its record, a failure, a claim, and which calls of templates lead to it. Folders
+    that become empty are removed.
+
+    Args:
+        kit: The kit.
+        source: The source of all the files, where it is one.
+
+    Example:
+        >>> with Removal(kit) as removal:  # doctest: +SKIP
+        ...     removal.delete(kit.storage, "CACHE/images/canal/5ff3.webp")
+    """
+
+    def __init__(self, kit: ImageKit, source: Source | None = None) -> None:
+        self._kit = kit
+        self._source = source
+        self._deleted: dict[int, tuple[Storage, list[str]]] = {}
+        self._names: set[str] = set()
+
+    def delete(self, storage: Storage, name: str) -> None:
+        """Delete a file; no error where there is none.
+
+        Raises:
+            StorageError: The name is unsafe, or the file cannot be deleted; nothing is forgotten of it then.
+        """
+        storage.delete(name)
+        self._deleted.setdefault(id(storage), (storage, []))[1].append(name)
+        self._names.add(name)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget what is known of files that are gone already."""
+        self._names.update(names)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for storage, names in self._deleted.values():
+            path = storage.path(names[0])
+            if path is not None:
+                remove_empty_folders(str(Path(path).parents[names[0].count("/")]), names)
+        if self._names:
+            self._kit.records.forget(*self._names)
+            self._kit.known_files.forget_files(self._names.__contains__, self._source)
+
+
+def clear_files(kit: ImageKit, patterns: Iterable[str] = (), *, dry_run: bool = False) -> list[Record]:
+    """Delete the cache files of some generators, with all that is known of them.
+
+    Args:
+        kit: The kit.
+        patterns: Id patterns; none for all.
+        dry_run: Only say what would be deleted.
+
+    Returns:
+        The records of the files that were deleted.
+
+    Raises:
+        NotRegistered: A pattern matches neither a generator nor a file.
+        StorageError: A file cannot be deleted; those before it are.
+    """
+    records = list(kit.records.all())
+    # A generator that is registered no longer may have left files.
+    known = dict.fromkeys([*kit.generators.get_ids(), *(record.generator for record in records)])
+    ids = set(match_ids(patterns, known) or known)
+    storages = {id: storage_of(kit, id) for id in sorted({record.generator for record in records} & ids)}
+    for id, storage in storages.items():
+        if storage is None:
+            logger.warning("The cache files of %r are kept: where they are depends on their sources.", id)
+    doomed = [(record, storage) for record in records if (storage := storages.get(record.generator)) is not None]
+    if not dry_run:
+        with Removal(kit) as removal:
+            for record, storage in doomed:
+                removal.delete(storage, record.name)
+    return [record for record, _ in doomed]
+
+
+def storage_of(kit: ImageKit, generator_id: str) -> Storage | None:
+    """Return the storage that a generator's class names, else the kit's; None where only its source tells which.
+
+    Args:
+        kit: The kit.
+        generator_id: An id, or whatever else a record calls the generator.
+    """
+    try:
+        own = getattr(kit.registered(generator_id), "cachefile_storage", None)
+    except NotRegistered:
+        own = None
+    if isinstance(own, property):
+        return None
+    return kit.load_storage(own)
