@@ -348,3 +348,18 @@ def test_two_threads_that_notice_the_same_change(site: Site, monkeypatch: pytest
 
     monkeypatch.setattr(KnownFile, "is_current", no_longer)
     assert template.render() == expected
+
+
+def test_a_forged_answer_cannot_name_a_folder_that_begins_as_the_cache_folder_does(site: Site) -> None:
+    """What lies in a folder beside it is no cache file, even where size and source are right."""
+    expected = render(site)
+    site.kit.close()
+    store = DiskStore(site.state / "state")
+    for key in list(store.keys("imagekit:known:")):
+        name, *rest = json.loads(str(store.get(key)))
+        private = name.replace("CACHE/images/", "CACHE/images-private/")
+        (site.output / private).parent.mkdir(parents=True, exist_ok=True)
+        (site.output / private).write_bytes((site.output / name).read_bytes())
+        store.set_many({key: json.dumps([private, *rest])})
+    store.close()
+    assert render(site, site.new_kit()) == expected

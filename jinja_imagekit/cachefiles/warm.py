@@ -224,7 +224,8 @@ class KnownFiles:
         except (ValueError, TypeError, RecursionError, ImageKitError):
             return None
         # A forged record may name any file: only one below the cache folder is taken.
-        if not sound or type(name) is not str or not name.startswith(self._kit.settings.cachefile_dir):
+        folder = f"{self._kit.settings.cachefile_dir}/".lstrip("/")
+        if not sound or type(name) is not str or not name.startswith(folder):
             return None
         try:
             return self._known_file(name, size, width, height, signature, candidates)
