@@ -120,9 +120,7 @@ def _decode(kit: ImageKit, storage: Storage, name: str) -> tuple[Header, int]:
     """Decode all of an image, so that any damage shows; return its header and its size in bytes."""
     with storage.open(name) as file:
         data = file.read()
-    settings = kit.settings
-    limits = Limits(max_source_pixels=settings.max_result_pixels, max_frames=settings.max_frames)
-    original = Original(data, name=name, limits=limits)
+    original = Original(data, name=name, limits=Limits.from_settings(kit.settings).of_results())
     if not original.header.is_vector:
         original.frames(PixelRules(), animated=True)
     return original.header, len(data)

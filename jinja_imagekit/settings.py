@@ -21,8 +21,33 @@ POLICIES = ("raise", "placeholder", "original", "omit")
 """What a template may do about an image that cannot be made."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Caps:
+    """The settings that say what an image may cost at most; `Settings` explains each."""
+
+    readable_formats: tuple[str, ...] = READABLE_FORMATS
+    max_source_bytes: int = 200_000_000
+    max_source_pixels: int = 100_000_000
+    max_result_pixels: int = 100_000_000
+    max_frames: int = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelSettings:
+    """The settings that change pixels; `Settings` explains each."""
+
+    decode_margin: float = 1.5
+    auto_orient: bool = True
+    convert_to_srgb: bool = True
+    scale_16_bit: bool = True
+    keep_animation: bool = True
+    keep_alpha: bool = True
+    background: str = "#ffffff"
+    keep_metadata: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(PixelSettings, Caps):
     """What a kit is told once, when it is made.
 
     Args:
@@ -104,30 +129,8 @@ class Settings:
     fsync: bool = False
     on_error: str = "raise"
     debug: bool = False
-    readable_formats: tuple[str, ...] = READABLE_FORMATS
-    max_source_bytes: int = 200_000_000
-    max_source_pixels: int = 100_000_000
-    max_result_pixels: int = 100_000_000
-    max_frames: int = 1_000
-    decode_margin: float = 1.5
-    auto_orient: bool = True
-    convert_to_srgb: bool = True
-    scale_16_bit: bool = True
-    keep_animation: bool = True
-    keep_alpha: bool = True
-    background: str = "#ffffff"
-    keep_metadata: tuple[str, ...] = ()
 
-    PIXEL_SETTINGS: ClassVar[tuple[str, ...]] = (
-        "decode_margin",
-        "auto_orient",
-        "convert_to_srgb",
-        "scale_16_bit",
-        "keep_animation",
-        "keep_alpha",
-        "background",
-        "keep_metadata",
-    )
+    PIXEL_SETTINGS: ClassVar[tuple[str, ...]] = tuple(each.name for each in fields(PixelSettings))
     """The settings that change pixels: a spec may override each, and all of them are part of its fingerprint."""
 
     def __post_init__(self) -> None:

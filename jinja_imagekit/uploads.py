@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from . import images
 from .exceptions import InvalidOption, UnreadableImage
-from .images import OUTPUT_FORMATS, Limits
+from .images import WRITABLE_FORMATS, Limits
 from .settings import Settings
 from .sources import BytesSource
 from .specs import spec_class
@@ -45,7 +45,8 @@ class ProcessedFile:
     """
 
     def __init__(self, data: bytes, name: str, settings: Settings) -> None:
-        header = images.read_header(data, name=name, limits=_result_limits(settings))
+        limits = Limits.from_settings(settings).of_results(WRITABLE_FORMATS)
+        header = images.read_header(data, name=name, limits=limits)
         self._data = data
         self._settings = settings
         self.width, self.height = header.width, header.height
@@ -117,8 +118,3 @@ def safe_stem(name: str) -> str:
     if not safe:
         return "image"
     return f"image-{safe}" if is_windows_device(safe) else safe
-
-
-def _result_limits(settings: Settings) -> Limits:
-    # What was made is capped as a result, whatever formats and sizes sources may have.
-    return Limits(formats=tuple(OUTPUT_FORMATS), max_source_pixels=settings.max_result_pixels)

@@ -119,7 +119,7 @@ def test_format_outside_of_the_allow_list_is_refused() -> None:
     """The error names the format and the setting."""
     data = drawing.encoded(PHOTO, "TIFF")
     with pytest.raises(UnreadableImage, match=r"TIFF.*readable_formats"):
-        decode(data, Limits(formats=("JPEG", "PNG")))
+        decode(data, Limits(readable_formats=("JPEG", "PNG")))
 
 
 def test_formats_that_start_programs_cannot_be_allowed() -> None:

@@ -391,4 +391,4 @@ def test_rules_and_limits_are_those_of_the_settings() -> None:
     assert Limits.from_settings(Settings()) == Limits()
     told = Settings(background="black", decode_margin=1.0, readable_formats=("PNG",), max_frames=7)
     assert PixelRules.from_settings(told) == PixelRules(background="black", decode_margin=1.0)
-    assert Limits.from_settings(told) == Limits(formats=("PNG",), max_frames=7)
+    assert Limits.from_settings(told) == Limits(readable_formats=("PNG",), max_frames=7)

@@ -10,7 +10,6 @@ from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, Storage
 from ..hashing import class_path
 from ..images import Limits, Original, PixelRules
 from ..interfaces import StoredFile
-from ..settings import Settings
 from ..specs import ImageSpec
 from ..state import Failure, Record
 
@@ -236,6 +235,4 @@ def _generation_failed(file: Any, error: Exception) -> GenerationFailed:
 
 
 def _result_limits(file: Any) -> Limits:
-    # What was made is capped as a result, whatever formats and sizes sources may have.
-    settings: Settings = file.settings
-    return Limits(max_source_pixels=settings.max_result_pixels, max_frames=settings.max_frames)
+    return Limits.from_settings(file.settings).of_results()

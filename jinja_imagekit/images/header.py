@@ -96,8 +96,8 @@ def _allowed_format(data: bytes, name: str, limits: Limits) -> Format:
         raise UnreadableImage(name, "the file is empty.")
     format = sniff(data)
     if format is None:
-        raise UnreadableImage(name, f"it is no image of a format that is read ({', '.join(limits.formats)}).")
-    if not {format.name, *format.variants} & set(limits.formats):
+        raise UnreadableImage(name, f"it is no image of a format that is read ({', '.join(limits.readable_formats)}).")
+    if not {format.name, *format.variants} & set(limits.readable_formats):
         raise UnreadableImage(
             name, f"it is in the format {format.name}, which the setting readable_formats leaves out."
         )

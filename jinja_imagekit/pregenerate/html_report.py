@@ -175,11 +175,9 @@ def _fill_sheet(kit: ImageKit, sheet: Sheet) -> None:
         data = _read(lambda: _source_bytes(kit, str(sheet.source)))
         sheet.size = len(data) or sheet.results[0].source_size
         sheet.preview = make_preview(data, sheet.source, limits)
-    # What was made is capped as a result is, whatever sources may be.
-    limits = Limits(max_source_pixels=limits.max_result_pixels, max_frames=limits.max_frames)
     for outcome in sheet.results:
         data = _read(partial(_result_bytes, kit, outcome))
-        sheet.previews.append(make_preview(data, str(outcome.name), limits))
+        sheet.previews.append(make_preview(data, str(outcome.name), limits.of_results()))
 
 
 def _read(read: Callable[[], bytes]) -> bytes:
