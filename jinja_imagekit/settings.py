@@ -149,7 +149,8 @@ class Settings(PixelSettings, Caps):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the names of all settings."""
-        return tuple(each.name for each in fields(cls))
+        # Inherited fields come first; where images lie matters more than how they are read.
+        return tuple(sorted((each.name for each in fields(cls)), key=lambda name: name not in cls.__annotations__))
 
     @classmethod
     def from_keywords(cls, values: Mapping[str, Any]) -> Settings:

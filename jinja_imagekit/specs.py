@@ -236,6 +236,11 @@ class ImageSpec:
         """Tell whether the class makes its image by a `generate` or `render` of its own, which may do anything."""
         return cls.generate is not ImageSpec.generate or cls.render is not ImageSpec.render
 
+    @classmethod
+    def shares_source(cls) -> bool:
+        """Tell whether the class makes its image by `render`, of decoded pixels that other specs may share."""
+        return cls.generate is ImageSpec.generate
+
     def _check_result(self, size: Size, frames: int, limits: Limits) -> None:
         result = self._result_size(size)
         if result and result[0] * result[1] * frames > limits.max_result_pixels:

@@ -14,10 +14,10 @@ from blake3 import blake3
 
 from . import images
 from .exceptions import InvalidOption, UnreadableImage
-from .images import WRITABLE_FORMATS, Limits
+from .images import WRITABLE_FORMATS, Limits, Original
 from .settings import Settings
 from .sources import BytesSource
-from .specs import spec_class
+from .specs import ImageSpec, spec_class
 from .storages.folder import FileSystemStorage, is_windows_device
 
 if TYPE_CHECKING:
@@ -95,13 +95,16 @@ def process_upload(kit: ImageKit, value: object, id: str | None, attributes: Map
         raise InvalidOption(name, value, f"{id!r} says what is done; give an id or keywords, not both")
     limits = Limits.from_settings(kit.settings)
     upload = BytesSource(source.read(), source.name, limits)
-    if images.read_header(upload.original, name=upload.name, limits=limits).is_vector:
+    original = Original(upload.original, name=upload.name, limits=limits)
+    if original.header.is_vector:
         raise UnreadableImage(source.name, "an SVG may hold scripts; upload an image made of pixels.")
     if id is not None:
         spec = kit.generator(id, source=upload)
     else:
         spec = spec_class(attributes)(upload)
         spec.settings = kit.settings
+    if isinstance(spec, ImageSpec) and spec.shares_source():
+        return ProcessedFile(spec.render(original), upload.name, kit.settings)
     with spec.generate() as content:
         return ProcessedFile(content.read(), upload.name, kit.settings)
 

@@ -87,6 +87,17 @@ def test_an_enormous_upload_is_refused_from_its_header(kit: ImageKit) -> None:
         small.process(Upload(photo_bytes()))
 
 
+def test_an_animation_may_have_as_many_frames_as_the_setting_allows(tmp_path: Path) -> None:
+    """The cap on frames holds for what was made as it does for what was uploaded, above its default too."""
+    frames = [Image.new("L", (2, 1), number % 251) for number in range(1_100)]
+    data = drawing.animated("GIF", frames, [20] * len(frames))
+    kit = ImageKit(state_dir=tmp_path / "state", max_frames=2_000)
+    with Image.open(kit.process(Upload(data, "long.gif")).open()) as image:
+        assert image.n_frames == len(frames)
+    with pytest.raises(ImageTooLarge, match="max_frames allows 1,000"):
+        ImageKit(state_dir=tmp_path / "state").process(Upload(data, "long.gif"))
+
+
 def test_an_empty_file_field_is_an_error_that_a_form_can_show(kit: ImageKit) -> None:
     """A form that was sent without a file."""
     with pytest.raises(UnreadableImage, match="no file was uploaded"):

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
+from ..images import names_vector
 from ..stand_ins import StandIn, checked_policy, covers, stand_in
 from .error_places import add_place
 from .files import SandboxedImage, TemplateCacheFile, unwrap
@@ -311,7 +312,7 @@ def _img(image: Image, attributes: Mapping[str, object], srcset: str | None = No
 
 def _is_for_any_density(image: Image) -> bool:
     """Tell whether an image is as sharp at every density, or has no other."""
-    return isinstance(image, StandIn) or image[0].partition("?")[0].endswith(".svg")
+    return isinstance(image, StandIn) or names_vector(image[0].partition("?")[0])
 
 
 def _has_any(attributes: Mapping[str, object], *names: str) -> bool:

@@ -151,4 +151,4 @@ class _Making:
 def _shares_source(file: ImageCacheFile) -> bool:
     """Tell whether a file's spec makes its image of decoded pixels that other specs may share."""
     generator = file.generator
-    return isinstance(generator, ImageSpec) and type(generator).generate is ImageSpec.generate
+    return isinstance(generator, ImageSpec) and generator.shares_source()

@@ -107,14 +107,14 @@ def mimetype(format: str) -> str:
     return _of_result(format).mimetype
 
 
-def is_vector(mimetype: str) -> bool:
-    """Tell by its media type whether a result is a drawing, which is as sharp at any size.
+def names_vector(name: str) -> bool:
+    """Tell by its extension whether a result is a drawing, which is as sharp at any size.
 
     Example:
-        >>> is_vector("image/svg+xml"), is_vector("image/webp")
+        >>> names_vector("logo/2f1c.svg"), names_vector("canal/90ab.webp")
         (True, False)
     """
-    return any(format.is_vector and format.mimetype == mimetype for format in _ALL)
+    return any(format.is_vector and name.endswith(format.extension) for format in _ALL)
 
 
 def _of_result(name: str) -> Format:
