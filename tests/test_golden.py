@@ -116,36 +116,31 @@ class Site(NamedTuple):
 
     images: Path
     root: Path
+    kits: list[ImageKit]
 
     def kit(self, **values: Any) -> ImageKit:
         """Return a kit over the sources that has made nothing yet."""
-        return ImageKit(
-            source_dirs=[self.images], location=self.root / "cache", state_dir=self.root / "state", **values
-        )
+        folders = {"source_dirs": [self.images], "location": self.root / "cache", "state_dir": self.root / "state"}
+        self.kits.append(ImageKit(**folders, **values))
+        return self.kits[-1]
 
     def page(self, template: str, /, kit: ImageKit | None = None, **values: Any) -> str:
         """Return a rendered template."""
         kit = kit or self.kit(**values)
-        html = kit.install(Environment(autoescape=True)).from_string(template).render(images=self.images)
-        kit.close()
-        return html
+        return kit.install(Environment(autoescape=True)).from_string(template).render(images=self.images)
 
     def file(self, id: str = THUMBNAIL, /, settings: Any = None, **keywords: Any) -> str:
         """Return what a cache file says of itself, once it is made."""
         kit = self.kit(**(settings or {}))
         file = kit.cachefile(id, **keywords)
-        said = f"{file.url} {file.width}×{file.height} {file.format} {file.mimetype}"
-        kit.close()
-        return said
+        return f"{file.url} {file.width}×{file.height} {file.format} {file.mimetype}"
 
     def spec(self, source: str, *chain: Any, settings: Any = None, **attributes: Any) -> str:
         """Return what the cache file of a registered spec says of itself."""
         kit = self.kit(**(settings or {}))
         kit.spec("golden:spec", processors=list(chain), **attributes)
         file = kit.cachefile("golden:spec", source=source)
-        said = f"{file.url} {file.width}×{file.height} {file.format} {file.mimetype}"
-        kit.close()
-        return said
+        return f"{file.url} {file.width}×{file.height} {file.format} {file.mimetype}"
 
     def upload(self, source: str, /, **attributes: Any) -> str:
         """Return the name and the digest of a processed upload."""
@@ -284,7 +279,6 @@ def _deferred(site: Site, template: str) -> str:
     kit = site.kit(default_cachefile_strategy=DEFERRED)
     html = site.page(template, kit)
     report = kit.finish()
-    kit.close()
     return f"{html} {len(report.generated)} made, {len(report.failed)} failed"
 
 
@@ -325,7 +319,6 @@ def _pregenerated(site: Site) -> str:
     kit.register.generator("golden:hero", Hero)
     kit.register.source_group("golden:hero", GlobSourceGroup("**/*.png"))
     report = kit.generate()
-    kit.close()
     return f"{len(report.generated)} made, {len(report.failed)} failed"
 
 
@@ -436,8 +429,12 @@ def write_sources(folder: Path) -> None:
 
 def answer(call: Call, images: Path, root: Path) -> dict[str, Any]:
     """Return what a call says, and the files that it made."""
-    site = Site(images, root)
-    return {"says": call(site), "files": site.made()}
+    site = Site(images, root, [])
+    try:
+        return {"says": call(site), "files": site.made()}
+    finally:
+        for kit in site.kits:
+            kit.close()
 
 
 @pytest.fixture(scope="module")
