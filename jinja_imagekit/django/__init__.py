@@ -1,7 +1,6 @@
 """django-imagekit's package on this library's engine: a Django project renames its imports, and that is all."""
 
-from importlib.metadata import version as _version
-
+from .. import __version__
 from . import conf, generatorlibrary
 from ._engine.current import get_kit
 from ._engine.kit import DjangoKit
@@ -11,7 +10,7 @@ from .specs import ImageSpec
 __title__ = "jinja_imagekit.django"
 __author__ = "The jinja_imagekit authors"
 __license__ = "MIT"
-__version__ = _version("jinja-imagekit")
+
 
 __all__ = [
     "DjangoKit",
