@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jinja_imagekit.ext")
 
-Size = tuple[int | None, int | None]
+Dimensions = tuple[int | None, int | None]
 """Width and height in pixels; None follows from the other."""
 
-Image = StandIn | tuple[str, int | None, int | None]
+TagImage = StandIn | tuple[str, int | None, int | None]
 """URL, width and height in pixels, or what stands in for an image."""
 
 Locate = Callable[[Any, Context], Any]
@@ -203,7 +203,7 @@ class TemplateRuntime:
     def _unwrapped(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         return {name: unwrap(value) for name, value in kwargs.items()} if self._sandboxed else kwargs
 
-    def _image(self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool) -> Image:
+    def _image(self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool) -> TagImage:
         """Return URL, width and height, or what stands in; the size is left out where the attributes give one."""
         policy, kwargs = self._split(kwargs)
         known = self._kit.known_files.find(id, kwargs)
@@ -214,7 +214,7 @@ class TemplateRuntime:
 
     def _made(
         self, id: str, kwargs: dict[str, Any], policy: str, attributes: Mapping[str, object], make: bool
-    ) -> Image:
+    ) -> TagImage:
         """Do what `_image` does for an image that is not known."""
         if not make:
             raise NotKnown
@@ -238,7 +238,7 @@ class TemplateRuntime:
     def _remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
         return self._kit.known_files.remember(file, kwargs)
 
-    def _checked_dimensions(self, dimensions: str) -> Size:
+    def _checked_dimensions(self, dimensions: str) -> Dimensions:
         match = _DIMENSIONS.fullmatch(dimensions)
         if match is None or dimensions == "x":
             raise InvalidOption("dimensions", dimensions, _DIMENSIONS_EXPECTED)
@@ -258,7 +258,7 @@ class TemplateRuntime:
                 f"{width * height} pixels are more than the setting max_result_pixels allows, which is {most}",
             )
 
-    def _scaled(self, size: Size, scale: float) -> Size:
+    def _scaled(self, size: Dimensions, scale: float) -> Dimensions:
         width, height = (None if side is None else max(1, math.floor(side * scale + 0.5)) for side in size)
         self._check_size(width, height, f"{width or ''}x{height or ''}")
         return width, height
@@ -305,12 +305,12 @@ def _scales(value: Any) -> tuple[float, ...]:
     return tuple(scale for scale in dict.fromkeys(scales) if scale != 1)
 
 
-def _img(image: Image, attributes: Mapping[str, object], srcset: str | None = None) -> Markup:
+def _img(image: TagImage, attributes: Mapping[str, object], srcset: str | None = None) -> Markup:
     url, width, height = image[:3]
     return img_tag(url, width, height, attributes, srcset) if url else Markup()
 
 
-def _is_for_any_density(image: Image) -> bool:
+def _is_for_any_density(image: TagImage) -> bool:
     """Tell whether an image is as sharp at every density, or has no other."""
     return isinstance(image, StandIn) or names_vector(image[0].partition("?")[0])
 
