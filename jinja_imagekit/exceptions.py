@@ -346,3 +346,21 @@ class EncodingFailed(ImageKitError, ValueError):
 
     def message(self) -> str:
         return f"Image {self.image!r} cannot be written as {self.format}: {self.reason}"
+
+
+class MissingAlt(ImageKitError, ValueError):
+    """A picture is printed, and neither tag, page nor sidecar file says what it shows.
+
+    Attributes:
+        picture: What the picture is called.
+    """
+
+    def __init__(self, picture: str) -> None:
+        super().__init__(picture)
+        self.picture = picture
+
+    def message(self) -> str:
+        return (
+            f"{self.picture} has no alternative text. Write alt='what it shows', alt='' where it is decoration, "
+            "or set missing_alt to 'warn' or 'ignore'."
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .processors import SharedThumbnail
 from .processors import Thumbnail as ThumbnailProcessor
 from .registry import GeneratorRegistry
 from .specs import ImageSpec
@@ -26,6 +27,9 @@ class Thumbnail(ImageSpec):
         format: The format of the result; None for the setting `default_thumbnail_format`.
         quality: The encoder's quality.
         options: Further options of the encoder.
+        largest: Width and height in pixels of the largest size of a picture that this is one size of: all are made
+            of one decode, and cut alike.
+        still: Show the first frame of an animation.
         source: The image to start from.
 
     Raises:
@@ -45,9 +49,14 @@ class Thumbnail(ImageSpec):
         quality: int | None = None,
         options: dict[str, Any] | None = None,
         source: Any = None,
+        largest: tuple[int, int | None] | None = None,
+        still: bool = False,
     ) -> None:
         super().__init__(source)
-        self.processors = (ThumbnailProcessor(width, height, anchor=anchor, crop=crop, upscale=upscale),)
+        sides: dict[str, Any] = {"width": width, "height": height, "anchor": anchor, "crop": crop, "upscale": upscale}
+        self.processors = (SharedThumbnail(**sides, largest=largest) if largest else ThumbnailProcessor(**sides),)
+        if still:
+            self.keep_animation = False
         self.options = {**(options or {}), **({} if quality is None else {"quality": quality})}
         self._format = format
 

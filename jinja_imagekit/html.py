@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from markupsafe import Markup, escape
@@ -53,6 +53,38 @@ def img_tag(
         width, height = (None, None) if "width" in given or "height" in given else (width, height)
     text = _opening(src, width, height, srcset)
     return Markup(f"{text}{attribute_text(attributes)}>" if attributes else f"{text}>")
+
+
+def picture(sources: Iterable[Mapping[str, object]], image: Mapping[str, object]) -> Markup:
+    """Return a `<picture>` element; without sources its `<img>` alone.
+
+    Args:
+        sources: The attributes of each `<source>`, as `attribute_text` takes them.
+        image: The attributes of the `<img>`.
+
+    Raises:
+        InvalidAttribute: An attribute's name holds a character that no name may hold.
+
+    Example:
+        >>> picture([{"type": "image/avif", "srcset": "/a.avif"}], {"src": "/a.jpg", "alt": ""})
+        Markup('<picture><source type="image/avif" srcset="/a.avif"><img src="/a.jpg" alt=""></picture>')
+    """
+    inner = "".join(f"<source{attribute_text(source)}>" for source in sources)
+    shown = f"<img{attribute_text(image)}>"
+    return Markup(f"<picture>{inner}{shown}</picture>" if inner else shown)
+
+
+def element(name: str, attributes: Mapping[str, object]) -> Markup:
+    """Return an element that has no content, such as a `<link>`.
+
+    Raises:
+        InvalidAttribute: An attribute's name holds a character that no name may hold.
+
+    Example:
+        >>> element("link", {"rel": "preload", "href": "/a.jpg"})
+        Markup('<link rel="preload" href="/a.jpg">')
+    """
+    return Markup(f"<{name}{attribute_text(attributes)}>")
 
 
 _OWN = frozenset({"src", "srcset", "width", "height"})

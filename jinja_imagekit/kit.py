@@ -31,6 +31,7 @@ from .images import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import load, load_instance
 from .once import made_once
+from .pictures import Picture, Pictures, picture_call
 from .pregenerate import Plan, Report, make_plan, run_plan, run_with_executor
 from .pregenerate.run import Progress
 from .registry import (
@@ -135,6 +136,13 @@ class ImageKit:
         return known
 
     @made_once
+    def pictures(self) -> Pictures:
+        """What is known of pictures."""
+        pictures = Pictures(self)
+        self.generators.on_change(pictures.forget)
+        return pictures
+
+    @made_once
     def renders(self) -> Renders:
         """What the pages need: noted while they render, and kept when `finish()` is called."""
         return Renders(self.settings, isinstance(self.cachefile_strategy, Deferred))
@@ -224,6 +232,26 @@ class ImageKit:
             <LazyImageCacheFile: imagekit:thumbnail of photos/canal.jpg>
         """
         return LazyImageCacheFile(id, kit=self, kwargs=kwargs)
+
+    def picture(self, dimensions: str, source: object, id: str | None = None, /, **kwargs: Any) -> Picture:
+        """Return a picture: an image in the sizes and formats of which a browser chooses. Nothing is opened yet.
+
+        Args:
+            dimensions: Width and height in pixels: `"800x600"`, `"800x"` or `"x600"`.
+            source: The image to start from.
+            id: The id of a generator that takes `width`, `height` and `format`; by default `imagekit:thumbnail`.
+            **kwargs: `layout`, `widths`, `sizes`, `formats`, `at`, `focus`, `alt`, `priority` and `placeholder`, and
+                the generator's own keywords.
+
+        Raises:
+            InvalidOption: A keyword has a value that cannot be used.
+
+        Example:
+            >>> kit = ImageKit(source_dirs=["content"])
+            >>> kit.picture("800x", "photos/canal.jpg", alt="A canal")
+            <Picture: 800x of photos/canal.jpg>
+        """
+        return Picture(self, picture_call(self, id, dimensions, source, kwargs))
 
     def cachefile_of(self, generator: Any, **parts: Any) -> ImageCacheFile:
         """Return the cache file of a generator that was made by hand.

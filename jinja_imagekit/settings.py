@@ -74,6 +74,12 @@ class Settings(PixelSettings, Caps):
             noted in any case.
         default_thumbnail_format: The format of `imagekit:thumbnail`; None keeps the source's.
         default_thumbnail_srcset_scales: Pixel densities that `{% thumbnail %}` adds when it is given no `srcset`.
+        picture_formats: Formats that `{% picture %}` offers, the preferred one first; the last one is the `<img>`.
+        picture_placeholder: What stands in a picture's place until it has loaded: "blur", "color" or None.
+        picture_css: Where a picture's styles stand: "style" for attributes, "class" for classes and a stylesheet.
+        missing_alt: What to do when an image is printed and nobody gives an alternative text: "error", "warn" or
+            "ignore"; None is "error" for pictures and "ignore" for `{% thumbnail %}` and `{% generateimage %}`.
+        auto_sizes: Let the browser find the width of pictures that load lazily: `sizes="auto, …"`.
         file_permissions: Mode of cache files.
         directory_permissions: Mode of the folders made for them.
         fsync: Wait until each file is on the disk before it gets its name: safe against a loss of power, slower.
@@ -124,6 +130,11 @@ class Settings(PixelSettings, Caps):
     keep_notes: bool | None = None
     default_thumbnail_format: str | None = None
     default_thumbnail_srcset_scales: tuple[float, ...] = ()
+    picture_formats: tuple[str, ...] = ("AVIF", "WEBP")
+    picture_placeholder: str | None = None
+    picture_css: str = "style"
+    missing_alt: str | None = None
+    auto_sizes: bool = True
     file_permissions: int | None = 0o644
     directory_permissions: int | None = 0o755
     fsync: bool = False
@@ -143,8 +154,12 @@ class Settings(PixelSettings, Caps):
                 raise InvalidSetting(name, f"must lie between {least:g} and {greatest:g}, not {value!r}")
         _check_relative_folder("cachefile_dir", self.cachefile_dir)
         _check_colour("background", self.background)
-        if self.on_error not in POLICIES:
-            raise InvalidSetting("on_error", f"must be one of {', '.join(POLICIES)}, not {self.on_error!r}")
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise InvalidSetting(name, f"must be one of {', '.join(map(str, choices))}, not {value!r}")
+        if not self.picture_formats:
+            raise InvalidSetting("picture_formats", "must name at least one format")
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -220,6 +235,13 @@ class Settings(PixelSettings, Caps):
             state_dir=self.state_dir.absolute(),
         )
 
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "on_error": POLICIES,
+    "picture_placeholder": (None, "blur", "color"),
+    "picture_css": ("style", "class"),
+    "missing_alt": (None, "error", "warn", "ignore"),
+}
 
 _RANGES: dict[str, tuple[float, float]] = {
     "cache_timeout": (0, float("inf")),

@@ -49,6 +49,7 @@ from jinja_imagekit.processors import (
     ResizeToFill,
     ResizeToFit,
     SetOpacity,
+    SharedThumbnail,
     SmartCrop,
     SmartResize,
     Thumbnail,
@@ -354,6 +355,7 @@ PROCESSORS: list[Any] = [
     Transpose(Transpose.ROTATE_90),
     TrimBorderColor(),
     TrimBorderColor(color=(214, 40, 40), tolerance=0.2, sides=("t", "l")),
+    SharedThumbnail(30, 20, largest=(60, 40)),
 ]
 """Every processor with typical arguments."""
 

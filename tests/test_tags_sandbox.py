@@ -100,7 +100,7 @@ def test_filters_of_the_compiled_tags_have_no_names_in_templates(kit: ImageKit) 
     """What compiled tags call is no filter that a template can write."""
     environment = kit.install(Environment())
     inner = [name for name in environment.filters if "imagekit" in name]
-    assert len(inner) == 4
+    assert len(inner) == 6
     assert not any(re.fullmatch(r"[\w.]+", name) for name in inner)
 
 

@@ -1,4 +1,4 @@
-"""The Jinja extension: the tags and filters `generateimage` and `thumbnail`."""
+"""The Jinja extension: the tags and filters `generateimage`, `thumbnail` and `picture`."""
 
 from __future__ import annotations
 

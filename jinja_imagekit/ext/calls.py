@@ -11,6 +11,7 @@ from jinja2.runtime import Context
 
 from ..exceptions import ImageKitError
 from .error_places import add_place, placed
+from .files import TemplatePicture
 from .grammar import TagFunctions
 from .runtime import NotKnown, TemplateRuntime
 
@@ -18,6 +19,7 @@ from .runtime import NotKnown, TemplateRuntime
 TAGS = {
     "generateimage": TagFunctions("imagekit generateimage tag", "imagekit generateimage file"),
     "thumbnail": TagFunctions("imagekit thumbnail tag", "imagekit thumbnail file"),
+    "picture": TagFunctions("imagekit picture tag", "imagekit picture file"),
 }
 """What a compiled tag calls, by its name."""
 
@@ -73,7 +75,40 @@ def thumbnail_file(context: Context, generator_id: Any, dimensions: Any, source:
     runtime = _runtime(context)
     if runtime.locate is not None:
         source = runtime.locate(source, context)
+    if runtime.has_several_sizes(kwargs):
+        return _picture(context, runtime.thumbnail_picture(generator_id, dimensions, source, kwargs))
     return _file(context, runtime, *runtime.thumbnail_call(generator_id, dimensions, source, kwargs))
+
+
+@pass_context
+@placed
+def picture_tag(
+    context: Context,
+    generator_id: Any,
+    dimensions: Any,
+    source: Any,
+    kwargs: dict[str, Any],
+    attributes: Mapping[str, object],
+) -> Any:
+    """Do `{% picture ['id'] 'WxH' source name=value … -- attribute=value … %}`."""
+    runtime = _runtime(context)
+    if runtime.locate is not None:
+        source, kwargs = runtime.locate(source, context), runtime.located_at(kwargs, context)
+    make = not context.environment.is_async
+    try:
+        return runtime.picture_tag(generator_id, dimensions, source, kwargs, attributes, make)
+    except NotKnown:
+        return _in_thread(runtime.picture_tag, generator_id, dimensions, source, kwargs, attributes)
+
+
+@pass_context
+@placed
+def picture_file(context: Context, generator_id: Any, dimensions: Any, source: Any, kwargs: dict[str, Any]) -> Any:
+    """Do `{% picture ['id'] 'WxH' source name=value … as name %}`."""
+    runtime = _runtime(context)
+    if runtime.locate is not None:
+        source, kwargs = runtime.locate(source, context), runtime.located_at(kwargs, context)
+    return _picture(context, runtime.picture(generator_id, dimensions, source, kwargs))
 
 
 @pass_context
@@ -88,13 +123,22 @@ def thumbnail(context: Context, source: Any, dimensions: Any, generator_id: Any 
     return thumbnail_file(context, generator_id, dimensions, source, kwargs)
 
 
+@pass_context
+def picture(context: Context, source: Any, dimensions: Any, generator_id: Any = None, /, **kwargs: Any) -> Any:
+    """Return the picture of `{{ source | picture('WxH', name=value, …) }}`; it prints itself as HTML."""
+    return picture_file(context, generator_id, dimensions, source, kwargs)
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     TAGS["generateimage"].html: generateimage_tag,
     TAGS["generateimage"].file: generateimage_file,
     TAGS["thumbnail"].html: thumbnail_tag,
     TAGS["thumbnail"].file: thumbnail_file,
+    TAGS["picture"].html: picture_tag,
+    TAGS["picture"].file: picture_file,
     "generateimage": generateimage,
     "thumbnail": thumbnail,
+    "picture": picture,
 }
 
 
@@ -114,6 +158,11 @@ def _file(context: Context, runtime: TemplateRuntime, generator_id: Any, kwargs:
     if context.environment.is_async and not runtime.is_known(generator_id, kwargs):
         return _in_thread(runtime.file_made_ahead, generator_id, kwargs, escapes)
     return runtime.file(generator_id, kwargs, escapes)
+
+
+def _picture(context: Context, picture: TemplatePicture) -> Any:
+    picture.escapes = bool(context.eval_ctx.autoescape)
+    return _in_thread(picture.made_ahead) if context.environment.is_async else picture
 
 
 async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -1,21 +1,25 @@
-"""The cache file that a template gets, and the view of it that a sandbox allows."""
+"""The cache file and the picture that a template gets, and the view of a file that a sandbox allows."""
 
 from __future__ import annotations
 
+import logging
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from markupsafe import Markup
 
 from ..cachefiles import LazyImageCacheFile
-from ..exceptions import ImageKitError
+from ..exceptions import ImageKitError, MissingAlt
 from ..html import img_tag
 from ..once import made_once
+from ..pictures import Picture, PictureCall, Shown, parse_dimensions
 from ..stand_ins import StandIn, covers, stand_in
 from .error_places import add_place, placed
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
+
+logger = logging.getLogger("jinja_imagekit.ext")
 
 
 def _field(name: str, *, is_known: bool = False, is_replaced: bool = False) -> Any:
@@ -134,6 +138,64 @@ class TemplateCacheFile(LazyImageCacheFile):
         html = self.__html__()
         # `~` and filters such as `replace` take the text first, and then look whether that is marked as HTML.
         return html if self._escapes else str.__str__(html)
+
+
+class TemplatePicture(Picture):
+    """A picture whose errors say which line of a template used it, and whose text is its HTML.
+
+    Where its images cannot be made, and `on_error` is not "raise", it is a single `<img>` of what stands in for them,
+    or nothing. There is nothing public on it with which a template can write or learn paths.
+
+    Args:
+        kit: The kit.
+        call: What was asked for.
+        on_error: The policy for an image that cannot be made.
+
+    Attributes:
+        escapes: Whether the template escapes what it prints, so that the text has to be marked as HTML.
+    """
+
+    def __init__(self, kit: ImageKit, call: PictureCall, on_error: str) -> None:
+        super().__init__(kit, call)
+        self._on_error = on_error
+        self.escapes = True
+
+    html = placed(Picture.html)
+    html_with = placed(Picture.html_with)
+
+    def made_ahead(self) -> TemplatePicture:
+        """Return this picture, with its images made where they are made on demand; what fails says so when used."""
+        try:
+            self._shown()
+        except ImageKitError as error:
+            logger.debug("%r could not be made ahead of its use, which will say so: %s", self, error)
+        return self
+
+    @placed
+    def _look(self) -> Shown:
+        try:
+            return super()._look()
+        except ImageKitError as error:
+            if not covers(self._on_error, error):
+                raise
+            add_place(error)
+            kwargs = self._plain_kwargs()
+            file = self._kit.cachefile(self._call.generator_id, **kwargs)
+            found = stand_in(self._kit, file, kwargs, error, self._on_error)
+            return Shown(None, (), (found.url, found.width, found.height))
+
+    def _plain_kwargs(self) -> dict[str, Any]:
+        """Return the keywords of the image that it would be if it were a single one."""
+        width, height = parse_dimensions(self._call.dimensions)
+        return {**self._call.options, "width": width, "height": height, "source": self._call.source}
+
+    def _miss_alt(self, error: MissingAlt) -> None:
+        add_place(error)
+        super()._miss_alt(error)
+
+    def __str__(self) -> str:
+        html = self.html_with({})
+        return html if self.escapes else str.__str__(html)
 
 
 def _viewed(name: str) -> Any:

@@ -63,6 +63,13 @@ FORMS = {
         "{% thumbnail '400x300' photo %}",
         ("source", "width", "height"),
     ),
+    "picture": TagForm(
+        2,
+        3,
+        "two or three arguments (a generator's id, which may be left out, the dimensions and the source)",
+        "{% picture '800x' photo -- alt=title %}",
+        ("source", "width", "height"),
+    ),
 }
 """The tags by name."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,11 @@ from markupsafe import Markup
 from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
-from ..images import names_vector
+from ..pictures import PictureCall, frozen, make_picture_plan, picture_call, several_sizes_call
+from ..sources import FileSource
 from ..stand_ins import StandIn, checked_policy, covers, stand_in
 from .error_places import add_place
-from .files import SandboxedImage, TemplateCacheFile, unwrap
+from .files import SandboxedImage, TemplateCacheFile, TemplatePicture, unwrap
 
 if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
@@ -39,6 +40,9 @@ Locate = Callable[[Any, Context], Any]
 
 MAX_SIDE = 65_535
 """Pixels: the longest side that a JPEG file can have (ITU-T T.81, B.2.2: 16 bits)."""
+
+_PICTURE_KEYWORDS = frozenset({"layout", "widths", "sizes", "formats", "at", "priority", "placeholder"})
+"""Keywords that make a `{% thumbnail %}` a picture in one format."""
 
 _DIMENSIONS = re.compile(r"([0-9]{0,9})x([0-9]{0,9})")
 _DIMENSIONS_EXPECTED = "write width and height in pixels as '400x300', or one of them as '400x' or 'x300'"
@@ -114,23 +118,148 @@ class TemplateRuntime:
         """
         if not kwargs and not self._default_scales and type(dimensions) is str and type(source) is str:
             return self._plain_thumbnail(generator_id, dimensions, source, attributes, make)
+        if kwargs and self.has_several_sizes(kwargs):
+            call = ("thumbnail", generator_id, dimensions, source, kwargs, attributes)
+            return self._picture_html(self.thumbnail_picture, call, make)
         if "srcset" not in kwargs and not self._default_scales:
             id, options = self.thumbnail_call(generator_id, dimensions, source, kwargs)
             return _img(self._image(id, options, attributes, make), attributes)
         scales = _scales(kwargs.get("srcset", self._default_scales))
         kwargs = {name: value for name, value in kwargs.items() if name != "srcset"}
         id, options = self.thumbnail_call(generator_id, dimensions, source, kwargs)
-        image = self._image(id, options, _NO_ATTRIBUTES if scales else attributes, make)
-        if not scales or _has_any(attributes, "srcset") or _is_for_any_density(image):
+        if not scales or _has_any(attributes, "srcset"):
+            return _img(self._image(id, options, attributes, make), attributes)
+        return self._dense_thumbnail(id, dimensions, options, scales, attributes, make)
+
+    def _dense_thumbnail(
+        self,
+        id: str,
+        dimensions: str,
+        options: dict[str, Any],
+        scales: Iterable[float],
+        attributes: Mapping[str, object],
+        make: bool,
+    ) -> Markup:
+        """Do `thumbnail_tag` for several densities: each image is labelled by what it is, and none made twice."""
+        policy, kwargs = self._split(options)
+        try:
+            source = self._found(kwargs["source"], make)
+            call = several_sizes_call(self._kit, id, dimensions, source, _own(kwargs), (1.0, *scales))
+            medium = make_picture_plan(self._kit, call).own
+        except ImageKitError:
+            # What is wrong with the source is told, or stood in for, as for a single image.
+            return _img(self._image(id, options, attributes, make), attributes)
+        (candidates,) = medium.formats
+        image = self._image(id, {**candidates[medium.src].kwargs, "on_error": policy}, _NO_ATTRIBUTES, make)
+        if isinstance(image, StandIn):
             return _img(image, attributes)
-        urls = {1.0: image[0]}
-        size = options["width"], options["height"]
-        for scale in scales:
-            options["width"], options["height"] = self._scaled(size, scale)
-            denser = self._image(id, options, _NO_ATTRIBUTES, make)
-            if not isinstance(denser, StandIn) and _serves(denser, image, scale):
-                urls[scale] = denser[0]
-        return _img(image, attributes, self.srcset(urls))
+        urls = []
+        for candidate in candidates:
+            each = self._image(id, {**candidate.kwargs, "on_error": policy}, _NO_ATTRIBUTES, make)
+            if not isinstance(each, StandIn):
+                urls.append(f"{each[0]}{medium.descriptor(candidate)}")
+        return _img(image, attributes, ", ".join(urls) if len(candidates) > 1 else None)
+
+    def _found(self, source: Any, make: bool) -> Any:
+        """Return a source as it is to be passed on; unless `make` is set, one that has to be read is not known."""
+        if isinstance(source, Undefined):
+            source = source or None
+        if not make:
+            found = self._kit.source(source)
+            if not isinstance(found, FileSource) or found.recalled_facts() is None:
+                raise NotKnown
+        return source
+
+    def picture_tag(
+        self,
+        generator_id: str | None,
+        dimensions: str,
+        source: object,
+        kwargs: dict[str, Any],
+        attributes: Mapping[str, object],
+        make: bool = True,
+    ) -> Markup:
+        """Return the HTML of `{% picture ['id'] 'WxH' source name=value … -- attribute=value … %}`.
+
+        Args:
+            generator_id: The generator's id; None for `imagekit:thumbnail`.
+            dimensions: Width and height in pixels: `"400x300"`, `"400x"` or `"x300"`.
+            source: The image to start from.
+            kwargs: The picture's keywords and its generator's.
+            attributes: HTML attributes of the `<img>`.
+            make: Look up and make what is not known yet.
+
+        Raises:
+            NotKnown: `make` is false, and an image is not known yet.
+            ImageKitError: A keyword cannot be used, there is no alternative text, or an image could not be made.
+        """
+        return self._picture_html(self.picture, ("picture", generator_id, dimensions, source, kwargs, attributes), make)
+
+    def _picture_html(self, picture_of: Callable[..., TemplatePicture], call: _Call, make: bool) -> Markup:
+        pictures, key = self._kit.pictures, _key(call)
+        known = pictures.find_html(key) if key else None
+        if known is not None:
+            return known
+        if not make:
+            raise NotKnown
+        _, id, dimensions, source, kwargs, attributes = call
+        picture = picture_of(id, dimensions, source, kwargs)
+        markup = picture.html_with(_without_undefined(attributes))
+        if key:
+            pictures.keep_html(key, markup, picture)
+        return markup
+
+    def picture(
+        self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
+    ) -> TemplatePicture:
+        """Return a picture as a template may have it; nothing has been opened yet.
+
+        Raises:
+            InvalidOption: A keyword cannot be used.
+        """
+        return self._template_picture(picture_call, generator_id, dimensions, source, kwargs)
+
+    def thumbnail_picture(
+        self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
+    ) -> TemplatePicture:
+        """Return a thumbnail with keywords of a picture as a template may have it; nothing has been opened yet.
+
+        Raises:
+            InvalidOption: A keyword cannot be used.
+        """
+        return self._template_picture(several_sizes_call, generator_id, dimensions, source, kwargs)
+
+    def _template_picture(
+        self,
+        call_of: Callable[..., PictureCall],
+        generator_id: str | None,
+        dimensions: str,
+        source: object,
+        kwargs: dict[str, Any],
+    ) -> TemplatePicture:
+        policy, options = self._split(_without_undefined({**kwargs, "source": source}))
+        options = self._with_sources(options, unwrap) if self._sandboxed else options
+        source = options.pop("source", None)
+        return TemplatePicture(self._kit, call_of(self._kit, generator_id, dimensions, source, options), policy)
+
+    def located_at(self, kwargs: dict[str, Any], context: Context) -> dict[str, Any]:
+        """Return a picture's keywords with the sources that the values in its art direction stand for."""
+        locate = self.locate
+        return kwargs if locate is None else self._with_sources(kwargs, lambda source: locate(source, context))
+
+    def _with_sources(self, kwargs: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+        """Return keywords with every source changed, those of an art direction too."""
+        changed = {name: change(value) if name == "source" else value for name, value in kwargs.items()}
+        if isinstance(changed.get("at"), Mapping):
+            changed["at"] = {
+                media: self._with_sources(dict(entry), change) if isinstance(entry, Mapping) else entry
+                for media, entry in changed["at"].items()
+            }
+        return changed
+
+    def has_several_sizes(self, kwargs: Mapping[str, Any]) -> bool:
+        """Tell whether the keywords of a `{% thumbnail %}` are those of a picture."""
+        return not _PICTURE_KEYWORDS.isdisjoint(kwargs)
 
     def _plain_thumbnail(
         self, generator_id: str | None, dimensions: str, source: str, attributes: Mapping[str, object], make: bool
@@ -147,10 +276,6 @@ class TemplateRuntime:
             kit.known_files.keep_call(call, known)
             kit.renders.note_call(known.name, id, options)
         return img_tag(known.url, known.width, known.height, attributes)
-
-    def srcset(self, urls: Mapping[float, str]) -> str:
-        """Return the value of `srcset` for URLs by pixel density."""
-        return ", ".join(f"{url} {scale:g}x" for scale, url in urls.items())
 
     def thumbnail_call(
         self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
@@ -258,29 +383,11 @@ class TemplateRuntime:
                 f"{width * height} pixels are more than the setting max_result_pixels allows, which is {most}",
             )
 
-    def _scaled(self, size: Dimensions, scale: float) -> Dimensions:
-        width, height = (None if side is None else max(1, math.floor(side * scale + 0.5)) for side in size)
-        self._check_size(width, height, f"{width or ''}x{height or ''}")
-        return width, height
-
 
 def _with_source(kwargs: dict[str, Any]) -> dict[str, Any]:
     source = kwargs.get("source")
     # An attribute that an article lacks is no source; a StrictUndefined raises here.
     return {**kwargs, "source": source or None} if isinstance(source, Undefined) else kwargs
-
-
-def _serves(variant: tuple[str, int | None, int | None], image: Any, scale: float) -> bool:
-    """Tell whether a variant of an image can stand for it on a screen of another density.
-
-    A source that is too small, and not to be enlarged, gives a variant of other proportions, or the same one again.
-    """
-    (_, width, height), (_, base_width, base_height) = variant, image[:3]
-    if not (width and height and base_width and base_height):
-        return True
-    # Each side is rounded to a whole pixel, so that the products may differ by as much as the sides.
-    askew = abs(width * base_height - height * base_width) > width + height + base_width + base_height
-    return not askew and (scale < 1 or width * height > base_width * base_height)
 
 
 _NO_ATTRIBUTES: Mapping[str, object] = {}
@@ -310,9 +417,28 @@ def _img(image: TagImage, attributes: Mapping[str, object], srcset: str | None =
     return img_tag(url, width, height, attributes, srcset) if url else Markup()
 
 
-def _is_for_any_density(image: TagImage) -> bool:
-    """Tell whether an image is as sharp at every density, or has no other."""
-    return isinstance(image, StandIn) or names_vector(image[0].partition("?")[0])
+_Call = tuple[str, str | None, str, Any, dict[str, Any], Mapping[str, object]]
+"""The tag's name, a generator's id, the dimensions, the source, keywords and attributes."""
+
+
+def _key(call: _Call) -> Hashable:
+    """Return what stands for a call whose picture depends on nothing else; None for any other."""
+    tag, id, dimensions, source, kwargs, attributes = call
+    if type(source) is not str:
+        return None
+    try:
+        return tag, id, dimensions, source, frozen(kwargs), frozen(dict(attributes))
+    except TypeError:
+        return None
+
+
+def _without_undefined(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values without those that a template's context lacks; a StrictUndefined raises here."""
+    return {name: value for name, value in values.items() if not isinstance(value, Undefined) or value}
+
+
+def _own(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kwargs.items() if name not in ("width", "height", "source")}
 
 
 def _has_any(attributes: Mapping[str, object], *names: str) -> bool:

@@ -10,7 +10,7 @@ from .pipeline import output_size as output_size
 from .pipeline import run as run
 from .pipeline import sampled_size as sampled_size
 from .resize import AddBorder, Resize, ResizeCanvas, ResizeToCover, ResizeToFill, ResizeToFit, SmartResize
-from .thumbnail import Thumbnail
+from .thumbnail import SharedThumbnail, Thumbnail
 
 
 class Anchor(_pilkit.Anchor):  # type: ignore[misc]  # pilkit has no types
@@ -36,6 +36,7 @@ __all__ = [
     "ResizeToFill",
     "ResizeToFit",
     "SetOpacity",
+    "SharedThumbnail",
     "Side",
     "SmartCrop",
     "SmartResize",

@@ -11,7 +11,8 @@ from ..exceptions import InvalidOption
 from ..interfaces import Size
 from . import arguments
 from .arguments import Anchor
-from .resampling import Resampling
+from .crop import SmartCrop
+from .resampling import Resampling, resample, scaled
 from .resize import ResizeToFill, ResizeToFit, SmartResize
 
 
@@ -76,9 +77,88 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
             return processor.process_frames(images)
         return [processor.process(image) for image in images]
 
-    def _processor(self) -> Resampling:
+    def _processor(self, width: int | None = None, height: int | None = None) -> Resampling:
+        """Return the processor that does the work, for a size other than its own where one is given."""
+        if width is None:
+            width, height = self.width, self.height
         if not self.crop:
-            return ResizeToFit(self.width, self.height, upscale=self.upscale)
+            return ResizeToFit(width, height, upscale=self.upscale)
         if self.anchor == "auto":
-            return SmartResize(self.width, self.height, upscale=self.upscale)
-        return ResizeToFill(self.width, self.height, anchor=self.anchor, upscale=self.upscale)
+            return SmartResize(width, height, upscale=self.upscale)  # type: ignore[arg-type]  # a crop has both
+        return ResizeToFill(width, height, anchor=self.anchor, upscale=self.upscale)
+
+
+JUDGED_WIDTH = 320
+"""Pixels: what a crop keeps of an image is judged at this width, or at the largest size's where that is less."""
+
+
+class SharedThumbnail(Thumbnail):
+    """A thumbnail that is one of several sizes: all are made of one decode, and cut alike.
+
+    Args:
+        width: Pixels.
+        height: Pixels; None leaves the height to the width.
+        anchor: As for `Thumbnail`.
+        crop: As for `Thumbnail`.
+        upscale: As for `Thumbnail`.
+        largest: Width and height in pixels of the largest of the sizes; the height may be None.
+
+    Raises:
+        InvalidOption: As for `Thumbnail`.
+
+    Example:
+        >>> SharedThumbnail(400, largest=(1600, None)).sampled_size((4000, 3000))
+        (1600, 1200)
+    """
+
+    def __init__(
+        self,
+        width: int | None = None,
+        height: int | None = None,
+        anchor: Anchor | None = None,
+        crop: bool | None = None,
+        upscale: bool | None = None,
+        *,
+        largest: tuple[int, int | None],
+    ) -> None:
+        super().__init__(width, height, anchor, crop, upscale)
+        if not isinstance(largest, (tuple, list)) or len(largest) != 2:
+            raise InvalidOption("largest", largest, "give the width and height of the largest size")
+        self.largest = (
+            arguments.pixels("largest", largest[0]),
+            arguments.pixels_or_none("largest", largest[1]),
+        )
+
+    def sampled_size(self, size: Size) -> Size:
+        """Return the size in pixels to which the largest of the sizes resamples the whole of an image of `size`."""
+        return self._processor(*self.largest).sampled_size(size)
+
+    def output_size(self, size: Size) -> Size:
+        """Return the size in pixels of the result for an image of `size`."""
+        return self._processor().output_size(size)
+
+    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
+        """Return what `process` makes of an image of `full_size`, given it as reduced by the decoder."""
+        return self._cut([image], full_size)[0]
+
+    def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """Return the processed frames of an animation, all cut where the first one asks for it."""
+        return self._cut(images, images[0].size)
+
+    def _cut(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+        processor = self._processor()
+        if isinstance(processor, SmartResize):
+            point = self._anchor(images[0], full_size)
+            processor = ResizeToFill(self.width, self.height, anchor=point, upscale=self.upscale)
+        return [processor.process_reduced(image, full_size) for image in images]
+
+    def _anchor(self, image: Image.Image, full_size: Size) -> tuple[float, float]:
+        """Return the anchor that stands for what entropy chooses, judged at one size for all."""
+        width, height = self.largest[0], self.largest[1] or 1
+        shrink = min(1.0, JUDGED_WIDTH / width, full_size[0] / width, full_size[1] / height)
+        wanted = scaled((width, height), shrink)
+        sampled = ResizeToFill(*wanted).sampled_size(full_size)
+        left, top, _, _ = SmartCrop(*wanted).crop_box(resample(image, full_size, sampled))
+        spare = sampled[0] - wanted[0], sampled[1] - wanted[1]
+        # Halves a pixel, since a crop rounds down.
+        return min(1.0, (left + 0.5) / max(1, spare[0])), min(1.0, (top + 0.5) / max(1, spare[1]))

@@ -1,0 +1,1228 @@
+"""Pictures: which sizes and formats of an image a page offers, and what its HTML says about them."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from markupsafe import Markup
+
+from . import html
+from .cachefiles import ImageCacheFile
+from .cachefiles.backends import Simple
+from .cachefiles.strategies import JustInTime
+from .exceptions import InvalidOption, MissingAlt, MissingSource, nearest
+from .generatorlibrary import THUMBNAIL_ID
+from .images import OUTPUT_FORMATS, Header, mimetype, normal_format, output_format
+from .interfaces import Size
+from .pregenerate.making import make_work
+from .pregenerate.plan import Item, make_plan
+from .processors.resampling import scaled
+from .sources import Source
+
+if TYPE_CHECKING:
+    from .kit import ImageKit
+
+logger = logging.getLogger("jinja_imagekit.pictures")
+
+LAYOUTS = ("constrained", "full", "fixed")
+"""How wide a page shows a picture: up to its width, as wide as the window, or always at its width."""
+
+FULL_WIDTHS = (640, 960, 1280, 1920, 2560, 3840)
+"""Candidate widths in pixels of a picture as wide as the window: from a phone of density 2 to a 4K screen."""
+
+FULL_SRC = 1280
+"""Pixels: the `src` of a picture as wide as the window is the candidate nearest to it."""
+
+STEPS = (0.5, 0.75, 1.0, 1.5, 2.0)
+"""Candidate widths of a constrained picture, in parts of its own."""
+
+DENSITIES = (1.0, 2.0)
+"""Candidate densities of a fixed picture."""
+
+ENOUGH = 0.75
+"""A source has no candidate of its own width where there is one of at least this part of it."""
+
+MAX_SIDE = 65_535
+"""Pixels: the longest side that a JPEG file can have (ITU-T T.81, B.2.2: 16 bits)."""
+
+PLACEHOLDERS = ("blur", "color")
+"""What may stand in a picture's place until it has loaded."""
+
+_DIMENSIONS = re.compile(r"([0-9]{0,9})x([0-9]{0,9})")
+
+
+# --- geometry -----------------------------------------------------------------------------------------------------
+
+
+def parse_dimensions(dimensions: object) -> tuple[int | None, int | None]:
+    """Return the width and height that a template asks for, in pixels; None follows from the other.
+
+    Raises:
+        InvalidOption: It is not of the form `"400x300"`, `"400x"` or `"x300"`, or a side exceeds `MAX_SIDE`.
+
+    Example:
+        >>> parse_dimensions("400x300"), parse_dimensions("400x")
+        ((400, 300), (400, None))
+    """
+    match = _DIMENSIONS.fullmatch(dimensions) if isinstance(dimensions, str) else None
+    if match is None or dimensions == "x":
+        expected = "write width and height in pixels as '400x300', or one of them as '400x' or 'x300'"
+        raise InvalidOption("dimensions", dimensions, expected)
+    width, height = (int(side) if side else None for side in match.groups())
+    for name, side in (("width", width), ("height", height)):
+        if side is not None and not 1 <= side <= MAX_SIDE:
+            raise InvalidOption("dimensions", dimensions, f"the {name} has to be between 1 and {MAX_SIDE} pixels")
+    return width, height
+
+
+class Framing(NamedTuple):
+    """What a picture shows of a source, and how large it can be.
+
+    Attributes:
+        width: Pixels at which a page shows it: what was asked for, and never more than there is.
+        widest: Pixels of the widest image that can be made without enlarging the source.
+        source: The source's upright size in pixels.
+        ratio: Width and height that the picture is to be in proportion to.
+        crops: Whether parts of the source are cut off.
+    """
+
+    width: int
+    widest: int
+    source: Size
+    ratio: Size
+    crops: bool
+
+    @classmethod
+    def of(cls, source: Size, width: int | None, height: int | None, crop: bool | None = None) -> Framing:
+        """Return the framing of a source for the dimensions that were asked for.
+
+        Args:
+            source: The source's upright size in pixels.
+            width: Pixels; None follows from the height.
+            height: Pixels; None follows from the width; neither leaves the source's.
+            crop: Whether to cut off what stands over; by default where both dimensions are given.
+
+        Example:
+            >>> Framing.of((640, 427), 400, 300).widest, Framing.of((640, 427), 800, None).width
+            (569, 640)
+        """
+        if width and height and crop is not False and width * source[1] != height * source[0]:
+            self = cls(width, source[0], source, (width, height), True)
+            widest = _largest(source[0], lambda width: self._wanted_height(width) <= source[1])
+            return self._replace(width=min(width, widest), widest=widest)
+        ratios = [asked / given for asked, given in zip((width, height), source, strict=True) if asked]
+        fitting = width if height is None else scaled(source, min(ratios))[0]
+        return cls(min(fitting or source[0], source[0]), source[0], source, source, False)
+
+    def height(self, width: int) -> int:
+        """Return the height in pixels of an image of this width.
+
+        Example:
+            >>> Framing.of((640, 427), 400, 300).height(569)
+            427
+        """
+        return min(self.source[1], self._wanted_height(width))
+
+    def _wanted_height(self, width: int) -> int:
+        if not self.crops:
+            # As `ResizeToFit` rounds it.
+            return scaled(self.source, width / self.source[0])[1]
+        return max(1, (2 * width * self.ratio[1] + self.ratio[0]) // (2 * self.ratio[0]))
+
+    def within(self, max_side: int, max_pixels: int) -> Framing:
+        """Return the framing with no image larger than an encoder or the settings allow, in pixels."""
+
+        def fits(width: int) -> bool:
+            height = self.height(width)
+            return max(width, height) <= max_side and width * height <= max_pixels
+
+        widest = _largest(self.widest, fits)
+        return self._replace(width=min(self.width, widest), widest=widest)
+
+
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest whole number from 1 to `most` that fits, where all below one that fits do; 1 where none do."""
+    if fits(most):
+        return most
+    least = 1
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if fits(middle) else (least, middle)
+    return least
+
+
+def candidate_widths(asked: Iterable[int], widest: int) -> tuple[int, ...]:
+    """Return the widths of the images that are offered: none that would enlarge the source, and none twice.
+
+    Args:
+        asked: Widths in pixels.
+        widest: The widest that the source allows. It is offered where wider ones were asked for, unless the widest of
+            the others has three quarters of it.
+
+    Example:
+        >>> candidate_widths((400, 800, 1600), 1000), candidate_widths((400, 800, 1600), 1200)
+        ((400, 800), (400, 800, 1200))
+    """
+    asked = set(asked)
+    kept = sorted(width for width in asked if width <= widest)
+    if not kept or (len(kept) < len(asked) and kept[-1] < ENOUGH * widest):
+        kept.append(widest)
+    return tuple(kept)
+
+
+def capped_densities(densities: Iterable[float], width: int, widest: int) -> tuple[int, ...]:
+    """Return the widths of the images for pixel densities, each no wider than the source allows, and none twice.
+
+    Example:
+        >>> capped_densities((1, 1.5, 2, 3), 400, 500)
+        (400, 500)
+    """
+    return tuple(sorted({min(widest, _rounded(width * density)) for density in densities}))
+
+
+def layout_widths(layout: str, framing: Framing) -> tuple[int, ...]:
+    """Return the candidate widths in pixels that a layout has by default."""
+    if layout == "full":
+        return candidate_widths(FULL_WIDTHS, framing.widest)
+    steps = DENSITIES if layout == "fixed" else STEPS
+    return candidate_widths((_rounded(framing.width * step) for step in steps), framing.widest)
+
+
+def _rounded(number: float) -> int:
+    return max(1, math.floor(number + 0.5))
+
+
+def layout_sizes(layout: str, width: int) -> str:
+    """Return the value of `sizes` that a layout has by default; empty where it needs none.
+
+    Example:
+        >>> layout_sizes("constrained", 800)
+        '(min-width: 800px) 800px, 100vw'
+    """
+    return {"full": "100vw", "fixed": ""}.get(layout, f"(min-width: {width}px) {width}px, 100vw")
+
+
+Point = tuple[float, float]
+"""Two fractions: across from the left, down from the top."""
+
+Focus = str | Point | tuple[float, float, float, float]
+"""What a crop keeps: "auto", a point, or a box of left, top, right and bottom, all as fractions."""
+
+_FOCUS_EXPECTED = (
+    "write a point as '70% 30%' or (0.7, 0.3), a box as '20% 10% 60% 90%' (left, top, right, bottom) or four "
+    "fractions, or 'auto'"
+)
+
+
+def parse_focus(value: object) -> Focus:
+    """Return a focus as fractions.
+
+    Args:
+        value: `"70% 30%"`, `(0.7, 0.3)`, a box of four such, a name of `Anchor`, or `"auto"`.
+
+    Raises:
+        InvalidOption: It is none of these, a number lies outside of the image, or the box is empty.
+
+    Example:
+        >>> parse_focus("70% 30%"), parse_focus("auto"), parse_focus("tl")
+        ((0.7, 0.3), 'auto', (0.0, 0.0))
+    """
+    if isinstance(value, str):
+        text = str.__str__(value).strip()
+        if text == "auto":
+            return text
+        if text in _ANCHORS:
+            return _ANCHORS[text]
+        parts: list[Any] = [_percentage(part) for part in text.replace(",", " ").split()]
+    else:
+        parts = list(value) if isinstance(value, (tuple, list)) else []
+    numbers = [part for part in parts if type(part) in (int, float) and 0 <= part <= 1]
+    if len(numbers) != len(parts) or len(parts) not in (2, 4):
+        raise InvalidOption("focus", value, _FOCUS_EXPECTED)
+    if len(parts) == 2:
+        return float(parts[0]), float(parts[1])
+    left, top, right, bottom = map(float, parts)
+    if left >= right or top >= bottom:
+        raise InvalidOption("focus", value, "the box is empty: write left, top, right, bottom")
+    return left, top, right, bottom
+
+
+_ANCHORS: Mapping[str, Point] = {
+    f"{down}{across}" or "c": (x, y)
+    for down, y in (("t", 0.0), ("", 0.5), ("b", 1.0))
+    for across, x in (("l", 0.0), ("", 0.5), ("r", 1.0))
+}
+
+
+def _percentage(text: str) -> float | None:
+    number = text.removesuffix("%")
+    try:
+        # Written with the decimals of the template, 70% is 0.7 and not 0.7000000000000001.
+        return round(float(number) / (100 if number != text else 1), 6)
+    except ValueError:
+        return None
+
+
+def anchor_of(focus: Focus, framing: Framing) -> str | Point:
+    """Return the anchor of a crop that keeps the focus.
+
+    A point stays where it is in proportion, as with CSS's `object-position`; a box comes as near to the middle of the
+    crop as the image's edges allow.
+
+    Example:
+        >>> anchor_of((0.0, 0.0, 0.5, 1.0), Framing.of((400, 200), 200, 200))
+        (0.0, 0.5)
+    """
+    if isinstance(focus, str) or len(focus) == 2:
+        return focus
+    # What the crop keeps of each side, as a fraction of it.
+    kept = (
+        min(1.0, framing.source[1] * framing.ratio[0] / (framing.ratio[1] * framing.source[0])),
+        min(1.0, framing.source[0] * framing.ratio[1] / (framing.ratio[0] * framing.source[1])),
+    )
+    return _toward(focus[0], focus[2], kept[0]), _toward(focus[1], focus[3], kept[1])
+
+
+def _toward(start: float, end: float, kept: float) -> float:
+    spare = 1 - kept
+    return 0.5 if spare < 1e-9 else round(min(1.0, max(0.0, ((start + end) / 2 - kept / 2) / spare)), 6)
+
+
+# --- the plan -----------------------------------------------------------------------------------------------------
+
+
+class Candidate(NamedTuple):
+    """One image that a browser may choose.
+
+    Attributes:
+        generator_id: The id of its generator.
+        kwargs: Its generator's keywords.
+        width: Pixels.
+        height: Pixels.
+        format: By Pillow's name.
+    """
+
+    generator_id: str
+    kwargs: dict[str, Any]
+    width: int
+    height: int
+    format: str
+
+
+class Medium(NamedTuple):
+    """What a picture offers where a media query holds.
+
+    Attributes:
+        media: The media query; empty for the picture's own.
+        width: Pixels at which a page shows it.
+        height: Pixels at which a page shows it.
+        sizes: The value of `sizes`; empty where densities are offered, or a single image.
+        formats: Candidates by format, the preferred format first and the narrowest candidate first.
+        src: The place of the candidate that stands in `src`.
+        header: The source's header.
+        source: The source.
+        anchor: What a crop keeps, as fractions; None for the middle.
+    """
+
+    media: str
+    width: int
+    height: int
+    sizes: str
+    formats: tuple[tuple[Candidate, ...], ...]
+    src: int
+    header: Header
+    source: Source
+    anchor: Point | None
+
+    def candidates(self) -> Iterable[Candidate]:
+        """Yield all candidates."""
+        for group in self.formats:
+            yield from group
+
+    def descriptor(self, candidate: Candidate) -> str:
+        """Return what `srcset` says about a candidate: its width, or its density."""
+        if len(self.formats[0]) < 2:
+            return ""
+        return f" {candidate.width}w" if self.sizes else f" {candidate.width / self.width:.4g}x"
+
+
+AT_KEYWORDS = ("size", "source", "focus", "widths", "sizes", "formats", "still")
+"""What an entry of `at` may say."""
+
+PICTURE_KEYWORDS = ("layout", "widths", "sizes", "formats", "at", "focus", "alt", "priority", "placeholder")
+"""The keywords of `{% picture %}` beside those of its generator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureCall:
+    """What a template asks for.
+
+    Attributes:
+        generator_id: The id of the candidates' generator.
+        dimensions: Width and height in pixels, as `parse_dimensions` takes them.
+        source: The image to start from, as it was given.
+        options: The generator's own keywords.
+        layout: One of `LAYOUTS`.
+        widths: Candidate widths in pixels; None leaves them to the layout.
+        densities: Candidate densities, instead of widths.
+        sizes: The value of `sizes`; None leaves it to the layout.
+        formats: Formats in the order of preference; None for an `<img>` in the generator's own format.
+        at: Art direction: what is different where a media query holds.
+        focus: What a crop keeps; None leaves it to the source.
+        alt: The alternative text; None leaves it to the source.
+        priority: Whether it is loaded at once, before others.
+        placeholder: One of `PLACEHOLDERS`, or None.
+        missing_alt: What to do where nobody gives an alternative text: "error", "warn" or "ignore".
+    """
+
+    generator_id: str
+    dimensions: str
+    source: Any
+    options: dict[str, Any] = field(default_factory=dict)
+    layout: str = "constrained"
+    widths: tuple[int, ...] | None = None
+    densities: tuple[float, ...] | None = None
+    sizes: str | None = None
+    formats: tuple[str, ...] | None = None
+    at: tuple[tuple[str, dict[str, Any]], ...] = ()
+    focus: Focus | None = None
+    alt: str | None = None
+    priority: bool = False
+    placeholder: str | None = None
+    missing_alt: str = "error"
+
+
+def picture_call(
+    kit: ImageKit, generator_id: str | None, dimensions: Any, source: Any, kwargs: Mapping[str, Any]
+) -> PictureCall:
+    """Return what the keywords of `{% picture %}` ask for.
+
+    Raises:
+        InvalidOption: A keyword has a value that cannot be used.
+    """
+    given = {name: value for name, value in kwargs.items() if name in PICTURE_KEYWORDS and value is not None}
+    options = {name: value for name, value in kwargs.items() if name not in PICTURE_KEYWORDS}
+    parse_dimensions(dimensions)
+    settings = kit.settings
+    formats = given.get("formats")
+    if options.get("format"):
+        formats = formats or (options["format"],)
+    options.pop("format", None)
+    anchor = options.pop("anchor", None)
+    focus = given.get("focus", anchor)
+    return PictureCall(
+        generator_id=THUMBNAIL_ID if generator_id is None else generator_id,
+        dimensions=str.__str__(dimensions),
+        source=source,
+        options=options,
+        layout=_one_of("layout", given.get("layout", "constrained"), LAYOUTS),
+        widths=_widths(given.get("widths")),
+        sizes=_sizes(given.get("sizes")),
+        formats=_formats(settings.picture_formats if formats is None else formats),
+        at=_art_direction(given.get("at")),
+        focus=None if focus is None else parse_focus(focus),
+        alt=None if given.get("alt") is None else str(given["alt"]),
+        priority=bool(given.get("priority", False)),
+        placeholder=_placeholder(given.get("placeholder", settings.picture_placeholder)),
+        missing_alt=settings.missing_alt or "error",
+    )
+
+
+def several_sizes_call(
+    kit: ImageKit,
+    generator_id: str | None,
+    dimensions: Any,
+    source: Any,
+    kwargs: Mapping[str, Any],
+    densities: Sequence[float] | None = None,
+) -> PictureCall:
+    """Return what a `{% thumbnail %}` with keywords of a picture asks for: an `<img>` in one format.
+
+    Args:
+        kit: The kit.
+        generator_id: The generator's id; None for `imagekit:thumbnail`.
+        dimensions: Width and height in pixels.
+        source: The image to start from.
+        kwargs: The tag's further keywords.
+        densities: Pixel densities to offer, 1 included, instead of widths.
+
+    Raises:
+        InvalidOption: A keyword has a value that cannot be used.
+    """
+    format = kwargs.get("format")
+    call = picture_call(kit, generator_id, dimensions, source, {**kwargs, "format": None, "formats": None})
+    for name in ("formats", "at"):
+        if kwargs.get(name) is not None:
+            raise InvalidOption(name, kwargs[name], "an <img> has none; use {% picture %}")
+    options = {**call.options, **({} if format is None else {"format": format})}
+    call = replace(call, options=options, formats=None, missing_alt=kit.settings.missing_alt or "ignore")
+    if densities is not None:
+        return replace(call, layout="fixed", densities=tuple(densities))
+    if call.widths is None and call.sizes is None and kwargs.get("layout") is None:
+        # Nobody asked for several sizes.
+        return replace(call, layout="fixed", densities=(1.0,))
+    return call
+
+
+def _one_of(name: str, value: object, known: Sequence[str]) -> str:
+    if value not in known:
+        raise InvalidOption(name, value, nearest(str(value), known))
+    return str(value)
+
+
+def _placeholder(value: object) -> str | None:
+    return None if value in (None, "none", False) else _one_of("placeholder", value, PLACEHOLDERS)
+
+
+def _widths(value: Any) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        given: Iterable[Any] = value.split() if isinstance(value, str) else iter(value)
+        widths = tuple(int(width) for width in given)
+        sound = widths and all(1 <= width <= MAX_SIDE for width in widths)
+    except (TypeError, ValueError, OverflowError):
+        sound = False
+    if not sound:
+        raise InvalidOption("widths", value, f"write widths in pixels as '400 800' or [400, 800], from 1 to {MAX_SIDE}")
+    return tuple(sorted(set(widths)))
+
+
+def _sizes(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = str.__str__(value).strip() if isinstance(value, str) else ""
+    if not text:
+        raise InvalidOption("sizes", value, "write it as in HTML: '(min-width: 800px) 800px, 100vw'")
+    return text
+
+
+def _formats(value: Any) -> tuple[str, ...]:
+    given = value.replace(",", " ").split() if isinstance(value, str) else value
+    try:
+        formats = tuple(dict.fromkeys(map(normal_format, given)))
+    except TypeError:
+        formats = ()
+    if not formats:
+        raise InvalidOption(
+            "formats", value, "write formats as 'AVIF WEBP' or ['AVIF', 'WEBP'], the preferred one first"
+        )
+    return formats
+
+
+def _art_direction(value: Any) -> tuple[tuple[str, dict[str, Any]], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise InvalidOption("at", value, "write a dict of media queries: {'(max-width: 600px)': '400x400'}")
+    entries = []
+    for media, entry in value.items():
+        if not isinstance(media, str) or not media.strip():
+            raise InvalidOption("at", media, "a media query is a string such as '(max-width: 600px)'")
+        changes = dict(entry) if isinstance(entry, Mapping) else {"size": entry}
+        for name in changes:
+            if name not in AT_KEYWORDS:
+                raise InvalidOption(
+                    name, changes[name], f"an entry of at has no such key. {nearest(name, AT_KEYWORDS)}"
+                )
+        entries.append((str.__str__(media).strip(), changes))
+    return tuple(entries)
+
+
+class Plan(NamedTuple):
+    """What a picture offers: nothing is made yet.
+
+    Attributes:
+        media: What is offered where a media query holds, and the picture's own at the end.
+        fallback: The format of the `<img>`, as its place in `formats` of the last medium.
+    """
+
+    media: tuple[Medium, ...]
+
+    @property
+    def own(self) -> Medium:
+        """What is offered where no media query holds."""
+        return self.media[-1]
+
+    def candidates(self) -> Iterable[Candidate]:
+        """Yield all candidates."""
+        for medium in self.media:
+            yield from medium.candidates()
+
+
+def make_picture_plan(kit: ImageKit, call: PictureCall) -> Plan:
+    """Plan a picture, from the headers of its sources alone.
+
+    Raises:
+        MissingSource: There is no source.
+        SourceError: A source cannot be read.
+        InvalidOption: A keyword has a value that cannot be used.
+    """
+    media = []
+    for query, changes in call.at:
+        changed = replace(
+            call,
+            dimensions=changes.get("size", call.dimensions),
+            source=changes.get("source", call.source),
+            widths=_widths(changes.get("widths")) or (None if "size" in changes else call.widths),
+            sizes=_sizes(changes.get("sizes")) or (None if "size" in changes else call.sizes),
+            formats=_formats(changes["formats"]) if changes.get("formats") else call.formats,
+            focus=parse_focus(changes["focus"])
+            if changes.get("focus")
+            else None
+            if "source" in changes
+            else call.focus,
+        )
+        media.append(_medium(kit, changed, query, still=bool(changes.get("still"))))
+    return Plan((*media, _medium(kit, call)))
+
+
+def _changed_focus(call: PictureCall, changes: Mapping[str, Any]) -> Focus | None:
+    if changes.get("focus") is not None:
+        return parse_focus(changes["focus"])
+    return None if "source" in changes else call.focus
+
+
+def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = False) -> Medium:
+    # A name stays a name, which the kit remembers; an upload is found once for all candidates.
+    source = kit.source(call.source)
+    if source is None:
+        raise MissingSource(call.generator_id)
+    named = str.__str__(call.source) if isinstance(call.source, str) else source
+    header, settings = source.header, kit.settings
+    is_vector = header.is_vector
+    width, height = parse_dimensions(call.dimensions)
+    crop, upscale = call.options.get("crop"), call.options.get("upscale")
+    size = header.size(settings.auto_orient)
+    if upscale and not is_vector:
+        enlarged = max(1, math.ceil(MAX_SIDE / min(size)))
+        size = size[0] * enlarged, size[1] * enlarged
+    framing = Framing.of(size, width, height, False if is_vector else crop)
+    if is_vector:
+        kwargs = {**call.options, "width": width, "height": height, "source": named}
+        candidate = Candidate(call.generator_id, kwargs, framing.width, framing.height(framing.width), header.format)
+        shown = candidate.width, candidate.height
+        return Medium(media, *shown, "", ((candidate,),), 0, header, source, None)
+    animated = header.frames > 1 and settings.keep_animation and not still
+    formats = _offered_formats(kit, call, header, animated)
+    framing = framing.within(
+        min(OUTPUT_FORMATS[format].max_side for format, _ in formats),
+        settings.max_result_pixels // (header.frames if animated else 1),
+    )
+    widths = _candidate_widths(call, framing)
+    focus = call.focus or "auto"
+    anchor = anchor_of(focus, framing) if framing.crops else None
+    is_boxed = bool(width and height and crop is not False)
+    shared = _shared_options(call, framing, anchor, widths, is_boxed)
+    if still and header.frames > 1:
+        shared["still"] = True
+    groups = tuple(
+        tuple(
+            Candidate(
+                call.generator_id,
+                {**shared, **own, "width": each, "height": framing.height(each) if is_boxed else None, "source": named},
+                each,
+                framing.height(each),
+                format,
+            )
+            for each in widths
+        )
+        for format, own in formats
+    )
+    sizes = ""
+    if len(widths) > 1 and call.layout != "fixed":
+        sizes = call.sizes or layout_sizes(call.layout, framing.width)
+    shown_width = framing.width
+    if call.layout == "full":
+        shown_width = min(widths, key=lambda each: (abs(each - FULL_SRC), each))
+    src = min(range(len(widths)), key=lambda index: (abs(widths[index] - shown_width), -index))
+    point = anchor if isinstance(anchor, tuple) else None
+    return Medium(media, shown_width, framing.height(shown_width), sizes, groups, src, header, source, point)
+
+
+def _offered_formats(
+    kit: ImageKit, call: PictureCall, header: Header, animated: bool
+) -> list[tuple[str, dict[str, str]]]:
+    """Return the formats that are offered and the keywords that ask for them."""
+    if call.formats is None:
+        asked = call.options.get("format") or kit.settings.default_thumbnail_format
+        return [(output_format(asked, header), {})]
+    formats: dict[str, dict[str, str]] = {}
+    for format in call.formats:
+        facts = OUTPUT_FORMATS[format]
+        if animated and not facts.animates:
+            kept = output_format(None, header)
+            format = kept if OUTPUT_FORMATS[kept].animates else "WEBP"
+        elif header.has_alpha and kit.settings.keep_alpha and not facts.has_alpha:
+            format = "PNG"
+        formats[format] = {"format": format}
+    return list(formats.items())
+
+
+def _candidate_widths(call: PictureCall, framing: Framing) -> tuple[int, ...]:
+    if call.densities is not None:
+        return capped_densities(call.densities, framing.width, framing.widest)
+    if call.widths is not None:
+        return candidate_widths(call.widths, framing.widest)
+    return layout_widths(call.layout, framing)
+
+
+def _shared_options(
+    call: PictureCall, framing: Framing, anchor: str | Point | None, widths: tuple[int, ...], is_boxed: bool
+) -> dict[str, Any]:
+    """Return the keywords that all candidates have in common."""
+    if call.generator_id != THUMBNAIL_ID:
+        return {**call.options, **({} if anchor is None or call.focus is None else {"anchor": anchor})}
+    options = {name: value for name, value in call.options.items() if name != "crop"}
+    if framing.crops and anchor != "auto":
+        options["anchor"] = anchor
+    if len(widths) > 1 and call.densities is None:
+        options["largest"] = (widths[-1], framing.height(widths[-1]) if is_boxed else None)
+    return options
+
+
+# --- the picture --------------------------------------------------------------------------------------------------
+
+
+class Shown(NamedTuple):
+    """What a page shows of a picture: its plan and URLs, or what stands in for it.
+
+    Attributes:
+        plan: The plan; None where something stands in.
+        urls: The URL of each candidate, in the plan's order.
+        stand_in: URL, width and height in pixels of what stands in; the URL is empty where nothing does.
+    """
+
+    plan: Plan | None
+    urls: tuple[str, ...] = ()
+    stand_in: tuple[str, int, int] = ("", 0, 0)
+
+
+class PictureSource(NamedTuple):
+    """What a `<source>` or the `<img>` of a picture offers.
+
+    Attributes:
+        media: The media query; empty where there is none.
+        type: Media type, such as "image/avif".
+        src: The URL of the image at the layout's width.
+        srcset: The value of `srcset`; empty where `src` is the only image.
+        sizes: The value of `sizes`; empty where there is none.
+        width: Pixels.
+        height: Pixels.
+    """
+
+    media: str
+    type: str
+    src: str
+    srcset: str
+    sizes: str
+    width: int
+    height: int
+
+
+class Picture:
+    """One image as a page offers it: in several sizes and formats, of which the browser chooses.
+
+    It prints itself as HTML. Sizes come from the source's header; where images are made on demand, its URLs make all
+    that it lacks in one piece of work.
+
+    Args:
+        kit: The kit; `kit.picture(dimensions, source, …)` passes it.
+        call: What was asked for.
+
+    Example:
+        >>> from jinja_imagekit import ImageKit
+        >>> kit = ImageKit(source_dirs=["content"])
+        >>> kit.picture("800x", "photos/canal.jpg", alt="A canal")
+        <Picture: 800x of photos/canal.jpg>
+    """
+
+    def __init__(self, kit: ImageKit, call: PictureCall) -> None:
+        self._kit = kit
+        self._call = call
+        self._seen: Shown | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL of the image that stands in `src`."""
+        shown = self._shown()
+        return shown.stand_in[0] if shown.plan is None else self._offers(shown)[-1].src
+
+    @property
+    def srcset(self) -> str:
+        """The value of `srcset` of the `<img>`; empty where there is a single image."""
+        shown = self._shown()
+        return "" if shown.plan is None else self._offers(shown)[-1].srcset
+
+    @property
+    def sizes(self) -> str:
+        """The value of `sizes`, without `auto`; empty where none is needed."""
+        shown = self._shown()
+        return "" if shown.plan is None else shown.plan.own.sizes
+
+    @property
+    def sources(self) -> tuple[PictureSource, ...]:
+        """What its `<source>`s offer, the preferred one first; the `<img>` is not among them."""
+        shown = self._shown()
+        return () if shown.plan is None else self._offers(shown)[:-1]
+
+    @property
+    def width(self) -> int:
+        """Width in pixels at which a page shows it."""
+        shown = self._shown()
+        return shown.stand_in[1] if shown.plan is None else shown.plan.own.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels at which a page shows it."""
+        shown = self._shown()
+        return shown.stand_in[2] if shown.plan is None else shown.plan.own.height
+
+    @property
+    def alt(self) -> str | None:
+        """The alternative text; None where nobody gives one."""
+        return self._call.alt
+
+    @property
+    def preload(self) -> Markup:
+        """The `<link>`s that have a browser load the picture early; empty without `priority`."""
+        shown = self._shown()
+        if not self._call.priority or shown.plan is None:
+            return Markup()
+        offers = self._offers(shown)
+        queries = [medium.media for medium in shown.plan.media]
+        links = []
+        for place, medium in enumerate(shown.plan.media):
+            media = _only(queries[:place], medium.media)
+            offer = next(each for each in offers if each.media == medium.media)
+            if media is not None:
+                links.append(
+                    html.element(
+                        "link",
+                        {
+                            "rel": "preload",
+                            "as": "image",
+                            "media": media or None,
+                            "type": offer.type,
+                            "href": offer.src,
+                            "imagesrcset": offer.srcset or None,
+                            "imagesizes": offer.sizes or None,
+                            "fetchpriority": "high",
+                        },
+                    )
+                )
+        return Markup().join(links)
+
+    @property
+    def image_set(self) -> str:
+        """The picture as a value of CSS's `background-image`: each format at the layout's width, and at more of it."""
+        shown = self._shown()
+        if shown.plan is None:
+            return f'url("{shown.stand_in[0]}")' if shown.stand_in[0] else "none"
+        own, urls = shown.plan.own, shown.urls[-sum(map(len, shown.plan.own.formats)) :]
+        options, at = [], 0
+        for group in own.formats:
+            for place, candidate in enumerate(group):
+                density = candidate.width / own.width
+                if place == own.src or density > 1:
+                    label = "1x" if place == own.src else f"{density:.4g}x"
+                    options.append(f'url("{_css_url(urls[at])}") {label} type("{mimetype(candidate.format)}")')
+                at += 1
+        return f"image-set({', '.join(options)})"
+
+    def html(self, alt: object = None, /, **attributes: object) -> Markup:
+        """Return the HTML.
+
+        Args:
+            alt: The alternative text, over the one that was given before.
+            **attributes: HTML attributes of the `<img>`; an underscore at the end of a name falls away (`class_`).
+
+        Raises:
+            MissingAlt: Nobody gives an alternative text.
+            InvalidOption: An attribute is one that the picture writes itself.
+            ImageKitError: An image could not be made.
+        """
+        given = {name.removesuffix("_"): value for name, value in attributes.items()}
+        return self.html_with(given if alt is None else {"alt": alt, **given})
+
+    def html_with(self, attributes: Mapping[str, object]) -> Markup:
+        """Return the HTML with these attributes of the `<img>`, by their names in HTML; see `html`."""
+        given = _Given(attributes)
+        shown = self._shown()
+        alt = self._alternative(given)
+        if shown.plan is None:
+            url, width, height = shown.stand_in
+            return (
+                html.element("img", {"src": url, **_box(given, width, height), "alt": alt, **given.rest})
+                if url
+                else Markup()
+            )
+        *sources, image = self._offers(shown)
+        sizes = given.sizes
+        loads_lazily = given.loading == "lazy" if given.loading is not None else not self._call.priority
+        is_auto = loads_lazily and self._kit.settings.auto_sizes
+        styles: dict[str, str] = {}
+        if is_auto and image.sizes:
+            box = _box(given, image.width, image.height)
+            styles["contain-intrinsic-size"] = f"{_pixels(box['width'])} {_pixels(box['height'])}"
+        image_attributes = {
+            "src": image.src,
+            "srcset": image.srcset or None,
+            "sizes": _auto(sizes or image.sizes, is_auto) if image.sizes else None,
+            **_box(given, image.width, image.height),
+            "loading": given.loading if given.loading is not None else "lazy" if loads_lazily else None,
+            "decoding": given.decoding if given.decoding is not None else None if self._call.priority else "async",
+            "fetchpriority": given.fetchpriority or ("high" if self._call.priority else None),
+            "alt": alt,
+            **given.rest,
+        }
+        _add_style(image_attributes, styles)
+        tags = [
+            {
+                "media": source.media or None,
+                "type": source.type,
+                "srcset": source.srcset or source.src,
+                "sizes": _auto(sizes or source.sizes, is_auto) if source.sizes else None,
+                "width": source.width if source.media else None,
+                "height": source.height if source.media else None,
+            }
+            for source in sources
+        ]
+        return html.picture(tags, image_attributes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the picture as plain values, for JSON; `bytes` is None for a file that has not been made."""
+        shown = self._shown()
+        if shown.plan is None:
+            url, width, height = shown.stand_in
+            return {"source": None, "url": url, "width": width, "height": height, "candidates": []}
+        own = shown.plan.own
+        candidates, urls = [], iter(shown.urls)
+        for medium in shown.plan.media:
+            for candidate in medium.candidates():
+                file = self._kit.cachefile(candidate.generator_id, **candidate.kwargs)
+                record = self._kit.records.get(file.name) if file.name else None
+                candidates.append(
+                    {
+                        **({"media": medium.media} if medium.media else {}),
+                        "url": next(urls),
+                        "type": mimetype(candidate.format),
+                        "width": candidate.width,
+                        "height": candidate.height,
+                        "bytes": record.size if record and file.cachefile_backend.exists(file) else None,
+                    }
+                )
+        return {
+            "source": own.source.name,
+            "url": self.url,
+            "width": own.width,
+            "height": own.height,
+            "sizes": own.sizes,
+            "alt": self.alt,
+            "candidates": candidates,
+        }
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Return the images of which a browser chooses; none where something stands in for them."""
+        plan = self._shown().plan
+        return () if plan is None else tuple(plan.candidates())
+
+    def __html__(self) -> Markup:
+        return self.html_with({})
+
+    def __str__(self) -> str:
+        return str(self.html_with({}))
+
+    def __repr__(self) -> str:
+        source = self._call.source
+        name = source if isinstance(source, str) else type(source).__name__
+        return f"<Picture: {self._call.dimensions} of {name}>"
+
+    def _shown(self) -> Shown:
+        """Return what a page shows, and make what it needs first where images are made on demand."""
+        if self._seen is None:
+            self._seen = self._look()
+        return self._seen
+
+    def _look(self) -> Shown:
+        plan = make_picture_plan(self._kit, self._call)
+        return Shown(plan, candidate_urls(self._kit, plan))
+
+    def _offers(self, shown: Shown) -> tuple[PictureSource, ...]:
+        """Return what each `<source>` offers, in the order of the page, and what the `<img>` does at the end."""
+        assert shown.plan is not None
+        offers, at = [], 0
+        for medium in shown.plan.media:
+            for group in medium.formats:
+                urls = shown.urls[at : at + len(group)]
+                at += len(group)
+                listed = [f"{url}{medium.descriptor(each)}" for url, each in zip(urls, group, strict=True)]
+                offers.append(
+                    PictureSource(
+                        medium.media,
+                        mimetype(group[0].format),
+                        urls[medium.src],
+                        ", ".join(listed) if len(group) > 1 else "",
+                        medium.sizes,
+                        medium.width,
+                        medium.height,
+                    )
+                )
+        return tuple(offers)
+
+    def _alternative(self, given: _Given) -> object:
+        alt = given.alt if given.alt is not None else self.alt
+        if alt is None and self._call.missing_alt != "ignore":
+            self._miss_alt(MissingAlt(repr(self)[1:-1]))
+        return alt
+
+    def _miss_alt(self, error: MissingAlt) -> None:
+        if self._call.missing_alt == "error":
+            raise error
+        logger.warning("%s", error)
+
+
+class _Given:
+    """The author's attributes, those apart on which other parts of the HTML depend."""
+
+    def __init__(self, attributes: Mapping[str, object]) -> None:
+        named = {html.lowered(name): value for name, value in attributes.items()}
+        for name in ("src", "srcset"):
+            if name in named:
+                raise InvalidOption(name, named[name], "the picture writes it; leave it out")
+        alt = named.get("alt")
+        # A bare attribute is an empty one.
+        self.alt = "" if alt is True else None if alt is False else alt
+        self.sizes = None if named.get("sizes") is None else str(named["sizes"])
+        self.loading = None if named.get("loading") is None else str(named["loading"])
+        self.decoding = None if named.get("decoding") is None else str(named["decoding"])
+        self.fetchpriority = None if named.get("fetchpriority") is None else str(named["fetchpriority"])
+        self.width, self.height = named.get("width"), named.get("height")
+        self.rest = {name: value for name, value in attributes.items() if name.lower() not in _ORDERED}
+
+
+_ORDERED = frozenset({"alt", "sizes", "loading", "decoding", "fetchpriority", "width", "height"})
+
+
+def _box(given: _Given, width: int, height: int) -> dict[str, object]:
+    """Return the attributes `width` and `height`: the author's, and the other one in proportion."""
+    if given.width is None and given.height is None:
+        return {"width": width, "height": height}
+    if given.width is not None and given.height is not None:
+        return {"width": given.width, "height": given.height}
+    try:
+        if given.height is None:
+            return {"width": given.width, "height": _rounded(int(str(given.width)) * height / width)}
+        return {"width": _rounded(int(str(given.height)) * width / height), "height": given.height}
+    except ValueError:
+        # "100%" and the like say nothing about the other side.
+        return {"width": given.width, "height": given.height}
+
+
+def _pixels(side: object) -> str:
+    return f"{side}px" if str(side).isdecimal() else "auto"
+
+
+def _auto(sizes: str, is_auto: bool) -> str:
+    return f"auto, {sizes}" if is_auto and not sizes.startswith("auto") else sizes
+
+
+def _add_style(attributes: dict[str, object], styles: Mapping[str, str]) -> None:
+    if styles:
+        own = ";".join(f"{name}:{value}" for name, value in styles.items())
+        given = attributes.pop("style", None)
+        attributes["style"] = f"{own};{given}" if isinstance(given, str) and given else own
+
+
+def _css_url(url: str) -> str:
+    return url.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "")
+
+
+def _only(earlier: Sequence[str], media: str) -> str | None:
+    """Return a media query that holds where one does and no earlier one; None where nothing is to be loaded."""
+    conditions = [each for each in map(_condition, earlier) if each is not None]
+    own = _condition(media) if media else ""
+    if own is None:
+        return None
+    if not conditions:
+        return media
+    if not own and len(conditions) == 1 and " or " not in conditions[0]:
+        return f"not all and {conditions[0]}"
+    nots = [f"(not ({each}))" if _is_compound(each) else f"(not {each})" for each in conditions]
+    return " and ".join([*nots, *([f"({own})" if " or " in own else own] if own else [])])
+
+
+def _condition(media: str) -> str | None:
+    """Return a media query as a condition without a type; None for one that holds on paper or for speech alone."""
+    parts = []
+    for query in _split(media):
+        text = re.sub(r"^(?:only\s+)?(?:screen|all)(?:\s+and\s+|$)", "", query, flags=re.IGNORECASE)
+        if text.startswith(("(", "not (")):
+            parts.append(text)
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else " or ".join(f"({each})" if _is_compound(each) else each for each in parts)
+
+
+def _split(media: str) -> list[str]:
+    parts, depth = [""], 0
+    for letter in media:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _is_compound(condition: str) -> bool:
+    depth = 0
+    for place, letter in enumerate(condition):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and place < len(condition) - 1:
+            return True
+    return False
+
+
+# --- the files ----------------------------------------------------------------------------------------------------
+
+
+def candidate_urls(kit: ImageKit, plan: Plan) -> tuple[str, ...]:
+    """Return the URLs of a plan's candidates, in its order; what is missing is made first where the strategy says so.
+
+    Raises:
+        ImageKitError: An image could not be made.
+    """
+    candidates = list(plan.candidates())
+    urls: list[str] = []
+    unknown: list[tuple[int, ImageCacheFile]] = []
+    for candidate in candidates:
+        known = kit.known_files.find(candidate.generator_id, candidate.kwargs)
+        if known is not None:
+            kit.renders.note_call(known.name, candidate.generator_id, candidate.kwargs)
+            urls.append(known.url)
+        else:
+            unknown.append((len(urls), kit.cachefile(candidate.generator_id, **candidate.kwargs)))
+            urls.append("")
+    on_demand = [candidates[place] for place, file in unknown if _is_made_on_demand(file)]
+    if len(on_demand) > 1:
+        make_together(kit, on_demand)
+    for place, file in unknown:
+        urls[place] = file.url
+        kit.known_files.remember(file, candidates[place].kwargs)
+    return tuple(urls)
+
+
+def _is_made_on_demand(file: ImageCacheFile) -> bool:
+    return type(file.cachefile_strategy) is JustInTime and type(file.cachefile_backend) is Simple
+
+
+def make_together(kit: ImageKit, candidates: Iterable[Candidate]) -> None:
+    """Make what candidates lack: each source is read once, and decoded once at each scale.
+
+    What goes wrong is remembered, and raised where the file is asked for.
+    """
+    plan = make_plan(kit, [Item(each.generator_id, each.kwargs) for each in candidates])
+    for work in plan.works:
+        make_work(kit, work, stopped=lambda: False)
+
+
+MOST_PICTURES = 10_000
+"""Pictures whose HTML one process keeps: about 3 kB each, 30 MB in all."""
+
+
+class _KnownHtml(NamedTuple):
+    """The HTML of a picture, which is right as long as its sources and files look as they did."""
+
+    html: Markup
+    sources: tuple[tuple[str, int, int, int], ...]
+    files: tuple[tuple[str, int], ...]
+    absent: tuple[str, ...]
+    notes: tuple[tuple[str, str, dict[str, Any]], ...]
+
+    def is_current(self) -> bool:
+        """Tell whether all is as it was, by one stat of each file."""
+        stat = os.stat
+        try:
+            for path, modified_ns, size, inode in self.sources:
+                facts = stat(path)
+                if facts.st_mtime_ns != modified_ns or facts.st_size != size or facts.st_ino != inode:
+                    return False
+            for path, size in self.files:
+                if stat(path).st_size != size:
+                    return False
+        except OSError:
+            return False
+        return not self.absent or not any(map(os.path.lexists, self.absent))
+
+
+class Pictures:
+    """What one process knows of a kit's pictures.
+
+    Args:
+        kit: The kit.
+    """
+
+    def __init__(self, kit: ImageKit) -> None:
+        self._kit = kit
+        self._html: dict[Hashable, _KnownHtml] = {}
+
+    def forget(self) -> None:
+        """Forget the HTML of pictures: a generator was registered anew."""
+        self._html.clear()
+
+    def find_html(self, call: Hashable) -> Markup | None:
+        """Return the HTML that was kept for a template's call, if it is still right; its files count as needed."""
+        known = self._html.get(call)
+        if known is None or not known.is_current():
+            return None
+        renders = self._kit.renders
+        for name, id, kwargs in known.notes:
+            if not renders.is_noted(name):
+                renders.note_call(name, id, kwargs)
+        return known.html
+
+    def keep_html(self, call: Hashable, markup: Markup, picture: Picture) -> None:
+        """Keep the HTML of a template's call, if all its files are known to be there."""
+        sources, files, notes = {}, [], []
+        candidates = picture.candidates()
+        if not candidates:
+            return
+        absent: dict[str, None] = {}
+        for candidate in candidates:
+            known = self._kit.known_files.find(candidate.generator_id, candidate.kwargs)
+            if known is None:
+                return
+            sources[known.source_path] = (known.source_modified_ns, known.source_size, known.source_inode)
+            files.append((known.path, known.size))
+            absent.update(dict.fromkeys(known.absent))
+            notes.append((known.name, candidate.generator_id, candidate.kwargs))
+        if len(self._html) >= MOST_PICTURES:
+            self._html.clear()
+        stats = tuple((path, *stat) for path, stat in sources.items())
+        self._html[call] = _KnownHtml(markup, stats, tuple(files), tuple(absent), tuple(notes))
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None), Markup})
+
+
+def frozen(value: Any) -> Hashable:
+    """Return a plain value in a form that can be a key, and differs for values of different types.
+
+    Raises:
+        TypeError: The value is not plain.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return kind, value
+    if kind in (list, tuple):
+        return kind, tuple(map(frozen, value))
+    if kind is dict:
+        return kind, tuple((name, frozen(each)) for name, each in value.items())
+    raise TypeError(f"{kind} is not plain")
