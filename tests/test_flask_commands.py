@@ -114,10 +114,10 @@ PAGE = """
 
 
 @pytest.mark.parametrize("config", [{}, {"IMAGEKIT_LOCATION": "static/made"}, {"IMAGEKIT_CACHEFILE_DIR": ""}])
-@pytest.mark.parametrize("base", ["", "/shop"])
-def test_a_frozen_site_has_all_its_images(tmp_path: Path, config: dict[str, str], base: str) -> None:
+@pytest.mark.parametrize(("base", "root"), [("", "/"), ("/shop", "/shop"), ("/shop", "/")])
+def test_a_frozen_site_has_all_its_images(tmp_path: Path, config: dict[str, str], base: str, root: str) -> None:
     """Each URL of the pages is a file of the frozen site, in the first run and in those that find all images warm."""
-    app = make_app(tmp_path, APPLICATION_ROOT=base or "/", FREEZER_BASE_URL=f"http://localhost{base}/", **config)
+    app = make_app(tmp_path, APPLICATION_ROOT=root, FREEZER_BASE_URL=f"http://localhost{base}/", **config)
     add_page(app, PAGE)
     add_page(app, "{{ 'photos/canal.jpg' | thumbnail('24x16') }}", "/other/", "other")
     app.config["FREEZER_DESTINATION"] = str(tmp_path / "frozen")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 from typing import Any
+from urllib.parse import quote, unquote
 
 import flask
 import pytest
@@ -26,7 +28,7 @@ THREADS = 16
 
 def sources(page: bytes | str) -> list[str]:
     text = page.decode() if isinstance(page, bytes) else page
-    return re.findall(r'src="([^"]+)"', text)
+    return [html.unescape(url) for url in re.findall(r'(?:src="|srcset="[^"]* 1x, )([^" ]+)', text)]
 
 
 def status_of(app: flask.Flask, url: str) -> int:
@@ -158,6 +160,58 @@ def test_an_app_below_another_root(tmp_path: Path, config: dict[str, Any]) -> No
     assert status_of(mounted, url) == 200
     with serving(app) as port:
         assert get(port, url)[0] == 200
+
+
+PAGE = "{% thumbnail '12x8' 'photos/canal.jpg' srcset='2' -- alt='' %}{{ 'photos/canal.jpg' | thumbnail('24x24') }}"
+
+
+@pytest.mark.parametrize(
+    ("root", "mount"),
+    [("/", ""), ("/", "/sub"), ("/", "/sub/deep"), ("/", "/été"), ("/", "/a b"), ("/shop", "/sub"), ("/shop", "/shop")],
+)
+@pytest.mark.parametrize("config", [{}, {"IMAGEKIT_LOCATION": "static/made"}, {"IMAGEKIT_CACHEFILE_DIR": ""}])
+def test_urls_begin_where_the_app_is_mounted(tmp_path: Path, config: dict[str, Any], root: str, mount: str) -> None:
+    """Below a dispatcher's or a proxy's path they begin as those of `url_for`, cold and warm, and lead to the file."""
+    app = make_app(tmp_path, APPLICATION_ROOT=root, **config)
+    add_page(app, PAGE)
+    add_page(app, "{{ url_for('static', filename='photos/canal.jpg') }}", "/static-url", "static_url")
+    served = flask.Flask("other", root_path=str(tmp_path))
+    # WSGI has the bytes of a path as Latin-1.
+    mounts = {mount.encode().decode("latin-1"): app} if mount else {}
+    served.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounts)  # type: ignore[method-assign]
+    elsewhere = served.test_client().get("/").text
+    for _ in range(3):
+        urls = sources(served.test_client().get(f"{mount}/").text)
+        assert len(urls) == 3
+        for url in urls:
+            assert url.startswith(f"{quote(mount)}/")
+            assert status_of(served, unquote(url)) == 200
+    static = served.test_client().get(f"{mount}/static-url").text
+    assert status_of(served, unquote(static)) == 200
+    assert sources(served.test_client().get("/").text) == sources(elsewhere)
+
+
+def test_a_base_url_that_was_given_is_written_as_it_is(tmp_path: Path) -> None:
+    """Whoever serves the files from a path of the domain says so, and a mount changes nothing about that."""
+    app = make_app(tmp_path, IMAGEKIT_BASE_URL="/media/")
+    add_page(app, THUMBNAIL)
+    for mount in ("", "/sub"):
+        (url,) = sources(app.test_client().get("/", base_url=f"http://localhost{mount}/").text)
+        assert url.startswith("/media/CACHE/images/")
+
+
+@pytest.mark.parametrize(
+    "name", ["a#1.jpg", "why?.jpg", "50%.jpg", "50%25.jpg", '"q".jpg', "<b>.jpg", "a&amp;b.jpg", "é +.jpg"]
+)
+def test_names_that_urls_have_other_uses_for(tmp_path: Path, name: str) -> None:
+    """A source of any name that a disk allows has a URL that leads to its image."""
+    app = make_app(tmp_path)
+    settled(tmp_path / "static" / name, photo_bytes(seed=3))
+    app.add_url_rule("/", "page", lambda: flask.render_template_string("{% thumbnail '9x9' name %}", name=name))
+    for _ in range(2):
+        (url,) = sources(app.test_client().get("/").text)
+        with serving(app) as port:
+            assert get(port, url)[0] == 200
 
 
 def test_what_was_deleted_is_made_when_its_page_is_shown_again(tmp_path: Path) -> None:

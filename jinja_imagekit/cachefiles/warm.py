@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ImageKitError, NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
-from ..interfaces import StateStore, Storage
+from ..interfaces import StateStore
 from ..sources import FileSource, Signature, Source, check_name
 from ..specs import is_fixed
 from ..storages.folder import FileSystemStorage
@@ -44,15 +44,19 @@ class KnownFile:
     source_modified_ns: int
     source_inode: int
     absent: tuple[str, ...]
-    storage: Storage
-    _url: str = ""
+    storage: FileSystemStorage
+    _url: tuple[str, str] = "", ""
 
     @property
     def url(self) -> str:
         """The URL from which the site serves the file."""
-        if not self._url:
-            self._url = self.storage.url(self.name)
-        return self._url
+        base, url = self._url
+        # A request may have a base URL of its own.
+        now = self.storage.base_url
+        if base != now or not url:
+            url = self.storage.url(self.name)
+            self._url = now, url
+        return url
 
     def is_current(self) -> bool:
         """Tell whether source and file are as they were, by one stat of each."""
@@ -242,11 +246,12 @@ class KnownFiles:
         # Of a single one, `is_current` tells whether it exists.
         several = len(candidates) > 1
         found = next((index for index, path in enumerate(candidates) if not several or os.path.lexists(path)), None)
-        path = self._kit.storage.path(name)
-        if found is None or path is None:
+        storage = self._kit.storage
+        path = storage.path(name)
+        if found is None or path is None or not isinstance(storage, FileSystemStorage):
             return None
         absent = tuple(candidates[:found])
-        return KnownFile(name, path, size, width, height, candidates[found], *signature, absent, self._kit.storage)
+        return KnownFile(name, path, size, width, height, candidates[found], *signature, absent, storage)
 
     def _recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
         options = {name: value for name, value in kwargs.items() if name != "source"}

@@ -15,7 +15,7 @@ from ..interfaces import SourceGroup
 from ..kit import ImageKit as Kit
 from ..registry import CacheFiles, GeneratorRegistry
 from ..specs import ImageSpec, spec_class
-from .app_images import AppImages, images_of
+from .app import AppImages, images_of
 
 __all__ = ["ImageKit"]
 
@@ -81,7 +81,7 @@ class ImageKit:
         app.extensions["imagekit"] = images.kit
         self.register.share_with(images.kit)
         images.kit.install(app.jinja_env)
-        images.serve()
+        images.urls.add_route()
         app.cli.add_command(commands(images.kit_for_command))
         # The signal reaches scripts that push a context; where importing fails, a request says so.
         flask.appcontext_pushed.connect(images.try_to_complete, app)

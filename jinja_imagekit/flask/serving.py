@@ -1,10 +1,11 @@
-"""Serves an app's cache files where no web server does, and tells Frozen-Flask of them."""
+"""An app's cache files and their URLs: where they begin, who serves them, and that Frozen-Flask hears of them."""
 
 from __future__ import annotations
 
 import mimetypes
-from pathlib import PurePosixPath
-from urllib.parse import urlsplit
+import os
+from pathlib import Path, PurePath, PurePosixPath
+from urllib.parse import quote, urlsplit
 
 import flask
 from werkzeug.exceptions import NotFound
@@ -13,7 +14,7 @@ from ..exceptions import StorageError
 from ..images import OUTPUT_FORMATS
 from ..interfaces import Storage
 from ..kit import ImageKit as Kit
-from .config import folder_in_static
+from ..storages.folder import join_url
 
 ENDPOINT = "imagekit_cachefile"
 
@@ -23,8 +24,8 @@ YEAR = 31_536_000
 _MIMETYPES = {format.extension: format.mimetype for format in OUTPUT_FORMATS.values()}
 
 
-class CacheFileRoute:
-    """The way from a cache file's URL to its file.
+class CacheFileUrls:
+    """The way from a cache file to its URL and back.
 
     Args:
         app: The app.
@@ -34,9 +35,33 @@ class CacheFileRoute:
     def __init__(self, app: flask.Flask, kit: Kit) -> None:
         self._app = app
         self._kit = kit
-        self._folder_in_static = folder_in_static(app, kit.settings.location)
+        self._folder_in_static = _folder_in_static(app, kit.settings.location)
+        own = kit.settings.base_url
+        follows_mount = own == self.default_base_url(app, Path(kit.settings.location))
+        self._below_mount = own.removeprefix(_root_of(app)) if follows_mount else None
 
-    def add(self) -> None:
+    @staticmethod
+    def default_base_url(app: flask.Flask, location: Path) -> str:
+        """Return the URL from which an app serves a folder, below the configured `APPLICATION_ROOT`."""
+        folder = _folder_in_static(app, location)
+        if folder is None:
+            root: str = app.config["APPLICATION_ROOT"]
+            return root
+        static = f"{_root_of(app)}{app.static_url_path}"
+        return static if folder == PurePath() else join_url(static, folder.as_posix())
+
+    def base_url(self) -> str:
+        """Return the URL from which the folder of cache files is served, as `url_for` has it in the current request.
+
+        Where a dispatcher or a proxy mounts the app below a path of its own, only the request knows that path.
+        """
+        if self._below_mount is not None and flask.has_request_context():
+            mount = flask.request.root_path
+            if mount:
+                return quote(mount) + self._below_mount
+        return self._kit.settings.base_url
+
+    def add_route(self) -> None:
         """Add the route, unless the app's static route does the work or the files have another host."""
         if self._folder_in_static is None:
             for rule in self._rules():
@@ -47,7 +72,7 @@ class CacheFileRoute:
         if url.scheme or url.netloc:
             return []
         tail = PurePosixPath(self._kit.settings.cachefile_dir, "<path:filename>")
-        root = self._app.config["APPLICATION_ROOT"].rstrip("/")
+        root = _root_of(self._app)
         paths = [url.path]
         if root and f"{url.path}/".startswith(f"{root}/"):
             # A mounted app sees its URLs without the root; Flask's own server mounts nothing.
@@ -96,3 +121,17 @@ class CacheFileRoute:
     def is_building(self) -> bool:
         """Whether Frozen-Flask is asking for a page."""
         return "FREEZER_DESTINATION" in self._app.config and flask.has_request_context()
+
+
+def _root_of(app: flask.Flask) -> str:
+    """Return the configured root of an app, without a slash at its end."""
+    root: str = app.config["APPLICATION_ROOT"]
+    return root.rstrip("/")
+
+
+def _folder_in_static(app: flask.Flask, location: str | os.PathLike[str]) -> PurePath | None:
+    """Return where a folder lies in the app's static folder; None where it lies elsewhere."""
+    if not app.static_folder or not app.has_static_folder:
+        return None
+    path, static = (Path(os.path.abspath(folder)) for folder in (location, app.static_folder))
+    return path.relative_to(static) if path.is_relative_to(static) else None

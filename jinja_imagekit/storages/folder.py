@@ -86,7 +86,7 @@ class FileSystemStorage:
 
     Args:
         location: The folder; it is made when it is needed.
-        base_url: URL from which the site serves the folder.
+        base_url: URL from which the site serves the folder; or what returns it, where each request has its own.
         file_permissions: Mode of the files; None leaves it to the process's umask.
         directory_permissions: Mode of the folders that are made; None leaves it to the umask.
         fsync: Wait until each file is on the disk before it gets its name, and then for the name.
@@ -102,14 +102,14 @@ class FileSystemStorage:
     def __init__(
         self,
         location: str | os.PathLike[str],
-        base_url: str = "/",
+        base_url: str | Callable[[], str] = "/",
         *,
         file_permissions: int | None = 0o644,
         directory_permissions: int | None = 0o755,
         fsync: bool = False,
     ) -> None:
         self.location = Path(os.path.abspath(location))
-        self.base_url = base_url
+        self._base_url = base_url
         self.file_permissions = file_permissions
         self.directory_permissions = directory_permissions
         self.fsync = fsync
@@ -120,15 +120,20 @@ class FileSystemStorage:
         self._swept: frozenset[str] = frozenset()
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> FileSystemStorage:
-        """Return the storage that a kit's settings describe."""
+    def from_settings(cls, settings: Settings, base_url: Callable[[], str] | None = None) -> FileSystemStorage:
+        """Return the storage that a kit's settings describe, with a base URL for each request if there is one."""
         return cls(
             settings.location,
-            settings.base_url,
+            base_url or settings.base_url,
             file_permissions=settings.file_permissions,
             directory_permissions=settings.directory_permissions,
             fsync=settings.fsync,
         )
+
+    @property
+    def base_url(self) -> str:
+        """URL from which the site serves the folder."""
+        return self._base_url if isinstance(self._base_url, str) else self._base_url()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._root!r}, {self.base_url!r})"

@@ -1,11 +1,16 @@
-"""One app's kit, and what the app's blueprints add to it."""
+"""One app: its settings, its kit, and what the app's blueprints and `imagegenerators` modules add to it."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -15,13 +20,19 @@ from flask.sansio.scaffold import Scaffold
 from ..builds.notes import Renders
 from ..cachefiles.strategies import Deferred
 from ..exceptions import ImageKitError
+from ..interfaces import Storage
 from ..kit import ImageKit as Kit
 from ..once import made_once
 from ..registry import GeneratorRegistry
 from ..settings import Settings
-from .config import settings_of
-from .discovery import find_module, registry_in
-from .serving import CacheFileRoute
+from ..storages.folder import FileSystemStorage
+from .serving import CacheFileUrls
+
+PREFIX = "IMAGEKIT_"
+"""What the names of settings begin with in an app's configuration."""
+
+MODULE = "imagegenerators"
+"""The name of the modules that are looked for beside an app and its blueprints."""
 
 logger = logging.getLogger("jinja_imagekit.flask")
 
@@ -44,13 +55,20 @@ class AppKit(Kit):
         return self.images.app.app_context()
 
     @made_once
+    def storage(self) -> Storage:
+        """The storage of cache files that have none of their own, whose URLs begin where the app is mounted."""
+        if self.settings.default_file_storage is not None:
+            return super().storage
+        return FileSystemStorage.from_settings(self.settings, self.images.urls.base_url)
+
+    @made_once
     def renders(self) -> Renders:
         """What the pages need, where anybody wants to know."""
-        return Renders(self.settings, isinstance(self.cachefile_strategy, Deferred), self.images.route)
+        return Renders(self.settings, isinstance(self.cachefile_strategy, Deferred), self.images.urls)
 
 
 class AppImages:
-    """One app's kit, with the route of its cache files, and with its blueprints' folders and generators.
+    """One app's kit, with the URLs of its cache files, and with its blueprints' folders and generators.
 
     Args:
         app: The app.
@@ -64,15 +82,11 @@ class AppImages:
         self.app = app
         self._found = GeneratorRegistry()
         self.kit = AppKit(self, settings_of(app), (*generators, self._found), import_name)
-        self.route = CacheFileRoute(app, self.kit)
+        self.urls = CacheFileUrls(app, self.kit)
         self._completing = threading.RLock()
         self._blueprints: set[str] = set()
         self._modules: set[str] = set()
         self._is_begun = False
-
-    def serve(self) -> None:
-        """Add the route of the cache files."""
-        self.route.add()
 
     def kit_for_command(self) -> Kit:
         """Return the kit for a command of `flask imagekit`, within a context of the app."""
@@ -107,11 +121,11 @@ class AppImages:
                     self._blueprints.add(name)
 
     def _discover(self, scaffold: Scaffold) -> None:
-        module = find_module(scaffold.import_name, scaffold.root_path)
+        module = _imported_module(scaffold.import_name, scaffold.root_path)
         if module is None or module.__name__ in self._modules:
             return
-        registry = registry_in(module)
-        if registry is not None:
+        registry = getattr(module, "generators", None)
+        if isinstance(registry, GeneratorRegistry):
             for id in registry.get_ids():
                 self._found.register(id, registry.find(id))
         self._modules.add(module.__name__)
@@ -128,3 +142,51 @@ def images_of(app: flask.Flask) -> AppImages:
         raise ImageKitError(f"The Flask app {app.name!r} has no ImageKit: call init_app(app) where it is made.")
     kit.images.complete()
     return kit.images
+
+
+def settings_of(app: flask.Flask) -> Settings:
+    """Return the settings that an app's configuration gives; relative folders are taken from its `root_path`.
+
+    Raises:
+        InvalidSetting: A key with the prefix names no setting, or its value is unusable.
+    """
+    own = Settings.from_mapping(app.config, PREFIX)
+    given = {key[len(PREFIX) :].lower() for key in app.config if key.startswith(PREFIX)}
+    root, instance = Path(app.root_path), Path(app.instance_path)
+    changes: dict[str, Any] = {
+        "source_dirs": tuple(root / folder for folder in own.source_dirs),
+        "source_prefixes": tuple((prefix, root / folder) for prefix, folder in own.source_prefixes),
+        "location": root / own.location,
+        "state_dir": root / own.state_dir,
+    }
+    defaults: dict[str, Any] = {
+        "source_dirs": (app.static_folder,) if app.static_folder else (),
+        "location": instance / "imagekit",
+        "state_dir": instance / ".imagekit",
+        "debug": app.debug,
+        # A server's pages never end; a freezer says when it asks for one.
+        "keep_notes": False,
+    }
+    changes |= {name: value for name, value in defaults.items() if name not in given}
+    if "base_url" not in given:
+        changes["base_url"] = CacheFileUrls.default_base_url(app, changes["location"])
+    return own.replace(**changes)
+
+
+def _imported_module(import_name: str, root_path: str) -> ModuleType | None:
+    """Import the module `imagegenerators` beside an app or a blueprint; None where there is none.
+
+    Args:
+        import_name: What Flask was told to be the app's or the blueprint's module or package.
+        root_path: The folder of that.
+
+    Raises:
+        Exception: Whatever importing the module raises.
+    """
+    package = import_name if hasattr(sys.modules.get(import_name), "__path__") else import_name.rpartition(".")[0]
+    name = f"{package}.{MODULE}" if package else MODULE
+    spec = find_spec(name)
+    # Without a package, the name may be anybody's on sys.path.
+    if spec is None or (not package and Path(spec.origin or "").parent != Path(root_path)):
+        return None
+    return import_module(name)
