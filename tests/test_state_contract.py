@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -283,3 +284,63 @@ def test_processes_take_turns(tmp_path: Path) -> None:
     assert len(list(store.keys())) == 200
     store.close()
     assert not list((tmp_path / "state" / "locks").iterdir())
+
+
+CROSS = """
+import sys, time
+from pathlib import Path
+from jinja_imagekit.state import DiskStore
+folder, own, other = Path(sys.argv[1]), *sys.argv[2:]
+store = DiskStore(folder / "state")
+with store.lock(own):
+    (folder / own).touch()
+    while not (folder / other).exists():
+        time.sleep(0.01)
+    with store.lock(other):
+        print("through", flush=True)
+"""
+
+
+def test_processes_do_not_wait_in_a_circle(tmp_path: Path) -> None:
+    """Three processes that each hold a lock and want the next one's all get through, and leave nothing behind."""
+    names = ["a", "b", "c"]
+    command = [sys.executable, "-W", "error", "-c", CROSS, str(tmp_path)]
+    processes = [
+        subprocess.Popen([*command, own, other], stdout=subprocess.PIPE, text=True)
+        for own, other in zip(names, [*names[1:], names[0]], strict=True)
+    ]
+    try:
+        assert [process.communicate(timeout=30)[0] for process in processes] == ["through\n"] * 3
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0] * 3
+    assert not list((tmp_path / "state" / "locks").iterdir())
+
+
+def test_a_wait_of_a_killed_process_counts_for_nothing(tmp_path: Path) -> None:
+    """What a dead process left in the folder of locks makes no circle, and is swept."""
+    waiting = "import sys, jinja_imagekit.atomic_files as a; open(f'{sys.argv[1]}/{a.temporary_name()}', 'x')"
+    (tmp_path / "locks").mkdir()
+    subprocess.run([sys.executable, "-c", waiting, str(tmp_path / "locks")], check=True)
+    (dead,) = (tmp_path / "locks").iterdir()
+    locks = FileLocks(str(tmp_path / "locks"))
+    dead.write_text(json.dumps([[locks.path("slow")], locks.path("own")]))
+    order: list[str] = []
+    held = threading.Event()
+
+    def hold() -> None:
+        with DiskStore(tmp_path).lock("slow"):
+            held.set()
+            time.sleep(0.6)
+            order.append("first")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    with locks.hold("own"):
+        held.wait(10)
+        with locks.hold("slow"):
+            order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+    assert not dead.exists()

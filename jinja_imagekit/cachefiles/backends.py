@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import images
 from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, StorageError, UnreadableImage
@@ -13,10 +16,36 @@ from ..interfaces import StoredFile
 from ..specs import ImageSpec
 from ..state import Failure, Record
 
+if TYPE_CHECKING:
+    from .file import ImageCacheFile
+
 __all__ = ["BaseAsync", "CacheFileBackend", "Simple"]
 
 _KIND = {True: "", False: "mistake"}
 """Kinds of remembered failures: whether an error concerns the image, and no class of its own is remembered."""
+
+
+_made_here = threading.local()
+
+
+@contextmanager
+def in_the_making(file: ImageCacheFile) -> Iterator[None]:
+    """Say that this thread makes a file within the block.
+
+    Raises:
+        GenerationFailed: It does so already: the file's own processors ask for it.
+    """
+    files: list[tuple[int, str | None, str]] = vars(_made_here).setdefault("files", [])
+    key = (id(file.records), file.name, file.generator_id or class_path(file.generator))
+    if key in files:
+        way = " → ".join(label for _, _, label in [*files[files.index(key) :], key])
+        source = file.source.name if file.source else None
+        raise GenerationFailed(str(file.name), source, f"its own processors ask for it: {way}")
+    files.append(key)
+    try:
+        yield
+    finally:
+        files.pop()
 
 
 class CacheFileBackend(ABC):
@@ -82,11 +111,12 @@ class CacheFileBackend(ABC):
         """
         source = file.source
         digest = source.digest if source else None
-        content = file.generator.generate()
-        if not hasattr(content, "read"):
-            raise TypeError(f"generate() has to return an open binary file, not {content!r}")
-        with content:
-            data: bytes = content.read()
+        with in_the_making(file):
+            content = file.generator.generate()
+            if not hasattr(content, "read"):
+                raise TypeError(f"generate() has to return an open binary file, not {content!r}")
+            with content:
+                data: bytes = content.read()
         if source and source.digest != digest:
             file.rename()
         return data

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ..cachefiles import ImageCacheFile
-from ..cachefiles.backends import Simple
+from ..cachefiles.backends import Simple, in_the_making
+from ..exceptions import ImageKitError
 from ..images import Limits, Original
 from ..specs import ImageSpec
 from .plan import SourceWork, failed, skipped
@@ -106,6 +107,10 @@ class _Making:
     def _make(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
         if self.stopped():
             return
+        # Another spec's processor may have asked for it meanwhile.
+        if not self.force and _was_made(file):
+            self.outcomes.append(skipped(file))
+            return
         begun = time.perf_counter()
         maker = Simple()
         try:
@@ -119,7 +124,8 @@ class _Making:
 
     def _render(self, file: ImageCacheFile) -> bytes:
         if self.original is not None and _shares_source(file):
-            rendered: bytes = file.generator.render(self.original)
+            with in_the_making(file):
+                rendered: bytes = file.generator.render(self.original)
             return rendered
         return Simple().render(file)
 
@@ -146,6 +152,15 @@ class _Making:
 
     def _source_name(self) -> str | None:
         return self.work.source.name if self.work.source else None
+
+
+def _was_made(file: ImageCacheFile) -> bool:
+    """Tell whether a file exists that did not a moment ago; where that takes a network, it is made again instead."""
+    try:
+        stored = file.storage.stat(str(file.name)) if file.storage.is_local else None
+        return stored is not None and file.cachefile_backend.exists(file)
+    except ImageKitError:
+        return False
 
 
 def _shares_source(file: ImageCacheFile) -> bool:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..state.locks import this_thread, working_for
 from .making import make_work
 from .plan import Plan, SourceWork
 from .report import GenerationInterrupted, Outcome, Report
@@ -193,12 +194,15 @@ class _Piece:
     def __init__(self, run: Callable[[], None]) -> None:
         self._run = run
         self._claim = threading.Lock()
+        self._owner = this_thread()
         self.done = threading.Event()
 
     def __call__(self) -> None:
         if not self._claim.acquire(blocking=False):
             return
         try:
-            self._run()
+            # The owner waits for it, with the locks of all files of the source.
+            with working_for(self._owner):
+                self._run()
         finally:
             self.done.set()

@@ -1,27 +1,173 @@
-"""Locks by name: among the threads of a process, and among processes."""
+"""Locks by name: among the threads of a process, and among processes; whoever holds one never waits in a circle."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+from ..atomic_files import PREFIX, sweep_folder, temporary_name
 
 POLL_SECONDS = 0.005
 """How often a waiting process looks at a lock file; one look takes about 30 µs."""
 
+CHECK_SECONDS = 0.1
+"""How often a thread that holds a lock, and waits for another, looks whether that one waits for it."""
+
 logger = logging.getLogger("jinja_imagekit.state")
+
+
+class Holder:
+    """A thread, as a holder of locks.
+
+    Attributes:
+        held: How many times it holds which locks.
+        works_for: The thread that waits until this one has done its part, and so holds what it holds as well.
+    """
+
+    def __init__(self) -> None:
+        self.held: dict[str, int] = {}
+        self.works_for: Holder | None = None
+
+    def all_held(self) -> frozenset[str]:
+        """Return the locks that stay held until this thread goes on."""
+        found: set[str] = set()
+        each: Holder | None = self
+        while each is not None:
+            found.update(tuple(each.held))
+            each = each.works_for
+        return frozenset(found)
+
+
+_threads = threading.local()
+
+
+def this_thread() -> Holder:
+    """Return this thread as a holder of locks."""
+    holder: Holder | None = getattr(_threads, "holder", None)
+    if holder is None:
+        holder = _threads.holder = Holder()
+    return holder
+
+
+@contextmanager
+def working_for(holder: Holder) -> Iterator[None]:
+    """Say that another thread waits for what this one does in the block, with the locks that it holds."""
+    own = this_thread()
+    if own is holder:
+        yield
+        return
+    before, own.works_for = own.works_for, holder
+    try:
+        yield
+    finally:
+        own.works_for = before
+
+
+class Wait(NamedTuple):
+    """A thread that holds some locks and waits for another; of two stages of one lock it may hold the first."""
+
+    held: frozenset[str]
+    wanted: str
+
+
+def _is_circle(wait: Wait, others: Sequence[Wait]) -> bool:
+    """Tell whether what is wanted is held by whoever waits, perhaps for a third, for what this thread holds."""
+    held = wait.held - {wait.wanted}
+    seen: set[str] = set()
+    pending = [wait.wanted]
+    while pending:
+        wanted = pending.pop()
+        if wanted in held:
+            return True
+        if wanted not in seen:
+            seen.add(wanted)
+            pending.extend(each.wanted for each in others if wanted in each.held)
+    return False
+
+
+class _Waits:
+    """The threads of a process that hold locks and wait for others."""
+
+    def __init__(self) -> None:
+        self._waits: dict[Holder, Wait] = {}
+
+    @contextmanager
+    def made_known(self, holder: Holder, wait: Wait) -> Iterator[None]:
+        """Have other threads know of a wait within the block."""
+        self._waits[holder] = wait
+        try:
+            yield
+        finally:
+            self._waits.pop(holder, None)
+
+    def forget(self) -> None:
+        """Forget the waits of threads that are not in this process, which was forked."""
+        self._waits.clear()
+
+    def is_circle(self, wait: Wait) -> bool:
+        """Tell whether a wait would never end."""
+        return _is_circle(wait, self._others())
+
+    def _others(self) -> list[Wait]:
+        return list(self._waits.copy().values())
+
+
+class _SharedWaits(_Waits):
+    """The threads of several processes that hold locks and wait for others, each noted in a file while it waits."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+
+    @contextmanager
+    def made_known(self, holder: Holder, wait: Wait) -> Iterator[None]:
+        path = os.path.join(self._folder, temporary_name())
+        # Where the folder cannot be written there are no locks of other processes to wait for.
+        with suppress(OSError), open(path, "x", encoding="utf-8") as file:
+            json.dump([sorted(wait.held), wait.wanted], file)
+        try:
+            with super().made_known(holder, wait):
+                yield
+        finally:
+            with suppress(OSError):
+                os.unlink(path)
+
+    def _others(self) -> list[Wait]:
+        sweep_folder(self._folder)
+        found = super()._others()
+        with suppress(OSError):
+            paths = [entry.path for entry in os.scandir(self._folder) if entry.name.startswith(PREFIX)]
+            found.extend(filter(None, map(_read_wait, paths)))
+        return found
+
+
+def _read_wait(path: str) -> Wait | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            held, wanted = json.load(file)
+        return Wait(frozenset(held), wanted)
+    # Half written, or gone meanwhile: the next look finds it.
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
 
 
 class ThreadLocks:
     """Locks by name among the threads of one process; a thread may take one again that it holds.
 
-    A lock exists while someone holds it or waits for it, so that names may be many.
+    A lock exists while someone holds it or waits for it, so that names may be many. A thread that holds one and waits
+    for another whose holder waits for the first goes on without: both do the same work at worst.
+
+    Args:
+        waits: Where threads say what they hold and wait for.
 
     Example:
         >>> locks = ThreadLocks()
@@ -30,17 +176,20 @@ class ThreadLocks:
         1
     """
 
-    def __init__(self) -> None:
+    def __init__(self, waits: _Waits | None = None) -> None:
+        self._waits = waits or _Waits()
+        self._scope = "" if waits else f"{id(self)}:"
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._mutex = threading.Lock()
         self._locks: dict[str, _CountedLock] = {}
+        self._waits.forget()
 
     @contextmanager
     def hold(self, key: str) -> Iterator[int]:
-        """Hold the lock of this name, and tell how many times this thread does."""
+        """Hold the lock of this name, and tell how many times this thread does; 0 where it goes on without."""
         if self._pid != os.getpid():
             # The threads that held locks when this process was forked are not in it.
             self._reset()
@@ -49,17 +198,40 @@ class ThreadLocks:
             lock = locks.setdefault(key, _CountedLock())
             lock.users += 1
         try:
-            with lock.rlock:
+            if not self._acquire(lock, self._scope + key):
+                yield 0
+                return
+            held = this_thread().held
+            try:
                 lock.depth += 1
-                try:
-                    yield lock.depth
-                finally:
-                    lock.depth -= 1
+                held[self._scope + key] = lock.depth
+                yield lock.depth
+            finally:
+                lock.depth -= 1
+                held[self._scope + key] = lock.depth
+                if not lock.depth:
+                    del held[self._scope + key]
+                lock.rlock.release()
         finally:
             with mutex:
                 lock.users -= 1
                 if not lock.users:
                     locks.pop(key, None)
+
+    def _acquire(self, lock: _CountedLock, name: str) -> bool:
+        if lock.rlock.acquire(blocking=False):
+            return True
+        wait = Wait(this_thread().all_held(), name)
+        if not wait.held:
+            # Nobody can be waiting for this thread.
+            return lock.rlock.acquire()
+        if wait.wanted in wait.held:
+            return False
+        with self._waits.made_known(this_thread(), wait):
+            while not lock.rlock.acquire(timeout=CHECK_SECONDS):
+                if self._waits.is_circle(wait):
+                    return False
+        return True
 
     def __len__(self) -> int:
         """Return how many locks are held or waited for."""
@@ -86,14 +258,16 @@ class FileLocks:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._threads = ThreadLocks()
+        self._waits = _SharedWaits(folder)
+        self._threads = ThreadLocks(self._waits)
         self._complained = False
         self._swept = False
 
     @contextmanager
     def hold(self, key: str) -> Iterator[None]:
         """Hold the lock of this name; where the folder cannot be written, only against this process's threads."""
-        with self._threads.hold(key) as depth:
+        # What it is called must not depend on the process: other processes compare it.
+        with self._threads.hold(self.path(key)) as depth:
             lock = self._acquire(key) if depth == 1 else None
             try:
                 yield
@@ -123,7 +297,8 @@ class FileLocks:
                 self._swept = True
                 self.sweep()
             lock = _file_lock(self.path(key))
-            lock.acquire()
+            if not self._wait_for(lock):
+                return None
         except (OSError, RuntimeError) as error:
             # RuntimeError: another store of this thread holds the same file; waiting would take for ever.
             if not self._complained:
@@ -136,6 +311,23 @@ class FileLocks:
                 )
             return None
         return lock
+
+    def _wait_for(self, lock: FileLock) -> bool:
+        """Wait for a lock file; False where its holder waits for this thread."""
+        wait = Wait(this_thread().all_held(), lock.lock_file)
+        if wait.held == {wait.wanted}:
+            lock.acquire()
+            return True
+        # Most are free, or soon will be: nobody need be told.
+        with suppress(Timeout):
+            lock.acquire(timeout=CHECK_SECONDS)
+            return True
+        with self._waits.made_known(this_thread(), wait):
+            while not self._waits.is_circle(wait):
+                with suppress(Timeout):
+                    lock.acquire(timeout=CHECK_SECONDS)
+                    return True
+        return False
 
 
 def _file_lock(path: str) -> FileLock:

@@ -168,6 +168,50 @@ class StateStoreContract:
             raise KeyError
         assert _is_free(store, "hero")
 
+    @pytest.mark.parametrize("count", [2, 3, 5])
+    def test_locks_in_a_circle_are_given_up(self, store: StateStore, count: int) -> None:
+        """Threads that each hold one lock and want the next one's do not wait for ever: somebody goes on without."""
+        begun = threading.Barrier(count)
+        done: list[int] = []
+
+        def work(number: int) -> None:
+            with store.lock(f"file {number}"):
+                begun.wait(10)
+                with store.lock(f"file {(number + 1) % count}"):
+                    done.append(number)
+
+        threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(done) == list(range(count))
+        assert all(_is_free(store, f"file {number}") for number in range(count))
+
+    def test_a_wait_in_no_circle_is_waited_out(self, store: StateStore) -> None:
+        """Who holds one lock and waits for another has it alone, however long its holder takes."""
+        order: list[str] = []
+        held = threading.Event()
+
+        def hold() -> None:
+            with store.lock("slow"):
+                held.set()
+                time.sleep(0.6)
+                order.append("first")
+
+        def want() -> None:
+            with store.lock("own"):
+                held.wait(10)
+                with store.lock("slow"):
+                    order.append("second")
+
+        threads = [threading.Thread(target=work, daemon=True) for work in (hold, want)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert order == ["first", "second"]
+
     def test_lock_is_handed_over_promptly(self, store: StateStore) -> None:
         """A waiting thread gets the lock within a tenth of a second of its release."""
         released: list[float] = []
