@@ -37,6 +37,7 @@ class Thumbnail(ImageSpec):
     """
 
     varies = False
+    keeps_source_apart = True
 
     def __init__(
         self,

@@ -142,7 +142,7 @@ def _plain_object(value: Any, where: str, parents: tuple[int, ...]) -> Any:
         if "<" in path or getattr(value, "__self__", None) is not None:
             raise NotFingerprintable(path, where)
         return {"name": path}
-    slots = _slots(type(value))
+    slots = slots_of(type(value))  # type: ignore[arg-type]  # mypy does not know that classes are hashable
     if not (slots or hasattr(value, "__dict__")) or type(value).__module__ in _OPAQUE_MODULES:
         raise NotFingerprintable(path, where)
     state = {name: getattr(value, name) for name in slots if hasattr(value, name)}
@@ -155,7 +155,8 @@ def _plain_object(value: Any, where: str, parents: tuple[int, ...]) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _slots(cls: type) -> tuple[str, ...]:
+def slots_of(cls: Any) -> tuple[str, ...]:
+    """Return the names of all slots of a class."""
     names: list[str] = []
     for each in cls.__mro__:
         slots = each.__dict__.get("__slots__", ())

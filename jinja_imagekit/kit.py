@@ -45,12 +45,15 @@ from .registry import (
 from .settings import Settings
 from .sources import FileSource, Source, SourceFinder
 from .sources.remembered import RecordedSourceMemory
-from .specs import ImageSpec, KeywordsOnly, spec_class
+from .specs import ImageSpec, KeywordsOnly, has_prototype, spec_class
 from .state import Record, Records
 from .storages.folder import FileSystemStorage
 from .uploads import ProcessedFile, process_upload
 
 __all__ = ["ImageKit"]
+
+MOST_PROTOTYPES = 1_000
+"""Specs that a kit keeps as models of others: about 2 kB each."""
 
 EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
 
@@ -131,9 +134,9 @@ class ImageKit:
     @made_once
     def known_files(self) -> KnownFiles:
         """Answers that hold as long as two stats say so."""
-        known = KnownFiles(self)
-        self.generators.on_change(known.forget)
-        return known
+        # Whoever makes those is told when a generator is registered.
+        _ = self._prototypes
+        return KnownFiles(self)
 
     @made_once
     def pictures(self) -> Pictures:
@@ -161,12 +164,32 @@ class ImageKit:
                 a generator itself is registered, which takes none.
             SourceError: The source cannot be found.
         """
+        prototypes, key = self._prototypes, _prototype_key(id, kwargs)
+        prototype = prototypes.get(key) if key else None
+        if prototype is not None:
+            return prototype.of_source(self.sources.find(kwargs.get("source")))
         registered = self.generators.find(id)
         if "source" in kwargs:
             kwargs["source"] = self.sources.find(kwargs["source"])
-        generator = make_generator(id, registered, kwargs)
         # A class makes one for whoever asks; anything else may hand out one that others hold, too.
-        return self._bind(generator, is_own=isinstance(registered, type))
+        generator = self._bind(make_generator(id, registered, kwargs), is_own=isinstance(registered, type))
+        if not key or not has_prototype(registered):
+            return generator
+        if len(prototypes) >= MOST_PROTOTYPES:
+            prototypes.clear()
+        # Where something was registered meanwhile, this goes into the old dict, at which nobody looks any more.
+        prototypes[key] = generator.as_prototype()
+        return generator
+
+    @made_once
+    def _prototypes(self) -> dict[tuple[Any, ...], ImageSpec]:
+        self.generators.on_change(self._forget_generators)
+        return {}
+
+    def _forget_generators(self) -> None:
+        self._prototypes = {}
+        if "known_files" in self.__dict__:
+            self.known_files.forget()
 
     def registered(self, id: str) -> Any:
         """Return what is registered under an id: a class or callable that makes a generator, or a generator.
@@ -218,6 +241,7 @@ class ImageKit:
             prefixes = (*self.settings.source_prefixes, (prefix, folder))
             self.settings = self.settings.replace(source_prefixes=prefixes)
             self.__dict__.pop("sources", None)
+            self._forget_generators()
 
     def cachefile(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
         """Return the cache file of a generator; nothing is opened before it is used.
@@ -492,6 +516,16 @@ class ImageKit:
         except Exception as error:
             raise CannotRebuild(str(error)) from error
         return _restore_kit, (payload,)
+
+
+def _prototype_key(id: str, kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
+    """Return what specs of equal keywords have in common but for their source; None where a keyword is not plain."""
+    options = {name: value for name, value in kwargs.items() if name != "source"}
+    types = [type(value) for value in options.values()]
+    return (id, *options.items(), *types) if _PLAIN.issuperset(types) else None
+
+
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 def _restore_kit(payload: bytes) -> ImageKit:

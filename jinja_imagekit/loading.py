@@ -34,7 +34,7 @@ def load_instance(setting: str, value: Any) -> Any:
     Raises:
         InvalidSetting: The path leads nowhere.
     """
-    found = load(setting, value)
+    found = _load_path(setting, value) if isinstance(value, str) else value
     return found() if isinstance(found, type) else found
 
 

@@ -79,8 +79,9 @@ class GeneratorRegistry:
 
     def on_change(self, method: Callable[[], None]) -> None:
         """Have a bound method called after each change, here or in a parent, for as long as its object lives."""
-        for registry in self._lineage():
-            registry._listeners.append(WeakMethod(method))
+        self._listeners.append(WeakMethod(method))
+        for parent in self._parents:
+            parent.on_change(method)
 
     def _tell_listeners(self) -> None:
         self._listeners = [reference for reference in self._listeners if reference() is not None]
@@ -103,11 +104,8 @@ class GeneratorRegistry:
     def _lookup(self, id: object) -> Any:
         if id in self._generators:
             return self._generators[id]
-        for parent in self._parents:
-            found = parent._lookup(id)
-            if found is not None:
-                return found
-        return None
+        found = (parent._lookup(id) for parent in self._parents)
+        return next((each for each in found if each is not None), None)
 
     def get(self, id: str, /, **kwargs: Any) -> Any:
         """Return the generator of an id, made with these keywords.

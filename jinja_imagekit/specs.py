@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
-from typing import Any, BinaryIO, ClassVar
+from operator import attrgetter, is_
+from typing import Any, BinaryIO, ClassVar, Self, TypeVar, cast
 
 from . import images, processors
 from .exceptions import ImageTooLarge, InvalidOption, MissingSource, nearest
-from .hashing import DIGEST_BYTES, class_path, fingerprint
+from .hashing import DIGEST_BYTES, class_path, fingerprint, slots_of
 from .images import OUTPUT_FORMATS, Limits, Original, PixelRules
 from .interfaces import Namer, Size
 from .loading import load
@@ -21,6 +23,8 @@ from .sources import Source, SourceFinder
 __all__ = ["ImageSpec"]
 
 DEFAULT_SETTINGS = Settings()
+
+T = TypeVar("T")
 
 
 class ImageSpec:
@@ -62,6 +66,8 @@ class ImageSpec:
     cachefile_strategy: Any = None
     settings: Settings = DEFAULT_SETTINGS
     varies: ClassVar[bool | None] = None
+    keeps_source_apart: ClassVar[bool] = False
+    """Stated by a class whose own constructor passes on the source, and looks at nothing of it."""
     is_base: ClassVar[bool] = True
     """Stated by this class and by a kit's own base of specs: what they define makes no spec vary."""
 
@@ -95,8 +101,15 @@ class ImageSpec:
     @property
     def pixel_rules(self) -> PixelRules:
         """How pixels are read and written: the settings, and what this spec says otherwise."""
-        own = {name: getattr(self, name) for name in Settings.PIXEL_SETTINGS if getattr(self, name) is not None}
-        return PixelRules.from_settings(self.settings.replace(**own) if own else self.settings)
+        stated = _PIXELS_OF(self)
+        known = self._recall("rules", stated)
+        if known is not None:
+            return cast(PixelRules, known)
+        own = {
+            name: value for name, value in zip(Settings.PIXEL_SETTINGS, stated[1:], strict=True) if value is not None
+        }
+        rules = PixelRules.from_settings(self.settings.replace(**own) if own else self.settings)
+        return self._remember("rules", stated, rules)
 
     @property
     def output_format(self) -> str:
@@ -140,16 +153,52 @@ class ImageSpec:
         Raises:
             NotFingerprintable: A processor holds state that is not plain.
         """
-        return fingerprint(
+        processors, format, options = list(self.processors), self.format, dict(self.options or {})
+        stated = (*_PIXELS_OF(self), self.autoconvert, format, *processors, None, *options, *options.values())
+        known = self._recall("recipe", stated)
+        if known is not None:
+            return str(known)
+        recipe = fingerprint(
             {
-                "processors": list(self.processors),
-                "format": images.normal_format(self.format) if self.format else None,
-                "options": dict(self.options or {}),
+                "processors": processors,
+                "format": images.normal_format(format) if format else None,
+                "options": options,
                 "autoconvert": self.autoconvert,
                 "pixels": self.pixel_rules,
                 "class": class_path(type(self)) if self.makes_its_own() else None,
             }
         )
+        return self._remember("recipe", stated, recipe)
+
+    def _recall(self, what: str, stated: tuple[Any, ...]) -> object:
+        """Return what a prototype of this spec worked out of the very same values, if anything."""
+        known = self.__dict__.get("_worked_out", _NOTHING).get(what)
+        return known[1] if known and len(known[0]) == len(stated) and all(map(is_, known[0], stated)) else None
+
+    def _remember(self, what: str, stated: tuple[Any, ...], value: T) -> T:
+        if "_worked_out" in self.__dict__:
+            self.__dict__["_worked_out"][what] = stated, value
+        return value
+
+    def as_prototype(self) -> Self:
+        """Return a copy without a source; what is worked out of it, or of this spec, all of its copies know."""
+        self.__dict__["_worked_out"] = {}
+        return self.of_source(None)
+
+    def of_source(self, source: Source | None) -> Self:
+        """Return a copy that starts from another source."""
+        other = copy(self)
+        other.source = source
+        return other
+
+    def __copy__(self) -> Self:
+        # Like copy.copy, which would ask __reduce__ what no copy within a process needs.
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        for name in slots_of(type(self)):  # type: ignore[arg-type]  # mypy does not know that classes are hashable
+            if hasattr(self, name):
+                setattr(other, name, getattr(self, name))
+        return other
 
     def get_hash(self) -> str:
         """Return 32 hexadecimal digits that stand for the result: the recipe and the source's content.
@@ -259,6 +308,10 @@ class ImageSpec:
         return f"<{type(self).__name__} of {self.source!r}>"
 
 
+_PIXELS_OF = attrgetter("settings", *Settings.PIXEL_SETTINGS)
+_NOTHING: Mapping[str, Any] = {}
+
+
 def fit_within(size: Size, box: Size) -> Size:
     """Return the largest size of the same proportions that fits into a box, in whole pixels.
 
@@ -285,6 +338,11 @@ def is_fixed(generator: Any) -> bool:
     base = next(cls for cls in generator.__mro__ if vars(cls).get("is_base"))
     own = {name for cls in generator.__mro__ if cls not in base.__mro__ for name in vars(cls)}
     return not any(_computes(generator, name) for name in own)
+
+
+def has_prototype(generator: Any) -> bool:
+    """Tell whether specs of a class that differ in their source alone are alike in all else, so that one is a model."""
+    return is_fixed(generator) and (generator.__init__ is ImageSpec.__init__ or bool(generator.keeps_source_apart))
 
 
 def _computes(cls: type, name: str) -> bool:
@@ -338,11 +396,6 @@ class _KeywordSpec(ImageSpec):
     def __reduce__(self) -> tuple[Any, ...]:
         # The class has no importable name, so a pickle carries what it was made from.
         return _remake, (self._attributes, vars(self))
-
-    def __copy__(self) -> _KeywordSpec:
-        other = type(self).__new__(type(self))
-        vars(other).update(vars(self))
-        return other
 
 
 def _remake(attributes: dict[str, Any], state: dict[str, Any]) -> ImageSpec:
