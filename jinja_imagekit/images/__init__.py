@@ -6,7 +6,6 @@ from .formats import (
     check_options,
     extension,
     mimetype,
-    names_vector,
     normal_format,
     output_format,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "encode",
     "extension",
     "mimetype",
-    "names_vector",
     "normal_format",
     "output_format",
     "read_header",

@@ -107,16 +107,6 @@ def mimetype(format: str) -> str:
     return _of_result(format).mimetype
 
 
-def names_vector(name: str) -> bool:
-    """Tell by its extension whether a result is a drawing, which is as sharp at any size.
-
-    Example:
-        >>> names_vector("logo/2f1c.svg"), names_vector("canal/90ab.webp")
-        (True, False)
-    """
-    return any(format.is_vector and name.endswith(format.extension) for format in _ALL)
-
-
 def _of_result(name: str) -> Format:
     passed_on = FORMATS.get(str(name).upper())
     return passed_on if passed_on and passed_on.is_vector else OUTPUT_FORMATS[normal_format(name)]

@@ -1,0 +1,624 @@
+"""Tests of pictures in templates: their HTML, what is made for it and when, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from core_site import Site, photo_bytes, settled
+from jinja2 import Environment, StrictUndefined
+from jinja2.nativetypes import NativeEnvironment
+from jinja2.sandbox import SandboxedEnvironment
+from PIL import Image
+
+import drawing
+from jinja_imagekit import ImageKit
+from jinja_imagekit.exceptions import (
+    ImageKitError,
+    InvalidOption,
+    InvalidSetting,
+    MissingAlt,
+    MissingSource,
+    SourceNotFound,
+    UnknownFormat,
+)
+from jinja_imagekit.images import Original
+
+DEFERRED = "jinja_imagekit.cachefiles.strategies.Deferred"
+URL = re.compile(r'/CACHE/images/[^\s",()]+')
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Return a site with a photo of 240 × 180 pixels."""
+    site = Site(tmp_path)
+    site.write("canal.jpg", 240, 180)
+    return site
+
+
+def render(kit: ImageKit, template: str, environment: type[Environment] = Environment, /, **values: Any) -> str:
+    """Render a template with tags for a kit."""
+    return str(kit.install(environment(autoescape=True)).from_string(template).render(**values))
+
+
+def named(site: Site, html: str) -> str:
+    """Return HTML with each URL replaced by the size and format of the file behind it."""
+
+    def name(match: re.Match[str]) -> str:
+        with Image.open(site.output / match.group(0).lstrip("/")) as image:
+            return f"{image.width}x{image.height}.{str(image.format).lower()}"
+
+    return URL.sub(name, html)
+
+
+def sizes_of(site: Site) -> list[tuple[int, int]]:
+    """Return the sizes of all files that were made."""
+    return sorted(Image.open(path).size for path in site.output.rglob("*.*"))
+
+
+LAZY = (
+    '<picture><source type="image/avif"'
+    ' srcset="40x30.avif 40w, 60x45.avif 60w, 80x60.avif 80w, 120x90.avif 120w, 160x120.avif 160w"'
+    ' sizes="auto, (min-width: 80px) 80px, 100vw">'
+    '<img src="80x60.webp"'
+    ' srcset="40x30.webp 40w, 60x45.webp 60w, 80x60.webp 80w, 120x90.webp 120w, 160x120.webp 160w"'
+    ' sizes="auto, (min-width: 80px) 80px, 100vw" width="80" height="60" loading="lazy" decoding="async"'
+    ' alt="A canal" style="contain-intrinsic-size:80px 60px"></picture>'
+)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% picture '80x' 'canal.jpg' -- alt='A canal' %}",
+        "{% picture 'imagekit:thumbnail' '80x' 'canal.jpg' -- alt='A canal' %}",
+        "{% picture '80x' 'canal.jpg' alt='A canal' %}",
+        "{% picture '80x' 'canal.jpg' alt='A canal' as p %}{{ p }}",
+        "{% picture '80x' 'canal.jpg' as p %}{{ p.html(alt='A canal') }}",
+        "{% picture '80x' 'canal.jpg' as p %}{{ p.html('A canal') }}",
+        "{{ 'canal.jpg' | picture('80x', alt='A canal') }}",
+        "{{ 'canal.jpg' | picture('80x', 'imagekit:thumbnail', alt='A canal') }}",
+        "{{ kit.picture('80x', 'canal.jpg', alt='A canal') }}",
+    ],
+)
+def test_html_of_a_picture_below_the_fold(site: Site, template: str) -> None:
+    """Tag, assignment, filter and kit give the same HTML: lazy, with `auto`, every file there in its size."""
+    assert named(site, render(site.kit, template, kit=site.kit)) == LAZY
+    assert named(site, render(site.kit, template, kit=site.kit)) == LAZY
+
+
+def test_html_of_the_first_picture(site: Site) -> None:
+    """With priority there is neither `lazy` nor `auto`, and each medium says its own size."""
+    html = render(
+        site.kit,
+        "{% picture '120x40' 'canal.jpg' at={'(max-width: 600px)': '40x40'} focus='70% 30%' priority=true"
+        " -- alt='x' class='hero' %}",
+    )
+    assert named(site, html) == (
+        '<picture><source media="(max-width: 600px)" type="image/avif" srcset="20x20.avif 20w, 30x30.avif 30w,'
+        ' 40x40.avif 40w, 60x60.avif 60w, 80x80.avif 80w" sizes="(min-width: 40px) 40px, 100vw" width="40" height="40">'
+        '<source media="(max-width: 600px)" type="image/webp" srcset="20x20.webp 20w, 30x30.webp 30w, 40x40.webp 40w,'
+        ' 60x60.webp 60w, 80x80.webp 80w" sizes="(min-width: 40px) 40px, 100vw" width="40" height="40">'
+        '<source type="image/avif" srcset="60x20.avif 60w, 90x30.avif 90w, 120x40.avif 120w, 180x60.avif 180w,'
+        ' 240x80.avif 240w" sizes="(min-width: 120px) 120px, 100vw">'
+        '<img src="120x40.webp" srcset="60x20.webp 60w, 90x30.webp 90w, 120x40.webp 120w, 180x60.webp 180w,'
+        ' 240x80.webp 240w" sizes="(min-width: 120px) 120px, 100vw" width="120" height="40" fetchpriority="high"'
+        ' alt="x" class="hero"></picture>'
+    )
+
+
+def test_preload(site: Site) -> None:
+    """Only a picture with priority is preloaded, in its preferred format."""
+    html = render(site.kit, "{% picture '80x' 'canal.jpg' alt='' priority=true as p %}{{ p.preload }}")
+    assert named(site, html) == (
+        '<link rel="preload" as="image" type="image/avif" href="80x60.avif" imagesrcset="40x30.avif 40w,'
+        ' 60x45.avif 60w, 80x60.avif 80w, 120x90.avif 120w, 160x120.avif 160w"'
+        ' imagesizes="(min-width: 80px) 80px, 100vw" fetchpriority="high">'
+    )
+    assert render(site.kit, "{% picture '80x' 'canal.jpg' alt='' as p %}{{ p.preload }}") == ""
+
+
+@pytest.mark.parametrize(
+    ("queries", "expected"),
+    [
+        (["(max-width: 600px)"], ["(max-width: 600px)", "not all and (max-width: 600px)"]),
+        (
+            ["(max-width: 400px)", "(max-width: 600px)"],
+            [
+                "(max-width: 400px)",
+                "(not (max-width: 400px)) and (max-width: 600px)",
+                "(not (max-width: 400px)) and (not (max-width: 600px))",
+            ],
+        ),
+        (["(a) and (b)"], ["(a) and (b)", "not all and (a) and (b)"]),
+        (["(a) or (b)"], ["(a) or (b)", "(not ((a) or (b)))"]),
+        (["(a), (b) and (c)"], ["(a), (b) and (c)", "(not ((a) or ((b) and (c))))"]),
+        (["screen and (a)"], ["screen and (a)", "not all and (a)"]),
+        (["print"], [""]),
+        (["print", "(a)"], ["(a)", "not all and (a)"]),
+        (["(a)", "(b) or (c)"], ["(a)", "(not (a)) and ((b) or (c))", "(not (a)) and (not ((b) or (c)))"]),
+    ],
+)
+def test_preloads_of_several_media_exclude_each_other(site: Site, queries: list[str], expected: list[str]) -> None:
+    """Whatever the window, one link holds at most, so that nothing is loaded twice; paper preloads nothing."""
+    at = dict.fromkeys(queries, "40x40")
+    links = site.kit.picture("80x", "canal.jpg", alt="", priority=True, at=at).preload
+    found = re.findall(r"<link[^>]*>", links)
+    assert [(re.search(r' media="([^"]*)"', link) or [""] * 2)[1] for link in found] == expected
+
+
+def test_what_a_picture_tells(site: Site) -> None:
+    """URL, sizes and candidates are there as data; `srcset` is that of the `<img>`."""
+    picture = site.kit.picture("80x", "canal.jpg", alt="A canal")
+    assert (picture.width, picture.height, picture.alt) == (80, 60, "A canal")
+    assert picture.sizes == "(min-width: 80px) 80px, 100vw"
+    assert named(site, picture.url) == "80x60.webp"
+    assert named(site, picture.srcset).startswith("40x30.webp 40w, ")
+    (source,) = picture.sources
+    assert (source.type, source.media, source.sizes) == ("image/avif", "", picture.sizes)
+    assert named(site, source.src) == "80x60.avif"
+    assert named(site, source.srcset).endswith("160x120.avif 160w")
+    assert named(site, picture.image_set) == (
+        'image-set(url("80x60.avif") 1x type("image/avif"), url("120x90.avif") 1.5x type("image/avif"),'
+        ' url("160x120.avif") 2x type("image/avif"), url("80x60.webp") 1x type("image/webp"),'
+        ' url("120x90.webp") 1.5x type("image/webp"), url("160x120.webp") 2x type("image/webp"))'
+    )
+
+
+def test_a_picture_as_plain_values(site: Site) -> None:
+    """Each candidate has its URL, type and size, and the bytes of its file."""
+    told = site.kit.picture("80x", "canal.jpg", alt="A canal").as_dict()
+    assert told["source"] == "canal.jpg"
+    assert (told["width"], told["height"], told["alt"]) == (80, 60, "A canal")
+    for candidate in told["candidates"]:
+        path = site.output / candidate["url"].lstrip("/")
+        with Image.open(path) as image:
+            assert image.size == (candidate["width"], candidate["height"])
+            assert candidate["type"] == f"image/{str(image.format).lower()}"
+        assert candidate["bytes"] == path.stat().st_size
+    assert len(told["candidates"]) == 10
+
+
+def test_bytes_are_unknown_until_a_file_is_made(tmp_path: Path) -> None:
+    """A build that makes its images at the end knows all but their bytes before."""
+    site = Site(tmp_path, default_cachefile_strategy=DEFERRED)
+    site.write("canal.jpg", 240, 180)
+    picture = site.kit.picture("80x", "canal.jpg", alt="")
+    assert {each["bytes"] for each in picture.as_dict()["candidates"]} == {None}
+    assert not site.files()
+    assert site.kit.finish().ok
+    assert None not in {each["bytes"] for each in picture.as_dict()["candidates"]}
+
+
+def test_deferred_pictures_are_made_at_the_end(tmp_path: Path) -> None:
+    """Pages render from the header alone; what they name is there after `finish()`, in the size that they say."""
+    site = Site(tmp_path, default_cachefile_strategy=DEFERRED)
+    site.write("canal.jpg", 240, 180)
+    html = render(site.kit, "{% picture '80x' 'canal.jpg' -- alt='A canal' %}")
+    assert not site.files()
+    report = site.kit.finish()
+    assert report.ok
+    assert len(report.generated) == 10
+    assert named(site, html) == LAZY
+    assert not site.new_kit().generate().generated
+
+
+def test_printing_a_picture_decodes_its_source_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five widths in two formats are one piece of work: the source is read and decoded once."""
+    decoded = []
+    decode = Original._decode
+    monkeypatch.setattr(Original, "_decode", lambda self, *args: decoded.append(args) or decode(self, *args))
+    site.write("large.jpg", 1600, 1200)
+    render(site.kit, "{% picture '200x150' 'large.jpg' -- alt='' %}{% picture '80x' 'canal.jpg' -- alt='' %}")
+    assert len(site.files()) == 20
+    assert [args[1] for args in decoded] == [2, 1]
+
+
+def test_bytes_do_not_depend_on_neighbours(site: Site) -> None:
+    """A candidate that is made alone has the bytes that it has when all are made together."""
+    site.write("large.jpg", 1600, 1200)
+    picture = site.kit.picture("200x150", "large.jpg", alt="")
+    kwargs = [each.kwargs for each in picture.candidates()]
+    render(site.kit, "{% picture '200x150' 'large.jpg' -- alt='' %}")
+    together = site.files()
+    for name in together:
+        (site.output / name).unlink()
+    for each in kwargs:
+        site.new_kit().cachefile("imagekit:thumbnail", **each).generate()
+    assert site.files() == together
+
+
+def test_all_sizes_of_a_crop_are_cut_alike(tmp_path: Path) -> None:
+    """Where the crop goes is judged once for the picture, or small screens would see another part than large ones."""
+    site = Site(tmp_path)
+    site.images.mkdir(exist_ok=True)
+    for seed in range(3):
+        image = drawing.photo(900, 300, seed)
+        settled(site.images / f"{seed}.png", drawing.encoded(image, "PNG"))
+        picture = site.kit.picture("100x100", f"{seed}.png", alt="", formats=("PNG",))
+        files = [site.output / each["url"].lstrip("/") for each in picture.as_dict()["candidates"]]
+        views = [Image.open(path).convert("L").resize((20, 20), Image.Resampling.BOX) for path in files]
+        for view in views[1:]:
+            pairs = zip(views[0].tobytes(), view.tobytes(), strict=True)
+            assert sum(abs(a - b) for a, b in pairs) / 400 < 6
+
+
+@pytest.mark.parametrize("focus", ["0% 50%", (1, 0.5), (0.0, 0.0, 0.2, 1.0), "r"])
+def test_a_crop_keeps_its_focus(site: Site, focus: Any) -> None:
+    """A picture of a source with one red side shows the side that is asked for."""
+    image = Image.new("RGB", (300, 100), "white")
+    image.paste("red", (0, 0, 60, 100))
+    settled(site.images / "flag.png", drawing.encoded(image, "PNG"))
+    picture = site.kit.picture("50x50", "flag.png", alt="", focus=focus, formats="PNG")
+    with Image.open(site.output / picture.url.lstrip("/")) as shown:
+        left = shown.convert("RGB").getpixel((2, 25))
+    assert (left == (255, 0, 0)) == (focus in ("0% 50%", (0.0, 0.0, 0.2, 1.0)))
+
+
+def test_focus_goes_before_anchor(site: Site) -> None:
+    """The older name still works, and the newer one wins."""
+    plain = site.kit.picture("50x20", "canal.jpg", alt="", focus="t").url
+    assert site.kit.picture("50x20", "canal.jpg", alt="", anchor="t").url == plain
+    assert site.kit.picture("50x20", "canal.jpg", alt="", anchor="b", focus="t").url == plain
+
+
+@pytest.mark.parametrize(
+    ("size", "dimensions", "html"),
+    [
+        ((30, 20), "80x", '<picture><source type="image/avif" srcset="15x10.avif 15w, 23x15.avif 23w, 30x20.avif 30w"'),
+        ((640, 427), "800x600", 'width="569" height="427"'),
+    ],
+)
+def test_a_small_source_is_shown_as_it_is(tmp_path: Path, size: tuple[int, int], dimensions: str, html: str) -> None:
+    """Nothing is enlarged, and the proportions stay those that were asked for."""
+    site = Site(tmp_path)
+    site.write("small.jpg", *size)
+    assert html in named(site, str(site.kit.picture(dimensions, "small.jpg", alt="")))
+
+
+def test_a_single_candidate_has_neither_sizes_nor_descriptor(site: Site) -> None:
+    """The validator objects to more."""
+    html = named(site, render(site.kit, "{% picture '80x' 'canal.jpg' widths='80' -- alt='' %}"))
+    assert html == (
+        '<picture><source type="image/avif" srcset="80x60.avif">'
+        '<img src="80x60.webp" width="80" height="60" loading="lazy" decoding="async" alt=""></picture>'
+    )
+    html = named(site, render(site.kit, "{% picture '80x' 'canal.jpg' widths=[80] formats='JPEG' -- alt='' %}"))
+    assert html == '<img src="80x60.jpeg" width="80" height="60" loading="lazy" decoding="async" alt="">'
+
+
+def test_fixed_pictures_have_densities(site: Site) -> None:
+    """They are labelled by what the file is."""
+    html = named(site, render(site.kit, "{% picture '80x' 'canal.jpg' layout='fixed' formats='JPEG' -- alt='' %}"))
+    assert html.startswith('<img src="80x60.jpeg" srcset="80x60.jpeg 1x, 160x120.jpeg 2x" width="80" height="60" ')
+    assert "sizes" not in html
+    assert "contain" not in html
+    html = named(site, render(site.kit, "{% picture '150x' 'canal.jpg' layout='fixed' formats='JPEG' -- alt='' %}"))
+    assert 'srcset="150x112.jpeg 1x, 240x180.jpeg 1.6x"' in html
+
+
+def test_full_pictures_are_as_wide_as_the_window(tmp_path: Path) -> None:
+    """Their `src` is the candidate nearest to 1280 pixels."""
+    site = Site(tmp_path)
+    site.write("wide.jpg", 2000, 200)
+    picture = site.kit.picture("1600x", "wide.jpg", alt="", layout="full", formats="JPEG")
+    assert picture.sizes == "100vw"
+    assert (picture.width, picture.height) == (1280, 128)
+    assert re.findall(r" (\d+)w", picture.srcset) == ["640", "960", "1280", "1920"]
+
+
+def test_widths_and_sizes_of_the_authors(site: Site) -> None:
+    """They go before the layout's; widths that the source is too small for are cut."""
+    picture = site.kit.picture("80x", "canal.jpg", alt="", widths=[200, 50, 900], sizes="50vw")
+    assert re.findall(r" (\d+)w", picture.srcset) == ["50", "200"]
+    assert picture.sizes == "50vw"
+
+
+def test_a_transparent_source_gets_no_jpeg(site: Site) -> None:
+    """A PNG takes its place."""
+    settled(site.images / "logo.png", drawing.encoded(Image.new("RGBA", (100, 80), (255, 0, 0, 90)), "PNG"))
+    picture = site.kit.picture("50x", "logo.png", alt="", formats=("WEBP", "JPEG"))
+    assert [source.type for source in picture.sources] == ["image/webp"]
+    assert picture.url.endswith(".png")
+    assert site.kit.picture("50x", "canal.jpg", alt="", formats=("WEBP", "JPEG")).url.endswith(".jpg")
+
+
+def test_an_animation_gets_formats_that_move(site: Site) -> None:
+    """A format that cannot move gives way to the source's; `still` shows the first frame in any format."""
+    frames = [Image.new("RGB", (100, 80), colour) for colour in ("red", "blue", "green")]
+    frames[0].save(site.images / "wheel.gif", save_all=True, append_images=frames[1:], duration=100)
+    settled(site.images / "wheel.gif", (site.images / "wheel.gif").read_bytes())
+    still = {"(prefers-reduced-motion)": {"still": True}}
+    picture = site.kit.picture("50x", "wheel.gif", alt="", formats=("WEBP", "JPEG"), at=still)
+    for candidate in picture.as_dict()["candidates"]:
+        with Image.open(site.output / candidate["url"].lstrip("/")) as image:
+            assert (getattr(image, "n_frames", 1) > 1) == ("media" not in candidate)
+    assert picture.url.endswith(".gif")
+    assert [source.type for source in picture.sources] == ["image/webp", "image/png", "image/webp"]
+
+
+def test_a_drawing_stays_a_drawing(site: Site) -> None:
+    """An SVG is as sharp at any size: one image, in no other format."""
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="120" height="80"><path d="M0 0h9v9z"/></svg>'
+    settled(site.images / "logo.svg", svg)
+    html = render(site.kit, "{% picture '60x60' 'logo.svg' -- alt='' %}")
+    assert re.fullmatch(
+        r'<img src="/CACHE/images/logo/\w+\.svg" width="60" height="40" loading="lazy" decoding="async" alt="">', html
+    )
+
+
+def test_art_direction_with_another_source(site: Site) -> None:
+    """A dark page may show another photo; what an entry does not say is as for the picture."""
+    site.write("night.jpg", 100, 75, seed=1)
+    picture = site.kit.picture(
+        "80x", "canal.jpg", alt="", at={"(prefers-color-scheme: dark)": {"source": "night.jpg"}}, formats="JPEG"
+    )
+    (dark,) = picture.sources
+    assert (dark.width, dark.height) == (80, 60)
+    assert "/night/" in dark.src
+    assert re.findall(r" (\d+)w", dark.srcset) == ["40", "60", "80"]
+    assert "/canal/" in picture.url
+
+
+def test_a_side_of_the_authors_leaves_the_other_in_proportion(site: Site) -> None:
+    """So that nothing shifts while the page loads."""
+
+    def box(attributes: str) -> list[str]:
+        html = render(site.kit, f"{{% picture '80x' 'canal.jpg' formats='JPEG' -- alt='' {attributes} %}}")
+        return re.findall(r' (?:width|height)="([^"]*)"|intrinsic-size:([^"]*)"', html)[0:3]
+
+    assert box("width=40") == [("40", ""), ("30", ""), ("", "40px 30px")]
+    assert box("height='90'") == [("120", ""), ("90", ""), ("", "120px 90px")]
+    assert box("width=10 height=20") == [("10", ""), ("20", ""), ("", "10px 20px")]
+
+
+def test_attributes_of_the_authors(site: Site) -> None:
+    """Loading is theirs to say, and `auto` goes with it; a style joins the picture's own."""
+    template = "{% picture '80x' 'canal.jpg' formats='JPEG' -- alt='' $ %}"
+
+    def tail(attributes: str) -> str:
+        return render(site.kit, template.replace("$", attributes)).partition(' height="60"')[2]
+
+    assert tail("loading='eager' data-id=3 hidden") == ' loading="eager" decoding="async" alt="" data-id="3" hidden>'
+    assert tail("style='margin:0' loading='lazy'").endswith('style="contain-intrinsic-size:80px 60px;margin:0">')
+    assert 'sizes="auto, 50vw"' in render(site.kit, template.replace("$", "sizes='50vw'"))
+    assert 'fetchpriority="low"' in tail("fetchpriority='low'")
+
+
+def test_auto_sizes_can_be_turned_off(tmp_path: Path) -> None:
+    """A setting, for sites whose style sheets know better."""
+    site = Site(tmp_path, auto_sizes=False)
+    site.write("canal.jpg", 240, 180)
+    html = render(site.kit, "{% picture '80x' 'canal.jpg' -- alt='' %}")
+    assert "auto" not in html
+    assert "contain" not in html
+    assert 'loading="lazy"' in html
+
+
+MISSING = [
+    "{% picture '80x' 'canal.jpg' %}",
+    "{% picture '80x' 'canal.jpg' -- class='a' %}",
+    "{% picture '80x' 'canal.jpg' alt=none %}",
+    "{% picture '80x' 'canal.jpg' alt=title %}",
+    "{% picture '80x' 'canal.jpg' -- alt=title %}",
+    "{% picture '80x' 'canal.jpg' -- alt=none %}",
+    "{% picture '80x' 'canal.jpg' as p %}{{ p }}",
+    "{{ 'canal.jpg' | picture('80x') }}",
+]
+
+
+@pytest.mark.parametrize("template", MISSING)
+def test_a_picture_without_alternative_text_is_an_error(site: Site, template: str) -> None:
+    """It is told with template and line; an undefined value and None are no text."""
+    with pytest.raises(MissingAlt, match=r"80x of canal.jpg has no alternative text.*line 2\]"):
+        render(site.kit, f"\n{template}")
+
+
+@pytest.mark.parametrize("template", MISSING)
+def test_missing_alternative_texts_are_warned_of_or_ignored(
+    tmp_path: Path, template: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the setting says."""
+    site = Site(tmp_path, missing_alt="warn")
+    site.write("canal.jpg", 240, 180)
+    assert " alt" not in render(site.kit, template)
+    assert [record.getMessage().endswith("line 1]") for record in caplog.records] == [True]
+    caplog.clear()
+    assert " alt" not in render(site.new_kit(missing_alt="ignore"), template)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("alt", ["alt=''", "alt"])
+def test_decoration_has_an_empty_text(site: Site, alt: str) -> None:
+    """An empty text is given."""
+    assert ' alt=""' in render(site.kit, f"{{% picture '80x' 'canal.jpg' -- {alt} %}}")
+    assert ' alt=""' in render(site.kit, "{% picture '80x' 'canal.jpg' alt='' %}")
+
+
+def test_data_needs_no_alternative_text(site: Site) -> None:
+    """It is asked for when the HTML is printed."""
+    assert "80" in render(site.kit, "{% picture '80x' 'canal.jpg' as p %}{{ p.width }}{{ p.url and '' }}")
+
+
+def test_text_is_escaped(site: Site) -> None:
+    """Whatever an author writes, an attribute ends where it should."""
+    html = render(site.kit, "{% picture '80x' 'canal.jpg' -- alt=text sizes=text %}", text='"><script>')
+    assert "<script>" not in html
+    assert 'alt="&#34;&gt;&lt;script&gt;"' in html
+
+
+def test_thumbnails_of_several_sizes(site: Site) -> None:
+    """`{% thumbnail %}` with a picture's keywords is an `<img>` in one format, and asks for no text."""
+    html = named(site, render(site.kit, "{% thumbnail '80x' 'canal.jpg' widths='80 160' %}"))
+    assert html == (
+        '<img src="80x60.jpeg" srcset="80x60.jpeg 80w, 160x120.jpeg 160w" sizes="auto, (min-width: 80px) 80px, 100vw"'
+        ' width="80" height="60" loading="lazy" decoding="async" style="contain-intrinsic-size:80px 60px">'
+    )
+    html = named(site, render(site.kit, "{% thumbnail '80x' 'canal.jpg' priority=true format='WEBP' -- alt='' %}"))
+    assert html == '<img src="80x60.webp" width="80" height="60" fetchpriority="high" alt="">'
+    html = render(site.kit, "{% thumbnail '80x' 'canal.jpg' layout='fixed' as p %}{{ p.srcset }}|{{ p.sizes }}")
+    assert re.fullmatch(r"80x60.jpeg 1x, 160x120.jpeg 2x\|", named(site, html))
+    html = render(site.kit, "{{ 'canal.jpg' | thumbnail('80x', widths=[40, 80]) }}")
+    assert named(site, html).startswith('<img src="80x60.jpeg" srcset="40x30.jpeg 40w, ')
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{% picture '80' 'canal.jpg' %}", "write width and height in pixels"),
+        ("{% picture '80x' 'canal.jpg' layout='fluid' %}", "Did you mean 'fixed'"),
+        ("{% picture '80x' 'canal.jpg' widths='a' %}", "write widths in pixels as '400 800'"),
+        ("{% picture '80x' 'canal.jpg' widths=[] %}", "write widths in pixels"),
+        ("{% picture '80x' 'canal.jpg' widths=[0] %}", "write widths in pixels"),
+        ("{% picture '80x' 'canal.jpg' widths=80 %}", "write widths in pixels"),
+        ("{% picture '80x' 'canal.jpg' sizes='' %}", "write it as in HTML"),
+        ("{% picture '80x' 'canal.jpg' formats=[] %}", "the preferred one first"),
+        ("{% picture '80x' 'canal.jpg' formats=3 %}", "the preferred one first"),
+        ("{% picture '80x' 'canal.jpg' at='(a)' %}", "write a dict of media queries"),
+        ("{% picture '80x' 'canal.jpg' at={'': '8x8'} %}", "a media query is a string"),
+        ("{% picture '80x' 'canal.jpg' at={'(a)': {'szie': '8x8'}} %}", "Did you mean 'size'"),
+        ("{% picture '80x' 'canal.jpg' at={'(a)': '8'} -- alt='' %}", "write width and height in pixels"),
+        ("{% picture '80x' 'canal.jpg' focus='left' %}", "write a point as '70% 30%'"),
+        ("{% picture '80x' 'canal.jpg' placeholder='blurr' %}", "Did you mean 'blur'"),
+        ("{% picture '80x' 'canal.jpg' -- alt='' srcset='a' %}", "the picture writes it"),
+        ("{% thumbnail '80x' 'canal.jpg' formats='WEBP' %}", "use {% picture %}"),
+        ("{% thumbnail '80x' 'canal.jpg' at={'(a)': '8x8'} %}", "use {% picture %}"),
+    ],
+)
+def test_unusable_keywords(site: Site, template: str, message: str) -> None:
+    """Each mistake says how to write it, and where it stands."""
+    with pytest.raises(InvalidOption, match=re.escape(message)) as caught:
+        render(site.kit, template)
+    assert caught.value.template
+
+
+def test_unknown_formats(site: Site) -> None:
+    """A format that is not written is told with the nearest that is."""
+    with pytest.raises(UnknownFormat, match="'WEBP'"):
+        render(site.kit, "{% picture '80x' 'canal.jpg' formats='WEPB' -- alt='' %}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("picture_formats", ()), ("picture_placeholder", "blurr"), ("picture_css", "file"), ("missing_alt", "no")],
+)
+def test_settings_are_checked(name: str, value: object) -> None:
+    """A setting that cannot be used is told at once."""
+    with pytest.raises(InvalidSetting, match=name):
+        ImageKit(**{name: value})
+
+
+@pytest.mark.parametrize("source", ["none.jpg", "broken.jpg"])
+def test_something_stands_in_for_a_picture_that_cannot_be_made(tmp_path: Path, source: str) -> None:
+    """One `<img>` with the size that was asked for, or nothing, as `on_error` says."""
+    site = Site(tmp_path)
+    settled(site.images / "broken.jpg", photo_bytes(240, 180)[:900])
+    template = "{% picture '80x60' source on_error=policy -- alt='A canal' class='a' %}"
+    html = render(site.kit, template, source=source, policy="placeholder")
+    assert re.fullmatch(r'<img src="data:[^"]*" width="80" height="60" alt="A canal" class="a">', html)
+    assert render(site.kit, template, source=source, policy="omit") == ""
+    with pytest.raises(ImageKitError, match="line 1"):
+        render(site.kit, template, source=source, policy=None)
+    told = render(
+        site.new_kit(on_error="omit"), "{% picture '80x' s as p %}{{ p.srcset }}{{ p.preload }}{{ p.url }}", s=source
+    )
+    assert told == ""
+
+
+def test_an_empty_source_is_an_error(site: Site) -> None:
+    """As for any other tag; a name that leads nowhere is another."""
+    with pytest.raises(MissingSource):
+        render(site.kit, "{% picture '80x' article.photo -- alt='' %}", article={})
+    with pytest.raises(SourceNotFound):
+        render(site.kit, "{% picture '80x' 'no.jpg' -- alt='' %}")
+
+
+def test_pictures_of_uploads_and_paths(site: Site) -> None:
+    """Whatever can be a source can be a picture; an upload is read once."""
+    for source in (photo_bytes(240, 180), site.images / "canal.jpg", (site.images / "canal.jpg").open("rb")):
+        assert named(site, render(site.kit, "{% picture '80x' s -- alt='A canal' %}", s=source)) == LAZY
+        if hasattr(source, "close"):
+            source.close()
+
+
+def test_pictures_in_other_environments(site: Site) -> None:
+    """A sandbox, native types, and templates that escape nothing print the same."""
+    for kind in (SandboxedEnvironment, NativeEnvironment):
+        assert named(site, render(site.kit, "{% picture '80x' 'canal.jpg' -- alt='A canal' %}", kind)) == LAZY
+        assert named(site, render(site.kit, "{{ 'canal.jpg' | picture('80x', alt='A canal') }}", kind)) == LAZY
+    plain = site.kit.install(Environment(autoescape=False))
+    assert named(site, plain.from_string("{{ 'canal.jpg' | picture('80x', alt='A canal') }}").render()) == LAZY
+    strict = site.kit.install(Environment(autoescape=True, undefined=StrictUndefined))
+    with pytest.raises(Exception, match="'title' is undefined"):
+        strict.from_string("{% picture '80x' 'canal.jpg' -- alt=title %}").render()
+
+
+def test_a_sandbox_learns_no_paths(site: Site) -> None:
+    """Nothing public on a picture names a file of the machine."""
+    template = "{% picture '80x' 'canal.jpg' alt='' as p %}{{ p._kit }}{{ p.as_dict() }}{{ p.sources }}"
+    told = render(site.kit, template, SandboxedEnvironment)
+    assert told.startswith("{")
+    assert str(site.root) not in told
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% picture '80x' 'canal.jpg' -- alt='A canal' %}",
+        "{% picture '80x' 'canal.jpg' alt='A canal' as p %}{{ p }}",
+        "{{ 'canal.jpg' | picture('80x', alt='A canal') }}",
+    ],
+)
+def test_pictures_in_async_templates(site: Site, template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images are made in a thread, and the event loop goes on."""
+    threads: list[Callable[..., Any]] = []
+    to_thread = asyncio.to_thread
+
+    def counted(function: Callable[..., Any], *args: Any) -> Any:
+        threads.append(function)
+        return to_thread(function, *args)
+
+    monkeypatch.setattr(asyncio, "to_thread", counted)
+    compiled = site.kit.install(Environment(autoescape=True, enable_async=True)).from_string(template)
+    assert named(site, asyncio.run(compiled.render_async())) == LAZY
+    assert len(threads) == 1
+
+
+def test_a_changed_source_changes_the_picture(site: Site) -> None:
+    """What is kept in the process is right as long as the source is the same."""
+    before = render(site.kit, "{% picture '80x' 'canal.jpg' -- alt='A canal' %}")
+    site.write("canal.jpg", 120, 90, seed=1)
+    after = render(site.kit, "{% picture '80x' 'canal.jpg' -- alt='A canal' %}")
+    assert before != after
+    assert re.findall(r"(\d+)w", named(site, after))[-1] == "120"
+
+
+def test_a_deleted_candidate_is_made_again(site: Site) -> None:
+    """What is kept in the process is right as long as all files are there."""
+    template = "{% picture '80x' 'canal.jpg' -- alt='A canal' %}"
+    for _ in range(2):
+        render(site.kit, template)
+    next(site.output.rglob("*.avif")).unlink()
+    assert named(site, render(site.kit, template)) == LAZY
+
+
+def test_pictures_of_the_users_own_generators(site: Site) -> None:
+    """A generator that takes width, height and format may have pictures; its labels are those of its files."""
+    from jinja_imagekit import ImageSpec
+    from jinja_imagekit.processors import Adjust, ResizeToFit
+
+    @site.kit.register.generator("grey")
+    class Grey(ImageSpec):
+        def __init__(
+            self, width: int, height: int | None = None, format: str | None = None, source: Any = None
+        ) -> None:
+            super().__init__(source)
+            self.processors = [ResizeToFit(width, height, upscale=False), Adjust(color=0)]
+            self.format = format
+
+    html = named(site, render(site.kit, "{% picture 'grey' '80x' 'canal.jpg' -- alt='A canal' %}"))
+    assert html == LAZY
