@@ -215,6 +215,8 @@ STILLS = [name for name in SOURCES if name not in ("broken.jpg", "logo.svg")]
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF")
 
 Call = Callable[[Site], str]
+Answer = dict[str, Any]
+"""What a call says, and the size and digest of each file that it made."""
 
 
 def _calls() -> Iterator[tuple[str, Call]]:
@@ -429,7 +431,7 @@ def write_sources(folder: Path) -> None:
         target.write_bytes(base64.b64decode(text))
 
 
-def answer(call: Call, images: Path, root: Path) -> dict[str, Any]:
+def answer(call: Call, images: Path, root: Path) -> Answer:
     """Return what a call says, and the files that it made."""
     site = Site(images, root, [])
     try:
@@ -458,9 +460,12 @@ def without_bytes(value: Any) -> Any:
 @pytest.mark.parametrize("label", CALLS)
 def test_a_call_gives_the_recorded_names_html_and_bytes(label: str, images: Path, tmp_path: Path) -> None:
     """A call gives the same name and HTML everywhere, and the same bytes where the encoders are the same."""
+    _compare(label, answer(CALLS[label], images, tmp_path))
+
+
+def _compare(label: str, found: Answer) -> None:
     golden = recorded("calls")
     expected = golden["calls"][label]
-    found = answer(CALLS[label], images, tmp_path)
     assert without_bytes(found) == without_bytes(expected), f"{label}: other names"
     if golden["versions"] != versions():
         pytest.skip(f"names agree; the recorded bytes are of {golden['versions']}, and this is {versions()}")
@@ -469,7 +474,7 @@ def test_a_call_gives_the_recorded_names_html_and_bytes(label: str, images: Path
 
 def test_every_call_is_recorded_and_every_record_is_called() -> None:
     """A call that was forgotten, or was taken out, is an error."""
-    assert set(recorded("calls")["calls"]) == set(CALLS)
+    assert set(recorded("calls")["calls"]) == {*CALLS, "Django"}
     assert set(recorded("sources")) == set(SOURCES)
 
 
@@ -579,12 +584,15 @@ def broken_paths() -> dict[str, str]:
 
 def test_import_paths_of_the_docs() -> None:
     """What the pages name is written down, and keeps importing under that path wherever it has moved."""
-    # Its own process, since Django is set up but once in each.
-    command = [sys.executable, __file__, "--check-imports"]
+    assert json.loads(_in_a_process("--check-imports")) == {"not recorded": [], "broken": {}}
+
+
+def _in_a_process(*arguments: str) -> str:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, __file__, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"not recorded": [], "broken": {}}
+    return done.stdout
 
 
 def check_imports() -> None:
@@ -594,13 +602,82 @@ def check_imports() -> None:
     print(json.dumps({"not recorded": missing, "broken": broken_paths()}))
 
 
-def _set_django_up() -> None:
+def _set_django_up(**values: Any) -> None:
     import django
     from django.conf import settings
 
     apps = ["django.contrib.contenttypes", "jinja_imagekit.django"]
-    settings.configure(INSTALLED_APPS=apps, DEFAULT_AUTO_FIELD="django.db.models.BigAutoField")
+    settings.configure(INSTALLED_APPS=apps, DEFAULT_AUTO_FIELD="django.db.models.BigAutoField", **values)
     django.setup()
+
+
+DJANGO_SOURCES = ("photo.jpg", "shop/turned.jpg", "cut out.png", "moving.gif", "inks.jpg", "logo.svg")
+
+
+def django_answers(media: Path) -> Answer:
+    """Return what fields, tags and forms of a Django project say of some sources, and the files that they make."""
+    templates = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+    _set_django_up(MEDIA_ROOT=str(media), MEDIA_URL="/media/", TEMPLATES=templates)
+    from django.core.files.base import ContentFile
+    from django.db import models
+    from django.template import Context, Template
+
+    from jinja_imagekit.django import ImageSpec, register
+    from jinja_imagekit.django import processors as django_processors
+    from jinja_imagekit.django.models import ImageSpecField, ProcessedImageField
+
+    class Card(ImageSpec):
+        processors = [django_processors.ResizeToFill(60, 40)]
+        format = "WEBP"
+        options = {"quality": 60}
+
+    register.generator("golden:card", Card)
+
+    class Photo(models.Model):
+        image = models.ImageField()
+        small = ImageSpecField([django_processors.ResizeToFit(50, 50)], source="image")
+        square = ImageSpecField([Adjust(contrast=1.2), SmartResize(40, 40)], source="image", format="PNG")
+        card = ImageSpecField(source="image", spec=Card)
+
+        class Meta:
+            app_label = "golden"
+
+    class Avatar(models.Model):
+        image = ProcessedImageField([ResizeToFill(40, 40)], format="JPEG", options={"quality": 70})
+
+        class Meta:
+            app_label = "golden"
+
+    write_sources(media)
+    before = set(media.rglob("*"))
+    tags = Template(
+        "{% load imagekit %}{% thumbnail '44x33' photo.image srcset='2' -- alt='a photo' class='card' %}"
+        "{% generateimage 'golden:card' source=photo.image as card %}{{ card.url }} {{ card.width }}"
+    )
+    said = []
+    for name in DJANGO_SOURCES:
+        photo = Photo(image=name)
+        for file in (photo.small, photo.square, photo.card):
+            said.append(f"{file.url} {file.width}×{file.height}")
+        said.append(tags.render(Context({"photo": photo})))
+        if name != "logo.svg":
+            avatar = Avatar()
+            avatar.image.save(f"avatar of {Path(name).name}", ContentFile((media / name).read_bytes()), save=False)
+            said.append(f"{avatar.image.name} {avatar.image.width}×{avatar.image.height}")
+    made = sorted(path for path in set(media.rglob("*")) - before if path.is_file())
+    return {"says": said, "files": {path.relative_to(media).as_posix(): _digest(path.read_bytes()) for path in made}}
+
+
+def answers_of_django() -> Answer:
+    """Return `django_answers` of a process of its own, since Django is set up but once in each."""
+    with TemporaryDirectory() as media:
+        answer: Answer = json.loads(_in_a_process("--django-answers", media))
+    return answer
+
+
+def test_django_gives_the_recorded_names_html_and_bytes() -> None:
+    """A field, a tag and a processed upload of a Django project do so, too."""
+    _compare("Django", answers_of_django())
 
 
 def record() -> None:
@@ -614,6 +691,7 @@ def record() -> None:
         write_sources(Path(folder, "images"))
         for number, (label, call) in enumerate(CALLS.items()):
             answers[label] = answer(call, Path(folder, "images"), Path(folder, str(number)))
+    answers["Django"] = answers_of_django()
     _write("calls", {"versions": versions(), "calls": answers})
     _write("classes", {"class paths": class_paths(), "fingerprints": fingerprints()})
     _set_django_up()
@@ -627,5 +705,11 @@ def _write(name: str, value: Any) -> None:
     print(f"tests/golden/{name}.json: {len(value)} entries, {len(text.encode())} bytes")
 
 
+def print_django_answers() -> None:
+    """Print `django_answers` of the folder that is named on the command line."""
+    print(json.dumps(django_answers(Path(sys.argv[2]))))
+
+
 if __name__ == "__main__":
-    {"--record": record, "--check-imports": check_imports}[sys.argv[1]]()
+    commands = {"--record": record, "--check-imports": check_imports, "--django-answers": print_django_answers}
+    commands[sys.argv[1]]()
