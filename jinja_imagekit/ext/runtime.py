@@ -153,12 +153,16 @@ class TemplateRuntime:
         image = self._image(id, {**candidates[medium.src].kwargs, "on_error": policy}, _NO_ATTRIBUTES, make)
         if isinstance(image, StandIn):
             return _img(image, attributes)
-        urls = []
+        urls = {}
         for candidate in candidates:
             each = self._image(id, {**candidate.kwargs, "on_error": policy}, _NO_ATTRIBUTES, make)
             if not isinstance(each, StandIn):
-                urls.append(f"{each[0]}{medium.descriptor(candidate)}")
-        return _img(image, attributes, ", ".join(urls) if len(candidates) > 1 else None)
+                urls[medium.descriptor(candidate).strip()] = each[0]
+        return _img(image, attributes, self.srcset(urls) if len(candidates) > 1 else None)
+
+    def srcset(self, urls: Mapping[str, str]) -> str:
+        """Return the value of `srcset` for URLs by pixel density, such as `"2x"`; hosts may spell it otherwise."""
+        return ", ".join(f"{url} {density}" for density, url in urls.items())
 
     def _found(self, source: Any, make: bool) -> Any:
         """Return a source as it is to be passed on; unless `make` is set, one that has to be read is not known."""

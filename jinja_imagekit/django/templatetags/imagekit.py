@@ -35,9 +35,11 @@ class DjangoRuntime(TemplateRuntime):
         # The file does so itself.
         return None
 
-    def srcset(self, urls: Mapping[float, str]) -> str:
+    def srcset(self, urls: Mapping[str, str]) -> str:
         """Return the value of `srcset` for URLs by pixel density, spelt as in django-imagekit, which tests look for."""
-        return " , ".join(f"{url} {scale}x" if scale != 1 else f"{url} 1x" for scale, url in urls.items())
+        # It writes whole densities beside 1 as floats: "2.0x".
+        spelt = [(url, re.sub("^(?!1x)([0-9]+)x$", r"\1.0x", density)) for density, url in urls.items()]
+        return " , ".join(f"{url} {density}" for url, density in spelt)
 
 
 @lru_cache(maxsize=1)
