@@ -219,24 +219,21 @@ class ImageSpec:
             InvalidOption: An encoder option cannot be used.
             UnknownFormat: `format` cannot be written.
         """
-        source = self._source
-        limits = Limits.from_settings(self.settings)
-        return BytesIO(self.render(Original(source.read(), name=source.name, limits=limits)))
+        return BytesIO(self.render(self._source.as_original(Limits.from_settings(self.settings))))
 
     def render(self, original: Original) -> bytes:
         """Return the new image's bytes, made of a source whose decoded pixels other specs may share."""
-        rules, limits = self.pixel_rules, Limits.from_settings(self.settings)
-        header = original.header
+        rules, header = self.pixel_rules, original.header
         format = images.output_format(self.format, header)
         options = dict(self.options or {})
         if not header.is_vector:
             images.check_options(format, options)
         elif not self.makes_its_own():
-            self._check_result(header.size(), 1, limits)
+            self._check_result(header.size(), 1)
             return original.data
         size = header.size(rules.auto_orient)
         animated = rules.keep_animation and header.frames > 1 and OUTPUT_FORMATS[format].animates
-        self._check_result(size, header.frames if animated else 1, limits)
+        self._check_result(size, header.frames if animated else 1)
         scale = images.decoder_scale(header, rules, processors.sampled_size(self.processors, size))
         frames = original.frames(rules, scale=scale, animated=animated)
         results = processors.run(self.processors, frames.images, frames.full_size, reduced=scale > 1)
@@ -245,7 +242,7 @@ class ImageSpec:
             format,
             options,
             rules=rules,
-            limits=limits,
+            limits=original.limits,
             autoconvert=self.autoconvert,
             name=self._source.name,
         )
@@ -278,7 +275,7 @@ class ImageSpec:
             if not self.is_vector:
                 images.check_options(self.output_format, dict(self.options or {}))
             size = self._source.size(self.pixel_rules.auto_orient)
-            self._check_result(size, 1, Limits.from_settings(self.settings))
+            self._check_result(size, 1)
 
     @classmethod
     def makes_its_own(cls) -> bool:
@@ -290,13 +287,12 @@ class ImageSpec:
         """Tell whether the class makes its image by `render`, of decoded pixels that other specs may share."""
         return cls.generate is ImageSpec.generate
 
-    def _check_result(self, size: Size, frames: int, limits: Limits) -> None:
-        result = self._result_size(size)
-        if result and result[0] * result[1] * frames > limits.max_result_pixels:
+    def _check_result(self, size: Size, frames: int) -> None:
+        result, most = self._result_size(size), self.settings.max_result_pixels
+        if result and result[0] * result[1] * frames > most:
             raise ImageTooLarge(
                 self._source.name,
-                f"the result of {result[0]}×{result[1]} pixels exceeds the setting max_result_pixels"
-                f" ({limits.max_result_pixels})",
+                f"the result of {result[0]}×{result[1]} pixels exceeds the setting max_result_pixels ({most})",
             )
 
     def _result_size(self, size: Size) -> Size | None:

@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from . import images
 from .exceptions import InvalidOption, UnreadableImage
-from .images import WRITABLE_FORMATS, Limits, Original
+from .images import WRITABLE_FORMATS, Limits
 from .settings import Settings
 from .sources import BytesSource
 from .specs import ImageSpec, spec_class
@@ -95,7 +95,7 @@ def process_upload(kit: ImageKit, value: object, id: str | None, attributes: Map
         raise InvalidOption(name, value, f"{id!r} says what is done; give an id or keywords, not both")
     limits = Limits.from_settings(kit.settings)
     upload = BytesSource(source.read(), source.name, limits)
-    original = Original(upload.original, name=upload.name, limits=limits)
+    original = upload.as_original(limits)
     if original.header.is_vector:
         raise UnreadableImage(source.name, "an SVG may hold scripts; upload an image made of pixels.")
     if id is not None:

@@ -9,8 +9,9 @@ from .formats import (
     normal_format,
     output_format,
 )
+from .formats.base import Layout
 from .frames import Frames
-from .header import Header, read_header
+from .header import Header, examine, read_header
 from .reading import Original, decoder_scale
 from .rules import Limits, PixelRules
 from .writing import encode
@@ -20,12 +21,14 @@ __all__ = [
     "WRITABLE_FORMATS",
     "Frames",
     "Header",
+    "Layout",
     "Limits",
     "Original",
     "PixelRules",
     "check_options",
     "decoder_scale",
     "encode",
+    "examine",
     "extension",
     "mimetype",
     "normal_format",

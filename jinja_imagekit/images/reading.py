@@ -71,6 +71,7 @@ class Original:
         data: The whole file.
         name: What errors call the image.
         limits: The caps on what is read.
+        examined: What `examine` gave of these bytes under these limits, where that is known.
 
     Example:
         >>> original = Original(path.read_bytes(), name="canal.jpg", limits=Limits())  # doctest: +SKIP
@@ -78,18 +79,15 @@ class Original:
         'RGB'
     """
 
-    def __init__(self, data: bytes, *, name: str, limits: Limits) -> None:
-        self._data = data
+    def __init__(
+        self, data: bytes, *, name: str, limits: Limits, examined: tuple[Header, Layout] | None = None
+    ) -> None:
+        self.data = data
+        self.limits = limits
         self._name = name
-        self._limits = limits
         self._lock = threading.RLock()
-        self._examined: tuple[Header, Layout] | None = None
+        self._examined = examined
         self._decoded: dict[tuple[object, ...], Frames] = {}
-
-    @property
-    def data(self) -> bytes:
-        """The whole file."""
-        return self._data
 
     @property
     def header(self) -> Header:
@@ -129,14 +127,14 @@ class Original:
     def _examine(self) -> tuple[Header, Layout]:
         with self._lock:
             if self._examined is None:
-                self._examined = examine(self._data, name=self._name, limits=self._limits)
+                self._examined = examine(self.data, name=self._name, limits=self.limits)
             return self._examined
 
     def _decode(self, rules: PixelRules, scale: int, animated: bool) -> Frames:
         header, layout = self._examine()
         images: list[Image.Image] = []
         durations: list[int] = []
-        for frame in FORMATS[header.format].frames(self._data, layout, animated=animated, scale=scale):
+        for frame in FORMATS[header.format].frames(self.data, layout, animated=animated, scale=scale):
             durations.append(frame.duration)
             images.append(_finished(frame.image, header, layout, rules))
         images = in_one_mode(images)

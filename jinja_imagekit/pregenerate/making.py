@@ -72,8 +72,7 @@ class _Making:
     def _read_source(self) -> None:
         source = self.work.source
         if source is not None and any(_shares_source(file) for file, _ in self.work.files):
-            data = source.read()
-            self.original = Original(data, name=source.name, limits=Limits.from_settings(self.kit.settings))
+            self.original = source.as_original(Limits.from_settings(self.kit.settings))
             for file, _ in self.work.files:
                 if _shares_source(file):
                     file.generator.share_source(source)

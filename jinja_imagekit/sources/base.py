@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from copy import copy
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol
 
 from blake3 import blake3
 
 from ..exceptions import ImageTooLarge, UnreadableImage
-from ..images import Header, Limits, output_format, read_header
+from ..images import Header, Layout, Limits, Original, examine, output_format
 from ..interfaces import Size
 
 DIGEST_BYTES = 16
@@ -64,6 +64,9 @@ class Source(ABC):
     name: str = ""
     original: Any = None
     reference: str | None = None
+    _examined: tuple[Header, Layout] | None = None
+    _stays: ClassVar[bool] = False
+    """Whether the bytes that are read are those that `facts_of` saw last; a stream may give others each time."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -74,7 +77,7 @@ class Source(ABC):
         if limits == self._limits:
             return self
         other = copy(self)
-        other._limits, other._facts = limits, None
+        other._limits, other._facts, other._examined = limits, None, None
         return other
 
     @abstractmethod
@@ -99,6 +102,19 @@ class Source(ABC):
             raise self._too_large()
         return data
 
+    def as_original(self, limits: Limits) -> Original:
+        """Return what is decoded, read anew; its structure is not examined again where that was done for its facts.
+
+        Args:
+            limits: The caps on what is decoded.
+
+        Raises:
+            SourceError: As `read`.
+        """
+        data = self.read()
+        examined = self._examined if self._stays and limits == self._limits else None
+        return Original(data, name=self.name, limits=limits, examined=examined)
+
     def _read_from(self, file: BinaryIO) -> bytes:
         return file.read(self._limits.max_source_bytes + 1)
 
@@ -116,10 +132,12 @@ class Source(ABC):
     def facts_of(self, data: bytes) -> SourceFacts:
         """Return the facts of bytes that were read from this source."""
         digest = blake3(data).hexdigest(length=DIGEST_BYTES)
+        self._examined = None
         try:
-            return SourceFacts(digest, read_header(data, name=self.name, limits=self._limits), None)
+            self._examined = examine(data, name=self.name, limits=self._limits)
         except UnreadableImage as error:
             return SourceFacts(digest, None, error.reason)
+        return SourceFacts(digest, self._examined[0], None)
 
     @property
     def digest(self) -> str:

@@ -34,6 +34,8 @@ class FileSource(Source):
         known_signature: The version of the file that the facts are of; None until they are known for sure.
     """
 
+    _stays = True
+
     def __init__(
         self,
         path: str,
@@ -127,7 +129,7 @@ class FileSource(Source):
 
     def __getstate__(self) -> dict[str, Any]:
         # What is remembered stays with the process that remembers it.
-        return {**vars(self), "_memory": None}
+        return {**vars(self), "_memory": None, "_examined": None}
 
     def _remember(self, before: Signature) -> None:
         self.known_signature = None
@@ -144,6 +146,8 @@ class BytesSource(Source):
     Example:
         >>> source = BytesSource(b"GIF89a", name="button.gif")
     """
+
+    _stays = True
 
     def __init__(self, data: bytes, name: str = "", limits: Limits | None = None) -> None:
         super().__init__(limits or Limits.from_settings(Settings()))
