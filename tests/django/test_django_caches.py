@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
-from jinja_imagekit.django import get_kit
+from jinja_imagekit.django import DjangoKit, get_kit
 from jinja_imagekit.django._engine.caches import CacheStore, sanitize_cache_key, state_key
 from jinja_imagekit.django.cachefiles.backends import CacheFileState, Simple, get_default_cachefile_backend
 from jinja_imagekit.django.cachefiles.state import prefetch_cachefile_states, use_cachefile_state_cache
@@ -201,3 +203,23 @@ def test_timeout_of_records() -> None:
         assert get_kit().settings.cache_timeout == 300
     with override_settings(IMAGEKIT_CACHE_TIMEOUT=60):
         assert get_kit().settings.cache_timeout == 60
+
+
+def test_threads_share_the_parts_of_a_new_kit() -> None:
+    """Threads that ask a new kit for its parts at once get the same ones: two stores would have two sets of locks."""
+    parts = ("storage", "records", "cachefile_backend", "sources", "known_files", "renders")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def find(barrier: Barrier, kit: DjangoKit) -> list[int]:
+        barrier.wait()
+        return [id(getattr(kit, part)) for part in parts]
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(50):
+                barrier, kit = Barrier(4), DjangoKit()
+                found = list(pool.map(lambda _, barrier=barrier, kit=kit: find(barrier, kit), range(4)))
+                assert found == [found[0]] * 4
+    finally:
+        sys.setswitchinterval(interval)
