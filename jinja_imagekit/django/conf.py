@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -18,20 +19,8 @@ PREFIX = "IMAGEKIT_"
 COMPATIBLE = "6.1"
 """The version of django-imagekit whose names and pixels `IMAGEKIT_COMPATIBILITY` may ask for."""
 
-DEFAULTS: dict[str, Any] = {
-    "CACHEFILE_NAMER": "jinja_imagekit.django.cachefiles.namers.hash",
-    "SPEC_CACHEFILE_NAMER": "jinja_imagekit.django.cachefiles.namers.source_name_as_path",
-    "CACHEFILE_DIR": "CACHE/images",
-    "DEFAULT_CACHEFILE_BACKEND": "jinja_imagekit.django.cachefiles.backends.Simple",
-    "DEFAULT_CACHEFILE_STRATEGY": "jinja_imagekit.django.cachefiles.strategies.JustInTime",
-    "DEFAULT_FILE_STORAGE": None,
-    "CACHE_BACKEND": None,
-    "CACHE_PREFIX": "imagekit:",
-    "CACHE_TIMEOUT": None,
-    "USE_MEMCACHED_SAFE_CACHE_KEY": True,
-    "COMPATIBILITY": None,
-}
-"""django-imagekit's settings with its defaults, and `COMPATIBILITY`; beside them stand those of `Settings`."""
+FORMER_PACKAGE = "imagekit."
+"""What dotted paths begin with that are django-imagekit's; they mean this package's."""
 
 _OWN = frozenset(
     {"cachefile_namer", "spec_cachefile_namer", "default_cachefile_backend", "default_file_storage"}
@@ -44,9 +33,21 @@ DEBUG_CACHE_TIMEOUT = 300
 
 
 class ImageKitConf:
-    """Works out the settings whose default depends on others; the names are django-imagekit's."""
+    """django-imagekit's settings with their defaults, and how those are worked out that depend on others."""
 
-    def configure_cache_backend(self, value: str | None) -> str:
+    CACHEFILE_NAMER = "jinja_imagekit.django.cachefiles.namers.hash"
+    SPEC_CACHEFILE_NAMER = "jinja_imagekit.django.cachefiles.namers.source_name_as_path"
+    CACHEFILE_DIR = "CACHE/images"
+    DEFAULT_CACHEFILE_BACKEND = "jinja_imagekit.django.cachefiles.backends.Simple"
+    DEFAULT_CACHEFILE_STRATEGY = "jinja_imagekit.django.cachefiles.strategies.JustInTime"
+    DEFAULT_FILE_STORAGE = None
+    CACHE_BACKEND = None
+    CACHE_PREFIX = "imagekit:"
+    CACHE_TIMEOUT = None
+    USE_MEMCACHED_SAFE_CACHE_KEY = True
+
+    @staticmethod
+    def configure_cache_backend(value: str | None) -> str:
         """Return the alias of the cache that holds the state.
 
         Raises:
@@ -60,13 +61,28 @@ class ImageKitConf:
             )
         return value
 
-    def configure_cache_timeout(self, value: float | None) -> float | None:
+    @staticmethod
+    def configure_cache_timeout(value: float | None) -> float | None:
         """Return the seconds for which records are kept; None for ever."""
         return DEBUG_CACHE_TIMEOUT if value is None and settings.DEBUG else value
 
-    def configure_default_file_storage(self, value: str | None) -> str:
+    @staticmethod
+    def configure_default_file_storage(value: str | None) -> str:
         """Return the alias or dotted path of the storage of cache files."""
         return "default" if value is None else value
+
+
+DEFAULTS: dict[str, Any] = {
+    **{name: default for name, default in vars(ImageKitConf).items() if name.isupper()},
+    "COMPATIBILITY": None,
+}
+"""django-imagekit's settings with its defaults, and those of this package alone; beside them stand a kit's."""
+
+_WORK_OUT: dict[str, Callable[[Any], Any]] = {
+    "CACHE_BACKEND": ImageKitConf.configure_cache_backend,
+    "CACHE_TIMEOUT": ImageKitConf.configure_cache_timeout,
+    "DEFAULT_FILE_STORAGE": ImageKitConf.configure_default_file_storage,
+}
 
 
 def value(name: str) -> Any:
@@ -76,8 +92,12 @@ def value(name: str) -> Any:
         ImproperlyConfigured: It names a cache that does not exist.
     """
     found = getattr(settings, PREFIX + name, DEFAULTS[name])
-    configure = getattr(ImageKitConf, f"configure_{name.lower()}", None)
-    return configure(ImageKitConf(), found) if configure else found
+    if name in _worked_out and found == _worked_out[name]:
+        # It follows from other settings, which may have changed since.
+        found = DEFAULTS[name]
+    if isinstance(found, str) and found.startswith(FORMER_PACKAGE):
+        found = f"jinja_imagekit.django.{found.removeprefix(FORMER_PACKAGE)}"
+    return _WORK_OUT[name](found) if name in _WORK_OUT else found
 
 
 def optional(name: str) -> Any:
@@ -137,11 +157,15 @@ def _storage_at(path: str) -> Any:
     return storages.create_storage({"BACKEND": path})
 
 
+_worked_out: dict[str, Any] = {}
+
+
 def _set_defaults() -> None:
-    # Projects read settings.IMAGEKIT_CACHEFILE_DIR and its like, which django-imagekit defines as well.
+    # Apps read settings.IMAGEKIT_CACHE_BACKEND and its like, which django-imagekit sets, and works out, as well.
     for name, default in DEFAULTS.items():
-        if not hasattr(settings, PREFIX + name):
-            setattr(settings, PREFIX + name, default)
+        if getattr(settings, PREFIX + name, default) == default:
+            _worked_out[name] = value(name)
+            setattr(settings, PREFIX + name, _worked_out[name])
 
 
 _set_defaults()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
@@ -12,6 +15,7 @@ from ...exceptions import ImageKitError, nearest
 from .. import conf
 from ..cachefiles.backends import get_default_cachefile_backend
 from ..utils import get_storage
+from . import former_name
 from .current import get_kit
 
 
@@ -33,3 +37,28 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     except (ImageKitError, ImproperlyConfigured) as error:
         messages.append(Error(str(error), id="imagekit.E001"))
     return messages
+
+
+def check_former_name(**_: Any) -> list[CheckMessage]:
+    """Return an error where django-imagekit is imported beside this package, and a warning of an alias on its own."""
+    theirs = sys.modules.get(former_name.ALIAS)
+    if theirs is not None and theirs is not sys.modules[former_name.PACKAGE]:
+        culprits = sorted({app.label for app in apps.get_app_configs() if _imports(app.module, former_name.ALIAS)})
+        who = f"by {', '.join(culprits)}" if culprits else f"from {theirs.__file__}"
+        hint = f"Put {former_name.APP!r} at the top of INSTALLED_APPS: all that import imagekit then get this package."
+        return [Error(f"django-imagekit is imported as well, {who}, beside this package.", hint, id="imagekit.E002")]
+    names = (former_name.ALIAS, former_name.PACKAGE)
+    if former_name.is_installed() and not any(map(apps.is_installed, names)):
+        hint = f"Add {names[0]!r} or {names[1]!r} to it."
+        return [Warning(f"INSTALLED_APPS has {former_name.APP!r}, but not the app itself.", hint, id="imagekit.W002")]
+    return []
+
+
+def _imports(package: ModuleType | None, name: str) -> bool:
+    """Tell whether a module of a package holds something that comes from another package of this name."""
+    if package is None:
+        return False
+    prefix = f"{package.__name__}."
+    modules = [module for key, module in list(sys.modules.items()) if f"{key}.".startswith(prefix)]
+    origins = (getattr(value, "__module__", None) for module in modules for value in vars(module).copy().values())
+    return any(isinstance(origin, str) and f"{origin}.".startswith(f"{name}.") for origin in origins)
