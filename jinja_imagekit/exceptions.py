@@ -102,13 +102,14 @@ class AlreadyRegistered(ImageKitError, ValueError):
         id: The generator id.
     """
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str = "") -> None:
         super().__init__(id)
         self.id = id
 
     def message(self) -> str:
+        where = f"as {self.id!r}" if self.id else "under this id"
         return (
-            f"A generator is registered as {self.id!r} already. Choose another id, unregister the first, "
+            f"A generator is registered {where} already. Choose another id, unregister the first, "
             f"or pass override=True to replace it."
         )
 
@@ -121,13 +122,15 @@ class NotRegistered(ImageKitError, LookupError):
         known: The ids that are registered.
     """
 
-    def __init__(self, id: str, known: Iterable[str] = ()) -> None:
+    def __init__(self, id: str = "", known: Iterable[str] = ()) -> None:
         known = tuple(known)
         super().__init__(id, known)
         self.id = id
         self.known = known
 
     def message(self) -> str:
+        if not self.id:
+            return "No generator is registered under this id."
         return f"No generator is registered as {self.id!r}. {nearest(self.id, self.known)}"
 
 
@@ -142,12 +145,12 @@ class MissingSource(ImageKitError, ValueError):
     # Django's templates print nothing for a variable whose error says this.
     silent_variable_failure = True
 
-    def __init__(self, generator: str) -> None:
+    def __init__(self, generator: str = "") -> None:
         super().__init__(generator)
         self.generator = generator
 
     def message(self) -> str:
-        return f"{self.generator} has no source image. Pass source=…, or test the cache file's truth before using it."
+        return f"{self.generator or 'The spec'} has no source image. Pass source=…, or test the cache file's truth before using it."
 
 
 class SourceError(ImageKitError):

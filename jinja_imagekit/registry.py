@@ -299,14 +299,15 @@ def match_ids(patterns: Iterable[str], ids: Iterable[str]) -> list[str]:
     ids = list(ids)
     matched: set[str] = set()
     for pattern in patterns:
-        found = {id for id in ids if _pattern(pattern).match(id)}
+        found = {id for id in ids if id_pattern(pattern).match(id)}
         if not found:
             raise NotRegistered(pattern, ids)
         matched |= found
     return [id for id in ids if id in matched]
 
 
-def _pattern(pattern: str) -> re.Pattern[str]:
+def id_pattern(pattern: str) -> re.Pattern[str]:
+    """Return the regular expression of an id pattern; see `match_ids`."""
     wild = {"*": "[^:]*", "**": ".*"}
     parts = re.split(r"(\*{1,2})", pattern)
     return re.compile("^" + "".join(wild.get(part, re.escape(part)) for part in parts) + "(:.*)?$")

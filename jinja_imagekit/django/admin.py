@@ -33,6 +33,8 @@ class AdminThumbnail:
         ...     admin_thumbnail = AdminThumbnail(image_field="thumbnail")
     """
 
+    # Django has not looked at it for years, but subclasses and templates may.
+    allow_tags = True
     short_description: str | Promise = gettext_lazy("Thumbnail")
 
     def __init__(self, image_field: Any, template: str | None = None) -> None:

@@ -11,8 +11,29 @@ from typing import Any
 
 from .. import registry as core
 from ._engine.current import current
-from .signals import source_saved
-from .utils import autodiscover
+from .exceptions import AlreadyRegistered, NotRegistered
+from .signals import content_required, existence_required, source_saved
+from .utils import autodiscover, call_strategy_method
+
+__all__ = [
+    "AlreadyRegistered",
+    "CacheFileRegistry",
+    "GeneratorRegistry",
+    "NotRegistered",
+    "Register",
+    "SourceGroupRegistry",
+    "Unregister",
+    "autodiscover",
+    "cachefile_registry",
+    "call_strategy_method",
+    "content_required",
+    "existence_required",
+    "generator_registry",
+    "register",
+    "source_group_registry",
+    "source_saved",
+    "unregister",
+]
 
 CacheFiles = Iterable[Any] | Callable[[], Iterable[Any]]
 """Cache files or their generators' keywords, or a callable that returns such."""
@@ -63,12 +84,12 @@ class CacheFileRegistry(core.CacheFileRegistry):
     """Cache files by the ids of their generators, those of source groups among them.
 
     Args:
-        source_groups: The registry of source groups.
+        source_groups: The registry of source groups; by default that of the process.
     """
 
-    def __init__(self, source_groups: SourceGroupRegistry) -> None:
+    def __init__(self, source_groups: SourceGroupRegistry | None = None) -> None:
         super().__init__()
-        self._source_groups = source_groups
+        self._source_groups = source_groups or source_group_registry
 
     def get(self, generator_id: str) -> Iterator[Any]:
         """Yield the cache files of a generator; what was registered as keywords as their cache files."""
@@ -87,8 +108,21 @@ class CacheFileRegistry(core.CacheFileRegistry):
 generator_registry = GeneratorRegistry()
 source_group_registry = SourceGroupRegistry()
 cachefile_registry = CacheFileRegistry(source_group_registry)
-register = core.Register(generator_registry, source_group_registry, cachefile_registry)
-unregister = core.Unregister(generator_registry, source_group_registry, cachefile_registry)
 
-Register = core.Register
-Unregister = core.Unregister
+
+class Register(core.Register):
+    """The face of the process's registries: `generator(…)`, `source_group(…)`, `cachefiles(…)`."""
+
+    def __init__(self) -> None:
+        super().__init__(generator_registry, source_group_registry, cachefile_registry)
+
+
+class Unregister(core.Unregister):
+    """The counterpart of `Register`, with the same three methods."""
+
+    def __init__(self) -> None:
+        super().__init__(generator_registry, source_group_registry, cachefile_registry)
+
+
+register = Register()
+unregister = Unregister()

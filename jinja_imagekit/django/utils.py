@@ -12,7 +12,13 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
 from django.utils.module_loading import autodiscover_modules
+from pilkit.exceptions import UnknownExtension, UnknownFormat  # type: ignore[import-untyped]
+from pilkit.lib import getattrsafe  # type: ignore[import-untyped]
 from pilkit.utils import (  # type: ignore[import-untyped]
+    DEFAULT_EXTENSIONS,
+    PALETTE_TRANSPARENCY_FORMATS,
+    RGBA_TRANSPARENCY_FORMATS,
+    FileWrapper,
     extension_to_format,
     extension_to_mimetype,
     format_to_extension,
@@ -21,15 +27,23 @@ from pilkit.utils import (  # type: ignore[import-untyped]
     open_image,
     prepare_image,
     process_image,
+    quiet,
     save_image,
     suggest_extension,
 )
 
 from . import conf
-from ._engine.caches import sanitize_cache_key
+from ._engine.caches import bad_memcached_key_chars, sanitize_cache_key
 
 __all__ = [
+    "DEFAULT_EXTENSIONS",
+    "PALETTE_TRANSPARENCY_FORMATS",
+    "RGBA_TRANSPARENCY_FORMATS",
+    "FileWrapper",
+    "UnknownExtension",
+    "UnknownFormat",
     "autodiscover",
+    "bad_memcached_key_chars",
     "call_strategy_method",
     "extension_to_format",
     "extension_to_mimetype",
@@ -43,10 +57,12 @@ __all__ = [
     "get_nonabstract_descendants",
     "get_singleton",
     "get_storage",
+    "getattrsafe",
     "img_to_fobj",
     "open_image",
     "prepare_image",
     "process_image",
+    "quiet",
     "sanitize_cache_key",
     "save_image",
     "suggest_extension",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,16 @@ IMG = re.compile(r'<img src="/media/CACHE/images/photos/canal/\w+\.(\w+)" width=
     ],
 )
 def test_same_html_as_jinja(tag: str, make_photo: Any, render: Any) -> None:
-    """The same call gives the same HTML as in a Jinja template, but for the spaces in `srcset`."""
+    """The same call gives the same HTML as in a Jinja template, but for the spaces in `srcset`.
+
+    Django takes a literal for safe, so that what is escaped may differ; what a browser reads does not.
+    """
     photo = make_photo()
     jinja = get_kit().install(Environment(autoescape=True))
     expected = jinja.from_string(tag.replace("|default:''", "|default('')")).render(photo=photo)
     for _ in range(2):
         found = render(tag, photo=photo)
-        assert found.replace(" , ", ", ").replace(".0x", "x") == expected
+        assert unescape(found.replace(" , ", ", ").replace(".0x", "x")) == unescape(expected)
     assert "/media/CACHE/images/photos/canal/" in expected
 
 

@@ -1,9 +1,9 @@
 """Runs django-imagekit's own tests against this library's Django shim.
 
-Run it with `make test-peer`. The source distribution comes from the package registry into a temporary folder, its tests
-get the shim's names in their imports, and nothing of it is kept. The tests run three times: as they are, against
-django-imagekit; against the shim with its defaults; and with `IMAGEKIT_COMPATIBILITY = "6.1"`. Each test has to give
-what it gives django-imagekit, but for those below.
+Run it with `make test-peer`. The source distribution comes from the package registry into a temporary folder, and
+nothing of it is kept. The tests run as they are, against django-imagekit; with the shim's names in their imports; and
+as they are again, with the alias `imagekit`; the last two with the shim's defaults, and with
+`IMAGEKIT_COMPATIBILITY = "6.1"`. Each test has to give what it gives django-imagekit, but for those below.
 """
 
 from __future__ import annotations
@@ -59,11 +59,17 @@ def rename_imports(tests: Path) -> int:
     return changed
 
 
-def run_tests(tests: Path, compatibility: str | None) -> dict[str, str]:
-    """Run the tests, and return what became of each by its name."""
+def run_tests(tests: Path, compatibility: str | None, first_app: str | None = None) -> dict[str, str]:
+    """Run the tests, with one more app before all others, and return what became of each by its name."""
     settings = tests / "shim_settings.py"
-    # django-imagekit insists on queues where django-rq is installed; nothing is sent.
-    lines = ("from .settings import *", f"IMAGEKIT_COMPATIBILITY = {compatibility!r}", "RQ_QUEUES = {'default': {}}")
+    lines = [
+        "from .settings import *",
+        f"IMAGEKIT_COMPATIBILITY = {compatibility!r}",
+        # django-imagekit insists on queues where django-rq is installed; nothing is sent.
+        "RQ_QUEUES = {'default': {}}",
+    ]
+    if first_app:
+        lines.append(f"INSTALLED_APPS = [{first_app!r}, *INSTALLED_APPS]")
     settings.write_text("\n".join(lines), encoding="utf-8")
     report = tests.parent / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--ds=tests.shim_settings"]
@@ -105,10 +111,11 @@ def main() -> int:
         shutil.copytree(tests, renamed)
         theirs = run_tests(tests, None)
         print(f"{PEER}: {counts(theirs)}; the imports of {rename_imports(renamed)} files are renamed")
-        for compatibility in (None, "6.1"):
-            ours = run_tests(renamed, compatibility)
-            print(f"the shim, IMAGEKIT_COMPATIBILITY = {compatibility!r}: {counts(ours)}")
-            as_expected &= tell_differences(theirs, ours)
+        for way, folder, app in (("by rename", renamed, None), ("by alias", tests, "jinja_imagekit.django.alias")):
+            for compatibility in (None, "6.1"):
+                ours = run_tests(folder, compatibility, app)
+                print(f"the shim {way}, IMAGEKIT_COMPATIBILITY = {compatibility!r}: {counts(ours)}")
+                as_expected &= tell_differences(theirs, ours)
     return 0 if as_expected and "passed" in theirs.values() else 1
 
 

@@ -30,7 +30,8 @@ LONGEST_KEY = 200
 MOST_KEPT = 50_000
 """Values that one process keeps: about 500 bytes each, 25 MB in all."""
 
-_UNSAFE = re.compile(r"[^\x21-\x7e]+")
+bad_memcached_key_chars = re.compile(r"[^\x21-\x7e]+")
+"""What no key of memcached may hold; the name is django-imagekit's."""
 
 active_state_cache: ContextVar[Any] = ContextVar("jinja_imagekit_active_state_cache", default=None)
 """What the current request has read already, by cache key; None where there is no such mapping."""
@@ -43,7 +44,7 @@ def sanitize_cache_key(key: str) -> str:
     """
     if not conf.value("USE_MEMCACHED_SAFE_CACHE_KEY"):
         return key
-    safe = _UNSAFE.sub("", key)
+    safe = bad_memcached_key_chars.sub("", key)
     if safe == key and len(key) < LONGEST_KEY:
         return key
     digest = md5(key.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()

@@ -47,9 +47,8 @@ def check_former_name(**_: Any) -> list[CheckMessage]:
         who = f"by {', '.join(culprits)}" if culprits else f"from {theirs.__file__}"
         hint = f"Put {former_name.APP!r} at the top of INSTALLED_APPS: all that import imagekit then get this package."
         return [Error(f"django-imagekit is imported as well, {who}, beside this package.", hint, id="imagekit.E002")]
-    names = (former_name.ALIAS, former_name.PACKAGE)
-    if former_name.is_installed() and not any(map(apps.is_installed, names)):
-        hint = f"Add {names[0]!r} or {names[1]!r} to it."
+    if former_name.is_installed() and not apps.is_installed(former_name.PACKAGE):
+        hint = f"Add {former_name.ALIAS!r}, which is {former_name.PACKAGE!r} then."
         return [Warning(f"INSTALLED_APPS has {former_name.APP!r}, but not the app itself.", hint, id="imagekit.W002")]
     return []
 

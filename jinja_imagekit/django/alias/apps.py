@@ -9,9 +9,12 @@ from .._engine.checks import check_former_name
 
 
 class AliasConfig(AppConfig):
-    """An app without models, which is to be named first."""
+    """An app without models, which is to be named first.
 
-    name = "jinja_imagekit.django.alias"
+    Its own name is the former one, since apps of others ask `apps.is_installed("imagekit")`.
+    """
+
+    name = "imagekit"
     label = "imagekit_alias"
     verbose_name = "ImageKit under its former name"
 

@@ -15,11 +15,21 @@ from ...stand_ins import StandIn, covers, stand_in
 from .._engine.cachefile import DJANGO_PARTS, EngineCacheFile
 from .._engine.current import get_kit
 from ..files import BaseIKFile
+from ..registry import generator_registry
 from ..signals import content_required, existence_required
-from ..utils import get_storage
+from ..utils import generate, get_by_qname, get_logger, get_singleton, get_storage
 from .strategies import load_strategy
 
-__all__ = ["ImageCacheFile", "LazyImageCacheFile"]
+__all__ = [
+    "ImageCacheFile",
+    "LazyImageCacheFile",
+    "generate",
+    "generator_registry",
+    "get_by_qname",
+    "get_logger",
+    "get_singleton",
+    "load_strategy",
+]
 
 
 def _part(name: str, doc: str) -> Any:
@@ -228,19 +238,21 @@ class LazyImageCacheFile(ImageCacheFile):
 
     Args:
         generator_id: The id of a registered generator.
+        *args: What the generator takes without keywords; no queue's worker can make such a file.
         **kwargs: The generator's keywords.
     """
 
     is_base = True
 
-    def __init__(self, generator_id: str, **kwargs: Any) -> None:
+    def __init__(self, generator_id: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(None, generator_id=generator_id)
+        self.args = args
         self.kwargs = kwargs
 
     @property
     def call(self) -> tuple[str, dict[str, Any]] | None:
         """The generator's id and keywords, where they alone lead to the file."""
-        return (str(self.generator_id), self.kwargs) if not self.has_own_parts else None
+        return (str(self.generator_id), self.kwargs) if not self.has_own_parts and not self.args else None
 
     def make_generator(self) -> Any:
         """Return the generator of the id, made with these keywords.
@@ -248,4 +260,5 @@ class LazyImageCacheFile(ImageCacheFile):
         Raises:
             NotRegistered: Nothing is registered under the id.
         """
-        return get_kit().generator(str(self.generator_id), **self.kwargs)
+        kit, id = get_kit(), str(self.generator_id)
+        return kit.registered(id)(*self.args, **self.kwargs) if self.args else kit.generator(id, **self.kwargs)

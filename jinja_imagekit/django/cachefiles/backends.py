@@ -14,9 +14,28 @@ from ...exceptions import ImageKitError
 from ...loading import load, load_instance
 from ...queues.backend import QueueBackend
 from .. import conf
-from .._engine.caches import state_key
-from ..utils import get_cache
+from .._engine.caches import sanitize_cache_key, state_key
+from ..utils import get_cache, get_singleton
 from .state import get_active_state_cache
+
+__all__ = [
+    "RQ",
+    "AbstractCacheFileBackend",
+    "Async",
+    "BaseAsync",
+    "CacheFileState",
+    "CachedFileBackend",
+    "Celery",
+    "Dramatiq",
+    "InvalidFileBackendError",
+    "Queued",
+    "Simple",
+    "get_default_cachefile_backend",
+    "get_singleton",
+    "load_backend",
+    "queue_of",
+    "sanitize_cache_key",
+]
 
 
 class CacheFileState:
@@ -168,7 +187,8 @@ class Queued(BaseAsync):
 
     queue_path = ""
 
-    def __init__(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._load_queue()
 
     def generate(self, file: Any, force: bool = False) -> None:

@@ -1,53 +1,10 @@
-"""The processors by django-imagekit's names, and those that it lacks."""
+"""The processors by django-imagekit's names, those that it lacks, and pilkit's helpers beside them."""
 
-from ...processors import (
-    AddBorder,
-    Adjust,
-    Anchor,
-    ColorOverlay,
-    Convert,
-    Crop,
-    GaussianBlur,
-    MakeOpaque,
-    OverlayImage,
-    ProcessorPipeline,
-    Reflection,
-    Resize,
-    ResizeCanvas,
-    ResizeToCover,
-    ResizeToFill,
-    ResizeToFit,
-    SetOpacity,
-    Side,
-    SmartCrop,
-    SmartResize,
-    Thumbnail,
-    Transpose,
-    TrimBorderColor,
-)
+from pilkit.lib import getattrsafe  # type: ignore[import-untyped]
+from pilkit.processors.crop import detect_border_color, histogram_entropy  # type: ignore[import-untyped]
+from pilkit.processors.utils import resolve_palette  # type: ignore[import-untyped]
 
-__all__ = [
-    "AddBorder",
-    "Adjust",
-    "Anchor",
-    "ColorOverlay",
-    "Convert",
-    "Crop",
-    "GaussianBlur",
-    "MakeOpaque",
-    "OverlayImage",
-    "ProcessorPipeline",
-    "Reflection",
-    "Resize",
-    "ResizeCanvas",
-    "ResizeToCover",
-    "ResizeToFill",
-    "ResizeToFit",
-    "SetOpacity",
-    "Side",
-    "SmartCrop",
-    "SmartResize",
-    "Thumbnail",
-    "Transpose",
-    "TrimBorderColor",
-]
+from ... import processors as _core
+from ...processors import *  # noqa: F403  # all that there are
+
+__all__ = [*_core.__all__, "detect_border_color", "getattrsafe", "histogram_entropy", "resolve_palette"]

@@ -14,11 +14,29 @@ from ...sources import Source
 from .. import conf, hashers
 from .._engine import compatibility
 from .._engine.current import get_kit
+from ..cachefiles.backends import get_default_cachefile_backend
 from ..cachefiles.strategies import load_strategy
 from ..exceptions import MissingGeneratorId
 from ..registry import generator_registry, register
+from ..utils import get_by_qname, open_image, process_image
 
-__all__ = ["BaseImageSpec", "ImageSpec", "SpecHost", "create_spec", "create_spec_class", "load_strategy"]
+__all__ = [
+    "AlreadyRegistered",
+    "BaseImageSpec",
+    "ImageSpec",
+    "MissingSource",
+    "SpecHost",
+    "create_spec",
+    "create_spec_class",
+    "generator_registry",
+    "get_by_qname",
+    "get_default_cachefile_backend",
+    "hashers",
+    "load_strategy",
+    "open_image",
+    "process_image",
+    "register",
+]
 
 
 class BaseImageSpec:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 from django.db.models.signals import post_init, post_save, pre_save
@@ -10,6 +11,17 @@ from django.db.models.signals import post_init, post_save, pre_save
 from ..cachefiles import LazyImageCacheFile
 from ..signals import source_saved
 from ..utils import get_nonabstract_descendants
+
+
+def ik_model_receiver(method: Callable[..., None]) -> Callable[..., None]:
+    """Have a router's method called for models alone that have sources, and once for each signal."""
+
+    @wraps(method)
+    def receive(router: Any, sender: Any, **kwargs: Any) -> None:
+        if isinstance(sender, type) and router.get_source_fields(sender):
+            method(router, sender=sender, **kwargs)
+
+    return receive
 
 
 class ModelSignalRouter:
@@ -30,53 +42,62 @@ class ModelSignalRouter:
         self._source_groups.append(source_group)
         self._fields.clear()
 
-    def get_source_fields(self, model: type) -> tuple[str, ...]:
-        """Return the names of a model's fields that hold sources."""
+    def get_source_fields(self, model: Any) -> tuple[str, ...]:
+        """Return the names of the fields that hold sources, of a model or of an instance."""
+        if not isinstance(model, type):
+            model = type(model)
         if model not in self._fields:
             names = (group.image_field for group in self._source_groups if issubclass(model, group.model_class))
             self._fields[model] = tuple(dict.fromkeys(names))
         return self._fields[model]
 
+    @ik_model_receiver
     def post_init_receiver(self, sender: Any, instance: Any, **_: Any) -> None:
         """Remember what the sources of an instance are called, without touching its fields or the database."""
-        fields = self.get_source_fields(sender)
-        if fields:
-            _memory(instance)["source_names"] = {field: _name(instance, field) for field in fields}
+        memory = self.init_instance(instance)
+        memory["source_names"] = {field: _name(instance, field) for field in self.get_source_fields(sender)}
 
+    @ik_model_receiver
     def pre_save_receiver(self, sender: Any, instance: Any, **_: Any) -> None:
         """Remember which sources are new, whatever they are called."""
-        fields = self.get_source_fields(sender)
-        if fields:
-            _memory(instance)["new_sources"] = {field for field in fields if _is_new(instance, field)}
+        memory = self.init_instance(instance)
+        memory["new_sources"] = {field for field in self.get_source_fields(sender) if _is_new(instance, field)}
 
+    @ik_model_receiver
     def post_save_receiver(
         self, sender: Any, instance: Any, created: bool = False, update_fields: Any = None, raw: bool = False, **_: Any
     ) -> None:
         """Send `source_saved` for each source that is new or was changed."""
-        fields = self.get_source_fields(sender)
-        if raw or not fields:
+        if raw:
             return
-        memory = _memory(instance)
+        memory = self.init_instance(instance)
         before, new = memory.get("source_names", {}), memory.pop("new_sources", set())
-        for field in fields:
+        for field in self.get_source_fields(sender):
             if update_fields is not None and field not in update_fields:
                 continue
             old, name = before.get(field), _name(instance, field)
             memory.setdefault("source_names", {})[field] = name
             # A field that was not loaded with the instance is loaded when it is read, which is no change.
             if name and (created or field in new or (old is not None and name != old)):
-                self.dispatch(getattr(instance, field), sender, field)
+                self.dispatch_signal(source_saved, getattr(instance, field), sender, instance, field)
 
-    def dispatch(self, file: Any, model: type, field: str) -> None:
-        """Send `source_saved` from each source group of a field."""
+    def dispatch_signal(self, signal: Any, file: Any, model_class: type, instance: Any, attname: str) -> None:
+        """Send a signal from each source group of a field."""
         for group in self._source_groups:
-            if group.image_field == field and issubclass(model, group.model_class):
-                source_saved.send(sender=group, source=file)
+            if group.image_field == attname and issubclass(model_class, group.model_class):
+                signal.send(sender=group, source=file)
 
+    @staticmethod
+    def init_instance(instance: Any) -> dict[str, Any]:
+        """Return what is remembered of an instance."""
+        memory: dict[str, Any] = instance.__dict__.setdefault("_ik", {})
+        return memory
 
-def _memory(instance: Any) -> dict[str, Any]:
-    memory: dict[str, Any] = instance.__dict__.setdefault("_ik", {})
-    return memory
+    def update_source_hashes(self, instance: Any) -> dict[str, int]:
+        """Return hashes of the fields that hold sources, and remember them; for routers that inherit from this one."""
+        hashes = {field: hash(getattr(instance, field)) for field in self.get_source_fields(instance)}
+        self.init_instance(instance)["source_hashes"] = hashes
+        return hashes
 
 
 def _name(instance: Any, field: str) -> str | None:

@@ -17,15 +17,50 @@ from ...ext.runtime import TemplateRuntime
 from ...html import check_attribute_name
 from ...stand_ins import checked_policy
 from .._engine.current import get_kit
+from ..cachefiles import ImageCacheFile
+from ..registry import generator_registry
+
+__all__ = [
+    "ASSIGNMENT_DELIMETER",
+    "DEFAULT_THUMBNAIL_GENERATOR",
+    "HTML_ATTRS_DELIMITER",
+    "ImageCacheFile",
+    "generateimage",
+    "generator_registry",
+    "get_cachefile",
+    "parse_dimensions",
+    "register",
+    "thumbnail",
+]
 
 register = template.Library()
 
-DELIMITER = "--"
+ASSIGNMENT_DELIMETER = "as"
+HTML_ATTRS_DELIMITER = "--"
 DEFAULT_THUMBNAIL_GENERATOR = "imagekit:thumbnail"
 
 _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _ATTRIBUTE = re.compile(r"""("[^"]*"|'[^']*'|[^\s"'=]+)(?:=(.*))?""", re.DOTALL)
 _PLAIN_ATTRIBUTE = re.compile(r"[A-Za-z_:@][\w:@.\-]*")
+
+
+def parse_dimensions(dimensions: str) -> dict[str, int | None]:
+    """Return width and height in pixels of `'100x50'`, `'100x'` or `'x50'`; None for a side that is left out.
+
+    Raises:
+        InvalidOption: The dimensions cannot be used.
+    """
+    _, options = _runtime(get_kit()).thumbnail_call(None, dimensions, None, {})
+    return {side: options.get(side) for side in ("width", "height")}
+
+
+def get_cachefile(
+    context: Any, generator_id: Any, generator_kwargs: Mapping[str, Any], source: Any = None
+) -> ImageCacheFile:
+    """Return the cache file of a generator whose id and keywords are expressions of a template."""
+    kwargs = {name: value.resolve(context) for name, value in generator_kwargs.items()}
+    file: ImageCacheFile = get_kit().django_file(generator_id.resolve(context), **kwargs)
+    return file
 
 
 class DjangoRuntime(TemplateRuntime):
@@ -65,11 +100,11 @@ class Arguments:
         self.positional: list[FilterExpression] = []
         self.keywords: dict[str, FilterExpression] = {}
         self.attributes: dict[str, FilterExpression | bool] = {}
-        if len(bits) >= 2 and bits[-2] == "as":
+        if len(bits) >= 2 and bits[-2] == ASSIGNMENT_DELIMETER:
             self.target = bits[-1]
             del bits[-2:]
-        if DELIMITER in bits:
-            position = bits.index(DELIMITER)
+        if HTML_ATTRS_DELIMITER in bits:
+            position = bits.index(HTML_ATTRS_DELIMITER)
             self._read_attributes(bits[position + 1 :])
             del bits[position:]
         for bit in bits:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ....exceptions import ImageKitError
 from ....pregenerate import GenerationInterrupted, Outcome
+from ....registry import id_pattern
 from ..._engine.current import get_kit
 
 
@@ -49,6 +52,15 @@ class Command(BaseCommand):
             self.stdout.write(f"{counts} ({report.seconds:.1f} s)")
         if report.failed:
             raise CommandError(counts)
+
+    def compile_patterns(self, generator_ids: Iterable[str]) -> list[re.Pattern[str]]:
+        """Return the regular expressions of id patterns."""
+        return [self.compile_pattern(each) for each in generator_ids]
+
+    @staticmethod
+    def compile_pattern(generator_id: str) -> re.Pattern[str]:
+        """Return the regular expression of an id pattern."""
+        return id_pattern(generator_id)
 
     def _say(self, outcome: Outcome, settled: int, total: int) -> None:
         if outcome.status == "failed":

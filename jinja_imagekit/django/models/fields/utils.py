@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...cachefiles import LazyImageCacheFile
+from ...cachefiles import ImageCacheFile, LazyImageCacheFile
+
+__all__ = ["ImageCacheFile", "ImageSpecFileDescriptor", "LazyImageCacheFile"]
 
 
 class ImageSpecFileDescriptor:
