@@ -150,7 +150,8 @@ class MissingSource(ImageKitError, ValueError):
         self.generator = generator
 
     def message(self) -> str:
-        return f"{self.generator or 'The spec'} has no source image. Pass source=…, or test the cache file's truth before using it."
+        spec = self.generator or "The spec"
+        return f"{spec} has no source image. Pass source=…, or test the cache file's truth before using it."
 
 
 class SourceError(ImageKitError):
