@@ -868,9 +868,8 @@ class Picture:
         loads_lazily = given.loading == "lazy" if given.loading is not None else not self._call.priority
         is_auto = loads_lazily and self._kit.settings.auto_sizes
         styles: dict[str, str] = {}
-        if is_auto and image.sizes:
-            box = _box(given, image.width, image.height)
-            styles["contain-intrinsic-size"] = f"{_pixels(box['width'])} {_pixels(box['height'])}"
+        if loads_lazily:
+            styles.update(_reserved(_box(given, image.width, image.height), image, is_auto))
         image_attributes = {
             "src": image.src,
             "srcset": image.srcset or None,
@@ -1025,8 +1024,15 @@ def _box(given: _Given, width: int, height: int) -> dict[str, object]:
         return {"width": given.width, "height": given.height}
 
 
-def _pixels(side: object) -> str:
-    return f"{side}px" if str(side).isdecimal() else "auto"
+def _reserved(box: Mapping[str, object], image: PictureSource, is_auto: bool) -> dict[str, str]:
+    """Return the styles that keep an image's place until it has loaded, where a style sheet says `width: auto`.
+
+    The browser contains an image with `auto` sizes by itself (HTML, 15.4.3 "Images"), and takes 300 pixels for granted.
+    """
+    sides = (box["width"] or image.width, box["height"] or image.height)
+    pixels = sides if all(str(side).isdecimal() for side in sides) else (image.width, image.height)
+    contained = {} if is_auto and image.sizes else {"contain": "size"}
+    return {**contained, "contain-intrinsic-size": f"{pixels[0]}px {pixels[1]}px"}
 
 
 def _auto(sizes: str, is_auto: bool) -> str:

@@ -285,10 +285,14 @@ def test_a_single_candidate_has_neither_sizes_nor_descriptor(site: Site) -> None
     html = named(site, render(site.kit, "{% picture '80x' 'canal.jpg' widths='80' -- alt='' %}"))
     assert html == (
         '<picture><source type="image/avif" srcset="80x60.avif">'
-        '<img src="80x60.webp" width="80" height="60" loading="lazy" decoding="async" alt=""></picture>'
+        '<img src="80x60.webp" width="80" height="60" loading="lazy" decoding="async" alt=""'
+        ' style="contain:size;contain-intrinsic-size:80px 60px"></picture>'
     )
     html = named(site, render(site.kit, "{% picture '80x' 'canal.jpg' widths=[80] formats='JPEG' -- alt='' %}"))
-    assert html == '<img src="80x60.jpeg" width="80" height="60" loading="lazy" decoding="async" alt="">'
+    assert html == (
+        '<img src="80x60.jpeg" width="80" height="60" loading="lazy" decoding="async" alt=""'
+        ' style="contain:size;contain-intrinsic-size:80px 60px">'
+    )
 
 
 def test_fixed_pictures_have_densities(site: Site) -> None:
@@ -296,7 +300,6 @@ def test_fixed_pictures_have_densities(site: Site) -> None:
     html = named(site, render(site.kit, "{% picture '80x' 'canal.jpg' layout='fixed' formats='JPEG' -- alt='' %}"))
     assert html.startswith('<img src="80x60.jpeg" srcset="80x60.jpeg 1x, 160x120.jpeg 2x" width="80" height="60" ')
     assert "sizes" not in html
-    assert "contain" not in html
     html = named(site, render(site.kit, "{% picture '150x' 'canal.jpg' layout='fixed' formats='JPEG' -- alt='' %}"))
     assert 'srcset="150x112.jpeg 1x, 240x180.jpeg 1.6x"' in html
 
@@ -347,7 +350,9 @@ def test_a_drawing_stays_a_drawing(site: Site) -> None:
     settled(site.images / "logo.svg", svg)
     html = render(site.kit, "{% picture '60x60' 'logo.svg' -- alt='' %}")
     assert re.fullmatch(
-        r'<img src="/CACHE/images/logo/\w+\.svg" width="60" height="40" loading="lazy" decoding="async" alt="">', html
+        r'<img src="/CACHE/images/logo/\w+\.svg" width="60" height="40" loading="lazy" decoding="async" alt=""'
+        r' style="contain:size;contain-intrinsic-size:60px 40px">',
+        html,
     )
 
 
@@ -395,7 +400,7 @@ def test_auto_sizes_can_be_turned_off(tmp_path: Path) -> None:
     site.write("canal.jpg", 240, 180)
     html = render(site.kit, "{% picture '80x' 'canal.jpg' -- alt='' %}")
     assert "auto" not in html
-    assert "contain" not in html
+    assert 'style="contain:size;contain-intrinsic-size:80px 60px"' in html
     assert 'loading="lazy"' in html
 
 
