@@ -227,6 +227,29 @@ class InvalidOption(ImageKitError, ValueError):
         return f"{problem}: {self.expected}"
 
 
+class UnknownKeyword(InvalidOption):
+    """A generator was given a keyword that it does not take.
+
+    Attributes:
+        generator: The generator's id.
+        known: The keywords that it takes.
+        asked_by: What passed the keyword on, such as `{% thumbnail %}`; empty where that was Python code.
+        advice: What whoever wrote that can do; by default, which keyword is nearest.
+    """
+
+    def __init__(self, option: str, value: object, generator: str, known: Iterable[str]) -> None:
+        known = tuple(known)
+        super().__init__(option, value, f"{generator!r} takes no such keyword")
+        self.args = option, value, generator, known
+        self.generator = generator
+        self.known = known
+        self.asked_by = ""
+        self.advice = nearest(option, known)
+
+    def message(self) -> str:
+        return f"{self.asked_by}{': ' if self.asked_by else ''}{super().message()}. {self.advice}"
+
+
 class NotFingerprintable(ImageKitError, TypeError):
     """A value has no fingerprint that is the same in every process.
 

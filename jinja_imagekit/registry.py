@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 from weakref import WeakMethod
 
-from .exceptions import AlreadyRegistered, InvalidOption, NotRegistered, nearest
+from .exceptions import AlreadyRegistered, InvalidOption, NotRegistered, UnknownKeyword
 from .interfaces import SourceGroup
 
 __all__ = ["GeneratorRegistry"]
@@ -250,7 +250,7 @@ def _wrong_keyword(
     unexpected = _UNEXPECTED.search(str(error))
     if unexpected and unexpected[1] in kwargs:
         name = unexpected[1]
-        return InvalidOption(name, kwargs[name], f"{id!r} takes no such keyword. {nearest(name, keywords)}")
+        return UnknownKeyword(name, kwargs[name], id, keywords)
     missing = [name for name, is_needed in keywords.items() if is_needed and name not in kwargs]
     if missing and "missing" in str(error):
         return InvalidOption(missing[0], ..., f"{id!r} needs this keyword")

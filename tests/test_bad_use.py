@@ -24,6 +24,7 @@ from jinja_imagekit.exceptions import (
     SourceNotFound,
     StorageError,
     UnknownFormat,
+    UnknownKeyword,
     UnreadableImage,
 )
 
@@ -91,6 +92,75 @@ def test_in_a_template(site: Site, template: str, error: type[Exception], messag
         assert "[template 'page.html', line 3]" in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not site.files()
+
+
+_AFTER = "HTML attributes come after '--': {% thumbnail '400x300' photo -- alt=title %}"
+_NO_ATTRIBUTES = "A filter writes no HTML attributes; the tag does: {% thumbnail '400x300' photo -- alt=title %}"
+
+KEYWORDS = [
+    ("{% thumbnail '9x9' 'photo.jpg' alt='x' %}", "{% thumbnail %}: alt='x'", f"no such keyword. {_AFTER}"),
+    ("{% thumbnail '9x9' 'photo.jpg' data_id=3 %}", "{% thumbnail %}: data_id=3", f"no such keyword. {_AFTER}"),
+    ("{% thumbnail '9x9' 'photo.jpg' onclick='x' %}", "{% thumbnail %}: onclick='x'", f"no such keyword. {_AFTER}"),
+    ("{% thumbnail '9x9' 'photo.jpg' qualty=3 %}", "{% thumbnail %}: qualty=3", f"Did you mean 'quality'? {_AFTER}"),
+    ("{% thumbnail '9x9' 'photo.jpg' on_eror='omit' %}", "{% thumbnail %}: on_eror=", "Did you mean 'on_error'?"),
+    (
+        "{% thumbnail '9x9' 'photo.jpg' src='x' %}",
+        "{% thumbnail %}: src='x'",
+        "The source has no name; write",
+    ),
+    ("{% thumbnail '9x9' 'photo.jpg' alt='x' as t %}{{ t.url }}", "{% thumbnail %}: alt='x'", _AFTER),
+    ("{% thumbnail 'card' '9x9' 'photo.jpg' %}", "{% thumbnail %}: width=9", "for generators that take a size"),
+    ("{% generateimage 'card' src='photo.jpg' %}", "{% generateimage %}: src=", "Did you mean 'source'?"),
+    ("{% generateimage 'card' source='photo.jpg' class='x' %}", "{% generateimage %}: class=", "come after '--'"),
+    ("{% picture '9x' 'photo.jpg' qualty=3 alt='' %}", "{% picture %}: qualty=3", "Did you mean 'quality'?"),
+    ("{% picture '9x' 'photo.jpg' prioritty=true alt='' %}", "{% picture %}: prioritty=", "Did you mean 'priority'?"),
+    ("{{ 'photo.jpg' | thumbnail('9x9', alt='x') }}", "The filter thumbnail: alt='x'", _NO_ATTRIBUTES),
+    ("{{ 'photo.jpg' | thumbnail('9x9', crp=1) }}", "The filter thumbnail: crp=1", "Did you mean 'crop'?"),
+    (
+        "{{ 'photo.jpg' | generateimage('card', tint=1) }}",
+        "The filter generateimage: tint=1",
+        "no HTML attributes",
+    ),
+    ("{{ 'photo.jpg' | picture('9x', qualty=3) }}", "The filter picture: qualty=3", "Did you mean 'quality'?"),
+]
+
+
+@pytest.mark.parametrize("enable_async", [False, True])
+@pytest.mark.parametrize(("template", "beginning", "advice"), KEYWORDS)
+def test_unknown_keywords(site: Site, template: str, beginning: str, advice: str, enable_async: bool) -> None:
+    """The error names the tag or filter, the keyword and the nearest one, where attributes belong, and the line."""
+    site.kit.register.generator("card", Card)
+    loader = DictLoader({"page.html": "\n\n" + template})
+    environment = site.kit.install(Environment(autoescape=True, loader=loader, enable_async=enable_async))
+    with pytest.raises(UnknownKeyword) as caught:
+        environment.get_template("page.html").render()
+    assert str(caught.value).startswith(beginning)
+    assert advice in str(caught.value)
+    assert str(caught.value).endswith(" [template 'page.html', line 3]")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ 'photo.jpg' | thumbnail }}", "The filter thumbnail takes the dimensions, and .*, not 0 arguments"),
+        (
+            "{{ 'photo.jpg' | thumbnail('card', '9x9', 3) }}",
+            "not 3 arguments .* for example {{ photo | thumbnail",
+        ),
+        ("{{ 'photo.jpg' | thumbnail('9x9', width=3) }}", "The filter thumbnail takes no keyword width="),
+        ("{{ 'photo.jpg' | generateimage }}", "The filter generateimage takes a generator's id, not 0 arguments"),
+        ("{{ 'photo.jpg' | generateimage('card', source='x') }}", "The filter generateimage takes no keyword source="),
+        ("{{ 'photo.jpg' | picture('9x', source='x') }}", "The filter picture takes no keyword source="),
+        ("{% thumbnail nowhere 'photo.jpg' %}", "The size of a thumbnail is not given: 'nowhere' is undefined"),
+        ("{% picture article.size 'photo.jpg' %}", "The size of a picture is not given: .*'size'"),
+        ("{% generateimage nowhere source='photo.jpg' %}", "The generator's id is not given: 'nowhere' is undefined"),
+        ("{% thumbnail nowhere '9x9' 'photo.jpg' %}", "The generator's id is not given: 'nowhere' is undefined"),
+    ],
+)
+def test_missing_and_surplus_values(site: Site, template: str, message: str) -> None:
+    """What a filter lacks or has too much of, and a variable that is not there, is told with the line."""
+    with pytest.raises(ImageKitError, match=message + r".* \[template 'page.html', line 3\]$"):
+        render(site, template, article={})
 
 
 @pytest.mark.parametrize("name", ["a b", 'a"b', "a'b", "a/b", "a=b", "a\tb", "a>b", "<a", "a\x00b", "a\x7fb", ""])

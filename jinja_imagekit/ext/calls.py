@@ -10,9 +10,9 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from ..exceptions import ImageKitError
-from .error_places import add_place, placed
-from .files import TemplatePicture
-from .grammar import TagFunctions
+from .error_places import add_place, placed, placed_for
+from .files import TemplateImage
+from .grammar import FORMS, Asker, TagFunctions
 from .runtime import NotKnown, TemplateRuntime
 
 # The names hold a space, so that no template can call these filters.
@@ -26,7 +26,7 @@ TAGS = {
 
 # Each takes the context, since Jinja works out constant filters of any other kind when it compiles a template.
 @pass_context
-@placed
+@placed_for("generateimage")
 def generateimage_tag(
     context: Context, generator_id: Any, kwargs: dict[str, Any], attributes: Mapping[str, object]
 ) -> Any:
@@ -36,11 +36,11 @@ def generateimage_tag(
     try:
         return runtime.generateimage_tag(generator_id, kwargs, attributes, not context.environment.is_async)
     except NotKnown:
-        return _in_thread(runtime.generateimage_tag, generator_id, kwargs, attributes)
+        return _in_thread(Asker("generateimage"), runtime.generateimage_tag, generator_id, kwargs, attributes)
 
 
 @pass_context
-@placed
+@placed_for("thumbnail")
 def thumbnail_tag(
     context: Context,
     generator_id: Any,
@@ -57,31 +57,43 @@ def thumbnail_tag(
     try:
         return runtime.thumbnail_tag(generator_id, dimensions, source, kwargs, attributes, make)
     except NotKnown:
-        return _in_thread(runtime.thumbnail_tag, generator_id, dimensions, source, kwargs, attributes)
+        arguments = generator_id, dimensions, source, kwargs, attributes
+        return _in_thread(Asker("thumbnail"), runtime.thumbnail_tag, *arguments)
 
 
 @pass_context
-@placed
-def generateimage_file(context: Context, generator_id: Any, kwargs: dict[str, Any]) -> Any:
+@placed_for("generateimage")
+def generateimage_file(context: Context, generator_id: Any, kwargs: dict[str, Any], *, as_filter: bool = False) -> Any:
     """Do `{% generateimage 'id' name=value … as name %}`."""
     runtime = _runtime(context)
-    return _file(context, runtime, generator_id, runtime.located_in(kwargs, context))
+    file = runtime.file(generator_id, runtime.located_in(kwargs, context))
+    return _given(context, runtime, file, Asker("generateimage", as_filter))
 
 
 @pass_context
-@placed
-def thumbnail_file(context: Context, generator_id: Any, dimensions: Any, source: Any, kwargs: dict[str, Any]) -> Any:
+@placed_for("thumbnail")
+def thumbnail_file(
+    context: Context,
+    generator_id: Any,
+    dimensions: Any,
+    source: Any,
+    kwargs: dict[str, Any],
+    *,
+    as_filter: bool = False,
+) -> Any:
     """Do `{% thumbnail ['id'] 'WxH' source name=value … as name %}`."""
     runtime = _runtime(context)
     if runtime.locate is not None:
         source = runtime.locate(source, context)
     if runtime.has_several_sizes(kwargs):
-        return _picture(context, runtime.thumbnail_picture(generator_id, dimensions, source, kwargs))
-    return _file(context, runtime, *runtime.thumbnail_call(generator_id, dimensions, source, kwargs))
+        image: TemplateImage = runtime.thumbnail_picture(generator_id, dimensions, source, kwargs)
+    else:
+        image = runtime.file(*runtime.thumbnail_call(generator_id, dimensions, source, kwargs))
+    return _given(context, runtime, image, Asker("thumbnail", as_filter))
 
 
 @pass_context
-@placed
+@placed_for("picture")
 def picture_tag(
     context: Context,
     generator_id: Any,
@@ -98,35 +110,67 @@ def picture_tag(
     try:
         return runtime.picture_tag(generator_id, dimensions, source, kwargs, attributes, make)
     except NotKnown:
-        return _in_thread(runtime.picture_tag, generator_id, dimensions, source, kwargs, attributes)
+        return _in_thread(Asker("picture"), runtime.picture_tag, generator_id, dimensions, source, kwargs, attributes)
 
 
 @pass_context
-@placed
-def picture_file(context: Context, generator_id: Any, dimensions: Any, source: Any, kwargs: dict[str, Any]) -> Any:
+@placed_for("picture")
+def picture_file(
+    context: Context,
+    generator_id: Any,
+    dimensions: Any,
+    source: Any,
+    kwargs: dict[str, Any],
+    *,
+    as_filter: bool = False,
+) -> Any:
     """Do `{% picture ['id'] 'WxH' source name=value … as name %}`."""
     runtime = _runtime(context)
     if runtime.locate is not None:
         source, kwargs = runtime.locate(source, context), runtime.located_at(kwargs, context)
-    return _picture(context, runtime.picture(generator_id, dimensions, source, kwargs))
+    picture = runtime.picture(generator_id, dimensions, source, kwargs)
+    return _given(context, runtime, picture, Asker("picture", as_filter))
 
 
 @pass_context
-def generateimage(context: Context, source: Any, generator_id: Any, /, **kwargs: Any) -> Any:
+def generateimage(context: Context, source: Any, /, *arguments: Any, **kwargs: Any) -> Any:
     """Return the cache file of `{{ source | generateimage('id', name=value, …) }}`; it prints itself as an `<img>`."""
-    return generateimage_file(context, generator_id, {**kwargs, "source": source})
+    (generator_id,) = _filter_arguments("generateimage", arguments, kwargs, "'blog:hero'")
+    return generateimage_file(context, generator_id, {**kwargs, "source": source}, as_filter=True)
 
 
 @pass_context
-def thumbnail(context: Context, source: Any, dimensions: Any, generator_id: Any = None, /, **kwargs: Any) -> Any:
+def thumbnail(context: Context, source: Any, /, *arguments: Any, **kwargs: Any) -> Any:
     """Return the cache file of `{{ source | thumbnail('WxH', name=value, …) }}`; it prints itself as an `<img>`."""
-    return thumbnail_file(context, generator_id, dimensions, source, kwargs)
+    dimensions, generator_id = _filter_arguments("thumbnail", arguments, kwargs, "'400x300'")
+    return thumbnail_file(context, generator_id, dimensions, source, kwargs, as_filter=True)
 
 
 @pass_context
-def picture(context: Context, source: Any, dimensions: Any, generator_id: Any = None, /, **kwargs: Any) -> Any:
-    """Return the picture of `{{ source | picture('WxH', name=value, …) }}`; it prints itself as HTML."""
-    return picture_file(context, generator_id, dimensions, source, kwargs)
+def picture(context: Context, source: Any, /, *arguments: Any, **kwargs: Any) -> Any:
+    """Return the picture of `{{ source | picture('WxH', 'id', name=value, …) }}`; it prints itself as HTML."""
+    dimensions, generator_id = _filter_arguments("picture", arguments, kwargs, "'800x'")
+    return picture_file(context, generator_id, dimensions, source, kwargs, as_filter=True)
+
+
+@placed
+def _filter_arguments(
+    name: str, arguments: tuple[Any, ...], kwargs: Mapping[str, Any], example: str
+) -> tuple[Any, ...]:
+    """Return the arguments of a filter that have no name, with None for a generator's id that is left out."""
+    # The source is an argument of the tag, but not of the filter.
+    form = FORMS[name]
+    fewest, most = max(1, form.fewest - 1), max(1, form.most - 1)
+    problem = ""
+    if not fewest <= len(arguments) <= most:
+        what = "the dimensions, and a generator's id if there is one" if most > 1 else "a generator's id"
+        problem = f"takes {what}, not {len(arguments)} arguments without a name"
+    for given in kwargs:
+        if given == "source" or given in form.positional:
+            problem = f"takes no keyword {given}=, since that is given without a name"
+    if problem:
+        raise ImageKitError(f"The filter {name} {problem}; write for example {{{{ photo | {name}({example}) }}}}")
+    return (*arguments, None)[:most]
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
@@ -152,26 +196,23 @@ def _runtime(context: Context) -> TemplateRuntime:
     return runtime
 
 
-def _file(context: Context, runtime: TemplateRuntime, generator_id: Any, kwargs: dict[str, Any]) -> Any:
-    escapes = bool(context.eval_ctx.autoescape)
-    # What the template does with the file afterwards, it does on the event loop.
-    if context.environment.is_async and not runtime.is_known(generator_id, kwargs):
-        return _in_thread(runtime.file_made_ahead, generator_id, kwargs, escapes)
-    return runtime.file(generator_id, kwargs, escapes)
+def _given(context: Context, runtime: TemplateRuntime, image: TemplateImage, asker: Asker) -> Any:
+    """Return a file or picture as a template may have it."""
+    image.escapes = bool(context.eval_ctx.autoescape)
+    image.asker = asker
+    # What the template does with the image afterwards, it does on the event loop.
+    if context.environment.is_async and not image.is_known():
+        return _in_thread(asker, runtime.made_ahead, image)
+    return runtime.handed_out(image)
 
 
-def _picture(context: Context, picture: TemplatePicture) -> Any:
-    picture.escapes = bool(context.eval_ctx.autoescape)
-    return _in_thread(picture.made_ahead) if context.environment.is_async else picture
-
-
-async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+async def _in_thread(asker: Asker, function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         if not _on_asyncio():
             return function(*arguments)
         return await asyncio.to_thread(function, *arguments)
     except Exception as error:
-        add_place(error)
+        add_place(error, asker)
         raise
 
 

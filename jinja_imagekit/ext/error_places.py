@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from inspect import currentframe
 from typing import ParamSpec, TypeVar
 
-from ..exceptions import ImageKitError
+from ..exceptions import ImageKitError, UnknownKeyword
+from .grammar import Asker
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def placed(function: Callable[P, T]) -> Callable[P, T]:
-    """Return the function with its errors placed: what it raises says where in a template it was called."""
+def placed(function: Callable[P, T], asker: Asker | None = None) -> Callable[P, T]:
+    """Return the function with its errors placed: what it raises says where in a template it was called.
+
+    Args:
+        function: A function of a tag, or a method of an object whose attribute `asker` says who asked for it.
+        asker: The tag.
+    """
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -26,18 +32,26 @@ def placed(function: Callable[P, T]) -> Callable[P, T]:
             add_place(failure)
             raise failure from error
         except Exception as error:
-            add_place(error)
+            add_place(error, asker or getattr(args[0], "asker", None))
             raise
 
     return call
 
 
-def add_place(error: Exception) -> None:
+def placed_for(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return the decorator that places the errors of a tag's function."""
+    return partial(placed, asker=Asker(name))
+
+
+def add_place(error: Exception, asker: Asker | None = None) -> None:
     """Write into an error which line of which template is being rendered, if any; the first place stays.
 
     Args:
         error: One of this library's gets `template` and `lineno`; any other gets a note.
+        asker: What asked for the image, which explains a keyword that nobody knows.
     """
+    if asker is not None and isinstance(error, UnknownKeyword) and not error.asked_by:
+        asker.explain(error)
     frame = currentframe()
     # Jinja finds the template of a traceback in the same way (jinja2.debug).
     while frame is not None and "__jinja_template__" not in frame.f_globals:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,11 +14,10 @@ from ..once import made_once
 from ..pictures import Picture, PictureCall, Shown, parse_dimensions
 from ..stand_ins import StandIn, covers, stand_in
 from .error_places import add_place, placed
+from .grammar import Asker
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
-
-logger = logging.getLogger("jinja_imagekit.ext")
 
 
 def _field(name: str, *, is_known: bool = False, is_replaced: bool = False) -> Any:
@@ -63,20 +61,35 @@ class TemplateCacheFile(LazyImageCacheFile):
         kit: The kit.
         kwargs: The generator's keywords.
         on_error: The policy for an image that cannot be made.
-        escapes: Whether the template escapes what it prints, so that the text has to be marked as HTML.
 
     Attributes:
+        asker: The tag or filter that asked for it.
+        escapes: Whether the template escapes what it prints, so that the text has to be marked as HTML.
         stand_in: What stands in for the image, once that was found to be necessary.
     """
 
-    def __init__(
-        self, generator_id: str, *, kit: ImageKit, kwargs: dict[str, Any], on_error: str, escapes: bool
-    ) -> None:
+    asker: Asker | None = None
+    escapes = True
+
+    def __init__(self, generator_id: str, *, kit: ImageKit, kwargs: dict[str, Any], on_error: str) -> None:
         super().__init__(generator_id, kit=kit, kwargs=kwargs)
         self._kit = kit
         self._on_error = on_error
-        self._escapes = escapes
         self.stand_in: StandIn | None = None
+
+    @placed
+    def is_known(self) -> bool:
+        """Tell whether the file is known to be there, so that its use takes next to no time."""
+        return self._kit.known_files.find(str(self.generator_id), self._kwargs) is not None
+
+    def make(self) -> None:
+        """Make the file where its strategy makes files on demand.
+
+        Raises:
+            ImageKitError: It cannot be made, and the policy does not cover that.
+        """
+        if self and self.stand_in is None:
+            self.remember()
 
     def known(self) -> Any:
         """Return what the kit knows of the file, if that still holds; a page that asks needs the file."""
@@ -137,7 +150,7 @@ class TemplateCacheFile(LazyImageCacheFile):
     def __str__(self) -> str:
         html = self.__html__()
         # `~` and filters such as `replace` take the text first, and then look whether that is marked as HTML.
-        return html if self._escapes else str.__str__(html)
+        return html if self.escapes else str.__str__(html)
 
 
 class TemplatePicture(Picture):
@@ -152,24 +165,31 @@ class TemplatePicture(Picture):
         on_error: The policy for an image that cannot be made.
 
     Attributes:
+        asker: The tag or filter that asked for it.
         escapes: Whether the template escapes what it prints, so that the text has to be marked as HTML.
     """
+
+    asker: Asker | None = None
+    escapes = True
 
     def __init__(self, kit: ImageKit, call: PictureCall, on_error: str) -> None:
         super().__init__(kit, call)
         self._on_error = on_error
-        self.escapes = True
 
     html = placed(Picture.html)
     html_with = placed(Picture.html_with)
 
-    def made_ahead(self) -> TemplatePicture:
-        """Return this picture, with its images made where they are made on demand; what fails says so when used."""
-        try:
-            self._shown()
-        except ImageKitError as error:
-            logger.debug("%r could not be made ahead of its use, which will say so: %s", self, error)
-        return self
+    def is_known(self) -> bool:
+        """Return false: a picture's plan takes time, too."""
+        return False
+
+    def make(self) -> None:
+        """Make the images where they are made on demand.
+
+        Raises:
+            ImageKitError: They cannot be made, and the policy does not cover that.
+        """
+        self._shown()
 
     @placed
     def _look(self) -> Shown:
@@ -196,6 +216,9 @@ class TemplatePicture(Picture):
     def __str__(self) -> str:
         html = self.html_with({})
         return html if self.escapes else str.__str__(html)
+
+
+TemplateImage = TemplateCacheFile | TemplatePicture
 
 
 def _viewed(name: str) -> Any:

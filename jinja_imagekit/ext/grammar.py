@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, NoReturn, TypeVar
 
@@ -9,8 +10,9 @@ from jinja2 import TemplateSyntaxError, nodes
 from jinja2.lexer import Token, TokenStream, describe_token
 from jinja2.parser import Parser
 
-from ..exceptions import InvalidAttribute
+from ..exceptions import InvalidAttribute, UnknownKeyword, nearest
 from ..html import check_attribute_name
+from ..pictures import PICTURE_KEYWORDS
 
 # Types of two tokens of our own. Jinja's expressions end at a type that they do not know, and its errors show it.
 DELIMITER = "--"
@@ -32,13 +34,15 @@ class TagForm(NamedTuple):
         most: The number of arguments without a name where the generator's id is given.
         takes: What they are, in words.
         example: A whole tag.
-        positional: The keywords that these arguments stand for, which may not be given by name as well.
+        keywords: The tag's own keywords, beside the generator's.
+        positional: The generator's keywords that the arguments stand for, which may not be given by name as well.
     """
 
     fewest: int
     most: int
     takes: str
     example: str
+    keywords: tuple[str, ...] = ("on_error",)
     positional: tuple[str, ...] = ()
 
 
@@ -54,13 +58,18 @@ class TagFunctions(NamedTuple):
     file: str
 
 
+_HERO = "{% generateimage 'blog:hero' source=photo -- alt=title %}"
+
 FORMS = {
-    "generateimage": TagForm(1, 1, "one argument, the generator's id", "{% generateimage 'blog:hero' source=photo %}"),
+    "generateimage": TagForm(
+        1, 1, "one argument, the generator's id", "{% generateimage 'blog:hero' source=photo -- alt=title %}"
+    ),
     "thumbnail": TagForm(
         2,
         3,
         "two or three arguments (a generator's id, which may be left out, the dimensions and the source)",
-        "{% thumbnail '400x300' photo %}",
+        "{% thumbnail '400x300' photo -- alt=title %}",
+        ("on_error", "srcset", *PICTURE_KEYWORDS),
         ("source", "width", "height"),
     ),
     "picture": TagForm(
@@ -68,10 +77,53 @@ FORMS = {
         3,
         "two or three arguments (a generator's id, which may be left out, the dimensions and the source)",
         "{% picture '800x' photo -- alt=title %}",
+        ("on_error", *PICTURE_KEYWORDS),
         ("source", "width", "height"),
     ),
 }
 """The tags by name."""
+
+_ATTRIBUTE = re.compile(
+    "alt|class|crossorigin|decoding|dir|draggable|fetchpriority|hidden|id|ismap|itemprop|lang|loading|referrerpolicy|role|"
+    "style|tabindex|title|usemap|on[a-z]+|(aria|data)_.*"
+)
+"""The attributes that an `<img>` may have beside those that the tags write, as keywords are spelt."""
+
+
+class Asker(NamedTuple):
+    """The tag or filter of a template that asks for an image.
+
+    Attributes:
+        name: Its name, one of `FORMS`.
+        is_filter: Whether it is the filter of that name.
+    """
+
+    name: str
+    is_filter: bool = False
+
+    def explain(self, error: UnknownKeyword) -> None:
+        """Have an error say whose keyword it is about, which one is nearest, and where HTML attributes belong."""
+        form, keyword = FORMS[self.name], error.option
+        error.asked_by = f"The filter {self.name}" if self.is_filter else f"{{% {self.name} %}}"
+        if keyword == "src" and form.positional:
+            error.advice = f"The source has no name; write for example {self._example(form)}."
+            return
+        if keyword in form.positional:
+            error.advice = f"{error.asked_by} is for generators that take a size; for any other, write {_HERO}"
+            return
+        attributes = (
+            f"A filter writes no HTML attributes; the tag does: {form.example}"
+            if self.is_filter
+            else f"HTML attributes come after '--': {form.example}"
+        )
+        if _ATTRIBUTE.fullmatch(keyword):
+            error.advice = attributes
+        else:
+            known = {*error.known, *form.keywords}.difference(form.positional)
+            error.advice = f"{nearest(keyword, known)} {attributes}"
+
+    def _example(self, form: TagForm) -> str:
+        return f"{{{{ photo | {self.name}('400x300') }}}}" if self.is_filter else form.example
 
 
 class TagArguments(Generic[E]):

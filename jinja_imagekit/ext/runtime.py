@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,11 @@ from markupsafe import Markup
 from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
-from ..pictures import PictureCall, frozen, make_picture_plan, picture_call, several_sizes_call
+from ..pictures import PictureCall, frozen, make_picture_plan, parse_dimensions, picture_call, several_sizes_call
 from ..sources import FileSource
 from ..stand_ins import StandIn, checked_policy, covers, stand_in
 from .error_places import add_place
-from .files import SandboxedImage, TemplateCacheFile, TemplatePicture, unwrap
+from .files import SandboxedImage, TemplateCacheFile, TemplateImage, TemplatePicture, unwrap
 
 if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
@@ -29,23 +28,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("jinja_imagekit.ext")
 
-Dimensions = tuple[int | None, int | None]
-"""Width and height in pixels; None follows from the other."""
-
 TagImage = StandIn | tuple[str, int | None, int | None]
 """URL, width and height in pixels, or what stands in for an image."""
 
 Locate = Callable[[Any, Context], Any]
 """Returns the source that a template's value stands for; called with the value and the template's context."""
 
-MAX_SIDE = 65_535
-"""Pixels: the longest side that a JPEG file can have (ITU-T T.81, B.2.2: 16 bits)."""
-
 _PICTURE_KEYWORDS = frozenset({"layout", "widths", "sizes", "formats", "at", "priority", "placeholder"})
 """Keywords that make a `{% thumbnail %}` a picture in one format."""
-
-_DIMENSIONS = re.compile(r"([0-9]{0,9})x([0-9]{0,9})")
-_DIMENSIONS_EXPECTED = "write width and height in pixels as '400x300', or one of them as '400x' or 'x300'"
 
 
 class NotKnown(Exception):
@@ -90,6 +80,7 @@ class TemplateRuntime:
             NotKnown: `make` is false, and the image is not known yet.
             ImageKitError: The image could not be made.
         """
+        _defined(generator_id, "The generator's id")
         return _img(self._image(generator_id, self._unwrapped(kwargs), attributes, make), attributes)
 
     def thumbnail_tag(
@@ -244,6 +235,8 @@ class TemplateRuntime:
         policy, options = self._split(_without_undefined({**kwargs, "source": source}))
         options = self._with_sources(options, unwrap) if self._sandboxed else options
         source = options.pop("source", None)
+        _defined(generator_id, "The generator's id")
+        _defined(dimensions, "The size of a picture")
         return TemplatePicture(self._kit, call_of(self._kit, generator_id, dimensions, source, options), policy)
 
     def located_at(self, kwargs: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -291,36 +284,30 @@ class TemplateRuntime:
         """
         if "srcset" in kwargs:
             raise InvalidOption("srcset", kwargs["srcset"], "only a tag that writes <img> has one")
-        if not isinstance(dimensions, str):
-            raise InvalidOption("dimensions", dimensions, _DIMENSIONS_EXPECTED)
-        width, height = self._parse_dimensions(dimensions)
+        # Whatever is no string may have no hash either.
+        parse = self._parse_dimensions if isinstance(dimensions, str) else parse_dimensions
+        width, height = parse(_defined(dimensions, "The size of a thumbnail"))
+        _defined(generator_id, "The generator's id")
         options = {**kwargs, "width": width, "height": height, "source": source}
         return THUMBNAIL_ID if generator_id is None else generator_id, self._unwrapped(options)
 
-    def file(self, generator_id: str, kwargs: dict[str, Any], escapes: bool) -> TemplateCacheFile | SandboxedImage:
-        """Return a cache file as a template may have it, which may escape; nothing has been opened yet."""
-        file = self._template_file(generator_id, kwargs, escapes)
-        return SandboxedImage(file) if self._sandboxed else file
-
-    def is_known(self, generator_id: str, kwargs: dict[str, Any]) -> bool:
-        """Tell whether a cache file is known to be there, so that its use takes next to no time."""
-        return self._kit.known_files.find(generator_id, self._split(self._unwrapped(kwargs))[1]) is not None
-
-    def file_made_ahead(
-        self, generator_id: str, kwargs: dict[str, Any], escapes: bool
-    ) -> TemplateCacheFile | SandboxedImage:
-        """Return a cache file as `file` does, made already where its strategy makes it on demand."""
-        file = self._template_file(generator_id, kwargs, escapes)
-        try:
-            if file and file.stand_in is None:
-                file.remember()
-        except ImageKitError as error:
-            logger.debug("%r could not be made ahead of its use, which will say so: %s", file, error)
-        return SandboxedImage(file) if self._sandboxed else file
-
-    def _template_file(self, id: str, kwargs: dict[str, Any], escapes: bool) -> TemplateCacheFile:
+    def file(self, generator_id: str, kwargs: dict[str, Any]) -> TemplateCacheFile:
+        """Return a cache file as a template may have it; nothing has been opened yet."""
         policy, options = self._split(self._unwrapped(kwargs))
-        return TemplateCacheFile(id, kit=self._kit, kwargs=_with_source(options), on_error=policy, escapes=escapes)
+        _defined(generator_id, "The generator's id")
+        return TemplateCacheFile(generator_id, kit=self._kit, kwargs=_with_source(options), on_error=policy)
+
+    def handed_out(self, image: TemplateImage) -> TemplateImage | SandboxedImage:
+        """Return what a template gets of an image."""
+        return SandboxedImage(image) if self._sandboxed and isinstance(image, TemplateCacheFile) else image
+
+    def made_ahead(self, image: TemplateImage) -> TemplateImage | SandboxedImage:
+        """Return what a template gets of an image, which is made first; what fails says so when it is used."""
+        try:
+            image.make()
+        except ImageKitError as error:
+            logger.debug("%r could not be made ahead of its use, which will say so: %s", image, error)
+        return self.handed_out(image)
 
     def _split(self, kwargs: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Return the policy for an image that cannot be made, and the generator's own keywords."""
@@ -367,18 +354,8 @@ class TemplateRuntime:
     def _remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
         return self._kit.known_files.remember(file, kwargs)
 
-    def _checked_dimensions(self, dimensions: str) -> Dimensions:
-        match = _DIMENSIONS.fullmatch(dimensions)
-        if match is None or dimensions == "x":
-            raise InvalidOption("dimensions", dimensions, _DIMENSIONS_EXPECTED)
-        width, height = (int(side) if side else None for side in match.groups())
-        self._check_size(width, height, dimensions)
-        return width, height
-
-    def _check_size(self, width: int | None, height: int | None, dimensions: str) -> None:
-        for name, side in (("width", width), ("height", height)):
-            if side is not None and not 1 <= side <= MAX_SIDE:
-                raise InvalidOption("dimensions", dimensions, f"the {name} has to be between 1 and {MAX_SIDE} pixels")
+    def _checked_dimensions(self, dimensions: str) -> tuple[int | None, int | None]:
+        width, height = parse_dimensions(dimensions)
         most = self._kit.settings.max_result_pixels
         if width and height and width * height > most:
             raise InvalidOption(
@@ -386,6 +363,18 @@ class TemplateRuntime:
                 dimensions,
                 f"{width * height} pixels are more than the setting max_result_pixels allows, which is {most}",
             )
+        return width, height
+
+
+def _defined(value: Any, what: str) -> Any:
+    """Return a value that a template's context has.
+
+    Raises:
+        ImageKitError: It has not.
+    """
+    if isinstance(value, Undefined):
+        raise ImageKitError(f"{what} is not given: {value._undefined_message}")
+    return value
 
 
 def _with_source(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -75,10 +75,10 @@ def test_spec_field_in_a_tag(make_photo: Any, render: Any) -> None:
 @pytest.mark.parametrize(
     ("tag", "message"),
     [
-        ("{% generateimage %}", "one argument without a name"),
-        ("{% generateimage 'a' 'b' %}", "one argument without a name"),
-        ("{% thumbnail '100x100' %}", "not 1 arguments"),
-        ("{% thumbnail 'id' '100x100' img 'extra' %}", "not 4 arguments"),
+        ("{% generateimage %}", "one argument, the generator's id"),
+        ("{% generateimage 'a' 'b' %}", "one argument, the generator's id"),
+        ("{% thumbnail '100x100' %}", ", not 1;"),
+        ("{% thumbnail 'id' '100x100' img 'extra' %}", ", not 4;"),
         ("{% thumbnail '100x100' img -- %}", "missing after '--'"),
         ("{% thumbnail '100x100' img -- alt='x' as th %}", "takes no attributes"),
         ("{% thumbnail '100x100' img -- 'x' %}", "has no name"),
@@ -89,7 +89,7 @@ def test_spec_field_in_a_tag(make_photo: Any, render: Any) -> None:
         ("{% thumbnail '100x100' img -- 'a b'='x' %}", "no HTML attribute"),
         ("{% thumbnail '100x100' img width= %}", "width= has no value"),
         ("{% thumbnail '100x100' img crop=1 crop=0 %}", "crop= is given twice"),
-        ("{% thumbnail '100x100' crop=1 img %}", "stands behind a keyword"),
+        ("{% thumbnail '100x100' crop=1 img %}", "comes after a keyword"),
         ("{% thumbnail '100x100' img|nofilter %}", "Invalid filter"),
     ],
 )
@@ -97,6 +97,21 @@ def test_syntax_errors(tag: str, message: str, render: Any) -> None:
     """What cannot be read is refused when the template is compiled, with what is wrong."""
     with pytest.raises(TemplateSyntaxError, match=re.escape(message)):
         render(tag)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "advice"),
+    [
+        ("qualty=3", "Did you mean 'quality'? HTML attributes come after '--'"),
+        ("alt='x'", "takes no such keyword. HTML attributes come after '--'"),
+    ],
+)
+def test_unknown_keyword_says_what_to_write(keyword: str, advice: str, make_photo: Any, render: Any) -> None:
+    """The error names the tag, the nearest keyword, where attributes belong, and the line."""
+    with pytest.raises(InvalidOption, match=re.escape(advice)) as caught:
+        render("\n{% thumbnail '50x' photo.image " + keyword + " %}", photo=make_photo())
+    assert str(caught.value).startswith(f"{{% thumbnail %}}: {keyword}")
+    assert caught.value.lineno == 2
 
 
 def test_unknown_generator_suggests_the_nearest(make_photo: Any, render: Any) -> None:

@@ -17,7 +17,7 @@ from ...kit import ImageKit
 from ...once import made_once
 from ...pregenerate import Outcome, Plan, Report
 from ...pregenerate.plan import failed
-from ...registry import CacheFileRegistry, Register, Unregister
+from ...registry import CacheFileRegistry, Register, Unregister, make_generator
 from ...sources import Source, SourceFinder
 from ...sources.remembered import RecordedSourceMemory
 from ...specs import ImageSpec as CoreSpec
@@ -104,7 +104,7 @@ class DjangoKit(ImageKit):
         if is_spec and not issubclass(registered, ImageSpec):
             # It is of a package that knows nothing of Django.
             return super().generator(id, **kwargs)
-        return registered(**kwargs) if callable(registered) else registered
+        return make_generator(id, registered, kwargs) if callable(registered) else registered
 
     def django_file(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
         """Return the cache file of a generator as a Django file; nothing is opened before it is used."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 from django import template
 from django.template import TemplateSyntaxError
 from django.template.base import FilterExpression, Parser, Token
 from markupsafe import Markup
 
-from ...exceptions import ImageKitError, InvalidAttribute
+from ...exceptions import ImageKitError, UnknownKeyword
+from ...ext.grammar import Asker, TagArguments
 from ...ext.runtime import TemplateRuntime
-from ...html import check_attribute_name
 from ...stand_ins import checked_policy
 from .._engine.current import get_kit
 from ..cachefiles import ImageCacheFile
@@ -82,8 +82,8 @@ def _runtime(kit: Any) -> DjangoRuntime:
     return DjangoRuntime(kit)
 
 
-class Arguments:
-    """What stands in a tag: positional arguments, keywords, HTML attributes, and the name behind `as`.
+class Arguments(TagArguments[FilterExpression | bool]):
+    """What stands in a tag of Django's, and the name that `as` assigns to.
 
     Args:
         parser: Django's parser.
@@ -95,11 +95,9 @@ class Arguments:
 
     def __init__(self, parser: Parser, token: Token) -> None:
         self._parser = parser
-        self.tag_name, *bits = token.split_contents()
+        name, *bits = token.split_contents()
+        super().__init__(name)
         self.target: str | None = None
-        self.positional: list[FilterExpression] = []
-        self.keywords: dict[str, FilterExpression] = {}
-        self.attributes: dict[str, FilterExpression | bool] = {}
         if len(bits) >= 2 and bits[-2] == ASSIGNMENT_DELIMETER:
             self.target = bits[-1]
             del bits[-2:]
@@ -109,52 +107,42 @@ class Arguments:
             del bits[position:]
         for bit in bits:
             self._read_argument(bit)
+        self.check(assigns=self.target is not None)
 
-    def fail(self, problem: str) -> TemplateSyntaxError:
-        """Return the error of a problem with this tag."""
-        return TemplateSyntaxError(f"{{% {self.tag_name} %}}: {problem}")
+    def fail(self, problem: str, lineno: int | None = None) -> NoReturn:
+        """Raise the error of a problem with this tag; Django itself says in which line it stands."""
+        raise TemplateSyntaxError(f"{{% {self.name} %}}: {problem}")
 
     def _read_argument(self, bit: str) -> None:
         match = _KEYWORD.fullmatch(bit)
         if match is None:
             if self.keywords:
-                raise self.fail(f"{bit} stands behind a keyword; arguments without a name come first")
-            self.positional.append(self._parser.compile_filter(bit))
+                self.fail(f"{bit} comes after a keyword; arguments without a name come first")
+            self.arguments.append(self._parser.compile_filter(bit))
             return
         name, value = match.groups()
-        if name in self.keywords:
-            raise self.fail(f"{name}= is given twice")
+        self.check_keyword(name)
         self.keywords[name] = self._value(name, value)
 
     def _read_attributes(self, bits: list[str]) -> None:
         if self.target is not None:
-            raise self.fail("'as name' assigns the image and writes no HTML, so it takes no attributes after '--'")
+            self.refuse_both()
         if not bits:
-            raise self.fail("HTML attributes are missing after '--'; leave it out where there are none")
+            self.refuse_no_attributes()
         for bit in bits:
             match = _ATTRIBUTE.fullmatch(bit)
             if match is None:
-                raise self.fail(f"{bit} is no HTML attribute; write name=value")
+                self.fail(f"{bit} cannot be an HTML attribute; write name=value")
             name, value = match.groups()
             if value is None and not _PLAIN_ATTRIBUTE.fullmatch(name):
-                raise self.fail(f"{bit} has no name: HTML attributes are written name=value")
+                self.fail(f"{bit} has no name: HTML attributes are written name=value")
             name = name.strip("\"'")
-            self._check_attribute(name)
+            self.check_attribute(name)
             self.attributes[name] = True if value is None else self._value(name, value)
-
-    def _check_attribute(self, name: str) -> None:
-        try:
-            check_attribute_name(name)
-        except InvalidAttribute as error:
-            raise self.fail(error.message()) from error
-        if name.lower() == "src":
-            raise self.fail("src is the image's own URL; to write another one, use 'as name' and your own <img>")
-        if name.lower() in map(str.lower, self.attributes):
-            raise self.fail(f"the attribute {name} is given twice")
 
     def _value(self, name: str, text: str) -> FilterExpression:
         if not text:
-            raise self.fail(f"{name}= has no value")
+            self.refuse_empty(name)
         return self._parser.compile_filter(text)
 
 
@@ -168,8 +156,9 @@ class ImageNode(template.Node):
     """
 
     def __init__(self, arguments: Arguments, write: Callable[..., Markup], call: Callable[..., Any]) -> None:
+        self._asker = Asker(arguments.name)
         self._target = arguments.target
-        self._positional = arguments.positional
+        self._positional = arguments.arguments
         self._keywords = arguments.keywords
         self._attributes = arguments.attributes
         self._write = write
@@ -181,8 +170,8 @@ class ImageNode(template.Node):
         Raises:
             ImageKitError: The image could not be made, or a value cannot be used.
         """
-        positional = [each.resolve(context) for each in self._positional]
-        keywords = {name: each.resolve(context) for name, each in self._keywords.items()}
+        positional = [_resolved(each, context) for each in self._positional]
+        keywords = {name: _resolved(each, context) for name, each in self._keywords.items()}
         kit = get_kit()
         try:
             if self._target is not None:
@@ -192,15 +181,23 @@ class ImageNode(template.Node):
                 file = context[self._target] = kit.django_file(id, **options)
                 file.on_error = checked_policy(policy, kit.settings.on_error)
                 return ""
-            attributes = {
-                name: value if value is True else value.resolve(context)  # type: ignore[union-attr]  # never False
-                for name, value in self._attributes.items()
-            }
+            attributes = {name: _resolved(value, context) for name, value in self._attributes.items()}
             return self._write(_runtime(kit), positional, keywords, attributes)
         except ImageKitError as error:
+            if isinstance(error, UnknownKeyword):
+                self._asker.explain(error)
             if error.template is None:
                 error.template, error.lineno = str(self.origin), self.token.lineno if self.token else None
             raise
+
+
+def _resolved(value: FilterExpression | bool, context: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    resolved = value.resolve(context)
+    # Django takes what a template says in quotes for HTML; here it is text, as in Jinja.
+    is_literal = isinstance(value.var, str) and not value.filters
+    return str.__str__(resolved) if is_literal else resolved
 
 
 def _write_image(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any], attributes: Any) -> Markup:
@@ -233,10 +230,7 @@ def generateimage(parser: Parser, token: Token) -> ImageNode:
 
         {% generateimage 'blog:hero' source=article.photo as hero %}<a href="{{ hero.url }}">…</a>
     """
-    arguments = Arguments(parser, token)
-    if len(arguments.positional) != 1:
-        raise arguments.fail(f"it takes one argument without a name, the generator's id, not {_count(arguments)}")
-    return ImageNode(arguments, _write_image, _image_call)
+    return ImageNode(Arguments(parser, token), _write_image, _image_call)
 
 
 @register.tag
@@ -245,14 +239,4 @@ def thumbnail(parser: Parser, token: Token) -> ImageNode:
 
     The keywords are `anchor`, `crop`, `upscale`, `format`, `quality`, and `srcset='1.5 2'` for further densities.
     """
-    arguments = Arguments(parser, token)
-    if len(arguments.positional) not in (2, 3):
-        raise arguments.fail(
-            "it takes a generator's id (which may be left out), the size as 'WxH' and the source, "
-            f"not {_count(arguments)}"
-        )
-    return ImageNode(arguments, _write_thumbnail, _thumbnail_call)
-
-
-def _count(arguments: Arguments) -> str:
-    return f"{len(arguments.positional)} arguments"
+    return ImageNode(Arguments(parser, token), _write_thumbnail, _thumbnail_call)
