@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from .builds.finish import still_failed
+from .builds.finish import still_failed, unmade
 from .cachefiles.removal import Removal, storage_of
 from .exceptions import ImageKitError, SourceError
 from .hashing import class_path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding"]
 
-Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "state"]
+Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "unfinished", "state"]
 
 _OURS = re.compile(r"(^|[/.])[0-9a-f]{32}(\.\w+)?$")
 """How the built-in namers end a name: with a fingerprint and an extension."""
@@ -38,7 +38,8 @@ class Finding(NamedTuple):
     Attributes:
         kind: "missing" (recorded, but there is no file), "truncated" (shorter than recorded), "unreadable" (no whole
             image), "foreign" (not the image that was recorded, or none was), "temporary" (left by a writer that
-            died), "failed" (not generated: pages do without it) or "state" (the state store cannot be used).
+            died), "failed" (not generated: pages do without it), "unfinished" (a page names it, and nobody finished the
+            render) or "state" (the state store cannot be used).
         name: The cache file's name, a path, or the name of the source of what was not generated.
         detail: What was found.
         fixed: Whether it was mended.
@@ -77,6 +78,9 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
         findings.extend(_foreign_files(kit, storage, records, begun_ns))
         findings.extend(_temporary_files(storage))
     findings.extend(_not_generated(kit))
+    for name in unmade(kit, kit.renders.unfinished(of_dead=True)):
+        detail = "a page names it, and nobody called kit.finish() after the last page: call it, or run generate"
+        findings.append(Finding("unfinished", name, detail))
     # Two generators may name one storage, each by an instance of its own.
     findings = sorted(set(findings), key=lambda finding: finding.name)
     if not fix:
@@ -166,7 +170,7 @@ def _fix(kit: ImageKit, removal: Removal, storages: list[Storage], finding: Find
 
 
 def _mend(kit: ImageKit, removal: Removal, storages: list[Storage], finding: Finding, record: Record | None) -> bool:
-    if finding.kind in ("failed", "state"):
+    if finding.kind in ("failed", "unfinished", "state"):
         return False
     if finding.kind == "temporary":
         with suppress(OSError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +16,8 @@ from typing import Any, TypeVar
 from jinja2 import Environment
 
 from . import ext
-from .builds.finish import finish_render, wanted_items
-from .builds.notes import Renders
+from .builds.finish import finish_render, tell_at_exit, wanted_items
+from .builds.notes import BuildTool, Renders
 from .builds.prune import PruneReport, prune_files
 from .builds.publish import PublishReport, publish_files
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
@@ -32,7 +33,7 @@ from .interfaces import SourceGroup, StateStore, Storage
 from .loading import load, load_instance
 from .once import made_once
 from .pictures import Picture, Pictures, picture_call
-from .pregenerate import Plan, Report, make_plan, run_plan, run_with_executor
+from .pregenerate import GenerationInterrupted, Plan, Report, make_plan, run_plan, run_with_executor
 from .pregenerate.run import Progress
 from .registry import (
     CacheFileRegistry,
@@ -87,6 +88,7 @@ class ImageKit:
         import_name: str | None = None,
         **values: Any,
     ) -> None:
+        self._begun_ns = time.time_ns()
         self.settings = settings.replace(**values) if settings else Settings.from_keywords(values)
         self.import_name = import_name
         self._limits = Limits.from_settings(self.settings)
@@ -100,6 +102,7 @@ class ImageKit:
         registries = (self.generators, self.source_groups, self.cachefile_registry)
         self.register = Register(*registries)
         self.unregister = Unregister(*registries)
+        tell_at_exit(self)
 
     @made_once
     def storage(self) -> Storage:
@@ -148,7 +151,15 @@ class ImageKit:
     @made_once
     def renders(self) -> Renders:
         """What the pages need: noted while they render, and kept when `finish()` is called."""
-        return Renders(self.settings, isinstance(self.cachefile_strategy, Deferred))
+        return self.make_renders()
+
+    def make_renders(self, tool: BuildTool | None = None) -> Renders:
+        """Return the notes of this kit's renders.
+
+        Args:
+            tool: What builds the site by asking for its pages, if anything may.
+        """
+        return Renders(self.settings, isinstance(self.cachefile_strategy, Deferred), tool, self._begun_ns)
 
     def _state_store(self) -> StateStore:
         store = load("state_store", self.settings.state_store)
@@ -345,6 +356,7 @@ class ImageKit:
         workers: int | None = None,
         processes: bool = False,
         executor: Executor | None = None,
+        progress: bool = False,
         on_progress: Progress | None = None,
     ) -> Report:
         """Make all cache files that do not exist yet and are registered, or needed by the last finished render.
@@ -357,7 +369,9 @@ class ImageKit:
             processes: Use processes, which isolates processors that hold the interpreter lock, or crash.
             executor: Use any `concurrent.futures.Executor` instead, for example a Dask cluster's
                 `Client.get_executor()`, whose machines share the storage.
-            on_progress: Called for each file with its outcome, how many are settled, and how many there are.
+            progress: Show the command's bar on a terminal, and a line for each image elsewhere.
+            on_progress: Called for each file with its outcome, how many are settled, and how many there are; shown
+                instead of the bar.
 
         Returns:
             What was generated, skipped, and failed. A file that fails does not keep the others from being made.
@@ -371,9 +385,9 @@ class ImageKit:
             >>> ImageKit(source_dirs=["content"]).generate().total
             0
         """
-        items = wanted_items(self, [patterns] if isinstance(patterns, str) else patterns)
-        plan = make_plan(self, items, force)
-        return self._run(plan, force, workers, processes, executor, on_progress)
+        with self._shown(progress, on_progress) as shown:
+            items = wanted_items(self, [patterns] if isinstance(patterns, str) else patterns)
+            return self._run(make_plan(self, items, force), force, workers, processes, executor, shown)
 
     def _run(
         self,
@@ -384,16 +398,33 @@ class ImageKit:
         executor: Executor | None,
         on_progress: Progress | None,
     ) -> Report:
-        try:
-            if processes or executor:
-                return run_with_executor(
-                    self, plan, force=force, executor=executor, workers=workers, on_progress=on_progress
-                )
+        if not processes and executor is None:
             return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
+        return run_with_executor(self, plan, force=force, executor=executor, workers=workers, on_progress=on_progress)
+
+    @contextmanager
+    def _shown(self, progress: bool, on_progress: Progress | None) -> Iterator[Progress | None]:
+        """Show progress within the block, tell an interruption, and tidy up after it."""
+        try:
+            if progress and on_progress is None:
+                # Its click would cost every first page its import.
+                from .pregenerate.progress import progress_display
+
+                with progress_display() as shown:
+                    yield shown
+            else:
+                yield on_progress
+        except KeyboardInterrupt as interruption:
+            if isinstance(interruption, GenerationInterrupted):
+                raise
+            # It came while the run was planned.
+            raise GenerationInterrupted(Report([], 0.0)) from None
         finally:
             self.sweep()
 
-    def finish(self, *, workers: int | None = None, on_progress: Progress | None = None) -> Report:
+    def finish(
+        self, *, workers: int | None = None, progress: bool = False, on_progress: Progress | None = None
+    ) -> Report:
         """End the render of a whole site: make the files that its pages need and that do not exist yet.
 
         What the pages need is written to `renders.json` in the `state_dir`, so that `generate()` can make it again
@@ -401,7 +432,9 @@ class ImageKit:
 
         Args:
             workers: How many threads; by default as many as cores.
-            on_progress: Called for each file with its outcome, how many are settled, and how many there are.
+            progress: Show the command's bar on a terminal, and a line for each image elsewhere.
+            on_progress: Called for each file with its outcome, how many are settled, and how many there are; shown
+                instead of the bar.
 
         Returns:
             What was generated, skipped, and failed: for each failure there is a page with a dead URL.
@@ -414,10 +447,8 @@ class ImageKit:
             >>> kit.renders.noted  # what templates have asked for
             {}
         """
-        try:
-            return finish_render(self, workers=workers, on_progress=on_progress)
-        finally:
-            self.sweep()
+        with self._shown(progress, on_progress) as shown:
+            return finish_render(self, workers=workers, on_progress=shown)
 
     def publish(self, folder: str | os.PathLike[str]) -> PublishReport:
         """Put exactly the files that the last render needs into a folder, under the names that its URLs end with.
@@ -433,14 +464,14 @@ class ImageKit:
             ImageKitError: No render was ever finished, or what it needs can no longer be told.
             StorageError: A file cannot be written, or a symbolic link leads out of the folder.
         """
-        if self.renders.noted:
+        if self.renders.unfinished():
             self.finish()
         notes = self.renders.last()
         if notes is None:
             raise ImageKitError("Nothing was rendered yet: render the pages, call kit.finish(), then publish.")
         return publish_files(self, notes, folder)
 
-    def prune(self, *, dry_run: bool = False) -> PruneReport:
+    def prune(self, *, dry_run: bool = False, without_render: bool = False) -> PruneReport:
         """Delete the cache files that no registration and no recorded render needs, and what is known of them.
 
         Only files that this library has a record of are deleted, below `cachefile_dir` or in the storage that their
@@ -448,12 +479,15 @@ class ImageKit:
 
         Args:
             dry_run: Only say what would be deleted.
+            without_render: Go on though no render was ever finished, so that nothing but what is registered counts as
+                needed.
 
         Raises:
-            ImageKitError: The record of the last render is damaged, so that nobody can tell what it needs.
+            ImageKitError: No render was finished, or the record of the last one is damaged, so that nobody can tell
+                what the pages need.
             StorageError: A file cannot be deleted.
         """
-        return prune_files(self, dry_run=dry_run)
+        return prune_files(self, dry_run=dry_run, without_render=without_render)
 
     def clear(self, patterns: str | Iterable[str] = (), *, dry_run: bool = False) -> list[Record]:
         """Delete the cache files of some generators, and what is known of them; they are made again when needed.

@@ -259,7 +259,20 @@ def test_prune_deletes_what_nothing_needs(run: Run, kit: ImageKit, tmp_path: Pat
     listed = run("prune", "--dry-run")
     assert listed.stdout.count("would delete CACHE/images/") == 3
     assert len(files(tmp_path / "output")) == 6
-    assert "3 cache files deleted" in run("prune").stdout
+    refused = run("prune")
+    assert (refused.exit_code, len(files(tmp_path / "output"))) == (1, 6)
+    assert "kit.finish()" in refused.stderr
+    kit.finish()
+    pruned = json.loads(run("prune", "--json").stdout)
+    assert (len(pruned["removed"]), pruned["kept"], pruned["dry_run"]) == (3, 3, False)
+    assert len(files(tmp_path / "output")) == 3
+
+
+def test_prune_goes_on_without_a_render_where_told(run: Run, kit: ImageKit, tmp_path: Path) -> None:
+    """`--yes` is for sites that have all their images registered."""
+    run("generate")
+    kit.unregister.source_group("blog:hero", GlobSourceGroup("*.jpg"))
+    assert "3 cache files deleted" in run("prune", "--yes").stdout
     assert len(files(tmp_path / "output")) == 3
 
 

@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,7 +125,7 @@ PAGE = """
 
 
 def test_a_page_is_rendered_without_making_anything(make_kit: MakeKit) -> None:
-    """URLs, widths, heights and formats are in the page; nothing but renders.json is written until `finish()`."""
+    """URLs, widths, heights and formats are in the page; no image is written until `finish()`."""
     kit = make_kit()
     page = render(kit, PAGE)
     assert made(kit) == []
@@ -469,6 +471,45 @@ def test_an_interrupted_finish_is_taken_up_by_generate(make_kit: MakeKit) -> Non
         kit.finish(workers=1, on_progress=interrupt)
     assert make_kit().generate().ok
     assert len(made(kit)) == 5
+
+
+INTERRUPTED = """
+import sys
+from jinja_imagekit import ImageKit
+kit = ImageKit(source_dirs=[sys.argv[1]], location=sys.argv[2], state_dir=sys.argv[2] + "/state",
+               default_cachefile_strategy="jinja_imagekit.cachefiles.strategies.Deferred")
+kit.cachefile("imagekit:thumbnail", source="photo.jpg", width=40).url
+def interrupt(*_): raise KeyboardInterrupt
+class Interrupting:
+    def lock(self, key): raise KeyboardInterrupt
+if sys.argv[3] == "making":
+    kit.finish(on_progress=interrupt)
+kit.records.store.lock = Interrupting().lock
+kit.finish(progress=True)
+"""
+
+
+@pytest.mark.parametrize("moment", ["making", "planning"])
+def test_ctrl_c_in_a_script_is_one_line(make_kit: MakeKit, images_dir: Path, tmp_path: Path, moment: str) -> None:
+    """No traceback, wherever it came: how far it got, and that the next run makes the rest."""
+    make_kit()
+    command = [sys.executable, "-c", INTERRUPTED, str(images_dir), str(tmp_path / "site"), moment]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    first, *rest = result.stderr.splitlines()
+    assert first.startswith("Interrupted; what was made is whole and stays: ")
+    assert "The next run makes the rest." in first
+    assert [line for line in rest if "kit.finish()" not in line] == []
+
+
+def test_progress_is_a_line_for_each_image(make_kit: MakeKit, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is no terminal, `finish(progress=True)` says what the command says."""
+    kit = make_kit()
+    render(kit, PAGE)
+    assert kit.finish(progress=True).ok
+    assert capsys.readouterr().out.count("made CACHE/images/") == 5
+    assert kit.generate(force=True, progress=True).ok
+    assert capsys.readouterr().out.count("made CACHE/images/") == 5
 
 
 def test_a_state_folder_that_cannot_be_written_stops_nothing(

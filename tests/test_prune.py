@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -87,7 +86,7 @@ def test_a_source_that_is_gone_loses_its_files(make_kit: MakeKit, images_dir: Pa
     kit.generate()
     assert any("known:photos/1.jpg:" in key for key in keys(kit).split())
     (images_dir / "photos/1.jpg").unlink()
-    report = kit.prune()
+    report = kit.prune(without_render=True)
     assert [name.split("/")[-2] for name in report.removed] == ["1"]
     assert not (tmp_path / "cache/CACHE/images/photos/1").exists()
     left = [key for key in keys(kit).split() if "known:" in key]
@@ -102,7 +101,7 @@ def test_a_source_that_changed_loses_its_old_files(make_kit: MakeKit, write_phot
     (old,) = [outcome.name for outcome in kit.generate().generated]
     write_photo("photos/0.jpg", 90, 60, seed=7)
     (new,) = [outcome.name for outcome in kit.generate().generated]
-    assert kit.prune().removed == [old]
+    assert kit.prune(without_render=True).removed == [old]
     assert list(kit.storage.names()) == [new]
 
 
@@ -126,7 +125,7 @@ def test_a_state_store_that_was_lost_deletes_nothing(make_kit: MakeKit) -> None:
 
     names = use(make_kit(), "card", 0, 1)
     kit = make_kit(state_store=lambda settings: MemoryStore())
-    assert kit.prune().removed == []
+    assert kit.prune(without_render=True).removed == []
     assert list(kit.storage.names()) == names
 
 
@@ -141,16 +140,45 @@ def test_a_damaged_record_of_the_render_stops_the_prune(make_kit: MakeKit) -> No
     assert list(kit.storage.names()) == names
 
 
-def test_without_a_finished_render_a_warning_is_logged(make_kit: MakeKit, caplog: pytest.LogCaptureFixture) -> None:
-    """What templates use is not known then; registered files stay."""
+def test_without_a_finished_render_nothing_is_deleted(make_kit: MakeKit) -> None:
+    """What templates use is not known then, in this process or another; the message says what to do."""
+    kit = make_kit()
+    kit.register.cachefiles("card", [{"source": "photos/0.jpg"}])
+    kit.generate()
+    used = use(make_kit(), "tiny", 1)
+    for each in (kit, make_kit()):
+        with pytest.raises(ImageKitError, match=r"call kit\.finish\(\).*--yes"):
+            each.prune()
+    assert used[0] in list(kit.storage.names())
+    assert kit.prune(dry_run=True).removed == []
+
+
+def test_without_a_render_only_registrations_count_where_one_says_so(make_kit: MakeKit) -> None:
+    """A site that has all its images registered renders nothing."""
     kit = make_kit()
     kit.register.cachefiles("card", [{"source": "photos/0.jpg"}])
     kit.generate()
     make_kit().cachefile("tiny", source="photos/1.jpg").generate()
-    with caplog.at_level(logging.WARNING, "jinja_imagekit.pruning"):
-        report = kit.prune()
+    report = kit.prune(without_render=True)
     assert (len(report.removed), report.kept) == (1, 1)
-    assert "finish()" in caplog.text
+
+
+def test_kits_of_one_state_folder_prune_what_is_theirs(make_kit: MakeKit, tmp_path: Path) -> None:
+    """Each has a `cache_prefix` and a render of its own: a prune of one leaves the other's images, and its own."""
+    used = {}
+    for prefix in ("imagekit:", "shop:", "шоп:", "shop/"):
+        kit = make_kit(cache_prefix=prefix, cachefile_dir=f"CACHE/{len(used)}")
+        used[prefix] = use(kit, "card", len(used) % 3)
+        kit.finish()
+        kit.publish(tmp_path / "site")
+    for number, prefix in enumerate(used):
+        kit = make_kit(cache_prefix=prefix, cachefile_dir=f"CACHE/{number}")
+        assert kit.prune().removed == []
+        assert list(kit.renders.last() or ()) == used[prefix]
+        assert kit.publish(tmp_path / "site").removed == []
+    for names in used.values():
+        assert (tmp_path / "cache" / names[0]).exists()
+        assert (tmp_path / "site" / names[0]).exists()
 
 
 def test_a_source_that_cannot_be_read_keeps_its_files(
@@ -161,7 +189,7 @@ def test_a_source_that_cannot_be_read_keeps_its_files(
     kit.register.cachefiles("card", lambda: [{"source": "photos/0.jpg"}])
     kit.generate()
     (images_dir / "photos/0.jpg").unlink()
-    report = kit.prune()
+    report = kit.prune(without_render=True)
     assert (report.removed, report.kept) == ([], 1)
     assert "are kept" in caplog.text
 
@@ -193,7 +221,7 @@ def test_what_is_made_while_a_prune_runs_stays(make_kit: MakeKit, monkeypatch: p
         return names(prefix)
 
     monkeypatch.setattr(kit.storage, "names", names_and_a_new_one)
-    assert kit.prune().removed == []
+    assert kit.prune(without_render=True).removed == []
 
 
 def test_a_published_copy_outlives_the_prune(make_kit: MakeKit, tmp_path: Path) -> None:

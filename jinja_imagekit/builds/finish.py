@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import multiprocessing
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-from ..builds.notes import FailedFile, Notes
+from ..builds.notes import FailedFile, Note, Notes
 from ..cachefiles.references import NotPlain, Reference, keywords_of
+from ..cachefiles.strategies import Deferred, load_strategy
 from ..exceptions import ImageKitError, SourceNotAllowed
 from ..interfaces import Size
 from ..pregenerate.plan import Item, Plan, make_plan, registered_items
@@ -16,6 +23,7 @@ from ..pregenerate.report import Outcome, Report
 from ..pregenerate.run import Progress, run_plan
 from ..registry import match_ids
 from ..sources import check_name
+from ..wording import counted
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -45,7 +53,7 @@ def wanted_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
 
 
 def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
-    """Yield what the last finished render needs and can be made again.
+    """Yield what the last finished render needs and can be made again, and what one needs that nobody finished.
 
     What was made of an upload cannot, nor can what names a generator or a source that is gone: the pages have changed
     since, and the next render says so.
@@ -55,7 +63,7 @@ def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item
         patterns: Id patterns; none for all.
     """
     try:
-        notes = kit.renders.last() or {}
+        notes = {**kit.renders.unfinished(of_dead=True), **(kit.renders.last() or {})}
         failed = kit.renders.last_failed()
     except ImageKitError as error:
         logger.warning("What the last render needs is left out: %s", error)
@@ -122,14 +130,86 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     Raises:
         GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate` makes the rest.
     """
-    failed = [Outcome("failed", each.generator_id, each.source, None, each.reason) for each in kit.renders.failed]
-    notes = kit.renders.finish()
+    # Several processes may have rendered the pages, and finish at once.
+    with kit.records.store.lock("\0finish"):
+        notes, failures = kit.renders.finish(partial(_leads_to, kit))
+    failed = [Outcome("failed", each.generator_id, each.source, None, each.reason) for each in failures]
     items = {name: _item(kit, note.reference) for name, note in notes.items() if note.reference}
     plan = make_plan(kit, [item for item in items.values() if item])
     report = run_plan(kit, plan, workers=workers, on_progress=on_progress)
     promises = _promised_sizes(plan, {outcome.name for outcome in report.generated})
     outcomes = [_checked(each, promises) for each in (*report.generated, *report.skipped, *report.failed)]
     return Report([*outcomes, *_missing(kit, notes, items, outcomes), *failed], report.seconds)
+
+
+def unmade(kit: ImageKit, notes: Notes) -> list[str]:
+    """Return the names of the deferred cache files among these notes that nobody has made yet."""
+    return [name for name, note in notes.items() if _is_deferred(kit, note) and kit.storage.stat(name) is None]
+
+
+_kits: WeakSet[ImageKit] = WeakSet()
+"""Kits of this process, whose pages may have been promised images when it ends."""
+
+
+def tell_at_exit(kit: ImageKit) -> None:
+    """Have the log say it when this process ends and pages name images that nobody has made."""
+    if not _kits:
+        atexit.unregister(_tell_unfinished)
+        atexit.register(_tell_unfinished, os.getpid())
+    _kits.add(kit)
+
+
+def _tell_unfinished(pid: int) -> None:
+    # A worker of a pool leaves that to the process that it works for, and a failed build has other worries.
+    if pid != os.getpid() or multiprocessing.parent_process() is not None or hasattr(sys, "last_value"):
+        return
+    for kit in list(_kits):
+        # Whatever is wrong with a store or a folder by now, the process ends as it would have ended.
+        with suppress(Exception):
+            names = unmade(kit, kit.renders.unfinished()) if _has_rendered(kit) else []
+            if names:
+                logger.warning(
+                    "%s that pages name, such as %s, will be missing: nobody called kit.finish() after the last page.",
+                    counted(len(names), "image"),
+                    names[0],
+                )
+
+
+def _has_rendered(kit: ImageKit) -> bool:
+    """Tell whether this process has noted anything, or another has for this one."""
+    return "renders" in vars(kit) or kit.settings.state_dir.exists()
+
+
+def _is_deferred(kit: ImageKit, note: Note) -> bool:
+    if not note.served or note.reference is None:
+        return False
+    try:
+        own = getattr(kit.registered(note.reference.generator_id), "cachefile_strategy", None)
+        return isinstance(kit.cachefile_strategy if own is None else load_strategy(own), Deferred)
+    # A property's answer depends on the source; and a generator may be registered no longer.
+    except ImageKitError:
+        return False
+
+
+def _leads_to(kit: ImageKit, name: str, note: Note) -> bool:
+    """Tell whether a note of an earlier render is still right: neither generator nor source has changed since."""
+    item = note.reference and _item(kit, note.reference)
+    try:
+        return kit.storage.stat(name) is not None if not item else name_of(kit, item) == name
+    except Exception:  # noqa: BLE001  # a spec's properties may raise anything; such a file cannot be made
+        return False
+
+
+def name_of(kit: ImageKit, item: Item) -> str | None:
+    """Return the name of an item's cache file.
+
+    Raises:
+        Exception: Whatever a spec's properties raise.
+    """
+    known = None if item.file is not None else kit.known_files.find(item.generator_id, item.kwargs)
+    if known:
+        return known.name
+    return (kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file).name
 
 
 def _item(kit: ImageKit, reference: Reference) -> Item | None:
@@ -178,9 +258,8 @@ def _missing(
         item = items.get(name)
         if item is None:
             if note.served and kit.storage.stat(name) is None:
-                yield Outcome(
-                    "failed", "", None, name, "it was made of an upload or of bytes, and is gone: render again"
-                )
+                reason = "it was made of an upload, of bytes or of another folder's file, and is gone: render again"
+                yield Outcome("failed", "", None, name, reason)
         elif name not in there:
             source = item.kwargs.get("source")
             named = None if source is None else str(source)

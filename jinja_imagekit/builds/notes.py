@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +18,7 @@ from ..cachefiles.references import Reference, confined, is_confined, reference_
 from ..cachefiles.strategies import Deferred, Strategy
 from ..exceptions import ImageKitError
 from ..settings import Settings
+from .journal import Journal
 
 logger = logging.getLogger("jinja_imagekit.renders")
 
@@ -21,6 +26,12 @@ VERSION = 1
 """Of the file's form; a file of another version is not read."""
 
 FILE_NAME = "renders.json"
+
+FOLDER_NAME = "notes"
+"""Of the folder beside it, with what each process has noted of a render that is not finished."""
+
+
+_DEFAULT_PREFIX = Settings().cache_prefix
 
 
 class NotedFile(Protocol):
@@ -90,6 +101,10 @@ class FailedFile(NamedTuple):
     reference: Reference | None = None
 
 
+Failures = tuple[FailedFile, ...]
+"""What pages show something else for."""
+
+
 class Renders:
     """Notes the cache files that a render needs, and keeps those of the last render that was finished.
 
@@ -100,6 +115,8 @@ class Renders:
         settings: The kit's settings; `renders.json` is kept in the `state_dir`.
         defers: Whether the kit's strategy makes files at the end of a render.
         tool: What builds the site by asking for its pages, if anything may.
+        begun_ns: When the kit was made, in nanoseconds since the epoch: what other processes note from then on belongs
+            to the same render.
 
     Example:
         >>> renders = Renders(Settings())
@@ -108,9 +125,17 @@ class Renders:
         ['CACHE/images/canal/5ff3.webp']
     """
 
-    def __init__(self, settings: Settings, defers: bool = False, tool: BuildTool | None = None) -> None:
-        self.path = settings.state_dir / FILE_NAME
+    def __init__(
+        self,
+        settings: Settings,
+        defers: bool = False,
+        tool: BuildTool | None = None,
+        begun_ns: int | None = None,
+    ) -> None:
+        self.path = settings.state_dir / own_name(FILE_NAME, settings)
         self._settings = settings
+        self._journal = Journal(settings.state_dir / own_name(FOLDER_NAME, settings))
+        self._begun_ns = time.time_ns() if begun_ns is None else begun_ns
         self._noted: dict[str, Note] = {}
         self._failed: dict[object, FailedFile] = {}
         self._finished: Notes | None = None
@@ -145,6 +170,7 @@ class Renders:
         name = file.name
         if not name:
             return
+        self._look_for_fork()
         if served:
             self._tell(name)
         known = self._noted.get(name)
@@ -155,13 +181,14 @@ class Renders:
 
     def is_noted(self, name: str) -> bool:
         """Tell whether `note_call` has nothing to add about a file; asked by whoever is about to call it."""
-        if self._tool is not None and self._tool.is_building:
+        if (self._tool is not None and self._tool.is_building) or self._journal.is_inherited:
             return False
         known = self._noted.get(name)
         return not self._keeps or (known is not None and known.served)
 
     def note_call(self, name: str, generator_id: str, kwargs: Mapping[str, Any]) -> None:
         """Note that a page names the file to which a generator's id and keywords lead, its source given by name."""
+        self._look_for_fork()
         self._tell(name)
         known = self._noted.get(name)
         if (known is None or not known.served) and self._is_kept:
@@ -178,8 +205,16 @@ class Renders:
     def _keep(self, name: str, reference: Reference | None, served: bool) -> None:
         if self._most is not None and len(self._noted) >= self._most:
             self._keeps, self._are_too_many, self._noted = False, True, {}
+            self._journal.append({"too_many": True})
         elif not self._are_too_many:
-            self._noted[name] = Note(reference, served)
+            note = self._noted[name] = Note(reference, served)
+            self._journal.append({"file": name, **_entry(self._kept(note))})
+
+    def _look_for_fork(self) -> None:
+        """Begin with nothing in a process that was forked: the other one knows its own, and does not hear of ours."""
+        if self._journal.is_inherited:
+            self._journal.begin_anew()
+            self._noted, self._failed, self._are_too_many = {}, {}, False
 
     @property
     def failed(self) -> tuple[FailedFile, ...]:
@@ -194,6 +229,7 @@ class Renders:
             kwargs: Its generator's keywords.
             error: Why it could not be made.
         """
+        self._look_for_fork()
         id, source = str(file.generator_id), kwargs.get("source")
         by_name = source is None or isinstance(source, str)
         reference = reference_to(id, kwargs, None) if by_name else None
@@ -205,25 +241,72 @@ class Renders:
         if len(self._failed) >= MOST_FAILURES:
             self._failed.clear()
         kept = reference if reference and is_confined(reference) else None
-        self._failed[key] = FailedFile(id, name, error.message(), kept)
+        failed = self._failed[key] = FailedFile(id, name, error.message(), kept)
+        self._journal.append({"failed": _failed_entry(failed)})
         return True
 
-    def finish(self) -> Notes:
-        """Write down what the render needs, begin a new one, and return it.
+    def unfinished(self, of_dead: bool = False) -> Notes:
+        """Return what pages need of which nobody has finished the render, in this process and all others.
 
-        A second call without a render between the two changes nothing.
+        Args:
+            of_dead: Leave out what processes noted that are still at it, this one included.
 
         Raises:
             ImageKitError: As `noted`.
         """
+        found: dict[str, Note] = {}
+        for each in self._journal.others():
+            if each.is_dead or not of_dead:
+                _merge(found, _notes_of(each.lines))
+        if not of_dead and not self._journal.is_inherited:
+            _merge(found, self.noted)
+        return found
+
+    def finish(self, leads: Callable[[str, Note], bool] = lambda name, note: True) -> tuple[Notes, Failures]:
+        """Write down what the render needs, in this process and all others, begin a new one, and return it.
+
+        A second call without a render between the two changes nothing. What was noted before this render began, by a
+        process that ended without finishing, counts as far as it still leads to the same file.
+
+        Args:
+            leads: Tells whether the reference of a note still leads to the file of this name.
+
+        Returns:
+            What the render needs, and what it needs and could not be made.
+
+        Raises:
+            ImageKitError: As `noted`.
+        """
+        self._look_for_fork()
+        others = self._journal.others()
+        new = [each for each in others if each.begun_ns >= self._begun_ns]
+        self._are_too_many |= any("too_many" in line for each in new for line in each.lines)
         noted, self._noted = self.noted, {}
         # Another thread may still be about to note something in the old dict.
         noted = dict(noted)
-        failed, self._failed = self.failed, {}
-        if noted or failed or self._finished is None:
-            self._finished, self._finished_failed = noted, failed
-            self._is_written = self._write({name: self._kept(note) for name, note in noted.items()}, failed)
-        return noted
+        failed, self._failed = {repr(each): each for each in self.failed}, {}
+        if noted or failed or self._finished is None or any(each.news for each in others):
+            earlier = self._finished_elsewhere()
+            for each in others:
+                first = len(each.lines) - each.news
+                _merge(noted if each in new else earlier, _notes_of(each.lines[first:]))
+                _merge(earlier, _notes_of(each.lines[:first]))
+                failed |= {repr(failure): failure for failure in _failures_of(each.lines[first:])}
+            _merge(noted, {name: note for name, note in earlier.items() if name in noted or leads(name, note)})
+            self._finished, self._finished_failed = noted, tuple(failed.values())
+            kept = {name: self._kept(note) for name, note in noted.items()}
+            self._is_written = self._write(kept, self._finished_failed)
+        self._journal.finish(others)
+        self._begun_ns = time.time_ns()
+        return noted, tuple(failed.values())
+
+    def _finished_elsewhere(self) -> dict[str, Note]:
+        """Return what another process has written down while this one rendered: pages of the same site."""
+        try:
+            is_newer = os.stat(self.path).st_mtime_ns > self._begun_ns
+            return dict(self.last() or {}) if is_newer else {}
+        except (OSError, ImageKitError):
+            return {}
 
     def last(self) -> Notes | None:
         """Return what the render that was last finished needs, by whatever process; None where there was none.
@@ -286,6 +369,47 @@ class Renders:
                 found = next(filter(os.path.lexists, self._settings.source_paths(name.parts)), "")
                 return name.as_posix() if os.path.realpath(found) == str(path) else None
         return None
+
+
+def own_name(name: str, settings: Settings) -> str:
+    """Return what a file or folder in the `state_dir` is called that kits with another `cache_prefix` must not share.
+
+    Example:
+        >>> own_name("renders.json", Settings()), own_name("renders.json", Settings(cache_prefix="shop:"))
+        ('renders.json', 'renders-shop-5f3a.json')
+    """
+    prefix = settings.cache_prefix
+    if prefix == _DEFAULT_PREFIX:
+        return name
+    digest = hashlib.blake2b(prefix.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    stem, dot, extension = name.partition(".")
+    return f"{stem}-{re.sub('[^A-Za-z0-9]+', '-', prefix)[:32].strip('-')}-{digest}{dot}{extension}"
+
+
+def _merge(into: dict[str, Note], notes: Notes) -> None:
+    for name, note in notes.items():
+        known = into.get(name)
+        if known is None:
+            into[name] = note
+        elif note.served and not known.served:
+            into[name] = known._replace(served=True)
+
+
+def _notes_of(lines: Iterable[dict[str, Any]]) -> dict[str, Note]:
+    found: dict[str, Note] = {}
+    for line in lines:
+        name = line.get("file")
+        if type(name) is str:
+            with suppress(ValueError, TypeError):
+                _merge(found, {name: _note(line)})
+    return found
+
+
+def _failures_of(lines: Iterable[dict[str, Any]]) -> Iterator[FailedFile]:
+    for line in lines:
+        if "failed" in line:
+            with suppress(ValueError, TypeError):
+                yield _failed_file(line["failed"])
 
 
 def _text(notes: Notes, failed: Iterable[FailedFile]) -> str:

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cachefiles.removal import Removal, storage_of
+from ..exceptions import ImageKitError
 from ..interfaces import Storage
-from ..pregenerate import Item, registered_items
+from ..pregenerate import registered_items
 from ..state import Record
+from .finish import name_of
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -64,7 +66,7 @@ class _Needed(NamedTuple):
         )
 
 
-def prune_files(kit: ImageKit, *, dry_run: bool = False) -> PruneReport:
+def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = False) -> PruneReport:
     """Delete the cache files that no registration and no recorded render needs.
 
     Only files that this library has a record of are deleted, below `cachefile_dir` or in the storage that their
@@ -73,14 +75,26 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False) -> PruneReport:
     Args:
         kit: The kit.
         dry_run: Only say what would be deleted.
+        without_render: Go on though no render was ever finished: nothing but what is registered counts as needed.
 
     Raises:
         NotRegistered: Something is registered with an id that has no generator.
-        ImageKitError: The record of the last render is damaged, so that nobody can tell what it needs.
+        ImageKitError: No render was finished, or the record of the last one is damaged, so that nobody can tell what
+            the pages need.
         StorageError: A file cannot be deleted.
     """
     begun = time.time_ns()
-    needed = _needed(kit)
+    # Another process may be rendering.
+    unfinished, last = kit.renders.unfinished(), kit.renders.last()
+    if last is None and not without_render:
+        message = (
+            "No render was ever finished, so that nobody can tell what the pages use: render all of them, call "
+            "kit.finish(), then prune. Where nothing but registered images is used, pass --yes, or without_render=True."
+        )
+        if not dry_run:
+            raise ImageKitError(message)
+        logger.warning("%s", message)
+    needed = _needed(kit, {*unfinished, *(last or ())})
     records = {record.name: record for record in kit.records.all()}
     there = set(kit.storage.names(kit.settings.cachefile_dir))
     storages = {id: storage_of(kit, id) for id in {record.generator for record in records.values()}}
@@ -111,17 +125,11 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False) -> PruneReport:
     return report
 
 
-def _needed(kit: ImageKit) -> _Needed:
-    last = kit.renders.last()
-    if last is None and not kit.renders.noted:
-        logger.warning(
-            "No render was finished with kit.finish() yet: only what is registered counts as needed, "
-            "and what templates use beside it is made again when they ask for it."
-        )
-    needed = _Needed({*(last or ()), *kit.renders.noted}, set(), set())
+def _needed(kit: ImageKit, rendered: set[str]) -> _Needed:
+    needed = _Needed(rendered, set(), set())
     for item in registered_items(kit):
         try:
-            name = _name_of(kit, item)
+            name = name_of(kit, item)
         except Exception as error:  # noqa: BLE001  # a spec's properties may raise anything; its files stay
             source = item.kwargs.get("source")
             logger.warning("The cache files of %r (%s) are kept: %s", source, item.generator_id, error)
@@ -133,10 +141,3 @@ def _needed(kit: ImageKit) -> _Needed:
             if name:
                 needed.names.add(name)
     return needed
-
-
-def _name_of(kit: ImageKit, item: Item) -> str | None:
-    known = None if item.file is not None else kit.known_files.find(item.generator_id, item.kwargs)
-    if known:
-        return known.name
-    return (kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file).name

@@ -13,10 +13,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..atomic_files import remove_empty_folders, temporary_name, write_whole
-from ..builds.notes import Notes
 from ..exceptions import StorageError
 from ..interfaces import StoredFile
 from ..storages.folder import FileSystemStorage, check_name
+from .notes import Notes, own_name
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -113,7 +113,8 @@ class _Publication:
             fsync=settings.fsync,
         )
         digest = hashlib.blake2b(self.root.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        self.manifest_file = settings.state_dir / "published" / f"{digest}.json"
+        # Another kit may publish into the same folder.
+        self.manifest_file = settings.state_dir / "published" / own_name(f"{digest}.json", settings)
         self.wanted = sorted(name for name, note in notes.items() if note.served)
         self.earlier = self._read_manifest()
         self.report = PublishReport()

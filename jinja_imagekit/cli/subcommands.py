@@ -185,11 +185,19 @@ def _show_entry(entry: dict[str, Any], with_sources: bool) -> None:
 def _prune(get_kit: GetKit) -> click.Command:
     @click.command("prune")
     @click.option("-n", "--dry-run", is_flag=True, help="List what would be deleted, and delete nothing.")
-    def prune(dry_run: bool) -> None:
-        """Delete the cache files that no registration and no recorded render needs."""
+    @click.option("--yes", is_flag=True, help="Go on though no render was finished: only registrations count.")
+    @click.option("--json", "as_json", is_flag=True, help="Write what was deleted as JSON.")
+    def prune(dry_run: bool, yes: bool, as_json: bool) -> None:
+        """Delete the cache files that no registration and no recorded render needs.
+
+        Without a finished render nobody can tell what the pages use; then nothing is deleted.
+        """
         kit = get_kit()
-        report = kit.prune(dry_run=dry_run)
+        report = kit.prune(dry_run=dry_run, without_render=yes)
         kit.close()
+        if as_json:
+            click.echo(json.dumps(report.as_dict(), indent=2))
+            return
         for name in report.removed:
             click.echo(printable(f"{'would delete' if dry_run else 'deleted'} {name}"))
         done = "to delete" if dry_run else "deleted"

@@ -18,7 +18,6 @@ import flask
 from flask.sansio.scaffold import Scaffold
 
 from ..builds.notes import Renders
-from ..cachefiles.strategies import Deferred
 from ..exceptions import ImageKitError
 from ..interfaces import Storage
 from ..kit import ImageKit as Kit
@@ -64,7 +63,7 @@ class AppKit(Kit):
     @made_once
     def renders(self) -> Renders:
         """What the pages need, where anybody wants to know."""
-        return Renders(self.settings, isinstance(self.cachefile_strategy, Deferred), self.images.urls)
+        return self.make_renders(self.images.urls)
 
 
 class AppImages:

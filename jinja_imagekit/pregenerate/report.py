@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
+from ..wording import counted
+
 __all__ = ["GenerationInterrupted", "Outcome", "Report"]
 
 Status = Literal["generated", "skipped", "failed"]
@@ -89,8 +91,10 @@ class Report:
         return f"<Report: {counts} in {self.seconds:.1f} s>"
 
 
-class GenerationInterrupted(KeyboardInterrupt):
+class GenerationInterrupted(KeyboardInterrupt, SystemExit):
     """A pregeneration was interrupted; what it made is whole and stays.
+
+    Where nobody catches it, the process ends with a line that says so, and with status 1, as after other errors.
 
     Attributes:
         report: How far it got.
@@ -99,3 +103,7 @@ class GenerationInterrupted(KeyboardInterrupt):
     def __init__(self, report: Report) -> None:
         super().__init__(repr(report))
         self.report = report
+        self.code = (
+            f"Interrupted; what was made is whole and stays: {counted(len(report.generated), 'image')} made, "
+            f"{len(report.failed):,} failed. The next run makes the rest."
+        )

@@ -1,0 +1,170 @@
+"""Notes of a render on the disk: each process appends to a file of its own, and whoever finishes reads them all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..atomic_files import left_behind, temporary_name
+
+logger = logging.getLogger("jinja_imagekit.renders")
+
+OLDEST_SECONDS = 24 * 60 * 60
+"""Age after which the notes of a process that died count for nothing: no build waits a day for its end."""
+
+
+LOOK_SECONDS = 60.0
+"""How often a process that writes looks whether its file is still there."""
+
+
+class JournalFile(NamedTuple):
+    """What another process has noted.
+
+    Attributes:
+        path: Its file.
+        lines: What it noted, in order; a line that is damaged or half written is left out.
+        news: How many of the last lines nobody in this process has finished a render with.
+        is_dead: Whether the process has ended.
+        begun_ns: When its first line was written, in nanoseconds since the epoch.
+    """
+
+    path: Path
+    lines: list[dict[str, Any]]
+    news: int
+    is_dead: bool
+    begun_ns: int
+
+
+class Journal:
+    """Keeps a process's notes as they arise, so that they outlive it, however it ends.
+
+    A process that was forked begins a file of its own.
+
+    Args:
+        folder: Where all processes of one kit keep them; made when it is needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._mutex = threading.Lock()
+        self._pid = os.getpid()
+        self._file: int | None = None
+        self._path: Path | None = None
+        self._complained = False
+        self._looked = time.monotonic()
+        self._read: dict[Path, int] = {}
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether it was begun by the process that this one was forked from."""
+        return self._pid != os.getpid()
+
+    def begin_anew(self) -> None:
+        """Leave the file of the process that this one was forked from to it."""
+        self._close()
+        self.__init__(self.folder)  # type: ignore[misc]  # all of it is the other process's
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Write a line; where that is impossible, the log says so once, and the process alone knows of it."""
+        data = (json.dumps(line, separators=(",", ":")) + "\n").encode()
+        try:
+            self._look()
+            if self._file is None:
+                self._open()
+            # One call writes it whole: threads share the file.
+            os.write(self._file, data)  # type: ignore[arg-type]  # it is open now
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                logger.warning(
+                    "What the pages need cannot be noted in %s (%s): other processes will not know of it. "
+                    "Make the folder writable, or set state_dir to one that is.",
+                    self.folder,
+                    error,
+                )
+
+    def _look(self) -> None:
+        """Begin another file where the folder was deleted, or somebody took this process for dead after a day."""
+        now = time.monotonic()
+        if self._file is not None and now - self._looked > LOOK_SECONDS:
+            self._looked = now
+            if not os.fstat(self._file).st_nlink:
+                self._close()
+
+    def _close(self) -> None:
+        file, self._file, self._path = self._file, None, None
+        if file is not None:
+            with suppress(OSError):
+                os.close(file)
+
+    def _open(self) -> None:
+        with self._mutex:
+            if self._file is None:
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._sweep()
+                # Its name says who writes it.
+                self._path = self.folder / temporary_name()
+                self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+                os.write(self._file, json.dumps({"begun": time.time_ns()}).encode() + b"\n")
+
+    def _sweep(self) -> None:
+        for path in left_behind(str(self.folder)):
+            with suppress(OSError):
+                if time.time() - os.stat(path).st_mtime > OLDEST_SECONDS:
+                    os.unlink(path)
+
+    def others(self) -> list[JournalFile]:
+        """Return what other processes have noted, the oldest file first."""
+        dead = set(left_behind(str(self.folder)))
+        found = []
+        for path in self._paths():
+            lines = _lines(path)
+            begun, *rest = lines or [{}]
+            begun_ns = begun.get("begun")
+            news = max(0, len(rest) - self._read.get(path, 0))
+            found.append(JournalFile(path, rest, news, str(path) in dead, begun_ns if type(begun_ns) is int else 0))
+        return sorted(found, key=lambda each: each.begun_ns)
+
+    def _paths(self) -> Iterator[Path]:
+        with suppress(OSError):
+            for name in sorted(os.listdir(self.folder)):
+                path = self.folder / name
+                if path != self._path:
+                    yield path
+
+    def finish(self, others: list[JournalFile]) -> None:
+        """Begin anew: this process's notes and those of dead ones are kept elsewhere now."""
+        with self._mutex:
+            self._read = {each.path: len(each.lines) for each in others if not each.is_dead}
+            for each in others:
+                if each.is_dead:
+                    with suppress(OSError):
+                        each.path.unlink()
+            if self._path is not None:
+                with suppress(OSError):
+                    self._path.unlink()
+            self._close()
+        # Other processes may keep theirs there.
+        with suppress(OSError):
+            self.folder.rmdir()
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return []
+    found = []
+    for line in data.split(b"\n"):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(line)
+            if type(value) is dict:
+                found.append(value)
+    return found
