@@ -226,6 +226,16 @@ WRONG = {
         class Nightly(Strategy):
             def on_existence_required(self) -> None: ...
     """,
+    "what a strategy is given": """
+        # override: incompatible with supertype "jinja_imagekit.cachefiles.strategies.Strategy"
+        class Nightly(Strategy):
+            def on_source_saved(self, file: str) -> None: ...
+    """,
+    "what a backend is given": """
+        # override: incompatible with supertype "jinja_imagekit.cachefiles.backends.BaseAsync"
+        class Later(BaseAsync):
+            def schedule_generation(self, file: str, force: bool = False) -> None: ...
+    """,
     "a strategy's answer": """
         # override: incompatible with return type "bool | None"
         class Nightly(Strategy):

@@ -6,13 +6,12 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from .. import images
-from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, StorageError, UnreadableImage
+from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, MissingSource, StorageError, UnreadableImage
 from ..hashing import class_path
 from ..images import Limits, Original, PixelRules
-from ..interfaces import StoredFile
 from ..specs import ImageSpec
 from ..state import Failure, Record
 
@@ -61,14 +60,14 @@ class CacheFileBackend(ABC):
     leaves_existing: ClassVar[bool] = False
 
     @abstractmethod
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """See to it that the file is made, unless it exists; with `force`, even then."""
 
-    def exists(self, file: Any) -> bool:
+    def exists(self, file: ImageCacheFile) -> bool:
         """Tell whether the file exists, whole."""
         return self.find(file) is not None
 
-    def record(self, file: Any) -> Record:
+    def record(self, file: ImageCacheFile) -> Record:
         """Return what is known of a file that exists.
 
         Raises:
@@ -76,23 +75,25 @@ class CacheFileBackend(ABC):
             UnreadableImage: Nothing is known of the file, and it is no image.
         """
         record = self.find(file)
-        if record is None and file.storage.stat(file.name) is None:
-            raise StorageError(file.name, "it has not been made yet; test the file's truth before asking for its size")
+        name = name_of(file)
+        if record is None and file.storage.stat(name) is None:
+            raise StorageError(name, "it has not been made yet; test the file's truth before asking for its size")
         return record or self._adopt(file)
 
-    def find(self, file: Any) -> Record | None:
+    def find(self, file: ImageCacheFile) -> Record | None:
         """Return the record of a file that exists, whole; on a local disk the file itself decides."""
-        record: Record | None = file.records.get(file.name)
+        name = name_of(file)
+        record = file.records.get(name)
         if not file.storage.is_local:
             return record or (self._adopt_if_allowed(file) if file.settings.adopt_existing else None)
-        stored: StoredFile | None = file.storage.stat(file.name)
+        stored = file.storage.stat(name)
         if stored is None:
             return None
         if record is None:
             return self._adopt_if_allowed(file)
         return record if record.size == stored.size else None
 
-    def make(self, file: Any) -> Record:
+    def make(self, file: ImageCacheFile) -> Record:
         """Make the file here and now, store it, and record it.
 
         Raises:
@@ -104,7 +105,7 @@ class CacheFileBackend(ABC):
         except Exception as error:
             raise self.remember_failure(file, error) from error
 
-    def render(self, file: Any) -> bytes:
+    def render(self, file: ImageCacheFile) -> bytes:
         """Return the bytes that a file's generator makes.
 
         A source that was replaced since the file got its name, which says what it is made of, gives it another.
@@ -121,7 +122,7 @@ class CacheFileBackend(ABC):
             file.rename()
         return data
 
-    def store(self, file: Any, data: bytes) -> Record:
+    def store(self, file: ImageCacheFile, data: bytes) -> Record:
         """Store the bytes that were made for a file, and record them.
 
         Raises:
@@ -129,20 +130,21 @@ class CacheFileBackend(ABC):
             StorageError: They cannot be written.
         """
         record = self.describe(file, data)
-        file.storage.save(file.name, data)
+        file.storage.save(name_of(file), data)
         file.records.put(record)
         return record
 
-    def describe(self, file: Any, data: bytes) -> Record:
+    def describe(self, file: ImageCacheFile, data: bytes) -> Record:
         """Return the record of bytes that were made for a file."""
-        header = images.read_header(data, name=file.name, limits=_result_limits(file))
+        name = name_of(file)
+        header = images.read_header(data, name=name, limits=_result_limits(file))
         source = file.source
         width, height = header.width, header.height
         if header.is_vector and isinstance(file.generator, ImageSpec):
             # An SVG is stored as it is; its size is the one at which pages show it.
             width, height = file.generator.output_size() or (width, height)
         return Record(
-            name=file.name,
+            name=name,
             width=width,
             height=height,
             size=len(data),
@@ -152,18 +154,18 @@ class CacheFileBackend(ABC):
             source=source.name if source else None,
         )
 
-    def remember_failure(self, file: Any, error: Exception) -> ImageKitError:
+    def remember_failure(self, file: ImageCacheFile, error: Exception) -> ImageKitError:
         """Remember why a file could not be made, and return the error that says so."""
         known = error if isinstance(error, ImageKitError) else _generation_failed(file, error)
         known.generator_id = known.generator_id or file.generator_id or class_path(file.generator)
         if not isinstance(error, StorageError):
             kind = type(known).__name__ if isinstance(known, UnreadableImage) else _KIND[known.concerns_image]
-            file.records.fail(file.name, getattr(known, "reason", "") or known.message(), kind)
+            file.records.fail(name_of(file), getattr(known, "reason", "") or known.message(), kind)
         return known
 
-    def raise_remembered_failure(self, file: Any) -> None:
+    def raise_remembered_failure(self, file: ImageCacheFile) -> None:
         """Raise the failure that is still remembered of a file, if any."""
-        failure: Failure | None = file.records.failure(file.name)
+        failure: Failure | None = file.records.failure(name_of(file))
         if failure is None:
             return
         source = file.source.name if file.source else None
@@ -171,16 +173,16 @@ class CacheFileBackend(ABC):
         unreadable = kinds.get(failure.kind)
         error: ImageKitError
         if unreadable:
-            error = unreadable(source or file.name, failure.reason)
+            error = unreadable(source or name_of(file), failure.reason)
         else:
-            error = GenerationFailed(file.name, source, failure.reason)
+            error = GenerationFailed(name_of(file), source, failure.reason)
             error.concerns_image = failure.kind != _KIND[False]
         error.generator_id = file.generator_id or class_path(file.generator)
         raise error
 
-    def _adopt_if_allowed(self, file: Any) -> Record | None:
+    def _adopt_if_allowed(self, file: ImageCacheFile) -> Record | None:
         # Without a readable store "unknown" says nothing about the file; otherwise a stranger stands under its name.
-        if file.storage.stat(file.name) is None:
+        if file.storage.stat(name_of(file)) is None:
             return None
         if not file.settings.adopt_existing and file.records.store.is_reliable:
             return None
@@ -189,10 +191,10 @@ class CacheFileBackend(ABC):
         except (UnreadableImage, StorageError):
             return None
 
-    def _adopt(self, file: Any) -> Record:
-        with file.storage.open(file.name) as stored:
+    def _adopt(self, file: ImageCacheFile) -> Record:
+        with file.storage.open(name_of(file)) as stored:
             data = stored.read()
-        original = Original(data, name=file.name, limits=_result_limits(file))
+        original = Original(data, name=name_of(file), limits=_result_limits(file))
         if not original.header.is_vector:
             original.frames(PixelRules())
         record = self.describe(file, data)
@@ -205,7 +207,7 @@ class Simple(CacheFileBackend):
 
     leaves_existing = True
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Make the file unless it exists; when the call returns, it does.
 
         Raises:
@@ -215,7 +217,7 @@ class Simple(CacheFileBackend):
             return
         if not force:
             self.raise_remembered_failure(file)
-        with file.records.store.lock(file.name):
+        with file.records.store.lock(name_of(file)):
             # Whoever held the lock before may have made it, or failed to.
             if force or not self.exists(file):
                 if not force:
@@ -231,14 +233,14 @@ class BaseAsync(CacheFileBackend):
 
     is_async = True
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Schedule the file unless it exists, is scheduled already, or has just failed."""
-        if not force and (self.exists(file) or file.records.failure(file.name)):
+        if not force and (self.exists(file) or file.records.failure(name_of(file))):
             return
-        if file.records.claim(file.name) or force:
+        if file.records.claim(name_of(file)) or force:
             self.schedule_generation(file, force=force)
 
-    def make_scheduled(self, file: Any, force: bool = False) -> None:
+    def make_scheduled(self, file: ImageCacheFile, force: bool = False) -> None:
         """Do in the worker what was scheduled: make the file unless it exists.
 
         Raises:
@@ -247,11 +249,22 @@ class BaseAsync(CacheFileBackend):
         try:
             Simple().generate(file, force)
         finally:
-            file.records.release(file.name)
+            file.records.release(name_of(file))
 
     @abstractmethod
-    def schedule_generation(self, file: Any, force: bool = False) -> None:
+    def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
         """Have `make_scheduled(file, force)` called elsewhere."""
+
+
+def name_of(file: ImageCacheFile) -> str:
+    """Return the name of a file that a backend is asked about, which has one.
+
+    Raises:
+        MissingSource: The file has no source, and so no name.
+    """
+    if not file.name:
+        raise MissingSource(file.generator_id or class_path(file.generator))
+    return file.name
 
 
 def leaves_existing(backend: object) -> bool:
@@ -259,10 +272,10 @@ def leaves_existing(backend: object) -> bool:
     return bool(vars(type(backend)).get("leaves_existing"))
 
 
-def _generation_failed(file: Any, error: Exception) -> GenerationFailed:
+def _generation_failed(file: ImageCacheFile, error: Exception) -> GenerationFailed:
     source = file.source.name if file.source else None
-    return GenerationFailed(file.name, source, f"{type(error).__name__}: {error}")
+    return GenerationFailed(name_of(file), source, f"{type(error).__name__}: {error}")
 
 
-def _result_limits(file: Any) -> Limits:
+def _result_limits(file: ImageCacheFile) -> Limits:
     return Limits.from_settings(file.settings).of_results()

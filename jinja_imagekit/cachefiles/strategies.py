@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import InvalidStrategy, nearest
 from ..interfaces import Size
 from ..loading import load_instance
 from ..specs import ImageSpec
+
+if TYPE_CHECKING:
+    from .file import ImageCacheFile
 
 __all__ = ["Deferred", "JustInTime", "Optimistic", "Strategy"]
 
@@ -25,24 +28,24 @@ HOOKS = (
 class Strategy:
     """The base of strategies: hooks that do nothing, of which a strategy overrides some."""
 
-    def on_existence_required(self, file: Any) -> None:
+    def on_existence_required(self, file: ImageCacheFile) -> None:
         """The file's URL, path or truth is asked for."""
 
-    def on_content_required(self, file: Any) -> None:
+    def on_content_required(self, file: ImageCacheFile) -> None:
         """The file's content is asked for, or what only its content tells: width, height, size."""
 
-    def on_source_saved(self, file: Any) -> None:
+    def on_source_saved(self, file: ImageCacheFile) -> None:
         """A source of a registered source group was created or changed; `file` is a cache file of it."""
 
-    def should_verify_existence(self, file: Any) -> bool | None:
+    def should_verify_existence(self, file: ImageCacheFile) -> bool | None:
         """Tell whether the truth of a file asks the storage; None leaves it to the backend."""
         return None
 
-    def promised_size(self, file: Any) -> Size | None:
+    def promised_size(self, file: ImageCacheFile) -> Size | None:
         """Return width and height in pixels that the file will have; None to look at the file."""
         return None
 
-    def promised_format(self, file: Any) -> str | None:
+    def promised_format(self, file: ImageCacheFile) -> str | None:
         """Return the format that the file will have, by Pillow's name; None to look at the file."""
         return None
 
@@ -50,11 +53,11 @@ class Strategy:
 class JustInTime(Strategy):
     """Makes a file right before it is needed. The default."""
 
-    def on_existence_required(self, file: Any) -> None:
+    def on_existence_required(self, file: ImageCacheFile) -> None:
         """Make the file unless it exists."""
         file.generate()
 
-    def on_content_required(self, file: Any) -> None:
+    def on_content_required(self, file: ImageCacheFile) -> None:
         """Make the file unless it exists."""
         file.generate()
 
@@ -62,11 +65,11 @@ class JustInTime(Strategy):
 class Optimistic(Strategy):
     """Makes files when their source changes, and takes for granted that they exist."""
 
-    def on_source_saved(self, file: Any) -> None:
+    def on_source_saved(self, file: ImageCacheFile) -> None:
         """Make the file unless it exists."""
         file.generate()
 
-    def should_verify_existence(self, file: Any) -> bool | None:
+    def should_verify_existence(self, file: ImageCacheFile) -> bool | None:
         """Never ask the storage."""
         return False
 
@@ -79,7 +82,7 @@ class Deferred(Strategy):
     bytes, or by a generator that is registered nowhere.
     """
 
-    def on_existence_required(self, file: Any) -> None:
+    def on_existence_required(self, file: ImageCacheFile) -> None:
         """Make the file now if it cannot be made later.
 
         Raises:
@@ -90,21 +93,21 @@ class Deferred(Strategy):
         elif isinstance(file.generator, ImageSpec):
             file.generator.check()
 
-    def on_content_required(self, file: Any) -> None:
+    def on_content_required(self, file: ImageCacheFile) -> None:
         """Make the file unless it exists."""
         file.generate()
 
-    def should_verify_existence(self, file: Any) -> bool | None:
+    def should_verify_existence(self, file: ImageCacheFile) -> bool | None:
         """Take the file for made."""
         return False
 
-    def promised_size(self, file: Any) -> Size | None:
+    def promised_size(self, file: ImageCacheFile) -> Size | None:
         """Return the size that the processors say; None where one of them must see the pixels."""
         if file.reference is None or not isinstance(file.generator, ImageSpec):
             return None
         return file.generator.output_size()
 
-    def promised_format(self, file: Any) -> str | None:
+    def promised_format(self, file: ImageCacheFile) -> str | None:
         """Return the format that the spec says; None for a generator that is none, or makes its image itself."""
         generator = file.generator
         if file.reference is None or not isinstance(generator, ImageSpec) or generator.makes_its_own():

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..cachefiles.backends import BaseAsync, Simple
+from ..cachefiles.backends import BaseAsync, Simple, name_of
 from ..exceptions import InvalidSetting
 from ..hashing import class_path
 from ..sources import Source
 from ..state import MemoryStore
 from .jobs import job_of
+
+if TYPE_CHECKING:
+    from ..cachefiles import ImageCacheFile
 
 __all__ = ["QueueBackend"]
 
@@ -43,7 +46,7 @@ class QueueBackend(BaseAsync):
             message: What `make_job` takes: values that JSON holds.
         """
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Schedule the file unless it exists, is scheduled already, or has just failed.
 
         Raises:
@@ -59,7 +62,7 @@ class QueueBackend(BaseAsync):
         else:
             super().generate(file, force)
 
-    def schedule_generation(self, file: Any, force: bool = False) -> None:
+    def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
         """Send a job; where the broker cannot be reached, the next page that needs the file tries again."""
         now = time.monotonic()
         if now >= self._paused_until:
@@ -74,9 +77,9 @@ class QueueBackend(BaseAsync):
                     type(error).__name__,
                     error,
                 )
-        file.records.release(file.name)
+        file.records.release(name_of(file))
 
-    def _check(self, file: Any) -> None:
+    def _check(self, file: ImageCacheFile) -> None:
         backend = type(self).__name__
         if not file.kit_import_name:
             raise InvalidSetting(
@@ -88,7 +91,7 @@ class QueueBackend(BaseAsync):
                 f"the workers of {backend} and this process have to share one; a MemoryStore is not shared",
             )
 
-    def _tell(self, file: Any) -> None:
+    def _tell(self, file: ImageCacheFile) -> None:
         source = file.source
         if isinstance(source, Source) and source.reference is None and file.generator_id:
             return

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..cachefiles.backends import Simple
+from ..cachefiles.backends import Simple, name_of
 from ..cachefiles.references import NotPlain, Reference, keywords_of
 from ..exceptions import GenerationFailed, ImageKitError
 from ..loading import load_kit
 from ..state import Record
+
+if TYPE_CHECKING:
+    from ..cachefiles import ImageCacheFile
 
 __all__ = ["make_job"]
 
@@ -78,15 +81,20 @@ class Job(NamedTuple):
         return {"version": VERSION, **self._asdict()}
 
 
-def job_of(file: Any, force: bool = False) -> Job:
+def job_of(file: ImageCacheFile, force: bool = False) -> Job:
     """Return the job that makes a cache file.
 
     Args:
         file: The cache file, which has a `reference` and whose kit has an `import_name`.
         force: Make it even if it exists.
+
+    Raises:
+        ValueError: The file has no reference, or its kit no import name.
     """
-    reference: Reference = file.reference
-    return Job(file.kit_import_name, reference.generator_id, reference.kwargs, file.name, force)
+    reference, kit = file.reference, file.kit_import_name
+    if reference is None or kit is None:
+        raise ValueError(f"{file!r} cannot be made by a worker: it has no reference, or its kit no import_name")
+    return Job(kit, reference.generator_id, reference.kwargs, name_of(file), force)
 
 
 def make_job(message: object) -> None:
@@ -117,19 +125,19 @@ def make_job(message: object) -> None:
 class _Worker(Simple):
     """Makes files in a worker, and leaves an image alone that workers have died over."""
 
-    def make(self, file: Any) -> Record:
+    def make(self, file: ImageCacheFile) -> Record:
         """Make the file here and now, store it, and record it.
 
         Raises:
             ImageKitError: The image could not be made, or several workers have died while they made it.
         """
-        store, key = file.records.store, f"{file.settings.cache_prefix}attempts:{file.name}"
+        store, key = file.records.store, f"{file.settings.cache_prefix}attempts:{name_of(file)}"
         # Called under the file's lock: whoever began before and did not end is dead.
         begun = _number(store.get(key))
         if begun >= MOST_ATTEMPTS:
             source = file.source.name if file.source else None
             reason = f"{begun} workers died while they made it (killed, out of memory?)"
-            raise self.remember_failure(file, GenerationFailed(file.name, source, reason))
+            raise self.remember_failure(file, GenerationFailed(name_of(file), source, reason))
         store.set_many({key: str(begun + 1)}, ATTEMPTS_SECONDS)
         try:
             return super().make(file)

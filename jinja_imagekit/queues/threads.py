@@ -6,10 +6,13 @@ import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..cachefiles.backends import BaseAsync, Simple
 from ..sources import StreamSource
+
+if TYPE_CHECKING:
+    from ..cachefiles import ImageCacheFile
 
 __all__ = ["Threads"]
 
@@ -37,7 +40,7 @@ class Threads(BaseAsync):
         self._pool: ThreadPoolExecutor | None = None
         self._process = 0
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Schedule the file unless it exists, is scheduled already, or has just failed.
 
         An upload is made at once: it may be closed by the time a thread would read it.
@@ -50,11 +53,11 @@ class Threads(BaseAsync):
         else:
             super().generate(file, force)
 
-    def schedule_generation(self, file: Any, force: bool = False) -> None:
+    def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
         """Have a thread make the file."""
         self._threads().submit(self._make, file, force)
 
-    def _make(self, file: Any, force: bool) -> None:
+    def _make(self, file: ImageCacheFile, force: bool) -> None:
         try:
             self.make_scheduled(file, force)
         except Exception as error:  # noqa: BLE001  # nobody looks at what a thread raises
