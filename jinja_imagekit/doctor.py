@@ -17,6 +17,7 @@ from .exceptions import ImageKitError, SourceError
 from .hashing import class_path
 from .images import Header, Limits, Original, PixelRules
 from .interfaces import Storage
+from .pregenerate.plan import Plan, registered_items
 from .pregenerate.run import available_cores
 from .stand_ins import Unprocessed
 from .state import Record
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding"]
 
-Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "unfinished", "state"]
+Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "unfinished", "state", "sources"]
 
 _OURS = re.compile(r"(^|[/.])[0-9a-f]{32}(\.\w+)?$")
 """How the built-in namers end a name: with a fingerprint and an extension."""
@@ -39,7 +40,8 @@ class Finding(NamedTuple):
         kind: "missing" (recorded, but there is no file), "truncated" (shorter than recorded), "unreadable" (no whole
             image), "foreign" (not the image that was recorded, or none was), "temporary" (left by a writer that
             died), "failed" (not generated: pages do without it), "unfinished" (a page names it, and nobody finished the
-            render) or "state" (the state store cannot be used).
+            render), "state" (the state store cannot be used) or "sources" (a source folder does not exist, or a pattern
+            matches no file).
         name: The cache file's name, a path, or the name of the source of what was not generated.
         detail: What was found.
         fixed: Whether it was mended.
@@ -81,6 +83,7 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     for name in unmade(kit, kit.renders.unfinished(of_dead=True)):
         detail = "a page names it, and nobody called kit.finish() after the last page: call it, or run generate"
         findings.append(Finding("unfinished", name, detail))
+    findings.extend(_without_sources(kit))
     # Two generators may name one storage, each by an instance of its own.
     findings = sorted(set(findings), key=lambda finding: finding.name)
     if not fix:
@@ -156,6 +159,20 @@ def _not_generated(kit: ImageKit) -> Iterator[Finding]:
             yield Finding("failed", name, failure.reason)
 
 
+def _without_sources(kit: ImageKit) -> Iterator[Finding]:
+    plan = Plan()
+    try:
+        # It is run for what it warns of.
+        for _ in registered_items(kit, plan=plan):
+            pass
+    except ImageKitError as error:
+        yield Finding("sources", error.generator_id or "", error.message())
+    for outcome in plan.outcomes:
+        yield Finding("sources", outcome.generator_id, outcome.reason)
+    for name, warning in plan.warnings.items():
+        yield Finding("sources", name, warning)
+
+
 def _temporary_files(storage: Storage) -> Iterator[Finding]:
     left_behind: Callable[[], list[str]] = getattr(storage, "left_behind", list)
     for path in left_behind():
@@ -170,7 +187,7 @@ def _fix(kit: ImageKit, removal: Removal, storages: list[Storage], finding: Find
 
 
 def _mend(kit: ImageKit, removal: Removal, storages: list[Storage], finding: Finding, record: Record | None) -> bool:
-    if finding.kind in ("failed", "unfinished", "state"):
+    if finding.kind in ("failed", "unfinished", "state", "sources"):
         return False
     if finding.kind == "temporary":
         with suppress(OSError):

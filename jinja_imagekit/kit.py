@@ -386,8 +386,10 @@ class ImageKit:
             0
         """
         with self._shown(progress, on_progress) as shown:
-            items = wanted_items(self, [patterns] if isinstance(patterns, str) else patterns)
-            return self._run(make_plan(self, items, force), force, workers, processes, executor, shown)
+            plan = Plan()
+            items = wanted_items(self, [patterns] if isinstance(patterns, str) else patterns, plan)
+            make_plan(self, items, force, plan)
+            return self._run(plan, force, workers, processes, executor, shown)
 
     def _run(
         self,

@@ -6,22 +6,34 @@ import fnmatch
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from .exceptions import InvalidOption
-from .sources import check_name
+from .exceptions import InvalidOption, SourceNotAllowed
+from .settings import Settings
+from .sources import check_name, neighbour
 
 __all__ = ["GlobSourceGroup"]
 
 
-class GlobSourceGroup:
-    """All files below the source folders whose names match a pattern.
+IsResult = Callable[[str], bool]
+"""Tells whether a kit made what is under a path."""
 
-    Hidden files and folders are passed over. A name that stands in several source folders is listed once.
+
+def _no_results(path: str) -> bool:
+    return False
+
+
+class GlobSourceGroup:
+    """All files below the source folders whose names match a pattern, in capital or small letters.
+
+    Hidden files and folders are passed over, and so is what the kit made itself: its cache files, wherever they are,
+    and its state. A name that stands in several source folders is listed once.
 
     Args:
-        pattern: A pattern relative to the source folders, in which `**` stands for any number of folders.
+        pattern: A pattern relative to the source folders, in which `**` stands for any number of folders. A camera's
+            `CANAL.JPG` matches `*.jpg`.
         source_dirs: Folders to look in instead of the kit's source folders.
 
     Raises:
@@ -44,34 +56,51 @@ class GlobSourceGroup:
 
         Raises:
             InvalidOption: The group has no folders of its own; a kit it is registered with looks in its own.
+            SourceNotAllowed: A folder cannot be read.
         """
         if not self.source_dirs:
             raise InvalidOption("source_dirs", (), "pass folders, or register the group with a kit, which has some")
         yield from (folder / name for folder, name in self._matches(self.source_dirs))
 
     def names_in(
-        self, source_dirs: Sequence[Path], source_prefixes: Sequence[tuple[str, Path]] = ()
+        self,
+        source_dirs: Sequence[Path],
+        source_prefixes: Sequence[tuple[str, Path]] = (),
+        is_result: IsResult = _no_results,
     ) -> Iterator[str | Path]:
         """Yield the names of the files in a kit's source folders, sorted; paths where the group has its own.
 
         A folder with a prefix is looked in by a pattern whose first segment is the prefix itself.
+
+        Args:
+            source_dirs: The kit's source folders.
+            source_prefixes: Its folders with a prefix.
+            is_result: Tells whether the kit made what is under a path, so that it is no source.
+
+        Raises:
+            SourceNotAllowed: A folder cannot be read.
         """
         if self.source_dirs:
-            yield from self.files()
+            yield from (folder / name for folder, name in self._matches(self.source_dirs, is_result))
             return
         seen: set[str] = set()
         first, _, rest = self.pattern.partition("/")
-        for _, name in self._matches(source_dirs):
+        for _, name in self._matches(source_dirs, is_result):
             seen.add(name)
             yield name
         for prefix, folder in source_prefixes:
             if prefix == first and rest:
-                yield from (f"{prefix}/{name}" for name in _names(folder, rest) if f"{prefix}/{name}" not in seen)
+                names = (f"{prefix}/{name}" for name in _names(folder, rest, is_result))
+                yield from (name for name in names if name not in seen)
 
-    def _matches(self, folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    def missing_folders(self) -> dict[str, str]:
+        """Return those of the group's own folders that do not exist, and a sentence that says so of each."""
+        return _missing(self.source_dirs)
+
+    def _matches(self, folders: Sequence[Path], is_result: IsResult = _no_results) -> Iterator[tuple[Path, str]]:
         seen: set[str] = set()
         for folder in folders:
-            for name in _names(folder, self.pattern):
+            for name in _names(folder, self.pattern, is_result):
                 if name not in seen:
                     seen.add(name)
                     yield folder, name
@@ -89,40 +118,63 @@ class GlobSourceGroup:
         return f"GlobSourceGroup({self.pattern!r})"
 
 
-def _names(folder: Path, pattern: str) -> list[str]:
+def missing_folders(settings: Settings) -> dict[str, str]:
+    """Return those of a kit's source folders that do not exist, and a sentence that says so of each."""
+    return _missing([*settings.source_dirs, *(folder for _, folder in settings.source_prefixes)])
+
+
+def _missing(folders: Iterable[Path]) -> dict[str, str]:
+    missing = {}
+    for folder in folders:
+        if not folder.is_dir():
+            near = neighbour(folder)
+            hint = f" Did you mean {near!r}?" if near else ""
+            missing[str(folder)] = f"The source folder {str(folder)!r} does not exist.{hint}"
+    return missing
+
+
+def _names(folder: Path, pattern: str, is_result: IsResult) -> list[str]:
     """Return the names of the files that match, sorted; links to folders are not followed: they may lead in circles."""
-    segments = pattern.split("/")
-    fixed = list(itertools.takewhile(lambda segment: not _WILD.search(segment), segments[:-1]))
-    tests = [_test(segment) for segment in segments]
-    return sorted(name for name in _walk(str(folder), "/".join(fixed)) if _fits(name.split("/"), tests))
+    tests = [_test(segment) for segment in pattern.split("/")]
+    names = _walk(os.path.realpath(folder), tests, is_result)
+    return sorted(name for name in names if _fits(name.split("/"), tests))
 
 
-def _walk(root: str, folder: str) -> Iterator[str]:
-    pending = [folder]
+def _walk(root: str, tests: list[_Test], is_result: IsResult) -> Iterator[str]:
+    """Yield the names of all files below a folder that may match; where a folder cannot, it is not opened."""
+    # Below the first `**`, a folder may have any name.
+    fixed: list[Any] = list(itertools.takewhile(bool, tests[:-1]))
+    is_deep = None in tests
+    pending = [] if is_result(root) else [("", 0)]
     while pending:
-        folder = pending.pop()
+        folder, depth = pending.pop()
         prefix = f"{folder}/" if folder else ""
+        test = fixed[depth] if depth < len(fixed) else lambda name: is_deep
         try:
             entries = os.scandir(os.path.join(root, folder))
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            raise SourceNotAllowed(
+                os.path.join(root, folder), f"the folder cannot be read: {error.strerror}"
+            ) from error
         with entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    pending.append(prefix + entry.name)
-                elif entry.is_file():
+                    if test(entry.name) and not is_result(entry.path):
+                        pending.append((prefix + entry.name, depth + 1))
+                elif entry.is_file() and not is_result(os.path.realpath(entry) if entry.is_symlink() else entry.path):
                     yield prefix + entry.name
 
 
-_WILD = re.compile(r"[*?\[]")
 _Test = Callable[[str], object] | None
 """Tells whether a segment of a name matches; None stands for any number of folders."""
 
 
 def _test(segment: str) -> _Test:
-    return None if segment == "**" else re.compile(fnmatch.translate(segment)).match
+    return None if segment == "**" else re.compile(fnmatch.translate(segment), re.IGNORECASE).match
 
 
 def _fits(parts: list[str], tests: list[_Test]) -> bool:

@@ -426,7 +426,7 @@ def test_an_empty_run() -> None:
     report = ImageKit().generate()
     assert (report.total, report.ok) == (0, True)
     assert repr(report).startswith("<Report: 0 generated, 0 skipped, 0 failed in ")
-    assert set(report.as_dict()) == {"seconds", "generated", "skipped", "failed"}
+    assert set(report.as_dict()) == {"seconds", "generated", "skipped", "failed", "warnings"}
 
 
 def test_a_source_that_changes_is_made_again(site: Site, reads: list[str]) -> None:

@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("jinja_imagekit.pregenerate")
 
 
-def wanted_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
+def wanted_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None = None) -> Iterator[Item]:
     """Yield all that is to be made: what is registered, and what the last finished render needs beside it.
 
     Args:
         kit: The kit.
         patterns: Id patterns; none for all.
+        plan: As `registered_items`.
 
     Raises:
         NotRegistered: As `registered_items`.
@@ -44,7 +45,7 @@ def wanted_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
     """
     patterns = list(patterns)
     registered: set[object] = set()
-    for item in registered_items(kit, patterns):
+    for item in registered_items(kit, patterns, plan):
         registered.add(_key(item))
         yield item
     for item in rendered_items(kit, patterns):

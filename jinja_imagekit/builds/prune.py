@@ -11,6 +11,7 @@ from ..cachefiles.removal import Removal, storage_of
 from ..exceptions import ImageKitError
 from ..interfaces import Storage
 from ..pregenerate import registered_items
+from ..sourcegroups import missing_folders
 from ..state import Record
 from .finish import name_of
 
@@ -127,6 +128,8 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
 
 def _needed(kit: ImageKit, rendered: set[str]) -> _Needed:
     needed = _Needed(rendered, set(), set())
+    for problem in missing_folders(kit.settings).values():
+        raise ImageKitError(f"{problem} Nobody can tell what its images need, so that nothing is deleted.")
     for item in registered_items(kit):
         try:
             name = name_of(kit, item)

@@ -39,6 +39,7 @@ def _generate(get_kit: GetKit) -> click.Command:
     @click.option("-n", "--dry-run", is_flag=True, help="List what would be made, and make nothing.")
     @click.option("--json", "as_json", is_flag=True, help="Write the outcome of each file as JSON.")
     @click.option("-q", "--quiet", is_flag=True, help="Write nothing but failures.")
+    @click.option("--strict", is_flag=True, help="Fail where a folder is missing, or a pattern matches no file.")
     @click.option(
         "--report",
         "page",
@@ -47,7 +48,13 @@ def _generate(get_kit: GetKit) -> click.Command:
         help="Write an HTML page of what was done.",
     )
     def generate(
-        patterns: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool, page: str | None, **options: Any
+        patterns: tuple[str, ...],
+        dry_run: bool,
+        as_json: bool,
+        quiet: bool,
+        strict: bool,
+        page: str | None,
+        **options: Any,
     ) -> None:
         """Make the images of all source groups and registered cache files that are not there yet.
 
@@ -64,7 +71,7 @@ def _generate(get_kit: GetKit) -> click.Command:
         if page:
             _write_page(kit, report, page)
         kit.close()
-        if not report.ok:
+        if not report.ok or (strict and report.warnings):
             click.get_current_context().exit(1)
 
     return generate
@@ -88,10 +95,11 @@ def _generated(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json
 def _planned(kit: ImageKit, patterns: tuple[str, ...], force: bool) -> Report:
     from ..builds.finish import wanted_items
     from ..exceptions import NotRegistered
-    from ..pregenerate import dry_run, make_plan
+    from ..pregenerate import Plan, dry_run, make_plan
 
+    plan = Plan()
     try:
-        plan = make_plan(kit, wanted_items(kit, patterns), force)
+        make_plan(kit, wanted_items(kit, patterns, plan), force, plan)
     except NotRegistered as error:
         raise _unknown_pattern(error, patterns) from error
     return dry_run(plan, force)

@@ -264,8 +264,8 @@ def run_with_executor(
         for work in run.local:
             settle(make_work(kit, work, force=force, stopped=lambda: False))
     except KeyboardInterrupt:
-        raise GenerationInterrupted(Report(outcomes, time.perf_counter() - begun)) from None
-    return Report(outcomes, time.perf_counter() - begun)
+        raise GenerationInterrupted(Report(outcomes, time.perf_counter() - begun, plan.warnings.values())) from None
+    return Report(outcomes, time.perf_counter() - begun, plan.warnings.values())
 
 
 def _all_outcomes(run: _Run, executor: Executor | None, workers: int | None) -> Iterator[list[Outcome]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cachefiles import ImageCacheFile
 from ..exceptions import ImageKitError, InvalidOption
 from ..interfaces import SourceGroup
 from ..registry import match_ids
+from ..sourcegroups import GlobSourceGroup, missing_folders
 from ..sources import FileSource, Source
 from ..state import Record
 from .report import Outcome, Report
@@ -17,6 +21,8 @@ from .report import Outcome, Report
 if TYPE_CHECKING:
     from ..cachefiles.warm import KnownFile
     from ..kit import ImageKit
+
+logger = logging.getLogger("jinja_imagekit.pregenerate")
 
 
 class Item(NamedTuple):
@@ -49,10 +55,13 @@ class Plan:
     Attributes:
         works: The work, by source.
         outcomes: What is settled already: fresh files, and sources that cannot be had.
+        warnings: What looks like a mistake, and keeps nothing from being made: a folder that does not exist, a
+            pattern that matches no file. By what they are about.
     """
 
     works: list[SourceWork] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    warnings: dict[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -60,34 +69,76 @@ class Plan:
         return len(self.outcomes) + sum(len(work.files) for work in self.works)
 
 
-def registered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
+def registered_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None = None) -> Iterator[Item]:
     """Yield what source groups and cache-file registrations name.
 
     Args:
         kit: The kit.
         patterns: Id patterns; none for all.
+        plan: Takes what looks like a mistake as a warning, and a group whose sources cannot be listed as a failure.
 
     Raises:
         NotRegistered: A pattern matches no id, or something is registered with an id that has no generator.
         InvalidOption: A registration is neither a cache file nor keywords.
+        Exception: Whatever a source group raises, where there is no plan.
     """
     used = dict.fromkeys([*kit.source_groups.get_ids(), *kit.cachefile_registry.get_ids()])
     for id in used:
         kit.generators.find(id)
     patterns = list(patterns)
     ids = match_ids(patterns, kit.generators.get_ids()) if patterns else list(used)
+    if plan is not None:
+        plan.warnings |= missing_folders(kit.settings)
     for id in ids:
         for group in kit.source_groups.groups_of(id):
-            for source in sources_of(group, kit):
-                yield Item(id, {"source": source})
+            yield from _items_of(kit, id, group, plan)
         for registered in kit.cachefile_registry.get(id):
             yield _registered_item(id, registered)
 
 
-def sources_of(group: SourceGroup, kit: ImageKit) -> Iterable[object]:
-    """Return the sources of a group; a group without folders of its own looks in the kit's."""
+def _items_of(kit: ImageKit, id: str, group: SourceGroup, plan: Plan | None) -> Iterator[Item]:
+    count = 0
+    try:
+        for count, source in enumerate(sources_of(group, kit), 1):  # noqa: B007  # counted for what comes below
+            yield Item(id, {"source": source})
+    except Exception as error:
+        if plan is None:
+            raise
+        plan.outcomes.append(failed(id, {"source": group}, error))
+    else:
+        if plan is not None and not count and isinstance(group, GlobSourceGroup):
+            plan.warnings |= {**group.missing_folders(), group.pattern: f"{group!r} of {id!r} matches no file."}
+
+
+def sources_of(group: SourceGroup, kit: ImageKit) -> Iterator[object]:
+    """Yield the sources of a group, what the kit made itself left out; a group without folders looks in the kit's."""
+    is_result = _results_of(kit)
     names_in = getattr(group, "names_in", None)
-    return names_in(kit.settings.source_dirs, kit.settings.source_prefixes) if names_in else group.files()
+    if names_in:
+        yield from names_in(kit.settings.source_dirs, kit.settings.source_prefixes, is_result)
+        return
+    for source in group.files():
+        if not (isinstance(source, Path) and is_result(os.path.realpath(source))):
+            yield source
+
+
+def _results_of(kit: ImageKit) -> Callable[[str], bool]:
+    """Return what tells whether a kit made what lies under a real path: its cache files, published ones, its state."""
+    settings = kit.settings
+    location, folder = os.path.realpath(settings.location), settings.cachefile_dir
+    own = [os.path.realpath(settings.state_dir), *([os.path.join(location, *folder.split("/"))] if folder else [])]
+
+    def is_result(path: str) -> bool:
+        if any(path == each or path.startswith(each + os.sep) for each in own):
+            return True
+        # A copy elsewhere has the same name from the folder of cache files on.
+        parts = path.replace(os.sep, "/").rpartition(f"/{folder}/")
+        names = [f"{folder}/{parts[2]}"] if folder and parts[1] else []
+        if path.startswith(location + os.sep):
+            names.append(path[len(location) + 1 :].replace(os.sep, "/"))
+        return any(kit.records.get(name) is not None for name in names)
+
+    return is_result
 
 
 def _registered_item(id: str, registered: object) -> Item:
@@ -98,31 +149,34 @@ def _registered_item(id: str, registered: object) -> Item:
     raise InvalidOption("cachefiles", registered, "a registration yields cache files or dicts of keywords")
 
 
-def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False) -> Plan:
+def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: Plan | None = None) -> Plan:
     """Plan the making of cache files; a source whose content is remembered is not opened.
 
     Args:
         kit: The kit.
         items: What to make; the same file twice is made once.
         force: Make what is fresh as well.
+        plan: The plan to write into; by default a new one.
     """
-    plan = Plan()
+    plan = plan or Plan()
     works: dict[object, SourceWork] = {}
     for item in items:
-        known = None if force or item.file is not None else kit.known_files.find(item.generator_id, item.kwargs)
-        if known:
-            outcome = Outcome("skipped", item.generator_id, str(item.kwargs["source"]), known.name)
-            plan.outcomes.append(_with_size(outcome, known))
-            continue
-        # A cache file's own truth would make it.
-        file = kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
         try:
+            known = None if force or item.file is not None else kit.known_files.find(item.generator_id, item.kwargs)
+            if known:
+                outcome = Outcome("skipped", item.generator_id, str(item.kwargs["source"]), known.name)
+                plan.outcomes.append(_with_size(outcome, known))
+                continue
+            # A cache file's own truth would make it.
+            file = kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
             if not force and _is_fresh(file):
                 plan.outcomes.append(skipped(file))
             else:
                 _add_work(works, file, item.kwargs)
         except Exception as error:  # noqa: BLE001  # a generator's constructor may raise anything; the rest is made
             plan.outcomes.append(failed(item.generator_id, item.kwargs, error))
+    for warning in plan.warnings.values():
+        logger.warning("%s", warning)
     plan.works = sorted(works.values(), key=lambda work: -work.weight)
     return plan
 
@@ -182,7 +236,7 @@ def dry_run(plan: Plan, force: bool = False) -> Report:
                 outcomes.append(outcome)
             if outcome.name:
                 seen.add(outcome.name)
-    return Report(outcomes, 0.0)
+    return Report(outcomes, 0.0, plan.warnings.values())
 
 
 def _foreseen(file: ImageCacheFile, kwargs: dict[str, Any], force: bool) -> Outcome:

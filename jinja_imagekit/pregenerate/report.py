@@ -51,6 +51,7 @@ class Report:
         generated: Outcomes of files that were made.
         skipped: Outcomes of files that were there already.
         failed: Outcomes of files that could not be made.
+        warnings: What looks like a mistake: a source folder that does not exist, a pattern that matches no file.
 
     Example:
         >>> report = Report([Outcome("failed", "blog:hero", "a.jpg", None, "it is empty")], 0.2)
@@ -58,7 +59,7 @@ class Report:
         (False, 1)
     """
 
-    def __init__(self, outcomes: Iterable[Outcome], seconds: float) -> None:
+    def __init__(self, outcomes: Iterable[Outcome], seconds: float, warnings: Iterable[str] = ()) -> None:
         by_status: dict[str, list[Outcome]] = {"generated": [], "skipped": [], "failed": []}
         for outcome in outcomes:
             by_status[outcome.status].append(outcome)
@@ -66,6 +67,7 @@ class Report:
         self.skipped = by_status["skipped"]
         self.failed = by_status["failed"]
         self.seconds = seconds
+        self.warnings = tuple(warnings)
 
     @property
     def ok(self) -> bool:
@@ -84,6 +86,7 @@ class Report:
             "generated": [outcome._asdict() for outcome in self.generated],
             "skipped": [outcome._asdict() for outcome in self.skipped],
             "failed": [outcome._asdict() for outcome in self.failed],
+            "warnings": list(self.warnings),
         }
 
     def __repr__(self) -> str:

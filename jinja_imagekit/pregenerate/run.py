@@ -62,11 +62,11 @@ def run_plan(
     except KeyboardInterrupt:
         crew.stop(GRACE_SECONDS)
         outcomes.extend(crew.settled())
-        raise GenerationInterrupted(Report(outcomes, time.perf_counter() - begun)) from None
+        raise GenerationInterrupted(Report(outcomes, time.perf_counter() - begun, plan.warnings.values())) from None
     except BaseException:
         crew.stop(GRACE_SECONDS)
         raise
-    return Report(outcomes, time.perf_counter() - begun)
+    return Report(outcomes, time.perf_counter() - begun, plan.warnings.values())
 
 
 def begin_progress(plan: Plan, on_progress: Progress | None) -> list[Outcome]:

@@ -2,6 +2,7 @@
 
 from .base import Signature, Source, SourceFacts, SourceMemory, source_of
 from .finder import SourceFinder
+from .hints import neighbour
 from .kinds import BytesSource, FileSource, StreamSource
 from .names import bare_name, check_name, stream_name
 
@@ -16,6 +17,7 @@ __all__ = [
     "StreamSource",
     "bare_name",
     "check_name",
+    "neighbour",
     "source_of",
     "stream_name",
 ]

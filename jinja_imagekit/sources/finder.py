@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -11,8 +13,15 @@ from typing import Any, cast
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 from ..images import Limits
 from .base import Source, SourceMemory
+from .hints import Folder, neighbour, reason
 from .kinds import BytesSource, FileSource, StreamSource
 from .names import check_name, source_error
+
+REASON_SECONDS = 10.0
+"""How long it is remembered what to do about a name that leads nowhere."""
+
+MOST_REASONS = 1_000
+"""Names of which that is remembered."""
 
 
 class SourceFinder:
@@ -38,6 +47,11 @@ class SourceFinder:
         self._roots: tuple[tuple[tuple[str, ...], str], ...] = tuple(
             (prefix, os.path.realpath(folder)) for prefix, folder in folders
         )
+        self._folders = [
+            Folder(root, str(called), "".join(f"{each}/" for each in prefix))
+            for (prefix, root), (_, called) in zip(self._roots, folders, strict=True)
+        ]
+        self._reasons: dict[str, tuple[float, str]] = {}
         self._limits = limits
         self._memory = memory
 
@@ -100,11 +114,19 @@ class SourceFinder:
                 memory=self._memory,
                 absent=tuple(absent),
             )
-        raise SourceNotFound(name, f"no such file in {self._folders()}")
+        raise SourceNotFound(name, self._reason(name))
 
-    def _folders(self) -> str:
-        count = len(self._roots)
-        return "the source folder" if count == 1 else f"any of the {count} source folders"
+    def _reason(self, name: str) -> str:
+        """Return why a name leads nowhere; a page that many visitors ask for works it out every ten seconds."""
+        now = time.monotonic()
+        begun, known = self._reasons.get(name, (-math.inf, ""))
+        if now - begun < REASON_SECONDS:
+            return known
+        found = reason(name, self._folders)
+        if len(self._reasons) >= MOST_REASONS:
+            self._reasons.clear()
+        self._reasons[name] = now, found
+        return found
 
     def _at_path(self, path: str, original: object) -> FileSource:
         if "\0" in path:
@@ -112,6 +134,10 @@ class SourceFinder:
         name = self._name_within_roots(path) or os.path.basename(path)
         try:
             real = os.path.realpath(path, strict=True)
+        except FileNotFoundError as error:
+            near = neighbour(Path(path))
+            hint = f". Did you mean {os.path.basename(near)!r}?" if near else ""
+            raise SourceNotFound(name, f"there is no such file{hint}") from error
         except OSError as error:
             raise source_error(name, error) from error
         self._check_regular(real, name)

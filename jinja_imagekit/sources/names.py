@@ -13,6 +13,11 @@ from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 _ORDINARY = re.compile(r"[\w -]+(?:\.[\w -]+)*(?:/[\w -]+(?:\.[\w -]+)*)*")
 
 
+def is_ordinary(name: str) -> bool:
+    """Tell whether a name can lead nowhere but to a file below the folder in which it is looked up."""
+    return _ORDINARY.fullmatch(name) is not None
+
+
 def check_name(name: str) -> tuple[str, ...]:
     """Return the parts of a source's name.
 

@@ -1,0 +1,128 @@
+"""What to do about a name that leads to no file: where it was looked for, and what is nearest."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from .names import is_ordinary
+
+MOST_NAMES = 5_000
+"""Names that are compared with one that is not there: listing so many takes a few milliseconds."""
+
+MOST_RATED = 500
+"""Names of which it is worked out how near they are: about 10 µs each."""
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+class Folder(NamedTuple):
+    """A folder in which names are looked up.
+
+    Attributes:
+        path: Its real path.
+        called: What the settings call it.
+        prefix: What the names of its files begin with: "" or a segment and a slash.
+    """
+
+    path: str
+    called: str
+    prefix: str = ""
+
+
+def reason(name: str, folders: Sequence[Folder]) -> str:
+    """Return why a name leads to no file, and what to do about it.
+
+    Args:
+        name: What a template called the source.
+        folders: All folders that names are looked up in.
+    """
+    if _URL.match(name):
+        return "it is a URL, and sources are read from the source folders alone: put the file there, and give its name"
+    looked_in = [folder for folder in folders if name.startswith(folder.prefix)]
+    if not looked_in:
+        return "no folder to look in; set source_dirs, or pass a pathlib.Path"
+    there = [folder for folder in folders if os.path.isdir(folder.path)]
+    gone = [folder for folder in looked_in if folder not in there]
+    if len(gone) == len(looked_in):
+        near = neighbour(Path(gone[0].path))
+        hint = f"Did you mean {os.path.basename(near)!r}?" if near else "See the setting source_dirs."
+        return f"the source folder {gone[0].called!r} does not exist. {hint}"
+    place = f"the source folder {looked_in[0].called!r}"
+    if len(looked_in) > 1:
+        place = f"any of the {len(looked_in)} source folders ({', '.join(repr(each.called) for each in looked_in)})"
+    lost = f", of which {gone[0].called!r} does not exist" if gone else ""
+    return f"no such file in {place}{lost}. {_hint(name, there)}".rstrip()
+
+
+def neighbour(path: Path) -> str | None:
+    """Return the path beside one that does not exist whose name is nearest to its own; None where none is near."""
+    try:
+        names = os.listdir(path.absolute().parent)
+    except OSError:
+        return None
+    near = get_close_matches(path.name, names[:MOST_RATED], n=1)
+    return str(path.with_name(near[0])) if near else None
+
+
+def _hint(name: str, folders: Sequence[Folder]) -> str:
+    slashed = name.replace("\\", "/")
+    names = list(dict.fromkeys(found for folder in folders for found in _names_below(folder)))
+    if slashed != name and slashed in names:
+        return f"Write it with '/': {slashed!r}."
+    for folder in folders:
+        inner = _within(slashed, folder)
+        if inner:
+            return f"Names are relative to {folder.called!r}: write {inner!r}."
+    same = [each for each in names if _composed(each) == _composed(slashed)]
+    if same:
+        form = "NFD" if unicodedata.is_normalized("NFD", same[0]) else "NFC"
+        return f"A file's name looks the same, but its accents are written in the Unicode form {form}: rename it."
+    near = [each for each in names if each.casefold() == slashed.casefold()]
+    if near:
+        return f"Did you mean {near[0]!r}? Capital letters count."
+    near += [each for each in names if _stem(each) == _stem(slashed)]
+    near += [each for each in names if _base(each) == _base(slashed)]
+    near += get_close_matches(slashed, names[:MOST_RATED], n=1, cutoff=0.7)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0].casefold()
+
+
+def _base(name: str) -> str:
+    return name.rpartition("/")[2].casefold()
+
+
+def _within(name: str, folder: Folder) -> str | None:
+    """Return the rest of a name that begins as the folder's path ends, where there is such a file."""
+    parts, ends = [part for part in name.split("/") if part], Path(folder.path).parts
+    for count in range(1, len(parts)):
+        inner = "/".join(parts[count:])
+        is_within = tuple(parts[:count]) == ends[-count:] and is_ordinary(inner)
+        if is_within and os.path.lexists(f"{folder.path}/{inner}"):
+            return folder.prefix + inner
+    return None
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _names_below(folder: Folder) -> Iterator[str]:
+    count = 0
+    for path, folders, files in os.walk(folder.path):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        inner = os.path.relpath(path, folder.path).replace(os.sep, "/")
+        for file in sorted(files):
+            count += 1
+            if count > MOST_NAMES:
+                return
+            if not file.startswith("."):
+                yield folder.prefix + (file if inner == "." else f"{inner}/{file}")
