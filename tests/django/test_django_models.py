@@ -121,6 +121,32 @@ def test_spec_and_its_attributes_exclude_each_other() -> None:
         ImageSpecField(spec=Card, format="PNG")
 
 
+@pytest.mark.parametrize(
+    ("keyword", "answer"),
+    [
+        ("image_field", "it is called source"),
+        ("storage", "it is called cachefile_storage"),
+        ("image_cache_backend", "it is called cachefile_backend"),
+        ("cache_to", "IMAGEKIT_SPEC_CACHEFILE_NAMER"),
+        ("pre_cache", "Optimistic"),
+        ("sauce", "no keyword 'sauce'"),
+    ],
+)
+def test_keywords_of_old_versions_say_what_they_are_called(keyword: str, answer: str) -> None:
+    """What django-imagekit 2 took is an error that names its successor, and so is a mistyped keyword."""
+    with pytest.raises(TypeError, match=answer):
+        ImageSpecField([], **{keyword: None})
+    if keyword not in ("storage", "sauce"):
+        with pytest.raises(TypeError, match=answer):
+            ProcessedImageField([], **{keyword: None})
+
+
+def test_callable_processors_say_what_to_write() -> None:
+    """Processors that depend on the instance belong into a spec class."""
+    with pytest.raises(TypeError, match="a spec class with a property processors"):
+        ImageSpecField(lambda instance, file: [])
+
+
 def test_processed_field_keeps_the_processed_image_alone(make_photo: Any, media: Path) -> None:
     """What is stored is the spec's image, under the extension of its format."""
     avatar = make_photo("me.jpeg", model=Avatar)

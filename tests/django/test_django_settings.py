@@ -66,6 +66,8 @@ def test_unknown_settings_are_said_by_the_check() -> None:
     assert messages() == []
     with override_settings(IMAGEKIT_CACHE_FILE_DIR="x"):
         assert "There is no setting IMAGEKIT_CACHE_FILE_DIR. Did you mean 'IMAGEKIT_CACHEFILE_DIR'?" in messages()[0]
+    with override_settings(IMAGEKIT_DEFAULT_IMAGE_CACHE_BACKEND="x"):
+        assert "It is called IMAGEKIT_DEFAULT_CACHEFILE_BACKEND." in messages()[0]
     for name, value in (
         ("CACHEFILE_DIR", "/etc"),
         ("COMPATIBILITY", "5.0"),

@@ -17,6 +17,7 @@ from ..cachefiles.backends import get_default_cachefile_backend
 from ..utils import get_storage
 from . import former_name
 from .current import get_kit
+from .former_options import SETTINGS
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
@@ -25,7 +26,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     known = conf.known_names()
     for name in dir(settings):
         if name.startswith(conf.PREFIX) and name not in known:
-            hint = nearest(name, known)
+            hint = f"It is called {SETTINGS[name]}." if name in SETTINGS else nearest(name, known)
             messages.append(Warning(f"There is no setting {name}.", hint=hint, id="imagekit.W001"))
     try:
         conf.is_compatible()

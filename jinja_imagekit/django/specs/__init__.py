@@ -14,6 +14,7 @@ from ...sources import Source
 from .. import conf, hashers
 from .._engine import compatibility
 from .._engine.current import get_kit
+from .._engine.former_options import CALLABLE_PROCESSORS
 from ..cachefiles.backends import get_default_cachefile_backend
 from ..cachefiles.strategies import load_strategy
 from ..exceptions import MissingGeneratorId
@@ -180,13 +181,15 @@ class SpecHost:
         **kwargs: Attributes of a spec, instead of a class.
 
     Raises:
-        TypeError: Both a class and attributes are given.
+        TypeError: Both a class and attributes are given, or processors are a callable.
     """
 
     spec_id: str | None = None
 
     def __init__(self, spec: Any = None, spec_id: str | None = None, **kwargs: Any) -> None:
         attributes = {name: value for name, value in kwargs.items() if value is not None}
+        if callable(attributes.get("processors")) and not hasattr(attributes["processors"], "__iter__"):
+            raise TypeError(CALLABLE_PROCESSORS)
         if attributes and spec:
             raise TypeError(f"Give either a spec or its attributes ({', '.join(attributes)}), but not both.")
         self._original_spec = create_spec_class(attributes) if attributes else spec

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models.signals import class_prepared
 
+from ..._engine.former_options import KEYWORDS
 from ...registry import register
 from ...specs import SpecHost
 from ...specs.sourcegroups import ImageFieldSourceGroup
@@ -36,9 +38,10 @@ class ImageSpecField(SpecHostField):
         cachefile_strategy: When they are made.
         spec: A spec class, instead of its attributes.
         id: The id of the spec, which others may override; by default `app:model:field`.
+        **former: Nothing; for keywords of django-imagekit 2 the error says what they are called now.
 
     Raises:
-        TypeError: Both a spec and its attributes are given.
+        TypeError: Both a spec and its attributes are given, or a keyword is unknown.
 
     Example:
         >>> class Photo(models.Model):  # doctest: +SKIP
@@ -58,7 +61,9 @@ class ImageSpecField(SpecHostField):
         cachefile_strategy: Any = None,
         spec: Any = None,
         id: str | None = None,
+        **former: Any,
     ) -> None:
+        _refuse(former)
         super().__init__(
             spec=spec,
             spec_id=id,
@@ -95,6 +100,13 @@ class ImageSpecField(SpecHostField):
         setattr(cls, name, ImageSpecFileDescriptor(self, name, source))
         self._set_spec_id(cls, name)
         register.source_group(str(self.spec_id), ImageFieldSourceGroup(cls, source))
+
+
+def _refuse(keywords: Mapping[str, Any]) -> None:
+    for keyword in keywords:
+        if keyword in KEYWORDS:
+            raise TypeError(f"{keyword}= is of django-imagekit 2: {KEYWORDS[keyword]}.")
+        raise TypeError(f"ImageSpecField has no keyword {keyword!r}.")
 
 
 def _only_image_field(model: Any, name: str) -> str:
@@ -144,6 +156,8 @@ class ProcessedImageField(SpecHostField, models.ImageField):
         spec_id: str | None = None,
         **kwargs: Any,
     ) -> None:
+        # Fields have a storage, too.
+        _refuse({keyword: value for keyword, value in kwargs.items() if keyword in KEYWORDS and keyword != "storage"})
         SpecHost.__init__(
             self,
             processors=processors,
