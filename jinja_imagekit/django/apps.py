@@ -6,6 +6,7 @@ from django.apps import AppConfig
 from django.core.checks import register
 
 from ._engine.checks import check_former_name, check_settings
+from ._engine.originals import watch
 
 
 class ImageKitConfig(AppConfig):
@@ -16,6 +17,7 @@ class ImageKitConfig(AppConfig):
     verbose_name = "ImageKit"
 
     def ready(self) -> None:
-        """Have Django check the settings."""
+        """Have Django check the settings, and hear of files that are saved."""
         register(check_settings)
         register(check_former_name)
+        watch()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from album.models import Card
-from album.parts import PathlessStorage, RenamingStorage, StubbornStorage
+from album.models import Card, Photo
+from album.parts import BucketStorage, PathlessStorage, RenamingStorage, StubbornStorage
 from contracts.storage import StorageContract
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, default_storage, storages
+from django.forms import modelform_factory
 from django.test import override_settings
 
 import drawing
@@ -133,15 +135,113 @@ def test_sources_in_a_storage_without_paths_are_read_once(make_photo: Any, monke
     with monkeypatch.context() as patch:
         patch.setattr(storage, "open", refuse)
         assert Photo.objects.get().thumbnail.url == url
-    storage.delete(photo.image.name)
-    photo.image.save("canal.jpg", ContentFile(drawing.jpeg(320, 240, 5)))
+
+
+@pytest.fixture(params=["tag", "time", "size"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> BucketStorage:
+    """Have photos in a storage that saves under the old name, and return it."""
+    storage = BucketStorage(request.param)
+    monkeypatch.setattr(Photo._meta.get_field("image"), "storage", storage)
+    return storage
+
+
+@pytest.mark.parametrize("way", ["save", "save and save", "assignment", "form"])
+def test_file_saved_under_its_old_name_is_another(
+    way: str, bucket: BucketStorage, make_photo: Any, jpeg: bytes
+) -> None:
+    """Whatever way a new file gets in, the thumbnail is made of it, here and elsewhere."""
+    photo = make_photo()
+    before = photo.thumbnail.url
+    content = ContentFile(drawing.jpeg(320, 240, 5), "canal.jpg")
+    if way == "save":
+        photo.image.save("canal.jpg", content)
+    elif way == "save and save":
+        photo.image.save("canal.jpg", content, save=False)
+        photo.save(update_fields=["image"])
+    elif way == "assignment":
+        photo.image = content
+        photo.save()
+    else:
+        content.seek(0)
+        form = modelform_factory(Photo, fields=["image"])({}, {"image": content}, instance=photo)
+        form.save()
     assert photo.image.name == "photos/canal.jpg"
-    assert photo.thumbnail.url == url
-    photo = Photo()
-    photo.image = ContentFile(drawing.jpeg(320, 240, 5), "canal.jpg")
-    storage.delete("photos/canal.jpg")
-    photo.save()
-    assert photo.thumbnail.url != url
+    assert photo.thumbnail.url != before
+    assert Photo.objects.get().thumbnail.url == photo.thumbnail.url
+    assert photo.thumbnail.width == 50
+
+
+def test_file_saved_by_nobody_here_is_noticed_in_time(
+    bucket: BucketStorage, make_photo: Any, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that another program replaced is noticed after the timeout, and nothing is asked before."""
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now)
+    photo = make_photo()
+    before = photo.thumbnail.url
+    bucket.save("photos/canal.jpg", ContentFile(drawing.jpeg(330, 240, 5)))
+    bucket.asked.clear()
+    assert Photo.objects.get().thumbnail.url == before
+    assert bucket.asked == []
+    now += 3600
+    assert Photo.objects.get().thumbnail.url != before
+
+
+def test_unchanged_file_is_asked_for_and_not_read(
+    bucket: BucketStorage, make_photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the timeout, and after a save of the model, the storage is asked once, and the file is not read."""
+    if bucket.kind == "size":
+        pytest.skip("a size alone does not tell that a file is the same")
+    now = time.time() + 60
+    monkeypatch.setattr("time.time", lambda: now)
+    photo = make_photo()
+    before = photo.thumbnail.url
+    bucket.read.clear()
+    now += 3600
+    for _ in range(2):
+        bucket.asked.clear()
+        assert Photo.objects.get().thumbnail.url == before
+        assert len(bucket.asked) == 1
+        assert Photo.objects.get().thumbnail.url == before
+        assert len(bucket.asked) == 1
+        Photo.objects.get().save()
+    assert bucket.read == []
+
+
+def test_storage_that_is_away_costs_no_known_thumbnail(
+    bucket: BucketStorage, make_photo: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A storage that cannot be asked is told of, and what is known still holds."""
+    photo = make_photo()
+    before = photo.thumbnail.url
+    now = time.time() + 3600
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ConnectionError("the storage is away")
+
+    monkeypatch.setattr("time.time", lambda: now)
+    for name in ("open", "get_modified_time", "size"):
+        monkeypatch.setattr(bucket, name, fail)
+    assert Photo.objects.get().thumbnail.url == before
+    assert "the storage is away" in caplog.text
+
+
+def test_file_saved_under_its_old_name_is_a_saved_source(bucket: BucketStorage, make_photo: Any, jpeg: bytes) -> None:
+    """Strategies hear of a file that was saved under its old name, and of none that was not."""
+    with override_settings(IMAGEKIT_DEFAULT_CACHEFILE_STRATEGY="imagekit.cachefiles.strategies.Optimistic"):
+        photo = make_photo()
+        made = {*bucket_names(default_storage)}
+        photo.refresh_from_db()
+        photo.save()
+        if bucket.kind == "tag":
+            assert {*bucket_names(default_storage)} == made
+        photo.image.save("canal.jpg", ContentFile(drawing.jpeg(320, 240, 5)))
+        assert len({*bucket_names(default_storage)} - made) == len(made) > 0
+
+
+def bucket_names(storage: Any) -> list[str]:
+    return list(engine_storage(storage).names("CACHE"))
 
 
 def test_storages_by_alias_and_path(media: Path) -> None:

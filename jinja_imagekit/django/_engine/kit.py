@@ -12,13 +12,14 @@ from ...cachefiles import ImageCacheFile as EngineFile
 from ...cachefiles.backends import CacheFileBackend, leaves_existing
 from ...cachefiles.backends import Simple as EngineBackend
 from ...cachefiles.warm import KnownFile, KnownFiles
+from ...exceptions import ImageKitError
 from ...interfaces import SourceGroup, Storage
 from ...kit import ImageKit
 from ...once import made_once
 from ...pregenerate import Outcome, Plan, Report
 from ...pregenerate.plan import failed
 from ...registry import CacheFileRegistry, Register, Unregister, make_generator
-from ...sources import Source, SourceFinder
+from ...sources import FileSource, Source, SourceFinder
 from ...sources.remembered import RecordedSourceMemory
 from ...specs import ImageSpec as CoreSpec
 from ...state import Records
@@ -132,6 +133,18 @@ class DjangoKit(ImageKit):
         if isinstance(found, StoredSource):
             found.forget()
         super().source_saved(source_group, source)
+
+    def has_changed(self, file: FieldFile) -> bool:
+        """Tell whether the file of a field is another than the one that is known under its name, if one is."""
+        try:
+            found = self.sources.find(file)
+            if isinstance(found, StoredSource):
+                return found.has_changed()
+            if isinstance(found, FileSource):
+                return self.records.source_facts(found.path) is not None and found.recalled_facts() is None
+            return False
+        except ImageKitError:
+            return False
 
     def _run(self, plan: Plan, force: bool, *options: Any) -> Report:
         for work in plan.works:

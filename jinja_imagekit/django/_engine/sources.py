@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
+import time
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, BinaryIO, cast
+from hashlib import blake2b
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from django.apps import apps
 from django.core.exceptions import SuspiciousFileOperation
@@ -13,12 +18,13 @@ from django.db.models.fields.files import FieldFile
 from ...exceptions import SourceError, SourceNotAllowed, SourceNotFound
 from ...images import Header, Limits
 from ...sources import FileSource, Source, SourceFacts, SourceFinder, StreamSource
-from ...state import KnownSource, Records
+from ...state import Records
+from .. import conf
 from .storages import local_path
 
+logger = logging.getLogger("jinja_imagekit.django")
+
 _FIELD = "field:"
-_UNVERSIONED = (0, 0, 0)
-"""Stands where the size, time and inode of a local file would."""
 
 
 class FieldSourceFinder(SourceFinder):
@@ -78,10 +84,11 @@ class FieldSourceFinder(SourceFinder):
 
 
 class StoredSource(Source):
-    """A file in a storage that has no paths.
+    """A file in a storage that has no paths, such as S3.
 
-    It is read once: its content is taken to be what its name says, since asking such a storage for a time or size
-    takes as long as a page should.
+    It is read once for all processes that share a state store, and taken to be the same for a while: asking such a
+    storage takes as long as a page should. After that, and after each save of its model, the storage is asked whether
+    the file is another; only then it is read again.
 
     Args:
         file: The field's file.
@@ -95,13 +102,23 @@ class StoredSource(Source):
         self.original = file
         self.reference = reference_of(file)
         self._storage = file.storage
-        self._records = records
+        self._store = records.store
+        field: Any = file.field
+        prefix = conf.value("CACHE_PREFIX")
+        self._key = f"{prefix}stored:{field.model._meta.label}.{field.name}:{self.name}"
 
     @property
     def facts(self) -> SourceFacts:
-        """The digest and header, read once for all processes that share a cache."""
+        """The digest and header.
+
+        Raises:
+            SourceNotFound: There is no such file.
+            SourceError: It cannot be read.
+        """
         if self._facts is None:
-            self._facts = self._recalled_facts() or self._read_facts()
+            known = self._known()
+            is_fresh = known is not None and 0 <= time.time() - known.checked < self._seconds()
+            self._facts = known.facts if known is not None and is_fresh else self._checked(known)
         return self._facts
 
     def open(self) -> BinaryIO:
@@ -121,26 +138,116 @@ class StoredSource(Source):
 
     def forget(self) -> None:
         """Forget what is known of the file: it was saved anew."""
-        self._records.forget_sources(self._key)
+        self._facts = None
+        self._store.delete_many([self._key])
+
+    def expire(self) -> None:
+        """Have the storage asked when the file is next needed: somebody may have saved it anew."""
+        known = self._known()
+        self._facts = None
+        if known is not None:
+            # A size alone does not tell one file from another: without a version, the file is read.
+            self._keep(known._replace(checked=0.0, version="" if known.is_weak else known.version))
+
+    def has_changed(self) -> bool:
+        """Tell whether the file is another than the one whose facts are known, by one question to the storage."""
+        known = self._known()
+        if known is None or known.is_weak:
+            return known is not None
+        try:
+            return known.version != version_of(self._storage, self.name)
+        except Exception:  # noqa: BLE001  # each storage's client has errors of its own, which a page will meet as well
+            return False
+
+    def _checked(self, known: _Known | None) -> SourceFacts:
+        now = time.time()
+        try:
+            version = version_of(self._storage, self.name)
+        except FileNotFoundError as error:
+            raise SourceNotFound(self.name, "there is no such file in the storage of its field") from error
+        except Exception as error:
+            if known is None:
+                raise SourceError(self.name, f"its storage cannot be asked: {type(error).__name__}: {error}") from error
+            logger.warning("%s: its storage cannot be asked whether it is another file: %s", self.name, error)
+            version = known.version
+        if known is None or version != known.version:
+            facts = self.facts_of(self.read())
+            # A file that was written a moment ago may be written again under the same time.
+            is_settled = now - _written_at(version) > RACY_SECONDS
+            known = _Known(version if is_settled else "", now, facts)
+        self._keep(known._replace(checked=now))
+        return known.facts
+
+    def _known(self) -> _Known | None:
+        text = self._store.get(self._key)
+        if text is None:
+            return None
+        try:
+            version, checked, digest, header, problem = json.loads(text)
+            facts = SourceFacts(str(digest), Header(**header) if header else None, problem)
+            return _Known(str(version), float(checked), facts)
+        except (ValueError, TypeError, RecursionError):
+            return None
+
+    def _keep(self, known: _Known) -> None:
+        facts = known.facts
+        header = None if facts.header is None else asdict(facts.header)
+        value = [known.version, known.checked, facts.digest, header, facts.problem]
+        self._store.set_many({self._key: json.dumps(value, separators=(",", ":"))})
+
+    def _seconds(self) -> float:
+        # Not all at once, lest one page ask for all the images that another page asked for at once.
+        spread = int.from_bytes(blake2b(self._key.encode(errors="replace"), digest_size=1).digest()) / 255
+        return float(conf.value("STORED_SOURCE_TIMEOUT")) * (0.5 + spread / 2)
+
+
+class _Known(NamedTuple):
+    """What is known of a file in a storage.
+
+    Attributes:
+        version: What its storage said of its version; "" where that does not tell one from another.
+        checked: When the storage was last asked, in seconds since the epoch.
+        facts: What was read of it.
+    """
+
+    version: str
+    checked: float
+    facts: SourceFacts
 
     @property
-    def _key(self) -> str:
-        field = self.original.field
-        return f"{_FIELD}{field.model._meta.label}.{field.name}:{self.name}"
+    def is_weak(self) -> bool:
+        """Whether another file may well have the same version."""
+        return not self.version.startswith((_TAG, _TIME))
 
-    def _recalled_facts(self) -> SourceFacts | None:
-        known = self._records.source_facts(self._key)
-        try:
-            header = Header(**known.header) if known and known.header else None
-        except TypeError:
-            return None
-        return SourceFacts(known.digest, header, known.problem) if known else None
 
-    def _read_facts(self) -> SourceFacts:
-        facts = self.facts_of(self.read())
-        header = None if facts.header is None else asdict(facts.header)
-        self._records.put_source_facts({self._key: KnownSource(_UNVERSIONED, facts.digest, header, facts.problem)})
-        return facts
+RACY_SECONDS = 2.0
+"""A file that was written within this time may be written again under the same time stamp: S3's are whole seconds."""
+
+_TAG, _TIME, _SIZE = "tag:", "time:", "size:"
+
+
+def version_of(storage: Any, name: str) -> str:
+    """Return what a storage says of a file's version: its ETag, its time, or at least its size; one question.
+
+    Raises:
+        Exception: Whatever the storage raises; `FileNotFoundError` where there is no such file, if it says so.
+    """
+    # django-storages' S3 and Google backends: an open file that is not read has asked for its metadata alone.
+    if hasattr(storage, "bucket_name") and hasattr(storage, "bucket"):
+        with storage.open(name, "rb") as file:
+            found = getattr(file, "obj", None) or getattr(file, "blob", None)
+            tag = getattr(found, "e_tag", None) or getattr(found, "etag", None)
+        if tag:
+            return f"{_TAG}{tag}"
+    with suppress(NotImplementedError):
+        return f"{_TIME}{storage.get_modified_time(name).timestamp():.6f}"
+    with suppress(NotImplementedError):
+        return f"{_SIZE}{storage.size(name)}"
+    return _SIZE
+
+
+def _written_at(version: str) -> float:
+    return float(version.removeprefix(_TIME)) if version.startswith(_TIME) else 0.0
 
 
 def reference_of(file: FieldFile) -> str | None:

@@ -59,14 +59,18 @@ def keeps_methods(storage: Any, *names: str) -> bool:
     )
 
 
+def has_paths(storage: Any) -> bool:
+    """Tell whether the files of a storage are read where its paths lead."""
+    return keeps_methods(unwrapped(storage), *_READING)
+
+
 def local_path(storage: Any, name: str) -> str | None:
     """Return the path of a file whose content is what the storage would give; None where there is no such path.
 
     Raises:
         SuspiciousFileOperation: The name leads out of the storage.
     """
-    storage = unwrapped(storage)
-    return storage.path(name) if keeps_methods(storage, *_READING) else None
+    return unwrapped(storage).path(name) if has_paths(storage) else None
 
 
 class DjangoStorage:

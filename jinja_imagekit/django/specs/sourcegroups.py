@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models.signals import post_init, post_save, pre_save
 
+from .._engine.current import current
 from ..cachefiles import LazyImageCacheFile
 from ..signals import source_saved
 from ..utils import get_nonabstract_descendants
@@ -78,7 +79,11 @@ class ModelSignalRouter:
             old, name = before.get(field), _name(instance, field)
             memory.setdefault("source_names", {})[field] = name
             # A field that was not loaded with the instance is loaded when it is read, which is no change.
-            if name and (created or field in new or (old is not None and name != old)):
+            is_other = created or field in new or (old is not None and name != old)
+            # A storage may have saved another file under the same name, which is another string then.
+            if not is_other and name and old is not None and name is not old:
+                is_other = current.get().has_changed(getattr(instance, field))
+            if name and is_other:
                 self.dispatch_signal(source_saved, getattr(instance, field), sender, instance, field)
 
     def dispatch_signal(self, signal: Any, file: Any, model_class: type, instance: Any, attname: str) -> None:
