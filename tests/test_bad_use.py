@@ -76,7 +76,7 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("{% generateimage 'card' %}", MissingSource, "card has no source image"),
     ("{% generateimage 'crad' source='photo.jpg' %}", NotRegistered, "registered as 'crad'. Did you mean 'card'"),
     ("{% generateimage 'broken' source='photo.jpg' %}", GenerationFailed, "'photo.jpg': RuntimeError: the ink ran out"),
-    ("{% generateimage 'numbers' source='photo.jpg' %}", InvalidProcessor, "builtins.int is no processor"),
+    ("{% generateimage 'numbers' source='photo.jpg' %}", InvalidProcessor, "builtins.int is not a processor"),
 ]
 
 

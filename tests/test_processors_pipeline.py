@@ -168,9 +168,9 @@ def test_a_wrapped_process_is_not_spoken_for_either() -> None:
         (Nothing(), r"Nothing\.process\(\) must return an image, not None"),
         (Empty(), r"Empty\.process\(\) returned an image of 0 × 5 pixels"),
         (Scribble, r"Scribble is a class; write Scribble\("),
-        (object(), r"builtins\.object is no processor"),
-        (None, r"NoneType is no processor"),
-        ("Resize", r"builtins\.str is no processor"),
+        (object(), r"builtins\.object is not a processor"),
+        (None, r"NoneType is not a processor"),
+        ("Resize", r"builtins\.str is not a processor"),
     ],
 )
 def test_what_is_no_processor_is_named(processor: Any, message: str) -> None:

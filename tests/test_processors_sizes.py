@@ -150,9 +150,9 @@ def test_only_the_pixels_tell_what_is_trimmed() -> None:
     assert processors.output_size([TrimBorderColor(), AddBorder(2)], (40, 30)) is None
 
 
-def test_an_image_that_is_no_reduction_is_refused() -> None:
+def test_an_image_that_is_not_a_reduction_is_refused() -> None:
     """A size that no decoder makes of the full size would shift the result; it is an error."""
-    with pytest.raises(InvalidOption, match="no reduction"):
+    with pytest.raises(InvalidOption, match="not a reduction"):
         Resize(10, 10).process_reduced(drawn((70, 50)), (100, 100))
 
 

@@ -105,7 +105,7 @@ def test_the_format() -> None:
         ({"format": "WEPB"}, UnknownFormat, "Did you mean 'WEBP'"),
         ({"format": "JPEG", "options": {"quality": 200}}, InvalidOption, "quality=200"),
         ({"format": "JPEG", "options": {"qualtiy": 80}}, InvalidOption, "qualtiy"),
-        ({"processors": [3]}, InvalidProcessor, r"builtins.int is no processor: it has no method process\(image\)"),
+        ({"processors": [3]}, InvalidProcessor, r"builtins.int is not a processor: it has no method process\(image\)"),
         ({"processors": [ResizeToFill]}, InvalidProcessor, "ResizeToFill"),
         ({"background": "whitish", "format": "JPEG"}, InvalidSetting, "must be a colour"),
         ({"keep_metadata": ("artits",)}, InvalidSetting, "'artits'"),

@@ -1,4 +1,4 @@
-"""Makes new images of images: pilkit's processors under their names, what pilkit lacks, and the pipeline."""
+"""Processors that turn an image into another: pilkit's under their own names, what pilkit lacks, and the pipeline."""
 
 from pilkit import processors as _pilkit  # type: ignore[import-untyped]
 
@@ -14,7 +14,7 @@ from .thumbnail import SharedThumbnail, Thumbnail
 
 
 class Anchor(_pilkit.Anchor):  # type: ignore[misc]  # pilkit has no types
-    """The places of an image that can be named: `TOP_LEFT` ("tl"), `TOP` ("t"), … `CENTER` ("c")."""
+    """The named points of an image: `TOP_LEFT` ("tl"), `TOP` ("t"), … `CENTER` ("c")."""
 
 
 __all__ = [
@@ -46,5 +46,5 @@ __all__ = [
 ]
 
 for _name in __all__:
-    # The class path is part of every fingerprint: a class keeps it when it moves to another file.
+    # The class path is part of every fingerprint: a class keeps it even when it moves to another file.
     globals()[_name].__module__ = __name__

@@ -1,4 +1,4 @@
-"""Checks what a processor is constructed with, so that a mistake shows where it was made."""
+"""Checks a processor's arguments when it is constructed, so that a mistake shows where it was made."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ANCHORS: dict[str, tuple[float, float]] = _PilkitAnchor._ANCHOR_PTS
 
 
 def plain(value: Any) -> Any:
-    """Return a plain `str` for a subclass such as `Markup`, and anything else as it is."""
+    """Return a plain `str` for a subclass such as `Markup`, and anything else unchanged."""
     return str.__str__(value) if isinstance(value, str) else value
 
 
 def pixels(name: str, value: Any, least: int | None = 1) -> int:
-    """Return a whole number of pixels; a float that is whole (template arithmetic makes such) becomes an int.
+    """Return a whole number of pixels; a whole float, as template arithmetic produces, becomes an int.
 
     Raises:
         InvalidOption: The value is not a whole number, or less than `least`.
@@ -51,7 +51,7 @@ def number(name: str, value: Any, least: float = -math.inf, greatest: float = ma
     """Return a finite number.
 
     Raises:
-        InvalidOption: The value is not a number, or outside the bounds.
+        InvalidOption: The value is not a number, or is outside the bounds.
     """
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not is_number or not least <= value <= greatest:
@@ -68,7 +68,7 @@ def flag(name: str, value: Any) -> bool | None:
     """Return True, False or None; templates also write 1 and 0.
 
     Raises:
-        InvalidOption: The value is something else: the string "false" would count as true.
+        InvalidOption: The value is something else; the string "false", say, would count as true.
     """
     if value is None:
         return None
@@ -82,7 +82,7 @@ def anchor(value: Any, *more: str) -> Any:
 
     Args:
         value: What was given.
-        more: Names that are valid beside those of `processors.Anchor`.
+        more: Names that are valid in addition to those of `processors.Anchor`.
 
     Raises:
         InvalidOption: It is neither a known name nor two numbers from 0 to 1.
@@ -101,7 +101,7 @@ def anchor(value: Any, *more: str) -> Any:
 
 
 def anchor_point(value: Anchor | None) -> tuple[float, float]:
-    """Return an anchor's two fractions; the middle for None."""
+    """Return an anchor's two fractions; the centre for None."""
     if value is None:
         return 0.5, 0.5
     across, down = _ANCHORS[value] if isinstance(value, str) else value
@@ -127,6 +127,6 @@ def color(name: str, value: Any) -> Any:
 
 
 def rgba(value: Color) -> tuple[int, int, int, int]:
-    """Return red, green, blue and alpha (0 to 255) of a colour that has been checked."""
+    """Return the red, green, blue and alpha (0 to 255) of a colour that has been checked."""
     parts = ImageColor.getrgb(value) if isinstance(value, str) else tuple(value)
     return (*parts[:3], parts[3] if len(parts) == 4 else 255)  # type: ignore[return-value]  # three or four parts

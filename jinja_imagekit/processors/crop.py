@@ -1,4 +1,4 @@
-"""Processors that cut pieces out of the image at its own scale."""
+"""Processors that crop the image without resizing it."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class Side(pilkit.Side):  # type: ignore[misc]  # pilkit has no types
 
 
 class Crop(pilkit.Crop):  # type: ignore[misc]  # pilkit has no types
-    """Cuts the image to this width and height, and never enlarges it.
+    """Crops the image to this width and height, and never enlarges it.
 
-    Unlike pilkit: the result keeps its mode (no needless alpha) and never leaves the image; where `x` or `y`
-    would, the piece is moved back inside.
+    Unlike pilkit: the result keeps its mode (no needless alpha) and stays within the image; a crop that `x` or `y`
+    would push beyond its edge is moved back inside.
 
     Args:
         width: Pixels.
         height: Pixels.
-        anchor: What stays: a name of `Anchor` or two fractions; None is the middle.
-        x: Minus the pixels to cut off at the left, instead of an anchor (the image's place on the crop, as
-            pilkit has it).
-        y: Minus the pixels to cut off at the top, instead of an anchor.
+        anchor: What to keep: a name of `Anchor` or two fractions; None is the centre.
+        x: Instead of an anchor, minus the number of pixels to cut off on the left (the image's position relative
+            to the crop, as in pilkit).
+        y: Instead of an anchor, minus the number of pixels to cut off at the top.
 
     Raises:
-        InvalidOption: A dimension is missing or not a whole number from 1, the anchor is unknown, x or y is
-            positive, or there are both anchor and x or y.
+        InvalidOption: A dimension is missing or not a whole number from 1 up, the anchor is unknown, x or y is
+            positive, or an anchor is given together with x or y.
 
     Example:
         >>> Crop(500, 500, x=-20).output_size((400, 800))
@@ -83,16 +83,16 @@ def _cut_off(name: str, value: object) -> int | None:
 
 
 class SmartCrop(pilkit.SmartCrop):  # type: ignore[misc]  # pilkit has no types
-    """Cuts the image to this width and height, and takes away the sides with the least entropy.
+    """Crops the image to this width and height, removing the sides with the least entropy.
 
-    Unlike pilkit: an animation is cut alike in all its frames.
+    Unlike pilkit: all frames of an animation are cropped alike.
 
     Args:
         width: Pixels.
         height: Pixels.
 
     Raises:
-        InvalidOption: A dimension is missing or not a whole number from 1.
+        InvalidOption: A dimension is missing or not a whole number from 1 up.
 
     Example:
         >>> SmartCrop(500, 500).output_size((400, 800))
@@ -111,22 +111,22 @@ class SmartCrop(pilkit.SmartCrop):  # type: ignore[misc]  # pilkit has no types
         return self.process_frames([image])[0]
 
     def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all cut where the first one asks for it."""
+        """Return the processed frames of an animation, all cropped as the first one demands."""
         box = self.crop_box(images[0])
         return [image.crop(box) for image in images]
 
     def crop_box(self, image: Image.Image) -> Box:
-        """Return the piece of the image that stays: left, top, right and bottom in pixels."""
+        """Return the part of the image to keep: left, top, right and bottom in pixels."""
         image = to_plain(image)
         left, right = self._span(image, 0, self.width)
         top, bottom = self._span(image, 1, self.height)
         return left, top, right, bottom
 
     def _span(self, image: Image.Image, axis: int, wanted: int) -> tuple[int, int]:
-        """Return first and last pixel along an axis (0 across, 1 down) when the duller end is taken off in turn."""
+        """Return the first and last pixel to keep along an axis (0 across, 1 down), cutting at the duller end."""
         start, end = 0, image.size[axis]
         while (excess := end - start - wanted) > 0:
-            # A fifth at a time, and at least 10 pixels, as pilkit does it.
+            # A fifth at a time, and at least 10 pixels, as in pilkit.
             step = min(excess, max(excess // 5, 10))
             pieces = [image.crop(_slice(image, axis, at, at + step)) for at in (start, end - step)]
             from_start, from_end = self.compare_entropy(*pieces, step, excess)
@@ -139,14 +139,14 @@ def _slice(image: Image.Image, axis: int, start: int, end: int) -> Box:
 
 
 class TrimBorderColor(pilkit.TrimBorderColor):  # type: ignore[misc]  # pilkit has no types
-    """Trims a border of one colour off the image.
+    """Trims a border of a single colour off the image.
 
-    Unlike pilkit: it trims with Pillow 10 and later, too; differences of transparency count as those of colour
-    do; and a tolerance of 1 trims nothing.
+    Unlike pilkit: it also works with Pillow 10 and later; differences in transparency count as much as those in
+    colour; and a tolerance of 1 trims nothing.
 
     Args:
-        color: The colour to trim; None finds it as the median of the outermost pixels.
-        tolerance: How far a pixel may be from the colour, from 0 (not at all) to 1.
+        color: The colour to trim; None takes the median of the outermost pixels.
+        tolerance: How far a pixel may be from the colour and still be trimmed, from 0 to 1.
         sides: The sides to trim, of those in `Side`.
 
     Raises:
@@ -176,14 +176,14 @@ class TrimBorderColor(pilkit.TrimBorderColor):  # type: ignore[misc]  # pilkit h
         return self.process_frames([image])[0]
 
     def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all cut where the first one asks for it."""
+        """Return the processed frames of an animation, all cropped as the first one demands."""
         box = self._box(images[0])
         return [image if box is None else image.crop(box) for image in images]
 
     def _box(self, image: Image.Image) -> Box | None:
         image = to_plain(image)
         if has_alpha_band(image) or (self.color is not None and rgba(self.color)[3] < 255):
-            # Premultiplied, so that the hidden colours of transparent pixels are all the same.
+            # Premultiplied, so that the hidden colours of transparent pixels are all alike.
             image = image.convert("RGBA").convert("RGBa")
         else:
             image = image.convert("RGB")

@@ -1,4 +1,4 @@
-"""Processors that change what the image's pixels look like, and some of them its size."""
+"""Processors that change how the image looks; some change its size too."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def same_size(self: object, size: Size) -> Size:
 
 
 class Adjust(pilkit.Adjust):  # type: ignore[misc]  # pilkit has no types
-    """Changes colour, brightness, contrast and sharpness, in this order. 1 leaves each as it is.
+    """Changes colour, brightness, contrast and sharpness, in this order. A factor of 1 changes nothing.
 
-    Unlike pilkit: the result keeps its mode (no needless alpha), transparent parts do not count for the contrast,
-    and all frames of an animation get the first one's.
+    Unlike pilkit: the result keeps its mode (no needless alpha), transparent parts do not affect the contrast,
+    and all frames of an animation get that of the first.
 
     Args:
         color: 0 is black and white.
         brightness: 0 is black.
         contrast: 0 is plain grey.
-        sharpness: 0 is blurred, 2 is sharpened.
+        sharpness: 0 is blurred, 2 is sharper.
 
     Raises:
         InvalidOption: A factor is not a number.
@@ -57,7 +57,7 @@ class Adjust(pilkit.Adjust):  # type: ignore[misc]  # pilkit has no types
         return self.process_frames([image])[0]
 
     def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all with the contrast of the first one."""
+        """Return the processed frames of an animation, all with the contrast of the first."""
         level: int | None = None
         results = []
         for image in images:
@@ -85,7 +85,7 @@ def _mean_level(colors: Image.Image, alpha: Image.Image | None) -> int:
 
 
 class Reflection(pilkit.Reflection):  # type: ignore[misc]  # pilkit has no types
-    """Adds a reflection below the image, which fades into a background.
+    """Adds a reflection below the image that fades into a background.
 
     Unlike pilkit: a size of 0 adds none instead of failing, an opaque image stays opaque, and the hidden colours
     of transparent pixels do not show.
@@ -93,7 +93,7 @@ class Reflection(pilkit.Reflection):  # type: ignore[misc]  # pilkit has no type
     Args:
         background_color: What the reflection fades into.
         size: Height of the reflection as a fraction of the image's, from 0 to 1.
-        opacity: Of the reflection where it touches the image, from 0 to 1.
+        opacity: The reflection's opacity where it touches the image, from 0 to 1.
 
     Raises:
         InvalidOption: The colour, the size or the opacity cannot be used.
@@ -147,12 +147,12 @@ def _composite(first: Image.Image, second: Image.Image, mask: Image.Image) -> Im
 class Transpose(pilkit.Transpose):  # type: ignore[misc]  # pilkit has no types
     """Rotates or flips the image, in the order of the arguments.
 
-    Unlike pilkit: `AUTO` (the default) finds the EXIF orientation of every format. In a spec it has nothing
-    to do, since images are made upright when they are read (setting `auto_orient`).
+    Unlike pilkit: `AUTO` (the default) finds the EXIF orientation in every format. In a spec it has nothing left to
+    do, since images are turned upright when they are read (setting `auto_orient`).
 
     Args:
         methods: `Transpose.FLIP_HORIZONTAL`, `FLIP_VERTICAL`, `ROTATE_90`, `ROTATE_180`, `ROTATE_270`, or `AUTO`,
-            beside which all others are ignored. Rotations are counter-clockwise.
+            which overrides all others. Rotations are anticlockwise.
 
     Raises:
         InvalidOption: A method is unknown.
@@ -170,7 +170,7 @@ class Transpose(pilkit.Transpose):  # type: ignore[misc]  # pilkit has no types
 
     @property
     def is_auto(self) -> bool:
-        """Whether the image is only made upright."""
+        """Whether all it does is turn the image upright."""
         return self.AUTO in self.methods
 
     def output_size(self, size: Size) -> Size:
@@ -202,7 +202,7 @@ class ColorOverlay(pilkit.ColorOverlay):  # type: ignore[misc]  # pilkit has no 
 
     Args:
         color: The colour; its alpha is ignored.
-        overlay_opacity: From 0 (nothing changes) to 1 (only the colour is seen).
+        overlay_opacity: From 0 (nothing changes) to 1 (only the colour shows).
 
     Raises:
         InvalidOption: The colour or the opacity cannot be used.
@@ -227,7 +227,7 @@ class ColorOverlay(pilkit.ColorOverlay):  # type: ignore[misc]  # pilkit has no 
 
 
 class MakeOpaque(pilkit.MakeOpaque):  # type: ignore[misc]  # pilkit has no types
-    """Puts the image on a background of one colour.
+    """Puts the image on a plain background.
 
     Unlike pilkit: the result has no alpha channel.
 
@@ -255,8 +255,8 @@ class MakeOpaque(pilkit.MakeOpaque):  # type: ignore[misc]  # pilkit has no type
 class Convert(pilkit.Convert):  # type: ignore[misc]  # pilkit has no types
     """Converts the image to another mode of Pillow, such as "L" for black and white.
 
-    Unlike pilkit: where the new mode has no alpha, transparent parts become white instead of showing the colours
-    that they hide.
+    Unlike pilkit: where the new mode has no alpha, transparent parts become white instead of revealing the colours
+    hidden beneath.
 
     Args:
         mode: Pillow's name of the mode.
@@ -301,10 +301,10 @@ class GaussianBlur(pilkit.GaussianBlur):  # type: ignore[misc]  # pilkit has no 
     show.
 
     Args:
-        radius: Pixels; two numbers are across and down.
+        radius: Pixels; a pair of numbers is across and down.
 
     Raises:
-        InvalidOption: The radius is not a number from 0.
+        InvalidOption: The radius is not a number, or is negative.
 
     Example:
         >>> GaussianBlur(4).output_size((400, 300))
@@ -330,10 +330,10 @@ class GaussianBlur(pilkit.GaussianBlur):  # type: ignore[misc]  # pilkit has no 
 
 
 class SetOpacity:
-    """Makes the image see-through: multiplies its alpha.
+    """Makes the image translucent: multiplies its alpha.
 
     Args:
-        opacity: From 0 (nothing is seen) to 1 (nothing changes).
+        opacity: From 0 (invisible) to 1 (unchanged).
 
     Raises:
         InvalidOption: The opacity is not a number from 0 to 1.

@@ -1,4 +1,4 @@
-"""Takes images of any mode apart and puts them together: palettes, alpha, and the least mode that holds a colour."""
+"""Takes images of any mode apart and puts them back together: palettes, alpha, the smallest mode for a colour."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .arguments import Color, rgba
 
 
 def without_palette(image: Image.Image) -> Image.Image:
-    """Return the image with colours and alpha in its own pixels, not in a palette, in single bits or in a key."""
+    """Return the image with its colours and alpha in its own pixels, not in a palette, single bits or a colour key."""
     if image.mode in ("1", "P", "PA") or (image.mode in ("L", "RGB") and "transparency" in image.info):
         return to_plain(image)
     return image
@@ -40,19 +40,19 @@ def join_alpha(colors: Image.Image, alpha: Image.Image | None) -> Image.Image:
 
 
 def on_color(image: Image.Image, color: Color) -> Image.Image:
-    """Return a plain image put on an opaque colour: mode L where both are grey, else RGB."""
+    """Return a plain image on an opaque colour: in mode L where both are grey, else in RGB."""
     return flatten(image, "#{:02x}{:02x}{:02x}".format(*rgba(color)))
 
 
 def mode_for(mode: str, color: Color) -> str:
-    """Return the least mode that holds both images of a plain mode and a colour."""
+    """Return the smallest mode that can hold both an image of a plain mode and a colour."""
     red, green, blue, alpha = rgba(color)
     colors = "L" if mode in ("L", "LA") and red == green == blue else "RGB"
     return f"{colors}A" if alpha < 255 or mode in ("LA", "RGBA") else colors
 
 
 def fill(mode: str, color: Color) -> tuple[int, ...]:
-    """Return a colour's samples for a plain mode that can hold it."""
+    """Return a colour's samples in a plain mode that can hold it."""
     red, green, blue, alpha = rgba(color)
     colors = (red,) if mode in ("L", "LA") else (red, green, blue)
     return (*colors, alpha) if mode in ("LA", "RGBA") else colors

@@ -25,16 +25,16 @@ class _Overlay(NamedTuple):
 
 
 class OverlayImage:
-    """Lays another image over the image; one that is larger is shrunk until it fits.
+    """Lays another image over the image, shrunk to fit where it is larger.
 
-    The fingerprint sees the overlay's content, so a new file under the old name gives new results.
+    The fingerprint covers the overlay's content, so that a new file under the old name gives new results.
 
     Args:
-        image: The path of the overlay, which is read when it is needed and again when its time or size has
-            changed, or a Pillow image.
-        anchor: Where it lies: a name of `processors.Anchor` or two fractions.
+        image: A Pillow image, or the overlay's path, which is read when it is needed and again when its time or
+            size has changed.
+        anchor: Where it is placed: a name of `processors.Anchor` or two fractions.
         opacity: From 0 to 1.
-        margin: Least pixels between the overlay and the image's sides.
+        margin: Minimum distance in pixels between the overlay and the image's edges.
 
     Raises:
         InvalidOption: The overlay is neither a path nor an image, or another value cannot be used.
@@ -67,11 +67,11 @@ class OverlayImage:
             raise InvalidOption("image", image, "give a path or a Pillow image")
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return the arguments, with a digest of the overlay's content in its place.
+        """Return the arguments, with the overlay replaced by a digest of its content.
 
         Raises:
             SourceNotFound: The overlay's file cannot be read.
-            UnreadableImage: It is no image.
+            UnreadableImage: It is not an image.
         """
         digest = self._overlay().digest
         return {"image": digest, "anchor": self.anchor, "opacity": self.opacity, "margin": self.margin}
@@ -83,7 +83,7 @@ class OverlayImage:
 
         Raises:
             SourceNotFound: The overlay's file cannot be read.
-            UnreadableImage: It is no image.
+            UnreadableImage: It is not an image.
         """
         base = to_plain(image)
         overlay = SetOpacity(self.opacity).process(self._overlay().image)
@@ -121,7 +121,7 @@ def _digest(data: bytes) -> str:
 
 
 def _inside(length: int, margin: int) -> tuple[int, int]:
-    """Return start and end between two margins; where they leave nothing, the pixel in the middle."""
+    """Return the start and end between two margins; where they leave nothing, the pixel in the middle."""
     margin = min(margin, (length - 1) // 2)
     return margin, length - margin
 

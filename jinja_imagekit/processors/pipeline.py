@@ -1,4 +1,4 @@
-"""Runs processors one after the other, and asks them beforehand what they will do to the size."""
+"""Runs processors one after another, and asks them in advance what they will do to the size."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .effects import Transpose
 
 @runtime_checkable
 class FrameProcessor(Protocol):
-    """A processor that looks at the first frame of an animation to treat all of them alike."""
+    """A processor that treats all frames of an animation alike, as it does the first."""
 
     def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
         """Return the processed frames, as many as there are images."""
 
 
 class ProcessorPipeline(pilkit.ProcessorPipeline):  # type: ignore[misc]  # pilkit has no types
-    """A list of processors that is a processor itself.
+    """A list of processors that is itself a processor.
 
     Example:
         >>> from jinja_imagekit.processors import AddBorder, ResizeToFit
@@ -32,14 +32,14 @@ class ProcessorPipeline(pilkit.ProcessorPipeline):  # type: ignore[misc]  # pilk
     """
 
     def output_size(self, size: Size) -> Size | None:
-        """Return the size in pixels of the result for an image of `size`; None where it cannot be told."""
+        """Return the size in pixels of the result for an image of `size`; None where it is unknown."""
         return output_size(self, size)
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is.
 
         Raises:
-            InvalidProcessor: One of the processors is none, or returned no image.
+            InvalidProcessor: One of them is not a processor, or did not return an image.
         """
         return run(self, [image], image.size)[0]
 
@@ -48,14 +48,14 @@ def output_size(processors: Iterable[Any], size: Size) -> Size | None:
     """Return the size that an image has after all processors.
 
     Args:
-        processors: In the order in which they are applied.
+        processors: In the order they are applied.
         size: Width and height in pixels of the upright image.
 
     Returns:
         Width and height in pixels; None where one of the processors cannot tell.
 
     Raises:
-        InvalidProcessor: One of them is no processor.
+        InvalidProcessor: One of them is not a processor.
     """
     current: Size | None = size
     for processor in _steps(processors):
@@ -69,14 +69,14 @@ def sampled_size(processors: Iterable[Any], size: Size) -> Size | None:
     """Return the size to which the first processor resamples the whole image, if it does and shrinks it.
 
     Args:
-        processors: In the order in which they are applied.
+        processors: In the order they are applied.
         size: Width and height in pixels of the upright image.
 
     Returns:
         Width and height in pixels; None where the image is needed in full.
 
     Raises:
-        InvalidProcessor: One of them is no processor.
+        InvalidProcessor: One of them is not a processor.
     """
     first = next(_steps(processors), None)
     if first is None or not (_has(first, "sampled_size") and _has(first, "process_reduced")):
@@ -88,22 +88,22 @@ def sampled_size(processors: Iterable[Any], size: Size) -> Size | None:
 def run(
     processors: Iterable[Any], images: Sequence[Image.Image], full_size: Size, reduced: bool = False
 ) -> list[Image.Image]:
-    """Return the frames of an image after all processors; `images` are left as they are.
+    """Return the frames of an image after all processors; `images` are left unchanged.
 
     Args:
-        processors: In the order in which they are applied.
-        images: The frames, of one size.
+        processors: In the order they are applied.
+        images: The frames, all of the same size.
         full_size: Width and height in pixels of the upright image before the decoder reduced it.
         reduced: Whether the decoder reduced it, which `sampled_size` must have allowed.
 
     Raises:
-        InvalidProcessor: One of them is no processor, or returned no image.
+        InvalidProcessor: One of them is not a processor, or did not return an image.
     """
     shared = {id(image) for image in images}
     current = list(images)
     for index, processor in enumerate(_steps(processors)):
         if not type(processor).__module__.startswith(__package__):
-            # A processor of the user's may draw in place; what came in is shared with other derivatives.
+            # A user's processor may draw in place, but the input is shared with other derivatives.
             current = [image.copy() if id(image) in shared else image for image in current]
         if index == 0 and reduced:
             current = [processor.process_reduced(image, full_size) for image in current]
@@ -116,7 +116,7 @@ def run(
 
 
 def _steps(processors: Iterable[Any]) -> Iterator[Any]:
-    """Yield the processors one by one, those of nested pipelines too, without those that have nothing to do."""
+    """Yield the processors one by one, nested pipelines unrolled, leaving out those that have nothing to do."""
     for processor in processors:
         if isinstance(processor, type) or not callable(getattr(processor, "process", None)):
             raise InvalidProcessor(_not_a_processor(processor))
@@ -131,12 +131,12 @@ _PIPELINES = (ProcessorPipeline.process, pilkit.ProcessorPipeline.process)
 
 def _not_a_processor(value: Any) -> str:
     if isinstance(value, type):
-        return f"{class_path(value)} is a class; write {value.__name__}(…) to make a processor of it."
-    return f"{class_path(value)} is no processor: it has no method process(image)."
+        return f"{class_path(value)} is a class; write {value.__name__}(…) to make a processor."
+    return f"{class_path(value)} is not a processor: it has no method process(image)."
 
 
 def _has(processor: Any, method: str) -> bool:
-    """Tell whether a method speaks for the processor's own `process`, and not for one that a subclass replaced."""
+    """Tell whether a method matches the processor's own `process`, and not one that a subclass has overridden."""
     for names in (getattr(processor, "__dict__", {}), *(each.__dict__ for each in type(processor).__mro__)):
         if method in names:
             return True
@@ -151,6 +151,6 @@ def _check(processor: Any, images: Any, count: int) -> None:
         raise InvalidProcessor(f"{name}.process_frames() must return a list of {count} images.")
     for image in images:
         if not isinstance(image, Image.Image):
-            raise InvalidProcessor(f"{name}.process() must return an image, not {image!r}. Is there a return missing?")
+            raise InvalidProcessor(f"{name}.process() must return an image, not {image!r}. Is a return missing?")
         if not (image.width and image.height):
             raise InvalidProcessor(f"{name}.process() returned an image of {image.width} × {image.height} pixels.")

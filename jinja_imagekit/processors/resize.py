@@ -18,7 +18,7 @@ from .resampling import Resampling, anchored, resample, scaled
 
 
 class Resize(Resampling, pilkit.Resize):  # type: ignore[misc]  # pilkit has no types
-    """Resizes the image to exactly this width and height, whatever that does to its proportions.
+    """Resizes the image to exactly this width and height, even if that distorts it.
 
     Args:
         width: Pixels.
@@ -26,7 +26,7 @@ class Resize(Resampling, pilkit.Resize):  # type: ignore[misc]  # pilkit has no 
         upscale: When false, an image is resized only where it is larger in both dimensions.
 
     Raises:
-        InvalidOption: A dimension is not a whole number from 1.
+        InvalidOption: A dimension is not a whole number from 1 up.
 
     Example:
         >>> Resize(400, 300).output_size((4032, 3024))
@@ -46,15 +46,15 @@ class Resize(Resampling, pilkit.Resize):  # type: ignore[misc]  # pilkit has no 
         return self.sampled_size(size)
 
     def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` makes of an image of `full_size`, given it as reduced by the decoder."""
+        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
         return resample(image, full_size, self.sampled_size(full_size))
 
 
 class ResizeToCover(Resampling, pilkit.ResizeToCover):  # type: ignore[misc]  # pilkit has no types
-    """Resizes the image to the smallest size that covers this width and height, proportions kept.
+    """Resizes the image to the smallest size that covers this width and height, keeping its proportions.
 
-    Unlike pilkit: an image that must shrink is shrunk with `upscale=False` even where rounding leaves one side as
-    it was, and no side becomes zero.
+    Unlike pilkit: with `upscale=False` an image that must shrink does so even where rounding leaves one side
+    unchanged, and no side becomes zero.
 
     Args:
         width: Pixels.
@@ -62,7 +62,7 @@ class ResizeToCover(Resampling, pilkit.ResizeToCover):  # type: ignore[misc]  # 
         upscale: When false, a smaller image is left as it is.
 
     Raises:
-        InvalidOption: A dimension is not a whole number from 1.
+        InvalidOption: A dimension is not a whole number from 1 up.
 
     Example:
         >>> ResizeToCover(400, 400).output_size((4000, 3000))
@@ -81,24 +81,24 @@ class ResizeToCover(Resampling, pilkit.ResizeToCover):  # type: ignore[misc]  # 
         return self.sampled_size(size)
 
     def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` makes of an image of `full_size`, given it as reduced by the decoder."""
+        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
         return resample(image, full_size, self.sampled_size(full_size))
 
 
 class ResizeToFill(Resampling, pilkit.ResizeToFill):  # type: ignore[misc]  # pilkit has no types
-    """Resizes the image until it covers this width and height, and cuts off what stands over.
+    """Resizes the image until it covers this width and height, and crops the excess.
 
-    Unlike pilkit: the result keeps its mode (no needless alpha), only the part that stays is resampled, and the
-    differences of `ResizeToCover`.
+    Unlike pilkit: the result keeps its mode (no needless alpha), only the part to be kept is resampled, and as in
+    `ResizeToCover`.
 
     Args:
         width: Pixels.
         height: Pixels.
-        anchor: What stays: a name of `Anchor` or two fractions; None is the middle.
-        upscale: When false, a smaller image is not enlarged but only cropped, so the result may be smaller.
+        anchor: What to keep: a name of `Anchor` or two fractions; None is the centre.
+        upscale: When false, a smaller image is only cropped, not enlarged, so that the result may be smaller.
 
     Raises:
-        InvalidOption: A dimension is missing or not a whole number from 1, or the anchor is unknown.
+        InvalidOption: A dimension is missing or not a whole number from 1 up, or the anchor is unknown.
 
     Example:
         >>> ResizeToFill(400, 300, anchor="t").output_size((3024, 4032))
@@ -123,25 +123,25 @@ class ResizeToFill(Resampling, pilkit.ResizeToFill):  # type: ignore[misc]  # pi
         return _smaller(self.sampled_size(size), (self.width, self.height))
 
     def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` makes of an image of `full_size`, given it as reduced by the decoder."""
+        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
         sampled = self.sampled_size(full_size)
         box = anchored(sampled, self.output_size(full_size), anchor_point(self.anchor))
         return resample(image, full_size, sampled, box)
 
 
 class SmartResize(Resampling, pilkit.SmartResize):  # type: ignore[misc]  # pilkit has no types
-    """Resizes the image until it covers this width and height, and cuts off the sides with the least entropy.
+    """Resizes the image until it covers this width and height, and crops the sides with the least entropy.
 
-    Unlike pilkit: an image that is enlarged is judged before, not after, so that a narrow one takes no
-    gigabytes; an animation is cut alike in all its frames; and the differences of `ResizeToCover`.
+    Unlike pilkit: an image to be enlarged is judged beforehand, so that a narrow one does not take gigabytes; all
+    frames of an animation are cropped alike; and as in `ResizeToCover`.
 
     Args:
         width: Pixels.
         height: Pixels.
-        upscale: When false, a smaller image is not enlarged but only cropped, so the result may be smaller.
+        upscale: When false, a smaller image is only cropped, not enlarged, so that the result may be smaller.
 
     Raises:
-        InvalidOption: A dimension is not a whole number from 1.
+        InvalidOption: A dimension is not a whole number from 1 up.
 
     Example:
         >>> SmartResize(400, 300).output_size((3024, 4032))
@@ -160,11 +160,11 @@ class SmartResize(Resampling, pilkit.SmartResize):  # type: ignore[misc]  # pilk
         return _smaller(self.sampled_size(size), (self.width, self.height))
 
     def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` makes of an image of `full_size`, given it as reduced by the decoder."""
+        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
         return self._cut([image], full_size)[0]
 
     def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all cut where the first one asks for it."""
+        """Return the processed frames of an animation, all cropped as the first one demands."""
         return self._cut(images, images[0].size)
 
     def _cut(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
@@ -176,7 +176,7 @@ class SmartResize(Resampling, pilkit.SmartResize):  # type: ignore[misc]  # pilk
         return whole if size == sampled else SmartCrop(*size).process_frames(whole)
 
     def _anchor(self, image: Image.Image, sampled: Size, size: Size) -> tuple[float, float]:
-        """Return the anchor that stands for what entropy chooses in an image that is yet to be enlarged."""
+        """Return the anchor that stands for the choice of entropy in an image that is yet to be enlarged."""
         wanted = _smaller(image.size, scaled(size, image.width / sampled[0]))
         left, top, _, _ = SmartCrop(*wanted).crop_box(image)
         spare = image.width - wanted[0], image.height - wanted[1]
@@ -184,20 +184,20 @@ class SmartResize(Resampling, pilkit.SmartResize):  # type: ignore[misc]  # pilk
 
 
 class ResizeCanvas(pilkit.ResizeCanvas):  # type: ignore[misc]  # pilkit has no types
-    """Puts the image, as large as it is, on a canvas of this width and height.
+    """Puts the image, at its own size, on a canvas of this width and height.
 
-    Unlike pilkit: the result has an alpha channel only where the image or the visible part of the canvas has.
+    Unlike pilkit: the result has an alpha channel only if the image or the visible part of the canvas has one.
 
     Args:
         width: Pixels.
         height: Pixels.
         color: The canvas; None is transparent.
-        anchor: Where the image lies: a name of `Anchor` or two fractions; None is the middle.
-        x: Pixels from the canvas's left side to the image's, instead of an anchor; may be negative.
-        y: Pixels from the canvas's top to the image's, instead of an anchor; may be negative.
+        anchor: Where the image is placed: a name of `Anchor` or two fractions; None is the centre.
+        x: Instead of an anchor, pixels from the canvas's left edge to the image's; may be negative.
+        y: Instead of an anchor, pixels from the canvas's top edge to the image's; may be negative.
 
     Raises:
-        InvalidOption: A dimension, the colour or the anchor cannot be used, or there are both anchor and x or y.
+        InvalidOption: A dimension, the colour or the anchor is unusable, or an anchor is given together with x or y.
 
     Example:
         >>> ResizeCanvas(500, 500, color="white").output_size((400, 300))
@@ -263,7 +263,7 @@ class AddBorder(pilkit.AddBorder):  # type: ignore[misc]  # pilkit has no types
     def __init__(self, thickness: int | Sequence[int], color: Color | None = None) -> None:
         sides = tuple(thickness) if isinstance(thickness, (tuple, list)) else (thickness,) * 4
         if len(sides) != 4:
-            raise InvalidOption("thickness", thickness, "give pixels, or four of them: top, right, bottom, left")
+            raise InvalidOption("thickness", thickness, "give a number of pixels, or four: top, right, bottom, left")
         pixels = tuple(arguments.pixels("thickness", side, least=0) for side in sides)
         super().__init__(pixels, None if color is None else arguments.color("color", color))
 
@@ -278,19 +278,19 @@ class AddBorder(pilkit.AddBorder):  # type: ignore[misc]  # pilkit has no types
 
 
 class ResizeToFit(Resampling, pilkit.ResizeToFit):  # type: ignore[misc]  # pilkit has no types
-    """Resizes the image to the largest size that fits into this width and height, proportions kept.
+    """Resizes the image to the largest size that fits into this width and height, keeping its proportions.
 
-    Unlike pilkit: an opaque mat adds no alpha channel, and the differences of `ResizeToCover`.
+    Unlike pilkit: an opaque mat adds no alpha channel, and as in `ResizeToCover`.
 
     Args:
-        width: Pixels; None leaves the width to the height.
-        height: Pixels; None leaves the height to the width.
+        width: Pixels; None derives it from the height.
+        height: Pixels; None derives it from the width.
         upscale: When false, a smaller image is left as it is.
-        mat_color: Where it is given, the result is padded with it to exactly this width and height.
-        anchor: Where the image lies on the mat: a name of `Anchor` or two fractions.
+        mat_color: If given, the colour that pads the result to exactly this width and height.
+        anchor: Where the image is placed on the mat: a name of `Anchor` or two fractions.
 
     Raises:
-        InvalidOption: Both dimensions are missing, one is while there is a mat, or a value cannot be used.
+        InvalidOption: Both dimensions are missing, or one is although there is a mat, or a value is unusable.
 
     Example:
         >>> ResizeToFit(width=400).output_size((4000, 3000))
@@ -327,7 +327,7 @@ class ResizeToFit(Resampling, pilkit.ResizeToFit):  # type: ignore[misc]  # pilk
         return self.sampled_size(size) if self.mat_color is None else (self.width, self.height)
 
     def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` makes of an image of `full_size`, given it as reduced by the decoder."""
+        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
         image = resample(image, full_size, self.sampled_size(full_size))
         if self.mat_color is None:
             return image

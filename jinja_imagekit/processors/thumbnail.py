@@ -20,16 +20,15 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
     """Resizes the image for use as a thumbnail: `SmartResize`, `ResizeToFill` or `ResizeToFit`.
 
     Args:
-        width: Pixels; None leaves the width to the height.
-        height: Pixels; None leaves the height to the width.
-        anchor: What stays when the image is cropped: a name of `Anchor`, two fractions, or "auto" for the part
-            with the most entropy.
-        crop: Cut off what stands over; by default where there are both dimensions.
-        upscale: Enlarge a smaller image; by default it is not.
+        width: Pixels; None derives it from the height.
+        height: Pixels; None derives it from the width.
+        anchor: What a crop keeps: a name of `Anchor`, two fractions, or "auto" for the part with the most entropy.
+        crop: Crop the excess; the default if both dimensions are given.
+        upscale: Enlarge a smaller image; off by default.
 
     Raises:
-        InvalidOption: Both dimensions are missing, one is and `crop` is true, there is an anchor and `crop` is
-            false, or a value cannot be used.
+        InvalidOption: Both dimensions are missing, or one is although `crop` is true, or there is an anchor although
+            `crop` is false, or a value is unusable.
 
     Example:
         >>> Thumbnail(400, 300).output_size((4032, 3024)), Thumbnail(400).output_size((4032, 3024))
@@ -45,7 +44,7 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
         upscale: bool | None = None,
     ) -> None:
         if anchor is not None and crop is False:
-            raise InvalidOption("anchor", anchor, "leave it away, or let crop be true")
+            raise InvalidOption("anchor", anchor, "leave it out, or set crop to true")
         super().__init__(
             arguments.pixels_or_none("width", width),
             arguments.pixels_or_none("height", height),
@@ -56,7 +55,7 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
         if self.width is None and self.height is None:
             raise InvalidOption("width", width, "give a width, a height or both")
         if self.crop and (self.width is None or self.height is None):
-            raise InvalidOption("crop", self.crop, "give both width and height, and the image can be cropped")
+            raise InvalidOption("crop", self.crop, "a crop needs both width and height")
 
     def sampled_size(self, size: Size) -> Size:
         """Return the size in pixels to which the whole of an image of `size` is resampled."""
@@ -67,18 +66,18 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
         return self._processor().output_size(size)
 
     def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` makes of an image of `full_size`, given it as reduced by the decoder."""
+        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
         return self._processor().process_reduced(image, full_size)
 
     def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all cut where the first one asks for it."""
+        """Return the processed frames of an animation, all cropped as the first one demands."""
         processor = self._processor()
         if isinstance(processor, SmartResize):
             return processor.process_frames(images)
         return [processor.process(image) for image in images]
 
     def _processor(self, width: int | None = None, height: int | None = None) -> Resampling:
-        """Return the processor that does the work, for a size other than its own where one is given."""
+        """Return the processor that does the work, for its own size unless another is given."""
         if width is None:
             width, height = self.width, self.height
         if not self.crop:
@@ -89,15 +88,15 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
 
 
 JUDGED_WIDTH = 320
-"""Pixels: what a crop keeps of an image is judged at this width, or at the largest size's where that is less."""
+"""Pixels: what a crop keeps is decided at this width, or at the largest size's where that is smaller."""
 
 
 class SharedThumbnail(Thumbnail):
-    """A thumbnail that is one of several sizes: all are made of one decode, and cut alike.
+    """A thumbnail that is one of several sizes, all made from one decode and cropped alike.
 
     Args:
         width: Pixels.
-        height: Pixels; None leaves the height to the width.
+        height: Pixels; None derives it from the width.
         anchor: As for `Thumbnail`.
         crop: As for `Thumbnail`.
         upscale: As for `Thumbnail`.
@@ -138,11 +137,11 @@ class SharedThumbnail(Thumbnail):
         return self._processor().output_size(size)
 
     def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` makes of an image of `full_size`, given it as reduced by the decoder."""
+        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
         return self._cut([image], full_size)[0]
 
     def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all cut where the first one asks for it."""
+        """Return the processed frames of an animation, all cropped as the first one demands."""
         return self._cut(images, images[0].size)
 
     def _cut(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
@@ -153,12 +152,12 @@ class SharedThumbnail(Thumbnail):
         return [processor.process_reduced(image, full_size) for image in images]
 
     def _anchor(self, image: Image.Image, full_size: Size) -> tuple[float, float]:
-        """Return the anchor that stands for what entropy chooses, judged at one size for all."""
+        """Return the anchor that stands for the choice of entropy, made once for all sizes."""
         width, height = self.largest[0], self.largest[1] or 1
         shrink = min(1.0, JUDGED_WIDTH / width, full_size[0] / width, full_size[1] / height)
         wanted = scaled((width, height), shrink)
         sampled = ResizeToFill(*wanted).sampled_size(full_size)
         left, top, _, _ = SmartCrop(*wanted).crop_box(resample(image, full_size, sampled))
         spare = sampled[0] - wanted[0], sampled[1] - wanted[1]
-        # Halves a pixel, since a crop rounds down.
+        # Half a pixel more, since a crop rounds down.
         return min(1.0, (left + 0.5) / max(1, spare[0])), min(1.0, (top + 0.5) / max(1, spare[1]))
