@@ -3,12 +3,58 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
 from .exceptions import InvalidSetting, nearest
+
+_BACKENDS = {
+    "Simple": "jinja_imagekit.cachefiles.backends.Simple",
+    "Threads": "jinja_imagekit.queues.threads.Threads",
+    "Celery": "jinja_imagekit.queues.celery.Celery",
+    "Dramatiq": "jinja_imagekit.queues.dramatiq.Dramatiq",
+    "RQ": "jinja_imagekit.queues.rq.RQ",
+}
+_STRATEGIES = {
+    name: f"jinja_imagekit.cachefiles.strategies.{name}" for name in ("JustInTime", "Optimistic", "Deferred")
+}
+_NAMERS = {
+    name: f"jinja_imagekit.cachefiles.namers.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash")
+}
+_STORES = {
+    "DiskStore": "jinja_imagekit.state.DiskStore.from_settings",
+    "MemoryStore": "jinja_imagekit.state.MemoryStore.from_settings",
+}
+SHORT_NAMES: Mapping[str, Mapping[str, str]] = {
+    "default_cachefile_backend": _BACKENDS,
+    "cachefile_backend": _BACKENDS,
+    "default_cachefile_strategy": _STRATEGIES,
+    "cachefile_strategy": _STRATEGIES,
+    "cachefile_namer": _NAMERS,
+    "spec_cachefile_namer": _NAMERS,
+    "state_store": _STORES,
+}
+"""This library's own parts by the settings, and the attributes of specs, that may name them without their modules."""
+
+
+def full_path(setting: str, value: Any) -> Any:
+    """Return the dotted path of what a setting calls by its short name, and any other value as it is.
+
+    Raises:
+        InvalidSetting: A name without a dot is none of this library's own.
+
+    Example:
+        >>> full_path("default_cachefile_strategy", "Deferred")
+        'jinja_imagekit.cachefiles.strategies.Deferred'
+    """
+    known = SHORT_NAMES.get(setting, {})
+    if not isinstance(value, str) or "." in value or not known:
+        return value
+    if value not in known:
+        raise InvalidSetting(setting, f"{value!r} is neither a dotted path nor a name of ours. {nearest(value, known)}")
+    return known[value]
 
 
 def load(setting: str, value: Any) -> Any:
@@ -16,7 +62,7 @@ def load(setting: str, value: Any) -> Any:
 
     Args:
         setting: The setting's name, for the error.
-        value: A dotted path such as `"mysite.images.namer"`, or any object.
+        value: A dotted path such as `"mysite.images.namer"`, a short name of `SHORT_NAMES`, or any object.
 
     Raises:
         InvalidSetting: The path leads nowhere.
@@ -92,6 +138,7 @@ def _load_import_name(import_name: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _load_path(setting: str, path: str) -> Any:
+    path = full_path(setting, path)
     parts = path.split(".")
     for split in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:split])

@@ -22,6 +22,7 @@ from .images import OUTPUT_FORMATS, Header, mimetype, normal_format, output_form
 from .interfaces import Size
 from .pregenerate.making import make_work
 from .pregenerate.plan import Item, make_plan
+from .processors.arguments import anchor_name
 from .processors.resampling import scaled
 from .sources import Source
 
@@ -54,7 +55,8 @@ MAX_SIDE = 65_535
 PLACEHOLDERS = ("blur", "color")
 """What may stand in a picture's place until it has loaded."""
 
-_DIMENSIONS = re.compile(r"([0-9]{0,9})x([0-9]{0,9})")
+DIMENSIONS = re.compile(r"[ \u00a0]*([0-9]{0,9})[ \u00a0]*[xX×][ \u00a0]*([0-9]{0,9})[ \u00a0]*")
+"""How dimensions may be written: people copy "300 × 200" from elsewhere."""
 
 
 # --- geometry -----------------------------------------------------------------------------------------------------
@@ -70,8 +72,8 @@ def parse_dimensions(dimensions: object) -> tuple[int | None, int | None]:
         >>> parse_dimensions("400x300"), parse_dimensions("400x")
         ((400, 300), (400, None))
     """
-    match = _DIMENSIONS.fullmatch(dimensions) if isinstance(dimensions, str) else None
-    if match is None or dimensions == "x":
+    match = DIMENSIONS.fullmatch(dimensions) if isinstance(dimensions, str) else None
+    if match is None or not any(match.groups()):
         expected = "write width and height in pixels as '400x300', or one of them as '400x' or 'x300'"
         raise InvalidOption("dimensions", dimensions, expected)
     width, height = (int(side) if side else None for side in match.groups())
@@ -237,8 +239,8 @@ def parse_focus(value: object) -> Focus:
         text = str.__str__(value).strip()
         if text == "auto":
             return text
-        if text in _ANCHORS:
-            return _ANCHORS[text]
+        if anchor_name(text) in _ANCHORS:
+            return _ANCHORS[anchor_name(text)]
         parts: list[Any] = [_percentage(part) for part in text.replace(",", " ").split()]
     else:
         parts = list(value) if isinstance(value, (tuple, list)) else []

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from PIL import ImageColor
 
 from .exceptions import InvalidSetting, nearest
+from .loading import full_path
 
 __all__ = ["READABLE_FORMATS", "Settings"]
 
@@ -59,11 +60,15 @@ class Settings(PixelSettings, Caps):
         state_dir: Folder for existence records, locks and temporary files.
         cachefile_dir: Folder below `location` for all cache files.
         default_file_storage: A `Storage` or the dotted path of one; None writes to `location`.
-        default_cachefile_backend: The cache file backend: an object, a class or a dotted path.
-        default_cachefile_strategy: The cache file strategy: an object, a class, a dotted path or a dict of hooks.
-        cachefile_namer: Names the cache files of generators without a source: a callable or a dotted path.
-        spec_cachefile_namer: Names the cache files of specs: a callable or a dotted path.
-        state_store: The state store: a `StateStore` or a dotted path to a callable that takes the settings.
+        default_cachefile_backend: The cache file backend: an object, a class or a dotted path, or "Simple", "Threads",
+            "Celery", "RQ" or "Dramatiq".
+        default_cachefile_strategy: The cache file strategy: an object, a class, a dotted path or a dict of hooks, or
+            "JustInTime", "Optimistic" or "Deferred".
+        cachefile_namer: Names the cache files of generators without a source: a callable or a dotted path, or "hash",
+            "source_name_as_path" or "source_name_dot_hash".
+        spec_cachefile_namer: Names the cache files of specs: as `cachefile_namer`.
+        state_store: The state store: a `StateStore` or a dotted path to a callable that takes the settings, or
+            "DiskStore" or "MemoryStore".
         cache_prefix: What every key in the state store begins with, so that several kits can share one.
         cache_timeout: Seconds for which a record is kept; None keeps it for ever.
         failure_timeout: Seconds for which a failed generation is not tried again.
@@ -147,7 +152,7 @@ class Settings(PixelSettings, Caps):
     def __post_init__(self) -> None:
         for each in fields(self):
             value = _CONVERTERS[str(each.type)](each.name, getattr(self, each.name))
-            object.__setattr__(self, each.name, value)
+            object.__setattr__(self, each.name, full_path(each.name, value))
         for name, (least, greatest) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= greatest:

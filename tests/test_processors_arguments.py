@@ -111,7 +111,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Resize(50, 50, upscale="false"), "upscale='false'"),
     (lambda: ResizeToCover(50, 0), "height=0"),
     (lambda: ResizeToFill(width=50), "height=None"),
-    (lambda: ResizeToFill(50, 50, anchor="center"), "anchor='center'"),
+    (lambda: ResizeToFill(50, 50, anchor="centre of it"), "anchor='centre of it'"),
     (lambda: ResizeToFill(50, 50, anchor=(0, 1.5)), "anchor=1.5"),
     (lambda: ResizeToFill(50, 50, anchor=(0, 0, 0)), r"anchor=\(0, 0, 0\)"),
     (lambda: ResizeToFill(50, 50, anchor=""), "anchor=''"),
@@ -152,7 +152,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: ResizeCanvas(0, 5), "width=0"),
     (lambda: ResizeCanvas(5, 5, x=1.5), "x=1.5"),
     (lambda: ResizeCanvas(5, 5, anchor="c", x=1), "either an anchor or x and y"),
-    (lambda: ResizeCanvas(5, 5, anchor="middle"), "anchor='middle'"),
+    (lambda: ResizeCanvas(5, 5, anchor="top top"), "anchor='top top'"),
     (lambda: ResizeToFit(), "width=None"),
     (lambda: ResizeToFit(width=50, mat_color="white"), "height=None"),
     (lambda: ResizeToFit(50, 50, anchor="up"), "anchor='up'"),
@@ -160,12 +160,12 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Thumbnail(width=50, crop=True), "crop=True"),
     (lambda: Thumbnail(width=50, anchor="c"), "crop=True"),
     (lambda: Thumbnail(50, 50, anchor="tl", crop=False), "anchor='tl'"),
-    (lambda: Thumbnail(50, 50, anchor="top"), "anchor='top'"),
+    (lambda: Thumbnail(50, 50, anchor="120% 10%"), "anchor=1.2"),
     (lambda: Thumbnail(0, 50), "width=0"),
     (lambda: SetOpacity(1.5), "opacity=1.5"),
     (lambda: OverlayImage(5), "image=5"),
     (lambda: OverlayImage("mark.png", anchor=None), "anchor=None"),
-    (lambda: OverlayImage("mark.png", anchor="middle"), "anchor='middle'"),
+    (lambda: OverlayImage("mark.png", anchor="50%"), "anchor='50%'.*'50% 20%'"),
     (lambda: OverlayImage("mark.png", margin=-1), "margin=-1"),
     (lambda: OverlayImage("mark.png", opacity="half"), "opacity='half'"),
 ]
@@ -233,3 +233,26 @@ GOLDEN: list[tuple[Any, str]] = [
 def test_fingerprints_stay_what_they_are(processor: Any, expected: str) -> None:
     """Cache files keep their names over releases: a change here renames every user's files."""
     assert fingerprint(processor) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "anchor"),
+    [
+        ("center", "c"),
+        ("Centre", "c"),
+        ("middle", "c"),
+        ("TL", "tl"),
+        ("top", "t"),
+        ("bottom-right", "br"),
+        ("left top", "tl"),
+        ("top_left", "tl"),
+        ("center left", "l"),
+        ("50% 20%", (0.5, 0.2)),
+        ("70.5%, 100%", (0.705, 1.0)),
+    ],
+)
+def test_anchors_in_words_and_percentages(written: str, anchor: object) -> None:
+    """What CSS and people say for an anchor means the same crop, by the same fingerprint."""
+    assert ResizeToFill(50, 50, anchor=written).anchor == anchor
+    assert Thumbnail(50, 50, anchor=written).anchor == anchor
+    assert fingerprint(ResizeToFill(50, 50, anchor=written)) == fingerprint(ResizeToFill(50, 50, anchor=anchor))

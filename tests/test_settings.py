@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from jinja_imagekit import ImageKit, Settings
+from jinja_imagekit.cachefiles.strategies import Deferred, Optimistic
 from jinja_imagekit.exceptions import ImageKitError, InvalidSetting
+from jinja_imagekit.loading import SHORT_NAMES, load
+from jinja_imagekit.queues.threads import Threads
+from jinja_imagekit.state import MemoryStore
 
 
 def test_an_unknown_setting_names_the_nearest() -> None:
@@ -118,7 +122,6 @@ def test_settings_by_name_go_before_those_made_elsewhere() -> None:
         ("default_cachefile_backend", "jinja_imagekit.cachefiles.backends.Simpel", "Did you mean 'Simple'"),
         ("default_cachefile_backend", "nothing_like.this", "'nothing_like.this' is no dotted path"),
         ("default_cachefile_backend", object(), "must be a CacheFileBackend"),
-        ("default_cachefile_strategy", "plain", "'plain' is no dotted path"),
     ],
 )
 def test_a_dotted_path_that_leads_nowhere(setting: str, value: object, message: str) -> None:
@@ -127,3 +130,31 @@ def test_a_dotted_path_that_leads_nowhere(setting: str, value: object, message: 
     with pytest.raises(InvalidSetting, match=re.escape(message)) as caught:
         _ = kit.cachefile_backend, kit.cachefile_strategy
     assert caught.value.setting in (setting, "cachefile_strategy")
+
+
+@pytest.mark.parametrize(
+    ("setting", "short", "path"),
+    [(setting, short, path) for setting, names in SHORT_NAMES.items() for short, path in names.items()],
+)
+def test_this_library_s_own_parts_have_short_names(setting: str, short: str, path: str) -> None:
+    """A setting that names one keeps its dotted path, so that both spellings are one; each path leads somewhere."""
+    if setting in Settings.names():
+        assert getattr(Settings(**{setting: short}), setting) == path
+    assert load(setting, short) is not None
+
+
+def test_a_short_name_of_nothing_suggests_the_nearest() -> None:
+    """The mistake is told when the kit is made."""
+    with pytest.raises(InvalidSetting, match=r"'Defered' is neither a dotted path.* Did you mean 'Deferred'"):
+        ImageKit(default_cachefile_strategy="Defered")
+
+
+def test_short_names_do_what_they_name() -> None:
+    """On a kit and on a spec."""
+    kit = ImageKit(default_cachefile_strategy="Deferred", state_store="MemoryStore", spec_cachefile_namer="hash")
+    assert isinstance(kit.cachefile_strategy, Deferred)
+    assert isinstance(kit.records.store, MemoryStore)
+    spec = kit.spec(cachefile_strategy="Optimistic", cachefile_backend="Threads")
+    file = kit.cachefile_of(spec(source=b"GIF89a"))
+    assert isinstance(file.cachefile_strategy, Optimistic)
+    assert isinstance(file.cachefile_backend, Threads)

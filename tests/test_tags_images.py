@@ -55,7 +55,17 @@ def site(tmp_path: Path, write_photo: Any) -> Site:
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "size"), [("100x50", (100, 50)), ("100x", (100, 75)), ("x60", (80, 60)), ("0100x050", (100, 50))]
+    ("dimensions", "size"),
+    [
+        ("100x50", (100, 50)),
+        ("100x", (100, 75)),
+        ("x60", (80, 60)),
+        ("0100x050", (100, 50)),
+        ("100X50", (100, 50)),
+        ("100 x 50", (100, 50)),
+        (" 100×50 ", (100, 50)),
+        ("100\u00a0×", (100, 75)),
+    ],
 )
 def test_dimensions(site: Site, dimensions: str, size: tuple[int, int]) -> None:
     """Width and height, or one of them and the other by proportion; the HTML says what was made."""
@@ -75,6 +85,8 @@ def test_dimensions(site: Site, dimensions: str, size: tuple[int, int]) -> None:
         ("100", "write width and height in pixels as '400x300'"),
         ("", "write width and height in pixels as '400x300'"),
         ("x", "write width and height in pixels as '400x300'"),
+        (" X ", "write width and height in pixels as '400x300'"),
+        ("5*5", "write width and height in pixels as '400x300'"),
         ("5x5x5", "write width and height in pixels as '400x300'"),
         ("5.5x5", "write width and height in pixels as '400x300'"),
         ("5x5\n", "write width and height in pixels as '400x300'"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..exceptions import ImageKitError, InvalidSetting
 from ..ext import TemplateRuntime
 from ..kit import ImageKit
+from ..pictures import DIMENSIONS
 from ..specs import ImageSpec
 from .markup import Attributes, image_attributes
 
@@ -46,7 +46,7 @@ class ImageClass(NamedTuple):
             InvalidSetting: It says neither a generator nor a size, or widths that cannot be used.
         """
         if isinstance(value, str):
-            value = {"size" if re.fullmatch("[0-9]*x[0-9]*", value) else "generator": value}
+            value = {"size" if DIMENSIONS.fullmatch(value) else "generator": value}
         words = dict(value) if isinstance(value, Mapping) else {}
         generator_id, dimensions = words.pop("generator", None), words.pop("size", None)
         if generator_id is None and dimensions is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from PIL import ImageColor
@@ -77,8 +78,30 @@ def flag(name: str, value: Any) -> bool | None:
     return bool(value)
 
 
+_SIDES = {"top": "t", "bottom": "b", "left": "l", "right": "r", "center": "", "centre": "", "middle": ""}
+_WORDS = re.compile(r"(?:(?:top|bottom|left|right|cent(?:er|re)|middle)[ _-]*)+")
+_POINT = re.compile(r"\s*(\d+(?:\.\d+)?)%[\s,]+(\d+(?:\.\d+)?)%\s*")
+
+
+def anchor_name(text: str) -> str:
+    """Return the name in `processors.Anchor` of a place that is called in words; anything else as it is.
+
+    Example:
+        >>> anchor_name("center"), anchor_name("Top Left"), anchor_name("right"), anchor_name("smart")
+        ('c', 'tl', 'r', 'smart')
+    """
+    word = str.__str__(text).strip().lower()
+    if word in _ANCHORS:
+        return word
+    if not _WORDS.fullmatch(word):
+        return str.__str__(text)
+    sides = [_SIDES[each] for each in re.findall("|".join(_SIDES), word)]
+    name = "".join(sorted(sides, key="tblr".index)) if all(sides) else "".join(sides) or "c"
+    return name if name in _ANCHORS and len(sides) <= 2 else str.__str__(text)
+
+
 def anchor(value: Any, *more: str) -> Any:
-    """Return an anchor as it was given, None included.
+    """Return an anchor by its shortest name or as two fractions, None included.
 
     Args:
         value: What was given.
@@ -90,11 +113,22 @@ def anchor(value: Any, *more: str) -> Any:
     if value is None:
         return None
     if isinstance(value, str):
-        if value not in _ANCHORS and value not in more:
-            raise InvalidOption("anchor", value, nearest(value, [*_ANCHORS, *more]))
-        return plain(value)
+        if value in _ANCHORS or value in more:
+            return plain(value)
+        point = _POINT.fullmatch(value)
+        if point:
+            # Written with the decimals of the template, 70% is 0.7 and not 0.7000000000000001.
+            value = tuple(round(float(part) / 100, 6) for part in point.groups())
+        else:
+            name = anchor_name(value)
+            if name not in _ANCHORS and name not in more:
+                hint = nearest(value, [*_ANCHORS, *more])
+                raise InvalidOption("anchor", value, f"{hint} A point is written as '50% 20%'")
+            return name
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise InvalidOption("anchor", value, "give a name such as 'tl' or 'c', or two numbers from 0 to 1")
+        raise InvalidOption(
+            "anchor", value, "give a name such as 'tl' or 'center', a point as '50% 20%', or two numbers from 0 to 1"
+        )
     for part in value:
         number("anchor", part, 0, 1)
     return value

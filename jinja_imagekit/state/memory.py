@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
+from ..settings import Settings
 from .locks import ThreadLocks
 
 
@@ -29,6 +30,11 @@ class MemoryStore:
         self._values: dict[str, tuple[str, float | None]] = {}
         self._mutex = threading.Lock()
         self._locks = ThreadLocks()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> MemoryStore:
+        """Return a new store; nothing in the settings changes it."""
+        return cls()
 
     def get(self, key: str) -> str | None:
         """Return the value; None where it is unknown or expired."""
