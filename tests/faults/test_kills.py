@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "crash"))
+sys.path.insert(0, str(Path(__file__).parent))
 
 import kill_many  # its folder has to be on the path
 
