@@ -1,4 +1,4 @@
-"""Compares what is known of cache files with what is on the disk, and mends what it can."""
+"""Compares what is known of cache files with what is on the disk, and repairs what it can."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from .builds.finish import still_failed, unmade
+from .builds.finish import undone, unmade
+from .cachefiles import ImageCacheFile
+from .cachefiles.backends import Simple
 from .cachefiles.removal import Removal, storage_of
 from .exceptions import ImageKitError, SourceError
 from .hashing import class_path
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Finding"]
 
 Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "unfinished", "state", "sources"]
+
+Retry = Callable[[], bool]
+"""Mends something; tells whether that worked."""
 
 _OURS = re.compile(r"(^|[/.])[0-9a-f]{32}(\.\w+)?$")
 """How the built-in namers end a name: with a fingerprint and an extension."""
@@ -56,9 +61,10 @@ class Finding(NamedTuple):
 def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     """Compare records and files; each recorded file is read and decoded in full.
 
-    Mended is thus: what is missing, truncated or unreadable, or not what was recorded, is deleted and forgotten, and
-    made again when it is next needed. A whole image without a record, under a name that ends with a fingerprint, is
-    recorded: that is what is left when state was lost. Other files without a record may be anybody's, and are left.
+    To fix is to delete and forget what is missing, truncated or unreadable, or not what was recorded, so that it is
+    made again when it is next needed. What failed is tried again. A whole image without a record, under a name that
+    ends with a fingerprint, is recorded: that is what is left when state was lost. Other files without a record may be
+    anybody's, and are left.
 
     Args:
         kit: The kit.
@@ -73,13 +79,15 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
         folder = str(kit.settings.state_dir)
         return [Finding("state", folder, "it cannot be read, so that nothing is known of any cache file; see the log")]
     storages = _storages(kit, records)
+    recorded = _recorded_by_any(kit)
     with ThreadPoolExecutor(available_cores()) as pool:
         examined = pool.map(partial(_examine_recorded, kit), records.values())
         findings = [finding for finding in examined if finding]
     for storage in storages:
-        findings.extend(_foreign_files(kit, storage, records, begun_ns))
+        findings.extend(_foreign_files(kit, storage, recorded, begun_ns))
         findings.extend(_temporary_files(storage))
-    findings.extend(_not_generated(kit))
+    failures = _not_generated(kit)
+    findings.extend(failures)
     for name in unmade(kit, kit.renders.unfinished(of_dead=True)):
         detail = "a page names it, and nobody called kit.finish() after the last page: call it, or run generate"
         findings.append(Finding("unfinished", name, detail))
@@ -89,7 +97,11 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     if not fix:
         return findings
     with Removal(kit) as removal:
-        return [_fix(kit, removal, storages, finding, records.get(finding.name)) for finding in findings]
+        mended = []
+        for finding in findings:
+            retry = failures.get(finding) or partial(_mend, kit, removal, storages, finding, records)
+            mended.append(_fix(finding, retry))
+        return mended
 
 
 def _storages(kit: ImageKit, records: dict[str, Record]) -> list[Storage]:
@@ -133,7 +145,13 @@ def _decode(kit: ImageKit, storage: Storage, name: str) -> tuple[Header, int]:
     return original.header, len(data)
 
 
-def _foreign_files(kit: ImageKit, storage: Storage, records: dict[str, Record], begun_ns: int) -> Iterator[Finding]:
+def _recorded_by_any(kit: ImageKit) -> set[str]:
+    """Return the names of the files of this kit, and of others that share its store with a prefix of their own."""
+    keys = kit.records.store.keys()
+    return {name for key in keys for _, kind, name in [key.partition("file:")] if kind}
+
+
+def _foreign_files(kit: ImageKit, storage: Storage, records: set[str], begun_ns: int) -> Iterator[Finding]:
     folder = kit.settings.cachefile_dir
     for name in storage.names(folder):
         hidden = name.rpartition("/")[2].startswith(".")
@@ -146,17 +164,47 @@ def _foreign_files(kit: ImageKit, storage: Storage, records: dict[str, Record], 
             yield Finding("foreign", name, "nothing is known of it")
 
 
-def _not_generated(kit: ImageKit) -> Iterator[Finding]:
+def _not_generated(kit: ImageKit) -> dict[Finding, Retry]:
+    """Return what failed and is still wanted, and how it is tried again."""
+    found: dict[Finding, Retry] = {}
     names = set()
     try:
-        for failed, name in still_failed(kit):
-            yield Finding("failed", failed.source or failed.generator_id, f"{failed.reason} [{failed.generator_id}]")
-            names.add(name)
+        for each in undone(kit):
+            finding = Finding("failed", each.source or each.generator_id, f"{each.reason} [{each.generator_id}]")
+            found[finding] = partial(_make_again, kit, each.file)
+            names.add(_name(each.file))
     except ImageKitError as error:
-        yield Finding("state", str(kit.renders.path), error.message())
+        found[Finding("state", str(kit.renders.path), error.message())] = lambda: False
     for name, failure in kit.records.failures():
         if name not in names:
-            yield Finding("failed", name, failure.reason)
+            found[Finding("failed", name, failure.reason)] = partial(_forget, kit, name)
+    return found
+
+
+def _name(file: ImageCacheFile | None) -> str | None:
+    try:
+        # Its own truth would make it.
+        return None if file is None else file.name
+    except Exception:  # noqa: BLE001  # a spec's properties may raise anything, an unreadable source does
+        return None
+
+
+def _forget(kit: ImageKit, name: str) -> bool:
+    # It is tried again when it is next needed; whether that helps, only its source could tell.
+    kit.records.forget(name)
+    return False
+
+
+def _make_again(kit: ImageKit, file: ImageCacheFile | None) -> bool:
+    name = _name(file)
+    if file is None or name is None:
+        return False
+    kit.records.forget(name)
+    try:
+        Simple().generate(file)
+    except Exception:  # noqa: BLE001  # a processor may raise anything; it is still a failure, whose reason is known
+        return False
+    return True
 
 
 def _without_sources(kit: ImageKit) -> Iterator[Finding]:
@@ -179,15 +227,18 @@ def _temporary_files(storage: Storage) -> Iterator[Finding]:
         yield Finding("temporary", path, "its writer died")
 
 
-def _fix(kit: ImageKit, removal: Removal, storages: list[Storage], finding: Finding, record: Record | None) -> Finding:
+def _fix(finding: Finding, mend: Retry) -> Finding:
     try:
-        return finding._replace(fixed=_mend(kit, removal, storages, finding, record))
+        return finding._replace(fixed=mend())
     except ImageKitError as error:
         return finding._replace(detail=f"{finding.detail}; {_reason(error)}")
 
 
-def _mend(kit: ImageKit, removal: Removal, storages: list[Storage], finding: Finding, record: Record | None) -> bool:
-    if finding.kind in ("failed", "unfinished", "state", "sources"):
+def _mend(
+    kit: ImageKit, removal: Removal, storages: list[Storage], finding: Finding, records: dict[str, Record]
+) -> bool:
+    record = records.get(finding.name)
+    if finding.kind in ("unfinished", "state", "sources"):
         return False
     if finding.kind == "temporary":
         with suppress(OSError):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from jinja2 import Environment
 
 from . import ext
-from .builds.finish import finish_render, tell_at_exit, wanted_items
+from .builds.finish import finish_render, keep_failures, tell_at_exit, wanted_items
 from .builds.notes import BuildTool, Renders
 from .builds.prune import PruneReport, prune_files
 from .builds.publish import PublishReport, publish_files
@@ -386,10 +386,11 @@ class ImageKit:
             0
         """
         with self._shown(progress, on_progress) as shown:
-            plan = Plan()
-            items = wanted_items(self, [patterns] if isinstance(patterns, str) else patterns, plan)
-            make_plan(self, items, force, plan)
-            return self._run(plan, force, workers, processes, executor, shown)
+            plan, patterns = Plan(), [patterns] if isinstance(patterns, str) else list(patterns)
+            make_plan(self, wanted_items(self, patterns, plan), force, plan)
+            report = self._run(plan, force, workers, processes, executor, shown)
+            keep_failures(self, report, of_all=not patterns)
+            return report
 
     def _run(
         self,
@@ -450,7 +451,9 @@ class ImageKit:
             {}
         """
         with self._shown(progress, on_progress) as shown:
-            return finish_render(self, workers=workers, on_progress=shown)
+            report = finish_render(self, workers=workers, on_progress=shown)
+            keep_failures(self, report)
+            return report
 
     def publish(self, folder: str | os.PathLike[str]) -> PublishReport:
         """Put exactly the files that the last render needs into a folder, under the names that its URLs end with.

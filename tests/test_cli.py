@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 import drawing
 from jinja_imagekit import ImageKit
+from jinja_imagekit.cachefiles.strategies import Deferred
 from jinja_imagekit.cli import command_line, commands
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.sourcegroups import GlobSourceGroup
@@ -223,6 +224,22 @@ def test_list_shows_ids_groups_and_counts(run: Run, kit: ImageKit) -> None:
     entries = {entry["id"]: entry for entry in json.loads(run("list", "--json").stdout)}
     assert entries["blog:card"]["source_groups"][0]["sources"] == ["canal.jpg", "dunes.jpg", "harbour.jpg"]
     assert entries["imagekit:thumbnail"]["images"] == 0
+
+
+def test_list_counts_what_the_last_render_needs(run: Run, kit: ImageKit) -> None:
+    """A site that registers nothing, and whose pages are deferred, has images all the same."""
+    pages = ImageKit(kit.settings.replace(default_cachefile_strategy=Deferred))
+    pages.spec("blog:hero", processors=[ResizeToFill(120, 50)], format="WEBP")
+    for name in ("canal.jpg", "dunes.jpg"):
+        assert pages.cachefile("blog:hero", source=name).url
+        assert pages.cachefile("imagekit:thumbnail", source=name, width=9).url
+    pages.finish()
+    entries = {entry["id"]: entry for entry in json.loads(run("list", "--json").stdout)}
+    assert entries["imagekit:thumbnail"]["rendered"] == ["canal.jpg", "dunes.jpg"]
+    assert entries["imagekit:thumbnail"]["images"] == 2
+    # These are registered as well.
+    assert (entries["blog:hero"]["rendered"], entries["blog:hero"]["images"]) == ([], 3)
+    assert "  2 images of the last render" in run("list").stdout
 
 
 def test_clear_asks_and_deletes_files_and_records(run: Run, kit: ImageKit, tmp_path: Path) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jinja2 import Environment
 
 import drawing
 from jinja_imagekit import ImageKit
 from jinja_imagekit.atomic_files import PREFIX, temporary_name
 from jinja_imagekit.doctor import Finding
-from jinja_imagekit.processors import ResizeToFill
+from jinja_imagekit.processors import ResizeToFill, ResizeToFit
+from jinja_imagekit.sourcegroups import GlobSourceGroup
 
 NAMES = ("canal", "dunes", "harbour")
 
@@ -166,3 +169,74 @@ def test_cache_files_among_the_sites_own_are_told_by_their_names(tmp_path: Path)
     for path in tmp_path.iterdir():
         os.utime(path, (1_600_000_000, 1_600_000_000))
     assert kinds(kit.doctor()) == {f"{'0' * 32}.webp": "foreign"}
+
+
+def failed(kit: ImageKit) -> list[str]:
+    return [finding.name for finding in kit.doctor() if finding.kind == "failed"]
+
+
+def again(kit: ImageKit, **settings: Any) -> ImageKit:
+    """Return a kit that knows what a new process knows, once failures are no longer kept from being tried again."""
+    new = ImageKit(kit.settings.replace(failure_timeout=0, **settings))
+    new.spec("blog:card", processors=[ResizeToFill(120, 80)], format="JPEG")
+    new.register.source_group("blog:card", GlobSourceGroup("*.jpg"))
+    return new
+
+
+def test_what_a_run_could_not_make_is_a_finding_until_it_is_made(kit: ImageKit, tmp_path: Path) -> None:
+    """By whatever process and however much later; a repaired source is tried by --fix, and made."""
+    broken = tmp_path / "images/broken.jpg"
+    broken.write_text("no image")
+    assert not again(kit).generate().ok
+    (finding,) = again(kit).doctor()
+    assert (finding.kind, finding.name, finding.fixed) == ("failed", "broken.jpg", False)
+    assert "blog:card" in finding.detail
+    assert [each.fixed for each in again(kit).doctor(fix=True)] == [False]
+    assert failed(again(kit)) == ["broken.jpg"]
+    # A run of something else says nothing about it.
+    kit.spec("blog:other", format="PNG")
+    kit.generate("blog:other")
+    assert failed(again(kit)) == ["broken.jpg"]
+    broken.write_bytes(drawing.jpeg(240, 160, 3))
+    assert [each.fixed for each in again(kit).doctor(fix=True)] == [True]
+    assert again(kit).doctor() == []
+
+
+def test_what_nobody_wants_any_more_is_no_finding(kit: ImageKit, tmp_path: Path) -> None:
+    """A source that is gone fails no more, nor does one that is registered no more."""
+    for name in ("broken.jpg", "bad.jpg"):
+        (tmp_path / "images" / name).write_text("no image")
+    again(kit).generate()
+    (tmp_path / "images/broken.jpg").unlink()
+    assert failed(again(kit)) == ["bad.jpg"]
+    (tmp_path / "images/bad.jpg").write_bytes(drawing.jpeg(240, 160, 3))
+    again(kit).generate()
+    assert failed(again(kit)) == []
+
+
+def test_what_pages_did_without_is_a_finding_while_its_source_is_there(kit: ImageKit, tmp_path: Path) -> None:
+    """A bad source that was deleted since is the next render's affair; a source that was never there stays one."""
+    bad = tmp_path / "images/bad.txt"
+    bad.write_text("no image")
+    page = "{% thumbnail '9x9' 'bad.txt' on_error='omit' %}{% thumbnail '9x9' 'never.jpg' on_error='omit' %}"
+    kit.install(Environment(autoescape=True)).from_string(page).render()
+    kit.finish()
+    assert sorted(failed(again(kit))) == ["bad.txt", "never.jpg"]
+    bad.unlink()
+    assert failed(again(kit)) == ["never.jpg"]
+    assert [each.source for each in again(kit).generate().failed] == ["never.jpg"]
+
+
+def test_another_kits_files_are_not_foreign(kit: ImageKit, tmp_path: Path) -> None:
+    """Two kits with a `cache_prefix` each may share all folders: neither takes the other's files for its own."""
+    other = ImageKit(kit.settings.replace(cache_prefix="shop:"))
+    other.spec("shop:tile", processors=[ResizeToFit(30)], format="PNG")
+    other.register.source_group("shop:tile", GlobSourceGroup("*.jpg"))
+    assert len(other.generate().generated) == 3
+    for path in (tmp_path / "output").rglob("*.*"):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    for each in (kit, other):
+        assert each.doctor(fix=True) == []
+        each.finish()
+    assert kit.prune().removed == []
+    assert len(list(kit.storage.names())) == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import multiprocessing
 import os
@@ -10,10 +11,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
-from ..builds.notes import FailedFile, Note, Notes
+from ..builds.notes import MOST_FAILURES, Note, Notes
+from ..cachefiles import ImageCacheFile
 from ..cachefiles.references import NotPlain, Reference, keywords_of
 from ..cachefiles.strategies import Deferred, load_strategy
 from ..exceptions import ImageKitError, SourceNotAllowed
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from ..kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.pregenerate")
+
+LONGEST_REASON = 2_000
+"""Characters of a failure's reason that are kept; people read it."""
 
 
 def wanted_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None = None) -> Iterator[Item]:
@@ -48,6 +53,24 @@ def wanted_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None 
     for item in registered_items(kit, patterns, plan):
         registered.add(_key(item))
         yield item
+    yield from _beside(kit, registered, patterns)
+
+
+def rendered_beside(kit: ImageKit) -> Iterator[Item]:
+    """Yield what the last finished render needs and is registered nowhere.
+
+    Args:
+        kit: The kit.
+    """
+    try:
+        registered = set(map(_key, registered_items(kit, plan=Plan())))
+    except ImageKitError:
+        # Something is registered that cannot be; `generate()` says so.
+        registered = set()
+    yield from _beside(kit, registered)
+
+
+def _beside(kit: ImageKit, registered: set[object], patterns: Iterable[str] = ()) -> Iterator[Item]:
     for item in rendered_items(kit, patterns):
         if _key(item) not in registered:
             yield item
@@ -83,41 +106,117 @@ def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item
         # These are tried again, and reported again: the pages show something else until then.
         if failure.reference and failure.generator_id in known and failure.generator_id not in left_out:
             item = _item(kit, failure.reference)
-            if item:
+            if item and (failure.lacks_source or _has_source(kit, item)):
                 yield item
 
 
-def still_failed(kit: ImageKit) -> Iterator[tuple[FailedFile, str | None]]:
-    """Yield what pages do without, in this render and the last finished one, and what has not been made since either.
+class Undone(NamedTuple):
+    """A cache file that somebody wanted and that could not be made.
+
+    Attributes:
+        generator_id: Its generator's id.
+        source: What its source is called; None where it has none.
+        reason: Why it could not be made.
+        file: The cache file, where it can be told.
+    """
+
+    generator_id: str
+    source: str | None
+    reason: str
+    file: ImageCacheFile | None
+
+
+def keep_failures(kit: ImageKit, report: Report, *, of_all: bool = False) -> None:
+    """Remember what a run could not make, for whoever asks later, and forget what it could.
+
+    Args:
+        kit: The kit.
+        report: What the run did.
+        of_all: Whether the run was to make all that is wanted, so that nothing else is undone.
+    """
+    store = kit.records.store
+    failed = {_undone_key(kit, each.generator_id, each.source): each.reason for each in report.failed[:MOST_FAILURES]}
+    if of_all:
+        settled = set(store.keys(_undone_key(kit)))
+    else:
+        settled = {_undone_key(kit, each.generator_id, each.source) for each in (*report.generated, *report.skipped)}
+        settled = {*store.get_many(settled)}
+    store.delete_many(settled - failed.keys())
+    store.set_many({key: json.dumps(reason[:LONGEST_REASON]) for key, reason in failed.items()})
+
+
+def _undone_key(kit: ImageKit, generator_id: str = "", source: str | None = None) -> str:
+    if not generator_id:
+        return f"{kit.settings.cache_prefix}undone:"
+    key = json.dumps([generator_id, source])
+    return f"{kit.settings.cache_prefix}undone:{key}"
+
+
+def undone(kit: ImageKit) -> Iterator[Undone]:
+    """Yield what was wanted and failed, by pages or the last runs, and has not been made since.
+
+    Left out is what nobody wants any more: its registration or its source is gone.
 
     Args:
         kit: The kit.
 
-    Yields:
-        The failure, and the name that the cache file would have, where that can be told.
-
     Raises:
         ImageKitError: The record of the last render is damaged.
     """
-    seen = []
+    seen: list[object] = []
     for failure in (*kit.renders.failed, *kit.renders.last_failed()):
         if failure in seen:
             continue
         seen.append(failure)
-        name, made = _present(kit, failure)
-        if not made:
-            yield failure, name
+        item = _item(kit, failure.reference) if failure.reference else None
+        if not item or failure.lacks_source or _has_source(kit, item):
+            file = _file_of(kit, item) if item else None
+            if file is None or not _exists(file):
+                seen.append((failure.generator_id, failure.source))
+                yield Undone(failure.generator_id, failure.source, failure.reason, file)
+    reasons = {key: reason for key in kit.records.store.keys(_undone_key(kit)) if (reason := _reason_at(kit, key))}
+    for item in _still_wanted(kit) if reasons else ():
+        named = _source_name(item)
+        reason = reasons.get(_undone_key(kit, item.generator_id, named))
+        if reason and (item.generator_id, named) not in seen:
+            file = _file_of(kit, item)
+            if file is None or not _exists(file):
+                yield Undone(item.generator_id, named, reason, file)
 
 
-def _present(kit: ImageKit, failure: FailedFile) -> tuple[str | None, bool]:
-    """Return the name of the cache file that failed, and whether it has been made since."""
-    item = failure.reference and _item(kit, failure.reference)
+def _still_wanted(kit: ImageKit) -> list[Item]:
     try:
-        file = kit.cachefile(item.generator_id, **item.kwargs) if item else None
-        name = None if file is None else file.name
-        return name, file is not None and name is not None and file.cachefile_backend.exists(file)
-    except Exception:  # noqa: BLE001  # a spec's properties may raise anything; so they did for the page
-        return None, False
+        return list(wanted_items(kit, plan=Plan()))
+    except ImageKitError:
+        # Something is registered that cannot be; `generate()` says so.
+        return []
+
+
+def _reason_at(kit: ImageKit, key: str) -> str | None:
+    try:
+        reason = json.loads(kit.records.store.get(key) or "")
+    except ValueError:
+        return None
+    return reason if type(reason) is str else None
+
+
+def _source_name(item: Item) -> str | None:
+    source = item.kwargs.get("source")
+    return None if source is None else str(source)
+
+
+def _file_of(kit: ImageKit, item: Item) -> ImageCacheFile | None:
+    try:
+        return kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
+    except ImageKitError:
+        return None
+
+
+def _exists(file: ImageCacheFile) -> bool:
+    try:
+        return bool(file.name) and file.cachefile_backend.exists(file)
+    except Exception:  # noqa: BLE001  # a spec's properties may raise anything; so they did before
+        return False
 
 
 def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Progress | None = None) -> Report:
@@ -262,8 +361,7 @@ def _missing(
                 reason = "it was made of an upload, of bytes or of another folder's file, and is gone: render again"
                 yield Outcome("failed", "", None, name, reason)
         elif name not in there:
-            source = item.kwargs.get("source")
-            named = None if source is None else str(source)
+            named = _source_name(item)
             if (item.generator_id, named) not in failed:
                 reason = "its source or generator has changed since the page was rendered: render again"
                 yield Outcome("failed", item.generator_id, named, name, reason)

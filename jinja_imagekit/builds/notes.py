@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from ..atomic_files import write_whole
 from ..cachefiles.references import Reference, confined, is_confined, reference_to
 from ..cachefiles.strategies import Deferred, Strategy
-from ..exceptions import ImageKitError
+from ..exceptions import ImageKitError, MissingSource, SourceNotFound
 from ..settings import Settings
 from .journal import Journal
 
@@ -93,12 +93,14 @@ class FailedFile(NamedTuple):
         source: What its source is called; None where it has none.
         reason: Why it could not be made.
         reference: What leads to it in a later run; None where nothing does.
+        lacks_source: Whether there was no such source, rather than a bad one.
     """
 
     generator_id: str
     source: str | None
     reason: str
     reference: Reference | None = None
+    lacks_source: bool = False
 
 
 Failures = tuple[FailedFile, ...]
@@ -241,7 +243,9 @@ class Renders:
         if len(self._failed) >= MOST_FAILURES:
             self._failed.clear()
         kept = reference if reference and is_confined(reference) else None
-        failed = self._failed[key] = FailedFile(id, name, error.message(), kept)
+        failed = self._failed[key] = FailedFile(
+            id, name, error.message(), kept, isinstance(error, (SourceNotFound, MissingSource))
+        )
         self._journal.append({"failed": _failed_entry(failed)})
         return True
 
@@ -428,8 +432,9 @@ def _entry(note: Note) -> dict[str, Any]:
 
 
 def _failed_entry(failed: FailedFile) -> dict[str, Any]:
-    kwargs = {"kwargs": failed.reference.kwargs} if failed.reference else {}
-    return {"generator": failed.generator_id, "source": failed.source, "reason": failed.reason, **kwargs}
+    entry: dict[str, Any] = {"generator": failed.generator_id, "source": failed.source, "reason": failed.reason}
+    entry |= {"kwargs": failed.reference.kwargs} if failed.reference else {}
+    return {**entry, "lacks_source": True} if failed.lacks_source else entry
 
 
 def _parsed(text: str) -> tuple[Notes, tuple[FailedFile, ...]]:
@@ -446,7 +451,7 @@ def _failed_file(entry: Any) -> FailedFile:
         case {"generator": str(id), "source": str() | None as source, "reason": str(reason)}:
             reference = Reference(id, dict(entry["kwargs"])) if "kwargs" in entry else None
             if reference is None or is_confined(reference):
-                return FailedFile(id, source, reason, reference)
+                return FailedFile(id, source, reason, reference, entry.get("lacks_source") is True)
     raise ValueError("no record of a cache file that failed")
 
 

@@ -148,9 +148,12 @@ def _list(get_kit: GetKit) -> click.Command:
     @click.option("--sources", is_flag=True, help="Name each source.")
     @click.option("--json", "as_json", is_flag=True, help="Write everything as JSON.")
     def list_ids(sources: bool, as_json: bool) -> None:
-        """List the generators' ids, their source groups, and how many images each is to make."""
+        """List the generators' ids, their source groups, and how many images each is to make.
+
+        Images that the last finished render needs count as well.
+        """
         kit = get_kit()
-        entries = [_entry(kit, id) for id in kit.generators.get_ids()]
+        entries = [_entry(kit, id, rendered) for id, rendered in _rendered_by(kit).items()]
         if as_json:
             click.echo(json.dumps(entries, indent=2))
         else:
@@ -160,7 +163,17 @@ def _list(get_kit: GetKit) -> click.Command:
     return list_ids
 
 
-def _entry(kit: ImageKit, id: str) -> dict[str, Any]:
+def _rendered_by(kit: ImageKit) -> dict[str, list[str]]:
+    """Return the images of the last render that are registered nowhere, by their generators' ids."""
+    from ..builds.finish import rendered_beside
+
+    found: dict[str, list[str]] = {id: [] for id in kit.generators.get_ids()}
+    for item in rendered_beside(kit):
+        found[item.generator_id].append(str(item.kwargs.get("source", "")))
+    return found
+
+
+def _entry(kit: ImageKit, id: str, rendered: list[str]) -> dict[str, Any]:
     from ..hashing import class_path
     from ..pregenerate.plan import sources_of
 
@@ -172,9 +185,10 @@ def _entry(kit: ImageKit, id: str) -> dict[str, Any]:
     return {
         "id": id,
         "generator": class_path(kit.registered(id)),
-        "images": sum(len(group["sources"]) for group in groups) + len(registered),
+        "images": sum(len(group["sources"]) for group in groups) + len(registered) + len(rendered),
         "source_groups": groups,
         "cachefiles": registered,
+        "rendered": rendered,
     }
 
 
@@ -184,10 +198,11 @@ def _show_entry(entry: dict[str, Any], with_sources: bool) -> None:
         click.echo(printable(f"  {group['source_group']}: {counted(len(group['sources']), 'source')}"))
         for source in group["sources"] if with_sources else ():
             click.echo(printable(f"    {source}"))
-    if entry["cachefiles"]:
-        click.echo(f"  {counted(len(entry['cachefiles']), 'registered cache file')}")
-        for file in entry["cachefiles"] if with_sources else ():
-            click.echo(printable(f"    {file}"))
+    for kind, noun, rest in (("cachefiles", "registered cache file", ""), ("rendered", "image", " of the last render")):
+        if entry[kind]:
+            click.echo(f"  {counted(len(entry[kind]), noun)}{rest}")
+            for name in entry[kind] if with_sources else ():
+                click.echo(printable(f"    {name}"))
 
 
 def _prune(get_kit: GetKit) -> click.Command:
