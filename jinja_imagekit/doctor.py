@@ -156,7 +156,7 @@ def _foreign_files(kit: ImageKit, storage: Storage, records: set[str], begun_ns:
     for name in storage.names(folder):
         hidden = name.rpartition("/")[2].startswith(".")
         # Without a folder of their own, cache files lie among the site's.
-        if name in records or hidden or not (folder or _OURS.search(name)):
+        if name in records or hidden or name == kit.pictures.stylesheet or not (folder or _OURS.search(name)):
             continue
         stored = storage.stat(name)
         # What was made meanwhile is recorded by whoever made it.

@@ -26,8 +26,9 @@ from .cachefiles.removal import clear_files
 from .cachefiles.strategies import Deferred, Strategy, load_strategy
 from .cachefiles.warm import KnownFiles
 from .doctor import Finding, examine
-from .exceptions import CannotRebuild, ImageKitError, InvalidSetting
+from .exceptions import CannotRebuild, ImageKitError, InvalidSetting, MissingSource
 from .generatorlibrary import library
+from .imageinfo import ImageFacts, ImageInfo
 from .images import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import load, load_instance
@@ -140,6 +141,11 @@ class ImageKit:
         # Whoever makes those is told when a generator is registered.
         _ = self._prototypes
         return KnownFiles(self)
+
+    @made_once
+    def image_facts(self) -> ImageFacts:
+        """What is known of sources beside their pixels: sidecar files and looks."""
+        return ImageFacts(self)
 
     @made_once
     def pictures(self) -> Pictures:
@@ -287,6 +293,21 @@ class ImageKit:
             <Picture: 800x of photos/canal.jpg>
         """
         return Picture(self, picture_call(self, id, dimensions, source, kwargs))
+
+    def imageinfo(self, source: object) -> ImageInfo:
+        """Return the facts of an image, for templates; nothing is decoded but for its colour.
+
+        Args:
+            source: The image.
+
+        Raises:
+            MissingSource: There is no source.
+            SourceError: It cannot be found.
+        """
+        found = self.source(source)
+        if found is None:
+            raise MissingSource("imageinfo")
+        return ImageInfo(self, found)
 
     def cachefile_of(self, generator: Any, **parts: Any) -> ImageCacheFile:
         """Return the cache file of a generator that was made by hand.

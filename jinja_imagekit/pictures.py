@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 import re
+import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
 from . import html
+from .atomic_files import write_whole
 from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
 from .cachefiles.strategies import JustInTime
-from .exceptions import InvalidOption, MissingAlt, MissingSource, nearest
+from .exceptions import ImageKitError, InvalidOption, MissingAlt, MissingSource, StorageError, nearest
 from .generatorlibrary import THUMBNAIL_ID
+from .imageinfo import NO_SIDECAR, Look, Sidecar
 from .images import OUTPUT_FORMATS, Header, mimetype, normal_format, output_format
 from .interfaces import Size
 from .pregenerate.making import make_work
 from .pregenerate.plan import Item, make_plan
 from .processors.arguments import anchor_name
+from .pregenerate.run import available_cores
 from .processors.resampling import scaled
 from .sources import Source
 
@@ -585,6 +593,14 @@ def make_picture_plan(kit: ImageKit, call: PictureCall) -> Plan:
     return Plan((*media, _medium(kit, call)))
 
 
+def _own_focus(kit: ImageKit, source: Source) -> Focus:
+    focus = kit.image_facts.sidecar(source).focus
+    try:
+        return "auto" if focus is None else parse_focus(focus)
+    except InvalidOption as error:
+        raise ImageKitError(f"The sidecar file of {source.name}: {error.message()}") from error
+
+
 def _changed_focus(call: PictureCall, changes: Mapping[str, Any]) -> Focus | None:
     if changes.get("focus") is not None:
         return parse_focus(changes["focus"])
@@ -618,7 +634,7 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
         settings.max_result_pixels // (header.frames if animated else 1),
     )
     widths = _candidate_widths(call, framing)
-    focus = call.focus or "auto"
+    focus = call.focus or _own_focus(kit, source)
     anchor = anchor_of(focus, framing) if framing.crops else None
     is_boxed = bool(width and height and crop is not False)
     shared = _shared_options(call, framing, anchor, widths, is_boxed)
@@ -748,6 +764,7 @@ class Picture:
     def __init__(self, kit: ImageKit, call: PictureCall) -> None:
         self._kit = kit
         self._call = call
+        self._plan: Plan | None = None
         self._seen: Shown | None = None
 
     @property
@@ -765,8 +782,8 @@ class Picture:
     @property
     def sizes(self) -> str:
         """The value of `sizes`, without `auto`; empty where none is needed."""
-        shown = self._shown()
-        return "" if shown.plan is None else shown.plan.own.sizes
+        plan = self._planned()
+        return "" if plan is None else plan.own.sizes
 
     @property
     def sources(self) -> tuple[PictureSource, ...]:
@@ -777,19 +794,58 @@ class Picture:
     @property
     def width(self) -> int:
         """Width in pixels at which a page shows it."""
-        shown = self._shown()
-        return shown.stand_in[1] if shown.plan is None else shown.plan.own.width
+        plan = self._planned()
+        return self._shown().stand_in[1] if plan is None else plan.own.width
 
     @property
     def height(self) -> int:
         """Height in pixels at which a page shows it."""
-        shown = self._shown()
-        return shown.stand_in[2] if shown.plan is None else shown.plan.own.height
+        plan = self._planned()
+        return self._shown().stand_in[2] if plan is None else plan.own.height
 
     @property
     def alt(self) -> str | None:
-        """The alternative text; None where nobody gives one."""
-        return self._call.alt
+        """The alternative text: the one that was given, else that of the sidecar file; None where there is none."""
+        return self._call.alt if self._call.alt is not None else self._sidecar.alt
+
+    @property
+    def caption(self) -> str:
+        """The caption of the sidecar file; empty where there is none."""
+        return self._sidecar.caption
+
+    @property
+    def credit(self) -> str:
+        """The credit of the sidecar file; empty where there is none."""
+        return self._sidecar.credit
+
+    @property
+    def color(self) -> str:
+        """The colour that most of the source has, such as "#1f3a5c"; empty where there are no pixels to look at."""
+        look = self._look_from_afar()
+        return "" if look is None else look.color
+
+    @property
+    def placeholder(self) -> str:
+        """A tiny preview of the source as a data URI of at most 200 bytes; empty where pixels may be transparent."""
+        look = self._look_from_afar()
+        return "" if look is None or self._shows_through() else look.blur
+
+    @property
+    def _sidecar(self) -> Sidecar:
+        plan = self._planned()
+        return NO_SIDECAR if plan is None else self._kit.image_facts.sidecar(plan.own.source)
+
+    def _look_from_afar(self) -> Look | None:
+        plan = self._planned()
+        return None if plan is None or plan.own.header.is_vector else self._kit.image_facts.look(plan.own.source)
+
+    def _shows_through(self) -> bool:
+        """Tell whether what stands below the image may be seen when it has loaded, or is not of the same source."""
+        plan = self._planned()
+        if plan is None:
+            return True
+        digest = plan.own.source.digest
+        return any(each.header.has_alpha or each.source.digest != digest for each in plan.media)
 
     @property
     def preload(self) -> Markup:
@@ -872,6 +928,8 @@ class Picture:
         styles: dict[str, str] = {}
         if loads_lazily:
             styles.update(_reserved(_box(given, image.width, image.height), image, is_auto))
+        if self._call.placeholder and not shown.plan.own.header.is_vector and not self._shows_through():
+            styles.update(self._placeholder_styles(shown.plan.own))
         image_attributes = {
             "src": image.src,
             "srcset": image.srcset or None,
@@ -883,7 +941,11 @@ class Picture:
             "alt": alt,
             **given.rest,
         }
-        _add_style(image_attributes, styles)
+        if styles and self._kit.settings.picture_css == "class":
+            name = self._kit.pictures.class_of(_declarations(styles))
+            _join(image_attributes, "class", name, " ")
+        elif styles:
+            _join(image_attributes, "style", _declarations(styles), ";")
         tags = [
             {
                 "media": source.media or None,
@@ -897,12 +959,23 @@ class Picture:
         ]
         return html.picture(tags, image_attributes)
 
+    def _placeholder_styles(self, own: Medium) -> dict[str, str]:
+        look = self._kit.image_facts.look(own.source)
+        if self._call.placeholder == "color":
+            return {"background-color": look.color}
+        if self._kit.settings.picture_css == "class":
+            # A policy of `default-src 'self'` allows a style sheet no data URI.
+            return {"background": _gradient(look)}
+        across, down = own.anchor or (0.5, 0.5)
+        return {"background": f"url({look.blur}) {across * 100:g}% {down * 100:g}%/cover no-repeat"}
+
     def as_dict(self) -> dict[str, Any]:
         """Return the picture as plain values, for JSON; `bytes` is None for a file that has not been made."""
         shown = self._shown()
         if shown.plan is None:
             url, width, height = shown.stand_in
             return {"source": None, "url": url, "width": width, "height": height, "candidates": []}
+        look = self._look_from_afar()
         own = shown.plan.own
         candidates, urls = [], iter(shown.urls)
         for medium in shown.plan.media:
@@ -913,6 +986,7 @@ class Picture:
                     {
                         **({"media": medium.media} if medium.media else {}),
                         "url": next(urls),
+                        "name": file.name,
                         "type": mimetype(candidate.format),
                         "width": candidate.width,
                         "height": candidate.height,
@@ -926,12 +1000,14 @@ class Picture:
             "height": own.height,
             "sizes": own.sizes,
             "alt": self.alt,
+            "color": look.color if look else None,
+            "placeholder": self.placeholder or None,
             "candidates": candidates,
         }
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Return the images of which a browser chooses; none where something stands in for them."""
-        plan = self._shown().plan
+        plan = self._planned()
         return () if plan is None else tuple(plan.candidates())
 
     def __html__(self) -> Markup:
@@ -945,15 +1021,29 @@ class Picture:
         name = source if isinstance(source, str) else type(source).__name__
         return f"<Picture: {self._call.dimensions} of {name}>"
 
+    def _planned(self) -> Plan | None:
+        """Return the plan, for which nothing is made; None where something stands in for the picture."""
+        if self._plan is None and self._seen is None:
+            self._plan = self._make_plan()
+        return self._plan if self._seen is None else self._seen.plan
+
     def _shown(self) -> Shown:
         """Return what a page shows, and make what it needs first where images are made on demand."""
         if self._seen is None:
-            self._seen = self._look()
+            plan = self._planned()
+            # What stands in was found while it was planned.
+            if plan is not None:
+                self._seen = self._look(plan)
+        assert self._seen is not None
         return self._seen
 
-    def _look(self) -> Shown:
-        plan = make_picture_plan(self._kit, self._call)
-        return Shown(plan, candidate_urls(self._kit, plan))
+    def _make_plan(self) -> Plan | None:
+        return make_picture_plan(self._kit, self._call)
+
+    def _look(self, plan: Plan) -> Shown:
+        urls = candidate_urls(self._kit, plan)
+        self._kit.pictures.note(self, urls)
+        return Shown(plan, urls)
 
     def _offers(self, shown: Shown) -> tuple[PictureSource, ...]:
         """Return what each `<source>` offers, in the order of the page, and what the `<img>` does at the end."""
@@ -980,7 +1070,7 @@ class Picture:
     def _alternative(self, given: _Given) -> object:
         alt = given.alt if given.alt is not None else self.alt
         if alt is None and self._call.missing_alt != "ignore":
-            self._miss_alt(MissingAlt(repr(self)[1:-1]))
+            self._miss_alt(MissingAlt(repr(self)[1:-1].replace(":", "", 1)))
         return alt
 
     def _miss_alt(self, error: MissingAlt) -> None:
@@ -1041,11 +1131,21 @@ def _auto(sizes: str, is_auto: bool) -> str:
     return f"auto, {sizes}" if is_auto and not sizes.startswith("auto") else sizes
 
 
-def _add_style(attributes: dict[str, object], styles: Mapping[str, str]) -> None:
-    if styles:
-        own = ";".join(f"{name}:{value}" for name, value in styles.items())
-        given = attributes.pop("style", None)
-        attributes["style"] = f"{own};{given}" if isinstance(given, str) and given else own
+def _declarations(styles: Mapping[str, str]) -> str:
+    return ";".join(f"{name}:{value}" for name, value in styles.items())
+
+
+def _gradient(look: Look) -> str:
+    """Return colours that run across and down as those of an image do, each half transparent on the other."""
+    across = ",".join(f"{colour}80" for colour in look.columns)
+    return f"linear-gradient(90deg,{across}),linear-gradient({','.join(look.rows)})"
+
+
+def _join(attributes: dict[str, object], name: str, own: str, separator: str) -> None:
+    """Put something into an attribute that the author may have given as well."""
+    given = next((each for each in attributes if each.lower() == name), name)
+    value = attributes.pop(given, None)
+    attributes[name] = f"{own}{separator}{value}" if isinstance(value, str) and value else own
 
 
 def _css_url(url: str) -> str:
@@ -1141,6 +1241,20 @@ def make_together(kit: ImageKit, candidates: Iterable[Candidate]) -> None:
         make_work(kit, work, stopped=lambda: False)
 
 
+MANIFEST = "images.json"
+"""The file in `state_dir` that tells of all pictures of a site."""
+
+MANIFEST_VERSION = 1
+"""Of the manifest's form; one of another version is not read."""
+
+STYLESHEET = "imagekit.css"
+"""The file in `cachefile_dir` that holds the classes of pictures."""
+
+_CLASS = re.compile("imagekit-[0-9a-f]{12}")
+
+_UNSAFE_CSS = re.compile(r"[{}<>@\\]|url|import", re.IGNORECASE)
+"""What no declaration of ours holds; a forged one could end its rule, or load something."""
+
 MOST_PICTURES = 10_000
 """Pictures whose HTML one process keeps: about 3 kB each, 30 MB in all."""
 
@@ -1153,6 +1267,8 @@ class _KnownHtml(NamedTuple):
     files: tuple[tuple[str, int], ...]
     absent: tuple[str, ...]
     notes: tuple[tuple[str, str, dict[str, Any]], ...]
+    picture: Picture
+    urls: tuple[str, ...]
 
     def is_current(self) -> bool:
         """Tell whether all is as it was, by one stat of each file."""
@@ -1180,10 +1296,146 @@ class Pictures:
     def __init__(self, kit: ImageKit) -> None:
         self._kit = kit
         self._html: dict[Hashable, _KnownHtml] = {}
+        self._classes: dict[str, str] = {}
+        self._writing = threading.Lock()
+        self._noted: dict[tuple[str, ...], Picture] = {}
 
     def forget(self) -> None:
         """Forget the HTML of pictures: a generator was registered anew."""
         self._html.clear()
+
+    @property
+    def stylesheet(self) -> str:
+        """The name of the style sheet in the kit's storage."""
+        return f"{self._kit.settings.cachefile_dir}/{STYLESHEET}".lstrip("/")
+
+    @property
+    def stylesheet_url(self) -> str:
+        """The URL of the style sheet that holds the classes of `picture_css="class"`; it is always the same."""
+        return self._kit.storage.url(self.stylesheet)
+
+    def class_of(self, declarations: str) -> str:
+        """Return the class that has these declarations; a style sheet that lacks it is written anew.
+
+        The state holds all classes, so that the style sheet has those of every process.
+        """
+        name = self._classes.get(declarations)
+        if name is None:
+            name = f"imagekit-{blake2b(declarations.encode(), digest_size=6).hexdigest()}"
+            self._kit.records.store.set_many({f"{self._css_prefix}{name}": declarations})
+            # At the end of a build it is written once.
+            if not self._kit.renders.defers:
+                self.write_stylesheet(name)
+            self._classes[declarations] = name
+        return name
+
+    def write_stylesheet(self, wanted: str = "") -> None:
+        """Write the style sheet, unless there is one that has the class that is wanted.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        kit, store = self._kit, self._kit.records.store
+        with self._writing, store.lock(f"{self._css_prefix}stylesheet"):
+            if wanted and f".{wanted}{{" in self._written_stylesheet():
+                return
+            rules = []
+            for key in sorted(store.keys(self._css_prefix)):
+                name, declarations = key.removeprefix(self._css_prefix), store.get(key)
+                if declarations and _CLASS.fullmatch(name) and not _UNSAFE_CSS.search(declarations):
+                    rules.append(f".{name}{{{declarations}}}")
+            if rules:
+                kit.storage.save(self.stylesheet, ("\n".join(rules) + "\n").encode())
+
+    def _written_stylesheet(self) -> str:
+        try:
+            with self._kit.storage.open(self.stylesheet) as file:
+                return file.read().decode(errors="replace")
+        except StorageError:
+            return ""
+
+    @property
+    def _css_prefix(self) -> str:
+        return f"{self._kit.settings.cache_prefix}css:"
+
+    def finish_styles(self) -> None:
+        """Write the style sheet with the classes of all pages, and note that they need it."""
+        if self._classes:
+            self.write_stylesheet()
+            self._kit.renders.note_name(self.stylesheet)
+
+    def note(self, picture: Picture, urls: tuple[str, ...]) -> None:
+        """Note a picture of a page, for the manifest."""
+        if urls not in self._noted and self._kit.renders.is_kept:
+            if len(self._noted) >= MOST_PICTURES:
+                self._noted.clear()
+            self._noted[urls] = picture
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest of pictures is kept."""
+        return self._kit.settings.state_dir / MANIFEST
+
+    def write_manifest(self, path: Path | None = None) -> None:
+        """Write down all pictures of the render, and those of earlier ones whose files are all there still.
+
+        Args:
+            path: Where to write it as well; None for `images.json` in the `state_dir` alone.
+
+        Raises:
+            StorageError: A file cannot be written.
+        """
+        noted, self._noted = list(self._noted.values()), {}
+        if noted:
+            with ThreadPoolExecutor(available_cores()) as pool:
+                told = [entry for entry in pool.map(_told, noted) if entry]
+            entries = {_identity(entry): entry for entry in (*self._kept_entries(), *told)}
+            try:
+                self._write(self.manifest_path, entries.values())
+            except StorageError as error:
+                logger.warning("The manifest of pictures cannot be written. %s", error)
+        if path is not None:
+            self._write(path, map(self._with_bytes, self.read_manifest()))
+
+    def read_manifest(self) -> list[dict[str, Any]]:
+        """Return the pictures of the manifest; none where there is no manifest, or a damaged one."""
+        try:
+            manifest = json.loads(self.manifest_path.read_text(encoding="utf-8"))
+            if manifest["version"] == MANIFEST_VERSION:
+                return [entry for entry in manifest["pictures"] if _identity(entry)]
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            logger.warning("%s cannot be read (%s), and is begun anew.", self.manifest_path, error)
+        return []
+
+    def _with_bytes(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return an entry with the sizes of files that have been made since it was written."""
+        for candidate in entry["candidates"]:
+            record = self._kit.records.get(candidate["name"])
+            candidate["bytes"] = candidate.get("bytes") if record is None else record.size
+        return entry
+
+    def _kept_entries(self) -> list[dict[str, Any]]:
+        storage = self._kit.storage
+
+        def exists(entry: dict[str, Any]) -> bool:
+            return all(storage.stat(each["name"]) is not None for each in entry["candidates"])
+
+        try:
+            return list(filter(exists, self.read_manifest()))
+        except StorageError as error:
+            logger.warning("%s holds a name that is refused (%s), and is begun anew.", self.manifest_path, error)
+            return []
+
+    def _write(self, path: Path, entries: Iterable[dict[str, Any]]) -> None:
+        # One line a picture, so that two versions can be compared by eye.
+        lines = sorted(json.dumps(entry, ensure_ascii=False) for entry in entries)
+        text = f'{{"version": {MANIFEST_VERSION}, "pictures": [\n' + ",\n".join(lines) + "\n]}\n"
+        try:
+            write_whole(path, text)
+        except OSError as error:
+            raise StorageError(str(path), error.strerror or str(error)) from error
 
     def find_html(self, call: Hashable) -> Markup | None:
         """Return the HTML that was kept for a template's call, if it is still right; its files count as needed."""
@@ -1194,11 +1446,13 @@ class Pictures:
         for name, id, kwargs in known.notes:
             if not renders.is_noted(name):
                 renders.note_call(name, id, kwargs)
+        if known.urls not in self._noted:
+            self.note(known.picture, known.urls)
         return known.html
 
     def keep_html(self, call: Hashable, markup: Markup, picture: Picture) -> None:
         """Keep the HTML of a template's call, if all its files are known to be there."""
-        sources, files, notes = {}, [], []
+        sources, files, notes, urls = {}, [], [], []
         candidates = picture.candidates()
         if not candidates:
             return
@@ -1209,12 +1463,29 @@ class Pictures:
                 return
             sources[known.source_path] = (known.source_modified_ns, known.source_size, known.source_inode)
             files.append((known.path, known.size))
+            urls.append(known.url)
             absent.update(dict.fromkeys(known.absent))
             notes.append((known.name, candidate.generator_id, candidate.kwargs))
         if len(self._html) >= MOST_PICTURES:
             self._html.clear()
         stats = tuple((path, *stat) for path, stat in sources.items())
-        self._html[call] = _KnownHtml(markup, stats, tuple(files), tuple(absent), tuple(notes))
+        self._html[call] = _KnownHtml(markup, stats, tuple(files), tuple(absent), tuple(notes), picture, tuple(urls))
+
+
+def _told(picture: Picture) -> dict[str, Any] | None:
+    try:
+        return picture.as_dict()
+    except ImageKitError as error:
+        logger.info("%r is left out of the manifest: %s", picture, error)
+        return None
+
+
+def _identity(entry: Any) -> tuple[str, ...]:
+    """Return what two entries of a manifest have in common that tell of one picture; empty for no entry."""
+    match entry:
+        case {"source": str() | None, "candidates": list(candidates)}:
+            return tuple(str(each["url"]) for each in candidates if isinstance(each["name"], str))
+    return ()
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None), Markup})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import threading
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ class Website:
         self.root, self.url = root, url
         self.images = root / "images"
         self.images.mkdir(exist_ok=True)
+        (root / "www").mkdir(exist_ok=True)
         folders = {"source_dirs": [self.images], "location": root / "www", "state_dir": root / "state"}
         self.kit = ImageKit(**folders, **settings)
 
@@ -67,7 +69,6 @@ class Website:
             f'<link rel="icon" href="data:,">{head}<style>{css}</style><body>{body}'
         ).render()
         path = self.root / "www" / name
-        path.parent.mkdir(exist_ok=True)
         path.write_text(html, encoding="utf-8")
         return f"{self.url}/{name}"
 
@@ -272,3 +273,45 @@ def test_motion_and_colour_scheme(browser: Any, website: Website) -> None:
 def _frames(website: Website, url: str) -> int:
     with Image.open(website.root / "www" / url.removeprefix(f"{website.url}/")) as image:
         return int(getattr(image, "n_frames", 1))
+
+
+def test_placeholders_under_the_strictest_usual_policy(browser: Any, website: Website) -> None:
+    """Under `default-src 'self'` the style sheet of classes shows them, the place is kept, and nothing is blocked."""
+    strict = Website(website.root, website.url, picture_css="class", picture_placeholder="blur")
+    (website.root / "www" / "site.css").write_text(USUAL_CSS)
+    body = "{% picture '400x' '0.jpg' -- alt='A hill' %}{% picture '300x' '1.jpg' widths=[300] -- alt='' %}"
+    head = '<link rel="stylesheet" href="/site.css"><link rel="stylesheet" href="{{ sheet }}">'
+    html = strict.kit.install(Environment(autoescape=True)).from_string(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Strict</title>{head}<body>{body}'
+    )
+    page_path = website.root / "www" / "strict.html"
+    page_path.write_text(html.render(sheet=strict.kit.pictures.stylesheet_url), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 800, "height": 600})
+    page = context.new_page()
+    _, messages = _watched(page)
+    held: list[Any] = []
+    page.route("**/*.avif", lambda route: held.append(route))
+    page.goto(f"{website.url}/strict.html", wait_until="domcontentloaded")
+    page.wait_for_function("getComputedStyle(document.images[0]).backgroundImage.includes('gradient')")
+    boxes = page.evaluate("[...document.images].map(each => [each.offsetWidth, each.offsetHeight, each.complete])")
+    assert boxes == [[400, 300, False], [300, 225, False]]
+    assert not [message for message in messages if "favicon" not in message]
+    context.close()
+
+
+def test_a_preview_stands_where_the_image_will_be(browser: Any, website: Website) -> None:
+    """Without a policy it is a data URI in the page itself."""
+    url = website.page("preview.html", "{% picture '400x' '0.jpg' placeholder='blur' -- alt='A hill' %}")
+    context = browser.new_context(viewport={"width": 800, "height": 600})
+    page = context.new_page()
+    _, messages = _watched(page)
+    held: list[Any] = []
+    page.route("**/*.avif", lambda route: held.append(route))
+    page.goto(url, wait_until="domcontentloaded")
+    shown = page.evaluate("getComputedStyle(document.images[0]).backgroundImage")
+    assert shown.startswith('url("data:image/webp;base64,')
+    # What a reader sees: the middle of the picture is not the page's white.
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    assert shot.getpixel((200, 150)) != (255, 255, 255)
+    assert not messages
+    context.close()

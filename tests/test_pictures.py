@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,16 @@ def test_what_a_picture_tells(site: Site) -> None:
         ' url("160x120.avif") 2x type("image/avif"), url("80x60.webp") 1x type("image/webp"),'
         ' url("120x90.webp") 1.5x type("image/webp"), url("160x120.webp") 2x type("image/webp"))'
     )
+
+
+def test_sizes_and_colours_make_no_images(site: Site) -> None:
+    """They come from the header, and from one small decode that is remembered."""
+    picture = site.kit.picture("80x", "canal.jpg", alt="A canal")
+    assert (picture.width, picture.height, picture.alt) == (80, 60, "A canal")
+    assert picture.sizes
+    assert picture.color
+    assert picture.placeholder
+    assert not site.files()
 
 
 def test_a_picture_as_plain_values(site: Site) -> None:
@@ -627,3 +639,158 @@ def test_pictures_of_the_users_own_generators(site: Site) -> None:
 
     html = named(site, render(site.kit, "{% picture 'grey' '80x' 'canal.jpg' -- alt='A canal' %}"))
     assert html == LAZY
+
+
+def test_placeholders_stand_in_attributes(site: Site) -> None:
+    """A preview or a colour stands where the image will be, at the focus of the crop."""
+    html = render(site.kit, "{% picture '80x80' 'canal.jpg' placeholder='blur' focus='70% 30%' -- alt='' %}")
+    style = re.findall(r'style="([^"]*)"', html)[0]
+    assert re.fullmatch(
+        r"contain-intrinsic-size:80px 80px;background:url\(data:image/webp;base64,[\w+/=]+\) 70% 30%/cover no-repeat",
+        style,
+    )
+    html = render(site.kit, "{% picture '80x' 'canal.jpg' placeholder='color' priority=true -- alt='' style='a:b' %}")
+    assert re.search(r' style="background-color:#[0-9a-f]{6};a:b"', html)
+    html = render(site.new_kit(picture_placeholder="color"), "{% picture '80x' 'canal.jpg' -- alt='' %}")
+    assert "background-color" in html
+    html = render(
+        site.new_kit(picture_placeholder="color"), "{% picture '80x' 'canal.jpg' placeholder='none' alt='' %}"
+    )
+    assert "background" not in html
+
+
+def test_nothing_stands_below_transparent_pixels(site: Site) -> None:
+    """It would be seen when the image has loaded; so would a photo of the day below the one of the night."""
+    settled(site.images / "logo.png", drawing.encoded(Image.new("RGBA", (100, 80), (255, 0, 0, 90)), "PNG"))
+    site.write("night.jpg", 100, 75, seed=1)
+    for template in (
+        "{% picture '80x' 'logo.png' placeholder='blur' -- alt='' %}",
+        "{% picture '80x' 'canal.jpg' placeholder='blur' at={'(a)': {'source': 'night.jpg'}} -- alt='' %}",
+        "{% picture '80x' 'canal.jpg' placeholder='blur' at={'(a)': {'source': 'logo.png'}} -- alt='' %}",
+    ):
+        assert "background" not in render(site.kit, template)
+    assert site.kit.picture("80x", "logo.png").placeholder == ""
+    assert site.kit.picture("80x", "logo.png").color
+
+
+def test_classes_take_the_place_of_styles(site: Site) -> None:
+    """With `picture_css="class"` no page has a style attribute: the style sheet has them, at a URL that stays."""
+    kit = site.new_kit(picture_css="class")
+    html = render(kit, "{% picture '80x' 'canal.jpg' placeholder='blur' -- alt='' class='wide' %}")
+    assert "style" not in html
+    name = re.findall(r'class="(imagekit-[0-9a-f]{12}) wide"', html)[0]
+    assert kit.pictures.stylesheet_url == "/CACHE/images/imagekit.css"
+    rules = (site.output / "CACHE" / "images" / "imagekit.css").read_text()
+    assert re.search(rf"^\.{name}{{contain-intrinsic-size:80px 60px;background:linear-gradient\(.*\)}}$", rules, re.M)
+    assert "url(" not in rules
+
+
+def test_the_style_sheet_has_the_classes_of_all_processes(site: Site) -> None:
+    """Each worker's pages work with what another one wrote, and a lost style sheet comes back with the next class."""
+    kits = [site.new_kit(picture_css="class") for _ in range(3)]
+    path = site.output / "CACHE" / "images" / "imagekit.css"
+    pages = [render(kit, f"{{% picture '{30 + n}x' 'canal.jpg' -- alt='' %}}") for n, kit in enumerate(kits)]
+    names = [re.findall(r'class="([^"]*)"', page)[0] for page in pages]
+    assert sorted(names) == re.findall(r"^\.([\w-]+)", path.read_text(), re.M)
+    path.unlink()
+    render(kits[0], "{% picture '60x' 'canal.jpg' -- alt='' %}")
+    assert set(names) < set(re.findall(r"^\.([\w-]+)", path.read_text(), re.M))
+
+
+def test_the_style_sheet_of_a_build_is_written_at_its_end(tmp_path: Path) -> None:
+    """It is published with the images; it is no foreign file to the doctor, and pruning leaves it."""
+    site = Site(tmp_path, default_cachefile_strategy=DEFERRED, picture_css="class")
+    site.write("canal.jpg", 240, 180)
+    html = render(site.kit, "{% picture '80x' 'canal.jpg' placeholder='color' -- alt='' %}")
+    assert not site.files()
+    assert site.kit.finish().ok
+    name = re.findall(r'class="([^"]*)"', html)[0]
+    assert f".{name}{{" in site.files()["CACHE/images/imagekit.css"].decode()
+    assert not site.kit.doctor()
+    site.kit.prune()
+    site.kit.publish(tmp_path / "public")
+    assert (tmp_path / "public" / "CACHE" / "images" / "imagekit.css").is_file()
+
+
+def test_forged_classes_get_into_no_style_sheet(site: Site) -> None:
+    """A rule that ends its own braces or loads something is left out, as is one with another name."""
+    kit = site.new_kit(picture_css="class")
+    kit.records.store.set_many(
+        {
+            "imagekit:css:imagekit-000000000000": "a:b}body{display:none",
+            "imagekit:css:imagekit-000000000001": "background:url(//evil.example/)",
+            "imagekit:css:body": "display:none",
+        }
+    )
+    render(kit, "{% picture '80x' 'canal.jpg' -- alt='' %}")
+    rules = (site.output / "CACHE" / "images" / "imagekit.css").read_text()
+    assert rules.count("{") == 1
+    assert "none" not in rules
+
+
+def test_the_manifest_tells_of_all_pictures(tmp_path: Path) -> None:
+    """`finish()` writes it; a later render of some pages leaves what it has of the others."""
+    site = Site(tmp_path, default_cachefile_strategy=DEFERRED)
+    for seed in range(3):
+        site.write(f"{seed}.jpg", 240, 180, seed)
+    template = "{% for name in names %}{% picture '80x' name ~ '.jpg' -- alt=name %}{% endfor %}"
+
+    def told() -> dict[str, dict[str, Any]]:
+        manifest = json.loads((site.state / "images.json").read_text())
+        return {entry["source"]: entry for entry in manifest["pictures"]}
+
+    render(site.kit, template, names=["0", "1"])
+    site.kit.finish()
+    assert sorted(told()) == ["0.jpg", "1.jpg"]
+    for entry in told().values():
+        assert re.fullmatch("#[0-9a-f]{6}", entry["color"])
+        assert entry["placeholder"].startswith("data:image/webp")
+        for candidate in entry["candidates"]:
+            path = site.output / candidate["name"]
+            assert path.stat().st_size == candidate["bytes"]
+            assert candidate["url"] == f"/{candidate['name']}"
+            with Image.open(path) as image:
+                assert image.size == (candidate["width"], candidate["height"])
+    kit = site.new_kit()
+    render(kit, template, names=["2"])
+    kit.finish()
+    assert sorted(told()) == ["0.jpg", "1.jpg", "2.jpg"]
+    gone = [path for path in site.output.rglob("*.*") if "/0/" in str(path)]
+    for path in gone:
+        path.unlink()
+    kit = site.new_kit()
+    render(kit, template, names=["2"])
+    kit.finish()
+    assert sorted(told()) == ["1.jpg", "2.jpg"]
+
+
+def test_a_second_render_in_one_process_tells_of_the_same(site: Site) -> None:
+    """What comes from memory is noted as well."""
+    for _ in range(3):
+        render(site.kit, "{% picture '80x' 'canal.jpg' -- alt='' %}")
+        (site.state / "images.json").unlink(missing_ok=True)
+        site.kit.finish()
+        assert "canal.jpg" in (site.state / "images.json").read_text()
+
+
+def test_a_damaged_manifest_is_begun_anew(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A build does not fail for what an earlier one left."""
+    for text in ("{", "[]", '{"version": 1, "pictures": [{"source": 1}, 3]}', '{"version": 9, "pictures": []}'):
+        site.state.mkdir(exist_ok=True)
+        (site.state / "images.json").write_text(text)
+        render(site.kit, "{% picture '80x' 'canal.jpg' -- alt='' %}")
+        site.kit.finish()
+        assert json.loads((site.state / "images.json").read_text())["pictures"][0]["source"] == "canal.jpg"
+    assert "is begun anew" in caplog.text
+
+
+def test_many_threads_print_one_picture_and_make_it_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes second waits for the first, and finds all files there."""
+    decoded = []
+    decode = Original._decode
+    monkeypatch.setattr(Original, "_decode", lambda self, *args: decoded.append(args) or decode(self, *args))
+    template = site.kit.install(Environment(autoescape=True)).from_string("{% picture '80x' 'canal.jpg' -- alt='' %}")
+    with ThreadPoolExecutor(8) as pool:
+        pages = set(pool.map(lambda _: template.render(), range(16)))
+    assert len(pages) == 1
+    assert len(decoded) == 1

@@ -230,6 +230,7 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     Raises:
         GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate` makes the rest.
     """
+    kit.pictures.finish_styles()
     # Several processes may have rendered the pages, and finish at once.
     with kit.records.store.lock("\0finish"):
         notes, failures = kit.renders.finish(partial(_leads_to, kit))
@@ -237,6 +238,7 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     items = {name: _item(kit, note.reference) for name, note in notes.items() if note.reference}
     plan = make_plan(kit, [item for item in items.values() if item])
     report = run_plan(kit, plan, workers=workers, on_progress=on_progress)
+    kit.pictures.write_manifest()
     promises = _promised_sizes(plan, {outcome.name for outcome in report.generated})
     outcomes = [_checked(each, promises) for each in (*report.generated, *report.skipped, *report.failed)]
     return Report([*outcomes, *_missing(kit, notes, items, outcomes), *failed], report.seconds)

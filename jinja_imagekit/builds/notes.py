@@ -120,6 +120,9 @@ class Renders:
         begun_ns: When the kit was made, in nanoseconds since the epoch: what other processes note from then on belongs
             to the same render.
 
+    Attributes:
+        defers: Whether the kit's strategy makes files at the end of a render.
+
     Example:
         >>> renders = Renders(Settings())
         >>> renders.note_call("CACHE/images/canal/5ff3.webp", "blog:hero", {"source": "canal.jpg"})
@@ -144,6 +147,7 @@ class Renders:
         self._finished_failed: tuple[FailedFile, ...] = ()
         self._is_written = False
         self._tool = tool
+        self.defers = defers
         self._keeps = defers or settings.keep_notes is not False
         self._most = None if defers or settings.keep_notes else MOST_NOTES
         self._are_too_many = False
@@ -176,9 +180,7 @@ class Renders:
         if served:
             self._tell(name)
         known = self._noted.get(name)
-        if (known is None or served > known.served) and (
-            self._is_kept or isinstance(file.cachefile_strategy, Deferred)
-        ):
+        if (known is None or served > known.served) and (self.is_kept or isinstance(file.cachefile_strategy, Deferred)):
             self._keep(name, file.reference, served)
 
     def is_noted(self, name: str) -> bool:
@@ -193,11 +195,18 @@ class Renders:
         self._look_for_fork()
         self._tell(name)
         known = self._noted.get(name)
-        if (known is None or not known.served) and self._is_kept:
+        if (known is None or not known.served) and self.is_kept:
             self._keep(name, reference_to(generator_id, kwargs, None), True)
 
+    def note_name(self, name: str) -> None:
+        """Note that a page names a file that is there, and that nothing makes again by itself."""
+        self._tell(name)
+        if self.is_kept and name not in self._noted:
+            self._keep(name, None, True)
+
     @property
-    def _is_kept(self) -> bool:
+    def is_kept(self) -> bool:
+        """Whether what pages need is noted at all."""
         return self._keeps or (self._tool is not None and self._tool.is_building)
 
     def _tell(self, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,6 +48,11 @@ def _generate(get_kit: GetKit) -> click.Command:
         type=click.Path(dir_okay=False, writable=True, resolve_path=True),
         help="Write an HTML page of what was done.",
     )
+    @click.option(
+        "--manifest",
+        type=click.Path(dir_okay=False, writable=True, resolve_path=True),
+        help="Write what is known of all pictures of the last render as JSON.",
+    )
     def generate(
         patterns: tuple[str, ...],
         dry_run: bool,
@@ -54,6 +60,7 @@ def _generate(get_kit: GetKit) -> click.Command:
         quiet: bool,
         strict: bool,
         page: str | None,
+        manifest: str | None,
         **options: Any,
     ) -> None:
         """Make the images of all source groups and registered cache files that are not there yet.
@@ -70,6 +77,8 @@ def _generate(get_kit: GetKit) -> click.Command:
         _show_report(report, as_json=as_json, quiet=quiet, dry_run=dry_run)
         if page:
             _write_page(kit, report, page)
+        if manifest:
+            kit.pictures.write_manifest(Path(manifest))
         kit.close()
         if not report.ok or (strict and report.warnings):
             click.get_current_context().exit(1)

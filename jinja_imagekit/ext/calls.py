@@ -173,6 +173,14 @@ def _filter_arguments(
     return (*arguments, None)[:most]
 
 
+@pass_context
+@placed
+def imageinfo(context: Context, source: Any) -> Any:
+    """Return the facts of `{{ source | imageinfo }}`: `width`, `height`, `camera` and so on."""
+    runtime = _runtime(context)
+    return runtime.imageinfo(source if runtime.locate is None else runtime.locate(source, context))
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     TAGS["generateimage"].html: generateimage_tag,
     TAGS["generateimage"].file: generateimage_file,
@@ -183,6 +191,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "generateimage": generateimage,
     "thumbnail": thumbnail,
     "picture": picture,
+    "imageinfo": imageinfo,
 }
 
 

@@ -11,7 +11,7 @@ from ..cachefiles import LazyImageCacheFile
 from ..exceptions import ImageKitError, MissingAlt
 from ..html import img_tag
 from ..once import made_once
-from ..pictures import Picture, PictureCall, Shown, parse_dimensions
+from ..pictures import Picture, PictureCall, Plan, Shown, parse_dimensions
 from ..stand_ins import StandIn, covers, stand_in
 from .error_places import add_place, placed
 from .grammar import Asker
@@ -192,17 +192,29 @@ class TemplatePicture(Picture):
         self._shown()
 
     @placed
-    def _look(self) -> Shown:
+    def _make_plan(self) -> Plan | None:
         try:
-            return super()._look()
+            return super()._make_plan()
         except ImageKitError as error:
-            if not covers(self._on_error, error):
-                raise
-            add_place(error)
-            kwargs = self._plain_kwargs()
-            file = self._kit.cachefile(self._call.generator_id, **kwargs)
-            found = stand_in(self._kit, file, kwargs, error, self._on_error)
-            return Shown(None, (), (found.url, found.width, found.height))
+            self._seen = self._stand_in(error)
+            return None
+
+    @placed
+    def _look(self, plan: Plan) -> Shown:
+        try:
+            return super()._look(plan)
+        except ImageKitError as error:
+            return self._stand_in(error)
+
+    def _stand_in(self, error: ImageKitError) -> Shown:
+        """Return what a page shows instead of the picture, if the policy covers the error; else raise it."""
+        if not covers(self._on_error, error):
+            raise error
+        add_place(error)
+        kwargs = self._plain_kwargs()
+        file = self._kit.cachefile(self._call.generator_id, **kwargs)
+        found = stand_in(self._kit, file, kwargs, error, self._on_error)
+        return Shown(None, (), (found.url, found.width, found.height))
 
     def _plain_kwargs(self) -> dict[str, Any]:
         """Return the keywords of the image that it would be if it were a single one."""

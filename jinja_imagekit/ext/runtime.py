@@ -24,6 +24,7 @@ from .files import SandboxedImage, TemplateCacheFile, TemplateImage, TemplatePic
 if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
     from ..cachefiles.warm import KnownFile
+    from ..imageinfo import ImageInfo
     from ..kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.ext")
@@ -238,6 +239,16 @@ class TemplateRuntime:
         _defined(generator_id, "The generator's id")
         _defined(dimensions, "The size of a picture")
         return TemplatePicture(self._kit, call_of(self._kit, generator_id, dimensions, source, options), policy)
+
+    def imageinfo(self, source: Any) -> ImageInfo:
+        """Return the facts of an image.
+
+        Raises:
+            MissingSource: There is no source.
+            SourceError: It cannot be found.
+        """
+        (source,) = self._unwrapped(_with_source({"source": source})).values()
+        return self._kit.imageinfo(source)
 
     def located_at(self, kwargs: dict[str, Any], context: Context) -> dict[str, Any]:
         """Return a picture's keywords with the sources that the values in its art direction stand for."""

@@ -85,14 +85,19 @@ class CacheFileUrls:
         Raises:
             NotFound: There is no such cache file.
         """
-        path = self._path(f"{self._kit.settings.cachefile_dir}/{filename}".lstrip("/"))
+        name = f"{self._kit.settings.cachefile_dir}/{filename}".lstrip("/")
+        path = self._path(name)
         extension = PurePosixPath(filename).suffix.lower()
         mimetype = _MIMETYPES.get(extension) or mimetypes.guess_type(f"name{extension}")[0]
         try:
             response = flask.send_file(path, mimetype or "application/octet-stream", max_age=YEAR)
         except FileNotFoundError:
             raise NotFound from None
-        response.cache_control.immutable = True
+        if name == self._kit.pictures.stylesheet:
+            # The only one whose content changes under its name.
+            response.cache_control.max_age, response.cache_control.no_cache = None, True
+        else:
+            response.cache_control.immutable = True
         response.headers["X-Content-Type-Options"] = "nosniff"
         # An SVG that is opened by itself could run scripts on the site's origin.
         response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"

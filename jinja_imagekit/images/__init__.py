@@ -1,6 +1,7 @@
 """Bytes to image to bytes: opened safely, upright, in sRGB, with alpha and frames, encoded; no names, no storage."""
 
 from .formats import (
+    FORMATS,
     OUTPUT_FORMATS,
     WRITABLE_FORMATS,
     check_options,
@@ -11,12 +12,13 @@ from .formats import (
 )
 from .formats.base import Layout
 from .frames import Frames
-from .header import Header, examine, read_header
+from .header import Header, examine, read_header, read_texts
 from .reading import Original, decoder_scale
 from .rules import Limits, PixelRules
 from .writing import encode
 
 __all__ = [
+    "FORMATS",
     "OUTPUT_FORMATS",
     "WRITABLE_FORMATS",
     "Frames",
@@ -34,4 +36,5 @@ __all__ = [
     "normal_format",
     "output_format",
     "read_header",
+    "read_texts",
 ]

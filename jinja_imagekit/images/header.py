@@ -11,7 +11,7 @@ from PIL import Image
 from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
 from .formats import FORMATS, sniff
 from .formats.base import BrokenFile, Format, Layout
-from .metadata import orientation, read_directory
+from .metadata import orientation, read_directory, texts
 from .rules import Limits
 
 
@@ -89,6 +89,16 @@ def examine(data: bytes, *, name: str, limits: Limits) -> tuple[Header, Layout]:
         header = _header(format, layout)
     _check_size(header, format, layout, name, limits)
     return header, layout
+
+
+def read_texts(data: bytes, *, name: str, limits: Limits) -> dict[str, str]:
+    """Return what a camera or its owner wrote into an image, in words; see `metadata.texts`.
+
+    Raises:
+        UnreadableImage: As `read_header`.
+        ImageTooLarge: As `read_header`.
+    """
+    return texts(examine(data, name=name, limits=limits)[1].exif)
 
 
 def _allowed_format(data: bytes, name: str, limits: Limits) -> Format:

@@ -113,6 +113,42 @@ def orientation(directory: Directory) -> int:
     return value if 1 <= value <= 8 else 1
 
 
+_TEXTS = {
+    "description": 0x010E,
+    "make": 0x010F,
+    "model": 0x0110,
+    "changed": 0x0132,
+    "artist": 0x013B,
+    "copyright": 0x8298,
+    "date": 0x9003,
+}
+"""EXIF tags whose texts pages show (Exif 2.32, tables 4 and 7)."""
+
+_LONGEST_TEXT = 2_000
+"""Bytes of a text that are read; people read it."""
+
+
+def texts(exif: bytes) -> dict[str, str]:
+    """Return what an EXIF block says in words: of `make`, `model`, `date`, `artist`, `copyright`, `description`."""
+    found: dict[str, str] = {}
+    for directory in (read_directory(exif), read_directory(exif, pointer=_SUB_DIRECTORY)):
+        for name, tag in _TEXTS.items():
+            entry = directory.entries.get(tag)
+            if entry is not None and entry.type in (2, 129):
+                # A copyright has two parts with a NUL between.
+                parts = _text(bytes(entry.raw[:_LONGEST_TEXT])).split("\0")
+                found[name] = ", ".join(filter(None, map(str.strip, parts)))
+    changed = found.pop("changed", "")
+    return {**({"date": changed} if changed else {}), **found}
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 def kept_exif(exif: bytes, fields: Iterable[str], *, with_orientation: bool = False) -> bytes:
     """Return an EXIF block that holds these fields of another one and nothing else.
 

@@ -1,0 +1,370 @@
+"""What is known of a source for pages: what its author wrote beside it, what the camera wrote into it, its colours."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from PIL import Image
+
+from .exceptions import ImageKitError, SourceNotFound, nearest
+from .images import (
+    FORMATS,
+    Frames,
+    Limits,
+    Original,
+    PixelRules,
+    decoder_scale,
+    encode,
+    read_texts,
+)
+from .once import made_once
+from .sources import FileSource, Source
+
+if TYPE_CHECKING:
+    from .kit import ImageKit
+
+SIDECAR_SUFFIX = ".toml"
+"""`canal.jpg.toml` beside `canal.jpg` holds what its author says of it."""
+
+SIDECAR_FILE = "images.toml"
+"""In a source folder, it holds the same for all images by their names."""
+
+SIDECAR_KEYS = ("focus", "alt", "caption", "credit")
+
+MOST_SIDECAR_BYTES = 10_000_000
+"""Of a sidecar file; one for 50,000 images has a tenth of it."""
+
+MOST_URI_BYTES = 200
+"""Of a blurred preview as a data URI: more costs each page more than it gains."""
+
+BLUR_PIXELS = (16, 12, 8)
+"""Longer side of a blurred preview; smaller ones where larger ones take too many bytes."""
+
+BLUR_QUALITIES = (40, 20, 5, 0)
+"""Of the WebP that a blurred preview is, in turn until it is small enough."""
+
+COLOUR_PIXELS = 16
+"""Side of the square whose most frequent colour stands for an image."""
+
+MOST_REMEMBERED = 20_000
+"""Images whose sidecar or look one process remembers: about 500 bytes each, 10 MB in all."""
+
+
+class Sidecar(NamedTuple):
+    """What the author of a site wrote about an image.
+
+    Attributes:
+        focus: What a crop keeps, as it was written; None leaves it open.
+        alt: The alternative text; None where there is none.
+        caption: A caption; empty where there is none.
+        credit: Who made it; empty where nobody is named.
+    """
+
+    focus: Any = None
+    alt: str | None = None
+    caption: str = ""
+    credit: str = ""
+
+
+NO_SIDECAR = Sidecar()
+
+
+class Look(NamedTuple):
+    """What an image looks like from afar.
+
+    Attributes:
+        color: The colour that most of it has, such as "#1f3a5c".
+        blur: A tiny preview as a data URI.
+        columns: Colours from left to right.
+        rows: Colours from top to bottom.
+    """
+
+    color: str
+    blur: str
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+
+
+class ImageFacts:
+    """What is known of a kit's sources beside their pixels; sidecar files are read once.
+
+    Args:
+        kit: The kit.
+    """
+
+    def __init__(self, kit: ImageKit) -> None:
+        self._kit = kit
+        self._sidecars: dict[str, Sidecar] = {}
+        self._all: dict[str, dict[str, Any]] | None = None
+        self._looks: dict[str, Look] = {}
+
+    def forget_sidecars(self) -> None:
+        """Read sidecar files again when they are next asked for: a new render begins."""
+        self._sidecars.clear()
+        self._all = None
+
+    def sidecar(self, source: Source) -> Sidecar:
+        """Return what the author says of a source: its own file, and over that of the whole folder.
+
+        Raises:
+            ImageKitError: A sidecar file is damaged, or holds what it may not.
+        """
+        if not isinstance(source, FileSource) or not self._kit.settings.source_dirs:
+            return NO_SIDECAR
+        known = self._sidecars.get(source.path)
+        if known is None:
+            if len(self._sidecars) >= MOST_REMEMBERED:
+                self._sidecars.clear()
+            known = self._sidecars[source.path] = self._read_sidecar(source)
+        return known
+
+    def look(self, source: Source) -> Look:
+        """Return what a source looks like; worked out from one reduced decode, and remembered in the state.
+
+        Raises:
+            SourceError: The source cannot be read.
+        """
+        digest = source.digest
+        look = self._looks.get(digest) or self.known_look(digest)
+        if look is None:
+            look = _look_of(Original(source.read(), name=source.name, limits=Limits.from_settings(self._kit.settings)))
+            self._kit.records.store.set_many({self._key(digest): json.dumps(look, separators=(",", ":"))})
+        if len(self._looks) >= MOST_REMEMBERED:
+            self._looks.clear()
+        self._looks[digest] = look
+        return look
+
+    def known_look(self, digest: str) -> Look | None:
+        """Return what an image of this digest looks like, if the state knows."""
+        text = self._kit.records.store.get(self._key(digest))
+        return None if text is None else _parsed_look(text)
+
+    def _key(self, digest: str) -> str:
+        return f"{self._kit.settings.cache_prefix}look:{digest}"
+
+    def _read_sidecar(self, source: FileSource) -> Sidecar:
+        if self._all is None:
+            self._all = self._read_all()
+        table = self._all.get(source.name, {})
+        name = f"{source.name}{SIDECAR_SUFFIX}"
+        beside = self._find(name)
+        # Another folder may have an image of the same name, with words of its own.
+        if beside is not None and beside.path == f"{source.path}{SIDECAR_SUFFIX}":
+            table = {**table, **_checked(_toml(beside), name)}
+        return Sidecar(**table) if table else NO_SIDECAR
+
+    def _read_all(self) -> dict[str, dict[str, Any]]:
+        file = self._find(SIDECAR_FILE)
+        tables = {} if file is None else _toml(file)
+        return {name: _checked(table, f"{SIDECAR_FILE}, {name!r}") for name, table in tables.items()}
+
+    def _find(self, name: str) -> FileSource | None:
+        try:
+            return self._kit.sources.named(name)
+        except SourceNotFound:
+            return None
+
+
+def _toml(file: FileSource) -> dict[str, Any]:
+    try:
+        with file.open() as opened:
+            return tomllib.loads(opened.read(MOST_SIDECAR_BYTES).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ImageKitError(f"{file.name} cannot be read: {error}") from error
+
+
+def _checked(table: Any, where: str) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise ImageKitError(f'{where}: write a table for each image, as in: ["photos/canal.jpg"]')
+    for key, value in table.items():
+        if key not in SIDECAR_KEYS:
+            raise ImageKitError(f"{where}: there is no key {key!r}. {nearest(key, SIDECAR_KEYS)}")
+        if key != "focus" and not isinstance(value, str):
+            raise ImageKitError(f"{where}: {key} must be a string, not {value!r}")
+    return table
+
+
+def _look_of(original: Original) -> Look:
+    rules = PixelRules(keep_animation=False)
+    scale = decoder_scale(original.header, rules, (COLOUR_PIXELS, COLOUR_PIXELS))
+    image = original.frames(rules, scale=scale).images[0].convert("RGBA")
+    # Averaged with their transparency, hidden colours do not count.
+    white = Image.new("RGBA", image.size, "white")
+    image = Image.alpha_composite(white, image).convert("RGB")
+    columns = image.resize((4, 1), Image.Resampling.BOX)
+    rows = image.resize((1, 4), Image.Resampling.BOX)
+    return Look(
+        _main_colour(image),
+        _blur(image),
+        tuple(_hex(columns.getpixel((at, 0))) for at in range(4)),
+        tuple(_hex(rows.getpixel((0, at))) for at in range(4)),
+    )
+
+
+def _main_colour(image: Image.Image) -> str:
+    """Return the most frequent of the few colours that an image has when seen from afar."""
+    small = image.resize((COLOUR_PIXELS, COLOUR_PIXELS), Image.Resampling.BOX)
+    few = small.quantize(5, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    counts: list[Any] = few.getcolors() or []
+    palette = few.getpalette() or []
+    # Of equally frequent ones, the one that Pillow names last.
+    index = max(counts)[1]
+    return _hex(palette[3 * index : 3 * index + 3])
+
+
+def _hex(colour: Any) -> str:
+    return "#" + "".join(f"{level:02x}" for level in colour[:3])
+
+
+def _blur(image: Image.Image) -> str:
+    uri = ""
+    for pixels in BLUR_PIXELS:
+        share = pixels / max(image.size)
+        size = tuple(max(1, round(side * share)) for side in image.size)
+        frames = Frames((image.resize(size, Image.Resampling.BOX),), size)  # type: ignore[arg-type]  # two sides
+        for quality in BLUR_QUALITIES:
+            options = {"quality": quality, "method": 6}
+            data = encode(frames, "WEBP", options, rules=PixelRules(), limits=Limits())
+            uri = f"data:image/webp;base64,{b64encode(data).decode()}"
+            if len(uri) <= MOST_URI_BYTES:
+                return uri
+    return uri
+
+
+_COLOUR = re.compile("#[0-9a-f]{6}")
+_URI = re.compile("data:image/webp;base64,[A-Za-z0-9+/]+={0,2}")
+
+
+def _parsed_look(text: str) -> Look | None:
+    """Return the look that a text of the state describes; None where it is none that this library wrote."""
+    try:
+        color, blur, columns, rows = json.loads(text)
+        colours = [color, *columns, *rows]
+    except (ValueError, TypeError, RecursionError):
+        return None
+    sound = all(isinstance(each, str) and _COLOUR.fullmatch(each) for each in colours)
+    # It stands in style sheets and attributes of pages.
+    if not sound or not isinstance(blur, str) or len(blur) > 4 * MOST_URI_BYTES or not _URI.fullmatch(blur):
+        return None
+    return Look(color, blur, tuple(columns), tuple(rows))
+
+
+class ImageInfo:
+    """The facts of an image, for templates; nothing is decoded but for its colour.
+
+    Args:
+        kit: The kit.
+        source: The image.
+
+    Example:
+        >>> from jinja_imagekit import ImageKit
+        >>> ImageKit().imageinfo(b"GIF89a…").format  # doctest: +SKIP
+        'GIF'
+    """
+
+    def __init__(self, kit: ImageKit, source: Source) -> None:
+        self._kit = kit
+        self._source = source
+
+    @property
+    def width(self) -> int:
+        """Width in pixels, upright."""
+        return self._source.size(self._kit.settings.auto_orient)[0]
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, upright."""
+        return self._source.size(self._kit.settings.auto_orient)[1]
+
+    @property
+    def format(self) -> str:
+        """Format, by Pillow's name."""
+        return self._source.header.format
+
+    @property
+    def mimetype(self) -> str:
+        """Media type, such as "image/jpeg"."""
+        return FORMATS[self._source.header.format].mimetype
+
+    @property
+    def frames(self) -> int:
+        """How many frames it animates; 1 for anything that does not."""
+        return self._source.header.frames
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether pixels may be transparent."""
+        return self._source.header.has_alpha
+
+    @made_once
+    def _read(self) -> tuple[int, Mapping[str, str]]:
+        data = self._source.read()
+        return len(data), read_texts(data, name=self._source.name, limits=Limits.from_settings(self._kit.settings))
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file in bytes."""
+        if isinstance(self._source, FileSource):
+            return self._source.signature().size
+        return self._read[0]
+
+    @property
+    def color(self) -> str:
+        """The colour that most of it has, such as "#1f3a5c", from one decode; empty for a drawing."""
+        if self._source.is_vector:
+            return ""
+        return self._kit.image_facts.look(self._source).color
+
+    @property
+    def date(self) -> datetime | None:
+        """When it was taken, in the camera's own time; None where nobody knows."""
+        text = self._read[1].get("date", "")
+        try:
+            return datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
+        except ValueError:
+            return None
+
+    @property
+    def camera(self) -> str:
+        """The camera's maker and model; empty where nobody knows."""
+        make, model = (self._read[1].get(name, "") for name in ("make", "model"))
+        return model if model.lower().startswith(make.lower().split(" ")[0]) else f"{make} {model}".strip()
+
+    @property
+    def copyright(self) -> str:
+        """Whose it is, as the file says; empty where it does not."""
+        return self._read[1].get("copyright", "")
+
+    @property
+    def artist(self) -> str:
+        """Who made it, as the file says; empty where it does not."""
+        return self._read[1].get("artist", "")
+
+    @property
+    def description(self) -> str:
+        """What it shows, as the file says; empty where it does not."""
+        return self._read[1].get("description", "")
+
+    @property
+    def alt(self) -> str | None:
+        """The alternative text of its sidecar file; None where there is none."""
+        return self._kit.image_facts.sidecar(self._source).alt
+
+    @property
+    def caption(self) -> str:
+        """The caption of its sidecar file; empty where there is none."""
+        return self._kit.image_facts.sidecar(self._source).caption
+
+    @property
+    def credit(self) -> str:
+        """The credit of its sidecar file; empty where there is none."""
+        return self._kit.image_facts.sidecar(self._source).credit
+
+    def __repr__(self) -> str:
+        return f"<ImageInfo of {self._source.name}>"
