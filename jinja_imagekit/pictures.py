@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from . import html
 from .atomic_files import write_whole
+from .builds.notes import own_name
 from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
 from .cachefiles.strategies import JustInTime
@@ -1360,9 +1361,10 @@ class Pictures:
 
     def finish_styles(self) -> None:
         """Write the style sheet with the classes of all pages, and note that they need it."""
-        if self._classes:
+        if self._kit.settings.picture_css == "class":
             self.write_stylesheet()
-            self._kit.renders.note_name(self.stylesheet)
+            if self._kit.storage.stat(self.stylesheet):
+                self._kit.renders.note_name(self.stylesheet)
 
     def note(self, picture: Picture, urls: tuple[str, ...]) -> None:
         """Note a picture of a page, for the manifest."""
@@ -1374,7 +1376,7 @@ class Pictures:
     @property
     def manifest_path(self) -> Path:
         """Where the manifest of pictures is kept."""
-        return self._kit.settings.state_dir / MANIFEST
+        return self._kit.settings.state_dir / own_name(MANIFEST, self._kit.settings)
 
     def write_manifest(self, path: Path | None = None) -> None:
         """Write down all pictures of the render, and those of earlier ones whose files are all there still.

@@ -200,6 +200,7 @@ class Renders:
 
     def note_name(self, name: str) -> None:
         """Note that a page names a file that is there, and that nothing makes again by itself."""
+        self._look_for_fork()
         self._tell(name)
         if self.is_kept and name not in self._noted:
             self._keep(name, None, True)
