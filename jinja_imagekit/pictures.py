@@ -30,8 +30,8 @@ from .images import OUTPUT_FORMATS, Header, mimetype, normal_format, output_form
 from .interfaces import Size
 from .pregenerate.making import make_work
 from .pregenerate.plan import Item, make_plan
-from .processors.arguments import anchor_name
 from .pregenerate.run import available_cores
+from .processors.arguments import anchor_name
 from .processors.resampling import scaled
 from .sources import Source
 
