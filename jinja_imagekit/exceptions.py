@@ -1,6 +1,6 @@
 """Every error that this library raises on purpose, under one root.
 
-Ctrl-C is no error: `GenerationInterrupted` is a `KeyboardInterrupt`, which `except Exception` lets through.
+Ctrl-C is not an error: `GenerationInterrupted` is a `KeyboardInterrupt`, which `except Exception` lets through.
 """
 
 from __future__ import annotations
@@ -333,7 +333,7 @@ class InvalidProcessor(ImageKitError, TypeError):
 
 
 class InvalidStrategy(ImageKitError, TypeError):
-    """A cache file strategy defines a hook that does not exist, or is no strategy at all."""
+    """A cache file strategy defines a hook that does not exist, or is not a strategy at all."""
 
 
 class InvalidAttribute(ImageKitError, ValueError):
@@ -349,7 +349,7 @@ class InvalidAttribute(ImageKitError, ValueError):
 
     def message(self) -> str:
         return (
-            f"{self.attribute!r} is no HTML attribute name: "
+            f"{self.attribute!r} is not an HTML attribute name: "
             f"spaces, quotes, '<', '>', '/', '=' and control characters are refused."
         )
 

@@ -153,4 +153,4 @@ def _load_path(setting: str, path: str) -> Any:
                 raise InvalidSetting(setting, f"{module_name!r} has no {part!r}. {nearest(part, vars(found))}")
             found = getattr(found, part)
         return found
-    raise InvalidSetting(setting, f"{path!r} is no dotted path of an importable object")
+    raise InvalidSetting(setting, f"{path!r} is not a dotted path of an importable object")

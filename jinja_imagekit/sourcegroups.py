@@ -75,7 +75,7 @@ class GlobSourceGroup:
         Args:
             source_dirs: The kit's source folders.
             source_prefixes: Its folders with a prefix.
-            is_result: Tells whether the kit made what is under a path, so that it is no source.
+            is_result: Tells whether the kit made what is under a path, so that it is not a source.
 
         Raises:
             SourceNotAllowed: A folder cannot be read.

@@ -215,7 +215,7 @@ class ImageSpec:
 
         Raises:
             MissingSource: There is no source.
-            SourceError: The source cannot be read, or is no whole image.
+            SourceError: The source cannot be read, or is not a whole image.
             InvalidOption: An encoder option cannot be used.
             UnknownFormat: `format` cannot be written.
         """

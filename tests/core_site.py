@@ -176,7 +176,7 @@ class Counter:
 
 
 class Chart:
-    """A generator that is no spec and has no source: a bar for each value."""
+    """A generator that is not a spec and has no source: a bar for each value."""
 
     format = "PNG"
 

@@ -64,15 +64,19 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("{% thumbnail '9x9' 'photo.jpg' srcset='big' %}", InvalidOption, "write pixel densities as '1.5 2'"),
     ("{% thumbnail '9x9' 'none.jpg' %}", SourceNotFound, "Source 'none.jpg': no such file in the source folder"),
     ("{% thumbnail '9x9' 'empty.jpg' %}", UnreadableImage, "Source 'empty.jpg': "),
-    ("{% thumbnail '9x9' 'text.jpg' %}", UnreadableImage, "Source 'text.jpg': it is no image of a format that is read"),
-    ("{% thumbnail '9x9' 'page.jpg' %}", UnreadableImage, "Source 'page.jpg': it is no image of a format that is read"),
-    ("{% thumbnail '9x9' 'postscript.jpg' %}", UnreadableImage, "it is no image of a format that is read"),
+    ("{% thumbnail '9x9' 'text.jpg' %}", UnreadableImage, "'text.jpg': it is not an image of a readable format"),
+    ("{% thumbnail '9x9' 'page.jpg' %}", UnreadableImage, "'page.jpg': it is not an image of a readable format"),
+    ("{% thumbnail '9x9' 'postscript.jpg' %}", UnreadableImage, "it is not an image of a readable format"),
     ("{% thumbnail '9x9' 'half.jpg' %}", UnreadableImage, "Source 'half.jpg': "),
     ("{% thumbnail '9x9' '../photo.jpg' %}", SourceNotAllowed, "it leads out of the source folder with '..'"),
     ("{% thumbnail '9x9' '/etc/passwd' %}", SourceNotAllowed, "it is an absolute path"),
     ("{% thumbnail '9x9' '' %}", MissingSource, "imagekit:thumbnail has no source image. Pass source="),
     ("{% thumbnail '9x9' none %}", MissingSource, "test the cache file's truth before using it"),
-    ("{% thumbnail '9x9' 42 %}", ImageKitError, "a int is no image source; pass a name, a path, an open file or bytes"),
+    (
+        "{% thumbnail '9x9' 42 %}",
+        ImageKitError,
+        "of type int cannot be a source; pass a name, a path, an open file or bytes",
+    ),
     ("{% generateimage 'card' %}", MissingSource, "card has no source image"),
     ("{% generateimage 'crad' source='photo.jpg' %}", NotRegistered, "registered as 'crad'. Did you mean 'card'"),
     ("{% generateimage 'broken' source='photo.jpg' %}", GenerationFailed, "'photo.jpg': RuntimeError: the ink ran out"),
@@ -168,7 +172,7 @@ def test_attribute_names(site: Site, name: str) -> None:
     """A name that could end the attribute or the tag is refused."""
     from jinja_imagekit.html import img_tag
 
-    with pytest.raises(InvalidAttribute, match=r"is no HTML attribute name"):
+    with pytest.raises(InvalidAttribute, match=r"is not an HTML attribute name"):
         img_tag("/a.jpg", 1, 1, {name: "x"})
 
 

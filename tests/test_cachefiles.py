@@ -200,7 +200,7 @@ def test_a_file_that_nobody_knows_is_made_again(site: Site) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"hello", photo_bytes()[:-600]])
 def test_only_a_whole_image_is_adopted(site: Site, content: bytes) -> None:
-    """What is no image, or half of one, is made again whatever the setting."""
+    """What is not an image, or half of one, is made again whatever the setting."""
     file = site.new_kit(adopt_existing=True).cachefile("card", source="photos/canal.jpg")
     settled(site.output / str(file.name), content)
     assert file.width == 24
@@ -342,7 +342,7 @@ def test_an_image_of_an_image_that_cannot_be_made(site: Site) -> None:
     """A thumbnail of a broken hero is an error that leads to the hero's source."""
     settled(site.images / "bad.jpg", b"hello")
     hero = card(site, source="bad.jpg")
-    with pytest.raises(ImageKitError, match=r"no image of a format"):
+    with pytest.raises(ImageKitError, match="not an image of a readable format"):
         _ = site.kit.cachefile("imagekit:thumbnail", source=hero, width=3, format="PNG").url
     assert not site.files()
 

@@ -138,7 +138,7 @@ def test_each_way_not_to_find_the_kit_is_one_clear_error(
         ("[tool.other]\n", "Where is the kit?"),
         ("[tool.jinja-imagekit]\nkit = 3\n", "kit under [tool.jinja-imagekit] is 3"),
         ("tool = ", "cannot be read"),
-        ("tool.jinja-imagekit = 3", "[tool.jinja-imagekit] is no table"),
+        ("tool.jinja-imagekit = 3", "[tool.jinja-imagekit] is not a table"),
         ("tool = 3", "Where is the kit?"),
     ],
 )

@@ -166,7 +166,7 @@ def test_a_second_render_finds_all_made(make_kit: MakeKit) -> None:
 
 @pytest.mark.parametrize("id", ["blog:trimmed", "blog:negative", "blog:solid"])
 def test_what_cannot_tell_its_size_is_made_at_once(make_kit: MakeKit, id: str) -> None:
-    """A custom processor, one that looks at the pixels, and a generator that is no spec."""
+    """A custom processor, one that looks at the pixels, and a generator that is not a spec."""
     kit = make_kit()
     kwargs = {} if id == "blog:solid" else {"source": "photo.jpg"}
     file = kit.cachefile(id, **kwargs)
@@ -331,7 +331,7 @@ def test_generate_remakes_what_was_rendered(make_kit: MakeKit) -> None:
 
 
 def test_generate_passes_over_what_is_gone(make_kit: MakeKit, images_dir: Path) -> None:
-    """A photo or a generator that was removed with its page is no failure."""
+    """A photo or a generator that was removed with its page is not a failure."""
     kit = make_kit()
     render(kit, PAGE)
     kit.finish()
@@ -398,7 +398,7 @@ def test_every_strategy_notes_what_pages_need(make_kit: MakeKit) -> None:
 
 
 def test_a_source_that_is_wrong_is_said_at_its_tag(make_kit: MakeKit, images_dir: Path) -> None:
-    """A missing source, one that is no image, an unusable option, a result too large: with template and line."""
+    """A missing source, one that is not an image, an unusable option, a result too large: with template and line."""
     kit = make_kit(max_result_pixels=1_000_000)
     (images_dir / "text.jpg").write_text("no image")
     wrong = [

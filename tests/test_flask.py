@@ -239,14 +239,14 @@ def test_generators_beside_a_module_and_of_blueprints_are_found(write_package: W
 
 
 def test_a_strangers_module_is_not_imported(write_package: WritePackage, tmp_path: Path) -> None:
-    """An app that is no package takes the module that lies beside it, and no other of that name."""
+    """An app that is not a package takes the module that lies beside it, and no other of that name."""
     write_package({"imagegenerators.py": "raise AssertionError('imported')\n"})
     app = make_app(tmp_path / "elsewhere")
     add_page(app, "fine")
     assert app.test_client().get("/").text == "fine"
 
 
-def test_a_module_beside_an_app_that_is_no_package_is_found(write_package: WritePackage, tmp_path: Path) -> None:
+def test_a_module_beside_an_app_that_is_not_a_package_is_found(write_package: WritePackage, tmp_path: Path) -> None:
     """`app.py` and `imagegenerators.py` in one folder."""
     write_package(
         {

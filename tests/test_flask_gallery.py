@@ -73,7 +73,7 @@ def test_an_upload_hangs_first(gallery: flask.Flask, tmp_path: Path) -> None:
     [
         (b"", "cat.jpg", "the file is empty"),
         (b"", "", "no file was uploaded"),
-        (b"hello", "cat.jpg", "it is no image"),
+        (b"hello", "cat.jpg", "it is not an image"),
         (photo_bytes()[:-200], "cat.jpg", "cannot be hung"),
         (drawing.encoded(Image.new("1", (10_000, 8_000)), "PNG"), "cat.png", "10,000 × 8,000 pixels"),
         (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", "cat.svg", "cannot be hung"),

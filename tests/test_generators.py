@@ -132,12 +132,12 @@ def test_a_generator_with_state_that_is_not_plain(site: Site) -> None:
     [
         (b"GIF89a", GenerationFailed, "has to return an open binary file"),
         (io.BytesIO(b""), UnreadableImage, "empty"),
-        (io.BytesIO(b"<html>"), UnreadableImage, "no image of a format"),
+        (io.BytesIO(b"<html>"), UnreadableImage, "not an image of a readable format"),
         (io.StringIO("text"), GenerationFailed, "TypeError"),
     ],
 )
 def test_a_generator_that_returns_no_image(site: Site, result: Any, error: type[Exception], message: str) -> None:
-    """Nothing that is no image is stored."""
+    """Nothing that is not an image is stored."""
 
     class Wrong(Chart):
         def generate(self) -> Any:

@@ -182,7 +182,7 @@ class OwnHand(ImageSpec):
 
 
 class Framed:
-    """A generator that has a source and is no spec."""
+    """A generator that has a source and is not a spec."""
 
     format = "PNG"
 

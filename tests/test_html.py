@@ -102,7 +102,7 @@ def test_true_false_and_none_are_present_and_absent() -> None:
 def test_forbidden_characters_in_names_are_refused(character: str) -> None:
     """A name that holds a space, quote, angle bracket, slash, equals sign, control or noncharacter is an error."""
     for name in (character, f"a{character}", f"{character}a", f"a{character}b"):
-        with pytest.raises(InvalidAttribute, match="is no HTML attribute name"):
+        with pytest.raises(InvalidAttribute, match="is not an HTML attribute name"):
             attribute_text({name: "x"})
 
 

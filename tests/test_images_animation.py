@@ -127,7 +127,7 @@ def test_gif_frame_beyond_the_screen_is_cut() -> None:
     assert frames.images[1].getpixel((38, 28))[:3] == (255, 0, 0)  # type: ignore[index]
 
 
-def test_apng_poster_is_no_frame_of_the_animation() -> None:
+def test_apng_poster_is_not_a_frame_of_the_animation() -> None:
     """An APNG's default image is the still, and does not appear when it plays."""
     poster = Image.new("RGB", (32, 24), "red")
     drawn = [image.convert("RGB") for image in drawing.frames(32, 24, 3)]

@@ -92,10 +92,10 @@ def test_damage_is_one_class_of_error(kind: str) -> None:
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"This is a text file with a name that ends in .jpg.", "no image"),
-        (b"%PDF-1.7\n" + bytes(100), "no image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "no image"),
+        (b"This is a text file with a name that ends in .jpg.", "not an image"),
+        (b"%PDF-1.7\n" + bytes(100), "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100), "not an image"),
         (b"\xff\xd8\xff", "truncated"),
         (b"GIF89a\1\0\1\0\0\0\0;", "holds no image"),
         (b"RIFF\4\0\0\0WEBP", "holds no image"),
@@ -103,7 +103,7 @@ def test_damage_is_one_class_of_error(kind: str) -> None:
         (b"II*\0\xff\xff\xff\xff", "decoded"),
     ],
 )
-def test_what_is_no_image_is_said_to_be_none(data: bytes, reason: str) -> None:
+def test_what_is_not_an_image_is_said_not_to_be(data: bytes, reason: str) -> None:
     """The error names the file and says what is wrong."""
     with pytest.raises(UnreadableImage, match=reason) as caught:
         decode(data)
@@ -204,7 +204,7 @@ def lowered_cap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-def test_pillows_own_cap_is_no_warning(kind: str, lowered_cap: None) -> None:
+def test_pillows_own_cap_is_not_a_warning(kind: str, lowered_cap: None) -> None:
     """Where Pillow would warn or fail above its cap, the image is read or is too large for us, in our words."""
     try:
         decode(WHOLE[kind]())

@@ -81,7 +81,7 @@ def test_two_kits_over_one_state(site: Site) -> None:
     kits = [site.new_kit(state_store=store, cache_prefix=prefix) for prefix in ("a:", "b:")]
     for kit in kits:
         assert kit.cachefile("card", source="a.jpg").width == 24
-    assert {key.split(":")[0] for key in store.keys()} == {"a", "b"}  # noqa: SIM118  # a store is no dict
+    assert {key.split(":")[0] for key in store.keys()} == {"a", "b"}  # noqa: SIM118  # a store is not a dict
 
 
 def test_parts_are_made_once(site: Site) -> None:

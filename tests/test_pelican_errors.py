@@ -38,7 +38,7 @@ def truncate(path: Path) -> None:
     path.write_bytes(data[: len(data) // 2])
 
 
-def test_a_file_that_is_no_image_ends_the_build(site: PelicanSite) -> None:
+def test_a_file_that_is_not_an_image_ends_the_build(site: PelicanSite) -> None:
     """What the header tells is told while the page is rendered, with the line of the template."""
     (site.folder / "content/bad.jpg").write_text("no image")
     site.article("walk.md", "", Photo="good.jpg", Other="bad.jpg")
@@ -165,8 +165,8 @@ def test_the_plugin_is_named_once(site: PelicanSite) -> None:
         ({"IMAGEKIT_CLASSES": ["card"]}, "must be a dict with strings as its keys"),
         ({"IMAGEKIT_SPECS": {1: "card"}}, "must be a dict with strings as its keys"),
         ({"IMAGEKIT_GENERATORS": "imagegenerators"}, "must be a list"),
-        ({"IMAGEKIT_GENERATORS": ["json"]}, "is no GeneratorRegistry"),
-        ({"IMAGEKIT_GENERATORS": ["no_such_module"]}, "'no_such_module' is no dotted path"),
+        ({"IMAGEKIT_GENERATORS": ["json"]}, "is not a GeneratorRegistry"),
+        ({"IMAGEKIT_GENERATORS": ["no_such_module"]}, "'no_such_module' is not a dotted path"),
         ({"IMAGEKIT_GENERATORS": ["json.generators"]}, "has no 'generators'"),
         ({"IMAGEKIT_SPECS": {"blog:card": {"procesors": []}}}, "Did you mean 'processors'?"),
     ],
@@ -179,7 +179,7 @@ def test_mistakes_in_the_settings_are_told(site: PelicanSite, settings: dict[str
 
 
 def test_what_a_module_of_specs_lacks_is_told(site: PelicanSite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module that is there but imports what is not is no missing module."""
+    """A module that is there but imports what is not is not a missing module."""
     site.write("pelican_test_broken.py", "import no_such_package")
     monkeypatch.syspath_prepend(str(site.folder))
     with pytest.raises(

@@ -113,7 +113,7 @@ def test_the_setting_is_for_all(tmp_path: Path) -> None:
 
 
 def test_good_images_are_the_same_under_every_policy(site: Site) -> None:
-    """The policy is no part of the cache file's name, nor of what its generator is told."""
+    """The policy is not part of the cache file's name, nor of what its generator is told."""
     template = (
         "{% thumbnail '60x40' 'good.jpg' on_error=p %}{% generateimage 'card' source='good.jpg' on_error=p as x %}"
     )
@@ -235,7 +235,7 @@ def test_an_upright_original(site: Site) -> None:
 
 @pytest.mark.parametrize("source", ["text.jpg", "none.jpg", "scan.tif", None])
 def test_an_original_that_browsers_do_not_show_has_a_placeholder(site: Site, source: str | None) -> None:
-    """What is no image, is not there, or is in a format that browsers do not read is not served."""
+    """What is not an image, is not there, or is in a format that browsers do not read is not served."""
     drawing.photo(60, 40).save(site.images / "scan.tif")
     placeholder(render(site.kit, "{% generateimage 'broken' source=s on_error='original' %}", s=source))
     assert site.files() == {}
@@ -294,7 +294,7 @@ def test_a_failure_is_logged_once(site: Site, caplog: pytest.LogCaptureFixture) 
 
 
 def test_an_upload_is_logged_once(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """An upload that is no image is told once, though each request brings it as another object."""
+    """An upload that is not an image is told once, though each request brings it as another object."""
     for _ in range(3):
         upload = io.BytesIO(b"no image")
         assert render(site.kit, "{% generateimage 'card' source=u on_error='omit' %}", u=upload) == ""

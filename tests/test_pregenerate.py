@@ -197,7 +197,7 @@ def test_one_failure_does_not_keep_the_rest(site: Site) -> None:
     assert len(report.generated) == 3
     reasons = {(each.generator_id, each.source): each.reason for each in report.failed}
     assert "RuntimeError: the ink ran out" in reasons["broken", "photos/0.jpg"]
-    assert "no image of a format" in reasons["card", "photos/bad.jpg"]
+    assert "not an image of a readable format" in reasons["card", "photos/bad.jpg"]
     assert "empty" in reasons["card", "photos/empty.jpg"]
     assert "no such file" in reasons["card", "photos/missing.jpg"]
     assert "'..'" in reasons["card", "../out.jpg"]

@@ -137,7 +137,7 @@ def test_an_executor_that_a_dying_worker_breaks(site: Site) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
         report = site.kit.generate("deadly", executor=executor, workers=1)
         assert (len(report.generated), len(report.failed)) == (4, 1)
-        # It takes nothing any more, which is no reason to wait for ever.
+        # It takes nothing any more, which is not a reason to wait for ever.
         assert len(site.kit.generate("card", executor=executor, workers=1).generated) == 5
 
 

@@ -173,7 +173,7 @@ def test_a_wrapped_process_is_not_spoken_for_either() -> None:
         ("Resize", r"builtins\.str is not a processor"),
     ],
 )
-def test_what_is_no_processor_is_named(processor: Any, message: str) -> None:
+def test_what_is_not_a_processor_is_named(processor: Any, message: str) -> None:
     """The error names the class and says what to do."""
     with pytest.raises(InvalidProcessor, match=message):
         run(processor)
@@ -321,7 +321,7 @@ def test_an_overlays_orientation_is_applied(tmp_path: Path) -> None:
 
 
 def test_overlays_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    """A missing file, a folder and a file that is no image are errors of the library, with the path."""
+    """A missing file, a folder and a file that is not an image are errors of the library, with the path."""
     with pytest.raises(SourceNotFound, match=r"gone\.png.*overlay cannot be read"):
         run(OverlayImage(tmp_path / "gone.png"))
     with pytest.raises(SourceNotFound):

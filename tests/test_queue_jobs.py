@@ -157,7 +157,7 @@ def test_keywords_that_are_not_plain_are_told(site: Site, queue: ListQueue, capl
     ]
 
 
-def test_an_upload_that_is_no_image_is_an_error_at_once(site: Site) -> None:
+def test_an_upload_that_is_not_an_image_is_an_error_at_once(site: Site) -> None:
     """Whoever passes an upload hears what is wrong with it."""
     with pytest.raises(UnreadableImage):
         bool(site.kit.cachefile("card", source=BytesIO(b"no image")))
@@ -275,7 +275,7 @@ def test_pregeneration_makes_files_itself(site: Site, queue: ListQueue) -> None:
 @pytest.mark.parametrize(
     "message", [None, [], {}, {"version": 1}, {"version": 99, "kit": "a:b", "generator": "c", "kwargs": {}}]
 )
-def test_a_message_that_is_no_job_is_refused(message: Any) -> None:
+def test_a_message_that_is_not_a_job_is_refused(message: Any) -> None:
     """What somebody else put into the queue is an error of the queue's."""
     with pytest.raises(MalformedJob, match="run the same version"):
         make_job(message)

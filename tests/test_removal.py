@@ -36,7 +36,7 @@ def render(kit: ImageKit, source: str) -> str:
 def known_of(kit: ImageKit, name: str) -> list[str]:
     """Return the keys of all that is known of a cache file, the calls that lead to it among them."""
     store = kit.records.store
-    return sorted(key.split(":")[1] for key in store.keys() if name in key or name in str(store.get(key)))  # noqa: SIM118  # a store is no dict
+    return sorted(key.split(":")[1] for key in store.keys() if name in key or name in str(store.get(key)))  # noqa: SIM118  # a store is not a dict
 
 
 def by_the_file(kit: ImageKit, source: str) -> None:

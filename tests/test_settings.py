@@ -120,7 +120,7 @@ def test_settings_by_name_go_before_those_made_elsewhere() -> None:
     [
         ("default_cachefile_backend", "jinja_imagekit.nowhere.Simple", "'jinja_imagekit' has no 'nowhere'"),
         ("default_cachefile_backend", "jinja_imagekit.cachefiles.backends.Simpel", "Did you mean 'Simple'"),
-        ("default_cachefile_backend", "nothing_like.this", "'nothing_like.this' is no dotted path"),
+        ("default_cachefile_backend", "nothing_like.this", "'nothing_like.this' is not a dotted path"),
         ("default_cachefile_backend", object(), "must be a CacheFileBackend"),
     ],
 )

@@ -62,7 +62,7 @@ def test_nor_results_that_were_published_or_are_kept_elsewhere(tmp_path: Path, g
     assert grown(kit, 2) == [2, 0]
 
 
-def test_a_link_to_a_result_is_no_source(tmp_path: Path) -> None:
+def test_a_link_to_a_result_is_not_a_source(tmp_path: Path) -> None:
     """What leads to a cache file by another name is the same file."""
     site = Site(tmp_path)
     site.write("a.jpg")

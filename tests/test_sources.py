@@ -381,7 +381,7 @@ def test_bytes(finder: SourceFinder) -> None:
 
 
 def test_a_file_in_text_mode(site: Site, finder: SourceFinder) -> None:
-    """Text is no image, and the error says how to open it."""
+    """Text is not an image, and the error says how to open it."""
     source = finder.find(io.StringIO("hello"))
     assert source is not None
     with pytest.raises(UnreadableImage, match=r"open it in binary mode \('rb'\)"):
@@ -400,15 +400,15 @@ class EmptyField:
 
 
 @pytest.mark.parametrize("value", [None, "", EmptyField(), 0, ()])
-def test_an_empty_value_is_no_source(finder: SourceFinder, value: object) -> None:
-    """An article without a photo has no source, which is no error."""
+def test_an_empty_value_is_not_a_source(finder: SourceFinder, value: object) -> None:
+    """An article without a photo has no source, which is not an error."""
     assert finder.find(value) is None
 
 
 @pytest.mark.parametrize("value", [3, object(), ["a.jpg"], {"source": "a.jpg"}])
 def test_a_value_that_cannot_be_a_source(finder: SourceFinder, value: object) -> None:
     """Everything else is an error that names its type and what to pass."""
-    with pytest.raises(SourceError, match=r"is no image source; pass a name, a path, an open file or bytes"):
+    with pytest.raises(SourceError, match=r"cannot be a source; pass a name, a path, an open file or bytes"):
         finder.find(value)
 
 
@@ -505,11 +505,11 @@ def test_a_raised_cap_is_noticed(site: Site) -> None:
     ("content", "message"),
     [
         (b"", "it is empty|the file is empty"),
-        (b"hello", "it is no image of a format that is read"),
+        (b"hello", "it is not an image of a readable format"),
         (photo_bytes()[:900], "truncated|ends|damaged"),
     ],
 )
-def test_a_source_that_is_no_image(site: Site, content: bytes, message: str) -> None:
+def test_a_source_that_is_not_an_image(site: Site, content: bytes, message: str) -> None:
     """A missing picture behind an image's name is one class of error, which names the source."""
     settled(site.images / "bad.jpg", content)
     with pytest.raises(UnreadableImage, match=message) as caught:

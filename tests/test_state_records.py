@@ -122,7 +122,7 @@ def test_failures_can_be_off(store: MemoryStore) -> None:
 
 
 def test_success_ends_the_failure(records: Records) -> None:
-    """A file that was made is no failure any more."""
+    """A file that was made is not a failure any more."""
     records.fail(HERO.name, "no")
     records.put(HERO)
     assert records.failure(HERO.name) is None
@@ -168,7 +168,7 @@ def test_facts_of_a_source_come_back(records: Records) -> None:
 
 
 def test_paths_need_not_be_unicode(tmp_path: Path) -> None:
-    """A file whose name is no UTF-8 is remembered like any other, on disk too."""
+    """A file whose name is not UTF-8 is remembered like any other, on disk too."""
     store = DiskStore(tmp_path)
     records = Records(store)
     known = KnownSource((1, 2, 3), "ab")

@@ -168,7 +168,7 @@ def test_links_within_the_location_work(storage: FileSystemStorage, tmp_path: Pa
 
 @needs_links
 def test_link_in_place_of_a_file_is_replaced(storage: FileSystemStorage, tmp_path: Path) -> None:
-    """A link under a cache file's name is no file; saving replaces the link, not what it leads to."""
+    """A link under a cache file's name is not a file; saving replaces the link, not what it leads to."""
     outside = tmp_path / "outside.jpg"
     outside.write_bytes(b"mine")
     storage.location.mkdir()
@@ -185,7 +185,7 @@ def test_link_in_place_of_a_file_is_replaced(storage: FileSystemStorage, tmp_pat
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs")
-def test_fifo_is_no_file(storage: FileSystemStorage) -> None:
+def test_fifo_is_not_a_file(storage: FileSystemStorage) -> None:
     """A FIFO is neither waited for nor taken for a file."""
     storage.location.mkdir()
     os.mkfifo(storage.location / "a.jpg")

@@ -77,7 +77,7 @@ def test_failure_leaves_the_old_file(tmp_path: Path) -> None:
         cachable = False
 
         def mv(self, *args: object, **kwargs: object) -> None:
-            """Fail with an error that is no OSError, as clients of object stores do."""
+            """Fail with an error that is not an OSError, as clients of object stores do."""
             raise RuntimeError("no route")
 
     FsspecStorage(fsspec.filesystem("file"), "/", root=str(tmp_path)).save("a.jpg", b"old")
@@ -90,8 +90,8 @@ def test_failure_leaves_the_old_file(tmp_path: Path) -> None:
     assert not list((tmp_path / PREFIX).iterdir())
 
 
-def test_folder_is_no_file(tmp_path: Path) -> None:
-    """A folder under a cache file's name is no file, and is neither read, deleted nor replaced."""
+def test_folder_is_not_a_file(tmp_path: Path) -> None:
+    """A folder under a cache file's name is not a file, and is neither read, deleted nor replaced."""
     storage = FsspecStorage(f"file://{tmp_path.as_posix()}", "/")
     storage.save("a/b.jpg", b"x")
     assert storage.stat("a") is None

@@ -113,9 +113,9 @@ def test_when_hooks_are_called(site: Site, use: Any, hooks: list[str]) -> None:
     [
         ({"on_existence_requird": print}, "has no hook 'on_existence_requird'. Did you mean 'on_existence_required'"),
         ({"on_existence_required": 3}, "the hook 'on_existence_required' of a strategy must be callable, not 3"),
-        ({}, "is no strategy: it has none of the hooks"),
-        (object(), "is no strategy: it has none of the hooks"),
-        (3, "is no strategy: it has none of the hooks"),
+        ({}, "is not a strategy: it has none of the hooks"),
+        (object(), "is not a strategy: it has none of the hooks"),
+        (3, "is not a strategy: it has none of the hooks"),
         (type("S", (Strategy,), {"on_saved": print}), "S has a hook 'on_saved' that nothing calls"),
         (type("S", (Strategy,), {"should_verify": print}), "Did you mean 'should_verify_existence'"),
         (type("S", (), {"on_content_requred": print}), "Did you mean 'on_content_required'"),

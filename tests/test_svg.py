@@ -112,16 +112,16 @@ BOMB = (
             "XML entities",
         ),
         (f'<!DOCTYPE svg [<!ENTITY % x SYSTEM "http://localhost/x"> %x;]><svg {NAMESPACE}/>'.encode(), "XML entities"),
-        (LOGO[:-20], "no well-formed XML"),
-        (LOGO + LOGO, "no well-formed XML"),
-        (b"<svg", "no well-formed XML"),
+        (LOGO[:-20], "not well-formed XML"),
+        (LOGO + LOGO, "not well-formed XML"),
+        (b"<svg", "not well-formed XML"),
         (b"<html><body><svg/></body></html>", "its root is <html>"),
         (b'<svg xmlns="http://example.org/other"/>', "its root is <svg>"),
         (b'<?xml version="1.0" encoding="klingon"?><svg/>', "cannot be decoded"),
-        (b"svg", "no image of a format"),
+        (b"svg", "not an image of a readable format"),
     ],
 )
-def test_what_is_no_drawing_is_refused(data: bytes, reason: str) -> None:
+def test_what_is_not_a_drawing_is_refused(data: bytes, reason: str) -> None:
     """Entities, XML that is damaged, and other XML are unreadable images."""
     with pytest.raises(UnreadableImage, match=re.escape(reason)):
         size(data)
@@ -210,7 +210,7 @@ def test_pregenerated_drawings(site: Site) -> None:
 
 
 def test_the_doctor_knows_drawings(site: Site) -> None:
-    """A drawing that is shown smaller than it is drawn is no foreign file; a damaged one is found."""
+    """A drawing that is shown smaller than it is drawn is not a foreign file; a damaged one is found."""
     file = site.kit.cachefile("card", source="logo.svg")
     file.generate()
     assert site.kit.doctor() == []
@@ -270,7 +270,7 @@ class Stamped(ImageSpec):
 
 
 class Framed:
-    """A generator that is no spec and draws."""
+    """A generator that is not a spec and draws."""
 
     format = "SVG"
 
@@ -289,7 +289,7 @@ def test_specs_that_make_their_own_image_get_no_drawing(site: Site) -> None:
 
 
 def test_a_generator_may_draw(site: Site) -> None:
-    """A generator that is no spec may make drawings, and they have their own size."""
+    """A generator that is not a spec may make drawings, and they have their own size."""
     site.kit.register.generator("framed", Framed)
     html = render(site.kit, "{% generateimage 'framed' %}")
     assert re.fullmatch(r'<img src="\S+\.svg" width="200" height="100">', html)

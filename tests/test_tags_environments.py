@@ -332,7 +332,7 @@ def test_errors_outside_a_template_have_no_place(kit: ImageKit) -> None:
         expression()
 
 
-def test_undefined_is_kept_where_it_is_no_source(kit: ImageKit) -> None:
+def test_undefined_is_kept_where_it_is_not_the_source(kit: ImageKit) -> None:
     """An undefined keyword reaches the generator as it is."""
     seen: list[object] = []
 

@@ -97,7 +97,7 @@ def test_sandboxed_templates_read_nothing_outside(kit: ImageKit, write_photo: An
 
 
 def test_filters_of_the_compiled_tags_have_no_names_in_templates(kit: ImageKit) -> None:
-    """What compiled tags call is no filter that a template can write."""
+    """What compiled tags call is not a filter that a template can write."""
     environment = kit.install(Environment())
     inner = [name for name in environment.filters if "imagekit" in name]
     assert len(inner) == 6

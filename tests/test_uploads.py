@@ -104,7 +104,7 @@ def test_an_empty_file_field_is_an_error_that_a_form_can_show(kit: ImageKit) -> 
         kit.process(Upload(b"", filename=""))
 
 
-def test_an_svg_is_no_upload(kit: ImageKit) -> None:
+def test_an_svg_is_not_an_upload(kit: ImageKit) -> None:
     """It could hold scripts, which would run on the site's pages."""
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>alert(1)</script></svg>'
     with pytest.raises(UnreadableImage):
@@ -164,7 +164,7 @@ def test_a_place_that_cannot_be_written_is_said(kit: ImageKit, tmp_path: Path) -
         kit.process(Upload(photo_bytes())).save(tmp_path / "uploads/me.jpg")
 
 
-def test_a_fault_of_the_sites_own_is_no_broken_upload(kit: ImageKit) -> None:
+def test_a_fault_of_the_sites_own_is_not_a_broken_upload(kit: ImageKit) -> None:
     """A processor's bug is not blamed on whoever uploaded."""
 
     class Buggy:

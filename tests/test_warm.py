@@ -196,7 +196,7 @@ def _same_size_and_time(site: Site, result: Path) -> None:
     # Another file by rename, as editors and deployments write it.
     old = (site.images / "a.jpg").stat()
     other = site.root / "other"
-    # What follows the end of a JPEG is no part of it.
+    # What follows the end of a JPEG is not part of it.
     other.write_bytes(photo_bytes(80, 60, seed=9).ljust(old.st_size, b"\0"))
     os.utime(other, ns=(old.st_atime_ns, old.st_mtime_ns))
     other.replace(site.images / "a.jpg")

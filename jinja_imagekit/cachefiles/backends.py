@@ -72,7 +72,7 @@ class CacheFileBackend(ABC):
 
         Raises:
             StorageError: The file does not exist.
-            UnreadableImage: Nothing is known of the file, and it is no image.
+            UnreadableImage: Nothing is known of the file, and it is not an image.
         """
         record = self.find(file)
         name = name_of(file)

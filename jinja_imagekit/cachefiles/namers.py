@@ -78,7 +78,7 @@ def _extension(generator: Any) -> str:
     try:
         return extension(format) if format else ""
     except UnknownFormat:
-        # A generator that is no spec may make what specs do not write, an ICO for example.
+        # A generator that is not a spec may make what specs do not write, an ICO for example.
         return f".{str(format).lower()}"
 
 

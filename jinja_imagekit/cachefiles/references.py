@@ -150,4 +150,4 @@ def _decoded(value: Any, kit: ImageKit) -> Any:
             return kit.sources.by_reference(text)
         case {"cachefile": [str(id), dict(kwargs)], **rest} if not rest:
             return kit.cachefile(id, **keywords_of(Reference(id, kwargs), kit))
-    raise NotPlain(f"{value!r} is no keyword of a generator")
+    raise NotPlain(f"{value!r} is not a keyword of a generator")

@@ -150,7 +150,7 @@ def load_strategy(value: Any) -> Strategy:
         _check_names(strategy)
         hooks = {name: getattr(strategy, name) for name in HOOKS if hasattr(strategy, name)}
     if not hooks:
-        raise InvalidStrategy(f"{value!r} is no strategy: it has none of the hooks {', '.join(HOOKS)}")
+        raise InvalidStrategy(f"{value!r} is not a strategy: it has none of the hooks {', '.join(HOOKS)}")
     for name, hook in hooks.items():
         if not callable(hook):
             raise InvalidStrategy(f"the hook {name!r} of a strategy must be callable, not {hook!r}")

@@ -77,7 +77,7 @@ def _read(path: Path) -> str | None:
         raise KitNotFound(f"{path} cannot be read: {error}") from error
     table = tool.get("jinja-imagekit", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
-        raise KitNotFound(f"{path}: [tool.jinja-imagekit] is no table. {_HOW}")
+        raise KitNotFound(f"{path}: [tool.jinja-imagekit] is not a table. {_HOW}")
     reference = table.get("kit")
     if reference is not None and not (isinstance(reference, str) and reference):
         raise KitNotFound(f"{path}: kit under [tool.jinja-imagekit] is {reference!r}. {_HOW}")

@@ -89,7 +89,7 @@ def get_by_qname(path: str, desc: str) -> Any:
     """
     module_name, dot, name = path.rpartition(".")
     if not dot:
-        raise ImproperlyConfigured(f"{path!r} is no dotted path of a {desc}.")
+        raise ImproperlyConfigured(f"{path!r} is not a dotted path of a {desc}.")
     try:
         return getattr(import_module(module_name), name)
     except ImportError as error:

@@ -295,7 +295,7 @@ class TemplateRuntime:
         """
         if "srcset" in kwargs:
             raise InvalidOption("srcset", kwargs["srcset"], "only a tag that writes <img> has one")
-        # Whatever is no string may have no hash either.
+        # Whatever is not a string may have no hash either.
         parse = self._parse_dimensions if isinstance(dimensions, str) else parse_dimensions
         width, height = parse(_defined(dimensions, "The size of a thumbnail"))
         _defined(generator_id, "The generator's id")
@@ -390,7 +390,7 @@ def _defined(value: Any, what: str) -> Any:
 
 def _with_source(kwargs: dict[str, Any]) -> dict[str, Any]:
     source = kwargs.get("source")
-    # An attribute that an article lacks is no source; a StrictUndefined raises here.
+    # An attribute that an article lacks is not a source; a StrictUndefined raises here.
     return {**kwargs, "source": source or None} if isinstance(source, Undefined) else kwargs
 
 
@@ -401,7 +401,7 @@ def _scales(value: Any) -> tuple[float, ...]:
     """Return the pixel densities that `srcset` asks for, beside the image's own.
 
     Raises:
-        InvalidOption: The value is no string or sequence of numbers above 0.
+        InvalidOption: The value is not a string or sequence of numbers above 0.
     """
     if value is None or value is False:
         return ()

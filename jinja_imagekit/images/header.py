@@ -70,7 +70,7 @@ def read_header(data: bytes, *, name: str, limits: Limits) -> Header:
         limits: The caps.
 
     Raises:
-        UnreadableImage: It is no image of a format that may be read, or is truncated or damaged so that its
+        UnreadableImage: It is not an image of a format that may be read, or is truncated or damaged so that its
             structure shows it.
         ImageTooLarge: It exceeds one of the caps.
     """
@@ -106,7 +106,7 @@ def _allowed_format(data: bytes, name: str, limits: Limits) -> Format:
         raise UnreadableImage(name, "the file is empty.")
     format = sniff(data)
     if format is None:
-        raise UnreadableImage(name, f"it is no image of a format that is read ({', '.join(limits.readable_formats)}).")
+        raise UnreadableImage(name, f"it is not an image of a readable format ({', '.join(limits.readable_formats)}).")
     if not {format.name, *format.variants} & set(limits.readable_formats):
         raise UnreadableImage(
             name, f"it is in the format {format.name}, which the setting readable_formats leaves out."

@@ -19,7 +19,7 @@ Attributes = Mapping[str, str | None]
 def rewrite_images(html: str, change: Callable[[Attributes], Attributes | None]) -> str:
     """Return HTML with some attributes of its `<img>` tags changed.
 
-    What comments, scripts and style sheets say is no tag.
+    What comments, scripts and style sheets say is not a tag.
 
     Args:
         html: A whole text, or a part of one.

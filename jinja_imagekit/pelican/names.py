@@ -98,7 +98,7 @@ class SourceNames:
         """Return a source as the kit takes it.
 
         Args:
-            value: What a template or an article says; whatever is no string is returned as it is.
+            value: What a template or an article says; whatever is not a string is returned as it is.
             content: The article or page that is being rendered, if any.
         """
         if not isinstance(value, str) or not value:

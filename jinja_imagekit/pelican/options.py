@@ -116,7 +116,7 @@ def _registry(entry: Any) -> GeneratorRegistry:
     if not isinstance(found, GeneratorRegistry):
         raise InvalidSetting(
             f"{PREFIX}GENERATORS",
-            f"{entry!r} is no GeneratorRegistry, and no module that has one as its attribute 'generators'",
+            f"{entry!r} is not a GeneratorRegistry, and no module that has one as its attribute 'generators'",
         )
     return found
 

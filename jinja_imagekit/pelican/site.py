@@ -47,7 +47,7 @@ class Site:
         Raises:
             ImageKitError: A setting cannot be used.
         """
-        # What a run that failed had noted is no part of this one.
+        # What a run that failed had noted is not part of this one.
         self._close()
         options = SiteOptions.from_pelican(config)
         self.links = SiteLinks(config)

@@ -29,7 +29,7 @@ ATTEMPTS_SECONDS = 3600.0
 
 
 class MalformedJob(ImageKitError, ValueError):
-    """A message is no job of this version of the library."""
+    """A message is not a job of this version of the library."""
 
 
 class Job(NamedTuple):
@@ -73,7 +73,7 @@ class Job(NamedTuple):
             } if version == VERSION:
                 return cls(kit, generator, kwargs, name, force)
         raise MalformedJob(
-            f"{message!r:.300} is no job of this version of jinja-imagekit: run the same version in workers and site"
+            f"{message!r:.300} is not a job of this version of jinja-imagekit: run the same version in workers and site"
         )
 
     def message(self) -> dict[str, Any]:
@@ -100,14 +100,14 @@ def job_of(file: ImageCacheFile, force: bool = False) -> Job:
 def make_job(message: object) -> None:
     """Make the cache file of a job; workers call this.
 
-    An image that cannot be made is told in the log and remembered for `failure_timeout` seconds; it is no error of
+    An image that cannot be made is told in the log and remembered for `failure_timeout` seconds; it is not an error of
     the queue's, which could only try again in vain.
 
     Args:
         message: What `Job.message` returned, after its way through the queue.
 
     Raises:
-        MalformedJob: The message is no job.
+        MalformedJob: The message is not a job.
         InvalidSetting: The kit cannot be found.
     """
     job = Job.from_message(message)

@@ -149,7 +149,7 @@ class Source(ABC):
         """Format and size.
 
         Raises:
-            UnreadableImage: The content is no image that may be read.
+            UnreadableImage: The content is not an image that may be read.
         """
         facts = self.facts
         if facts.header is None:
@@ -160,7 +160,7 @@ class Source(ABC):
         """Return width and height in pixels, as the image looks upright or, without `auto_orient`, as it is stored.
 
         Raises:
-            UnreadableImage: The content is no image that may be read.
+            UnreadableImage: The content is not an image that may be read.
         """
         return self.header.size(auto_orient)
 
@@ -175,7 +175,7 @@ class Source(ABC):
         """The format of results that keep the source's, by Pillow's name.
 
         Raises:
-            UnreadableImage: The content is no image that may be read.
+            UnreadableImage: The content is not an image that may be read.
         """
         return output_format(None, self.header)
 

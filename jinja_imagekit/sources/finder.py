@@ -60,7 +60,7 @@ class SourceFinder:
 
         Raises:
             SourceNotFound: A name or path leads to no file.
-            SourceNotAllowed: A name leads out of the source folders, or to something that is no regular file.
+            SourceNotAllowed: A name leads out of the source folders, or to something that is not a regular file.
             SourceError: The value cannot be a source.
         """
         if isinstance(value, str):
@@ -79,7 +79,8 @@ class SourceFinder:
         if hasattr(value, "read"):
             return self._of_stream(value)
         error = SourceError(
-            repr(value)[:80], f"a {type(value).__name__} is no image source; pass a name, a path, an open file or bytes"
+            repr(value)[:80],
+            f"an object of type {type(value).__name__} cannot be a source; pass a name, a path, an open file or bytes",
         )
         error.concerns_image = False
         raise error

@@ -18,7 +18,7 @@ _KNOWN_TABLES = frozenset({"Settings", "Cache"})
 
 
 class DamagedDatabase(Exception):
-    """The file is no database, or not one that this library made."""
+    """The file is not a database, or not one that this library made."""
 
 
 def set_aside(folder: str) -> None:

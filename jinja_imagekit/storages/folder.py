@@ -208,7 +208,7 @@ class FileSystemStorage:
         Symbolic links are passed over.
 
         Raises:
-            StorageError: The prefix is no safe name.
+            StorageError: The prefix is not a safe name.
         """
         prefix = prefix.rstrip("/")
         folder = self._confined(prefix) if prefix else self._root

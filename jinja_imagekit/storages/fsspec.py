@@ -129,7 +129,7 @@ class FsspecStorage:
         """Yield the names of all files below the folder `prefix`, temporary files left out.
 
         Raises:
-            StorageError: The prefix is no safe name, or the file system does not answer.
+            StorageError: The prefix is not a safe name, or the file system does not answer.
         """
         prefix = prefix.rstrip("/")
         folder = self._path(prefix) if prefix else self.root

@@ -64,7 +64,7 @@ class StateStoreContract:
         store.set_many(values)
         assert store.get_many([*values, "missing"]) == values
 
-    def test_nothing_to_do_is_no_error(self, store: StateStore) -> None:
+    def test_nothing_to_do_is_not_an_error(self, store: StateStore) -> None:
         """Empty collections are taken."""
         store.set_many({})
         store.delete_many([])

@@ -62,7 +62,7 @@ class StorageContract:
         assert list(storage.names()) == ["CACHE/images/a.jpg"]
 
     def test_missing_file(self, storage: Storage) -> None:
-        """A file that is not there has no stat and cannot be opened, and deleting it is no error."""
+        """A file that is not there has no stat and cannot be opened, and deleting it is not an error."""
         assert storage.stat("missing/a.jpg") is None
         with pytest.raises(StorageError, match="no such file"):
             storage.open("missing/a.jpg")
@@ -119,7 +119,7 @@ class StorageContract:
         assert list(storage.names()) == []
 
     @pytest.mark.parametrize("value", [None, 7, b"a.jpg", ["a"]])
-    def test_what_is_no_string_is_refused(self, storage: Storage, value: object) -> None:
+    def test_what_is_not_a_string_is_refused(self, storage: Storage, value: object) -> None:
         """A name is a string."""
         with pytest.raises(StorageError, match="not a safe name"):
             storage.save(value, b"x")  # type: ignore[arg-type]

@@ -56,7 +56,7 @@ class Wider(p.ResizeToFill):  # type: ignore[name-defined, misc]
 
 
 class Badge:
-    """A generator that is no spec."""
+    """A generator that is not a spec."""
 
     format = "PNG"
 

@@ -93,7 +93,7 @@ def test_unregistered_spec_works(jpeg: bytes) -> None:
     assert Path(file.path).exists()
 
 
-def test_generator_that_is_no_spec(media: Path) -> None:
+def test_generator_that_is_not_a_spec(media: Path) -> None:
     """Any object with `generate()` makes a cache file, named by a hash."""
 
     class Badge:

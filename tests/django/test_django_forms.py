@@ -44,7 +44,7 @@ def test_upload_is_processed(jpeg: bytes) -> None:
 
 @pytest.mark.parametrize("content", [b"no image", b"", b"GIF89a", b"\xff\xd8\xff\xe0"])
 def test_broken_upload_is_a_form_error(content: bytes) -> None:
-    """An upload that is no image is an error of the form, not of the server."""
+    """An upload that is not an image is an error of the form, not of the server."""
     assert "image" in form_with(content).errors
 
 

@@ -163,8 +163,8 @@ def test_processed_field_with_a_spec_class(jpeg: bytes) -> None:
     assert avatar.second.name.endswith(".jpg")
 
 
-def test_processed_field_refuses_what_is_no_image() -> None:
-    """A file that is no image is one clear error, and nothing is stored."""
+def test_processed_field_refuses_what_is_not_an_image() -> None:
+    """A file that is not an image is one clear error, and nothing is stored."""
     avatar = Avatar()
     with pytest.raises(UnreadableImage, match=r"me\.jpg"):
         avatar.image.save("me.jpg", ContentFile(b"no image"))
@@ -225,7 +225,7 @@ def test_source_saved_not_without_an_image(saved: list[Any]) -> None:
 
 
 def test_source_saved_not_for_fixtures(make_photo: Any, saved: list[Any]) -> None:
-    """Loading data from a fixture is no change of a source."""
+    """Loading data from a fixture is not a change of a source."""
     photo = make_photo()
     photo.image.name = "photos/other.jpg"
     photo.save_base(raw=True)

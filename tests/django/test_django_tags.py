@@ -86,7 +86,7 @@ def test_spec_field_in_a_tag(make_photo: Any, render: Any) -> None:
         ("{% thumbnail '100x100' img -- alt= %}", "alt= has no value"),
         ("{% thumbnail '100x100' img -- alt='a' ALT='b' %}", "given twice"),
         ("{% thumbnail '100x100' img -- src='x' %}", "own URL"),
-        ("{% thumbnail '100x100' img -- 'a b'='x' %}", "no HTML attribute"),
+        ("{% thumbnail '100x100' img -- 'a b'='x' %}", "not an HTML attribute"),
         ("{% thumbnail '100x100' img width= %}", "width= has no value"),
         ("{% thumbnail '100x100' img crop=1 crop=0 %}", "crop= is given twice"),
         ("{% thumbnail '100x100' crop=1 img %}", "comes after a keyword"),

@@ -25,7 +25,7 @@ def render(spec: Any, original: Original) -> bytes:
         original: Its source.
 
     Raises:
-        UnreadableImage: The source is no whole image of a format that may be read.
+        UnreadableImage: The source is not a whole image of a format that may be read.
         EncodingFailed: The encoder refuses the image.
     """
     name, readable = spec.get_source().name, original.header.format

@@ -57,7 +57,7 @@ class ProcessedImageField(SpecHost, ImageField):
         """Return the processed image, under the upload's name; what was there before is returned as it is.
 
         Raises:
-            ValidationError: The upload is no whole image of a format that may be read, or exceeds a cap.
+            ValidationError: The upload is not a whole image of a format that may be read, or exceeds a cap.
         """
         cleaned = super().clean(data, initial)
         if not cleaned or cleaned == initial:

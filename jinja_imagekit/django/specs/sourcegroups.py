@@ -78,7 +78,7 @@ class ModelSignalRouter:
                 continue
             old, name = before.get(field), _name(instance, field)
             memory.setdefault("source_names", {})[field] = name
-            # A field that was not loaded with the instance is loaded when it is read, which is no change.
+            # A field that was not loaded with the instance is loaded when it is read, which is not a change.
             is_other = created or field in new or (old is not None and name != old)
             # A storage may have saved another file under the same name, which is another string then.
             if not is_other and name and old is not None and name is not old:

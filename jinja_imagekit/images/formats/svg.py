@@ -33,7 +33,7 @@ class Svg(Format):
         they are not.
 
         Raises:
-            BrokenFile: It is no well-formed XML, its root is no `<svg>`, or it declares entities.
+            BrokenFile: It is not well-formed XML, its root is not `<svg>`, or it declares entities.
 
         Example:
             >>> layout = Svg().layout(b'<svg xmlns="http://www.w3.org/2000/svg" width="1in" viewBox="0 0 20 10"/>')
@@ -77,7 +77,7 @@ def _layout(data: bytes) -> Layout:
     except (DTDForbidden, EntitiesForbidden, ExternalReferenceForbidden):
         raise BrokenFile("the SVG declares or refers to XML entities, which are not read; save it without") from None
     except SyntaxError as error:
-        raise BrokenFile(f"the SVG is no well-formed XML: {error}") from None
+        raise BrokenFile(f"the SVG is not well-formed XML: {error}") from None
     if root.tag not in (f"{_SPACE}svg", "svg"):
         raise BrokenFile(f"it is an XML file, but its root is <{root.tag.rpartition('}')[2]}> and not <svg>")
     width, height = _size(root.attributes)

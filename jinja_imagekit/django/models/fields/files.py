@@ -18,7 +18,7 @@ class ProcessedImageFieldFile(ImageFieldFile):
         """Process an image and store the result, under a name with the extension of its format.
 
         Raises:
-            SourceError: `content` is no whole image of a format that may be read, or exceeds a cap.
+            SourceError: `content` is not a whole image of a format that may be read, or exceeds a cap.
         """
         field: Any = self.field
         # Content without a name would have none in errors.
