@@ -10,6 +10,10 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 PREFIX = ".imagekit-tmp"
 """What the folder of temporary files is called, and what a temporary file's name begins with."""
@@ -97,21 +101,50 @@ def _is_alive(pid: int, started: int) -> bool:
     return True
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 under a temporary name, and rename it; its folder is made where it is missing.
+def make_folder(folder: str, mode: int | None) -> None:
+    """Make a folder, and those above it that are missing.
+
+    Args:
+        folder: An absolute path.
+        mode: The mode of what is made, whatever the process's umask says; None leaves it to the umask.
+
+    Raises:
+        OSError: A folder cannot be made, or something else stands there.
+    """
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(missing):
+        try:
+            os.mkdir(path, 0o777 if mode is None else mode)
+        except FileExistsError:
+            if os.path.lexists(path) and not os.path.isdir(path):
+                raise
+            # Another process was faster.
+            continue
+        if mode is not None:
+            os.chmod(path, mode)
+
+
+def write_whole(path: Path, text: str, settings: Settings) -> None:
+    """Write a text file of the state in UTF-8 under a temporary name, and rename it; its folder is made if missing.
 
     Args:
         path: The file.
         text: Its new content.
+        settings: The kit's settings, which say the modes of the file and of the folders that are made.
 
     Raises:
         OSError: It cannot be written; an old file of the name is unharmed.
     """
     folder = path.parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(os.path.abspath(folder), settings.state_directory_permissions)
     sweep_folder(str(folder))
     temporary = folder / temporary_name()
     try:
+        temporary.touch(settings.state_file_permissions, exist_ok=False)
+        os.chmod(temporary, settings.state_file_permissions)
         temporary.write_text(text, encoding="utf-8", newline="\n")
         os.replace(temporary, path)
     except BaseException:

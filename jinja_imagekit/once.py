@@ -1,4 +1,4 @@
-"""A property that is made when it is first asked for, once, whatever asks at the same time."""
+"""What is made when it is first asked for, once, whatever asks at the same time: for an object, or in a process."""
 
 from __future__ import annotations
 
@@ -70,3 +70,27 @@ class made_once(Generic[T]):  # noqa: N801  # a decorator, as functools.cached_p
                     return value
                 finally:
                     self._locks.pop(key, None)
+
+
+class PerProcess(Generic[T]):
+    """A value of each process: a forked child makes its own, and leaves what it inherited alone.
+
+    Args:
+        make: Makes the value; where threads ask at the same time it may make one in vain.
+
+    Example:
+        >>> lock = PerProcess(threading.Lock)
+        >>> with lock():
+        ...     lock() is lock()
+        True
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._values: dict[int, T] = {}
+
+    def __call__(self) -> T:
+        """Return this process's value."""
+        pid = os.getpid()
+        value: T = self._values.get(pid, _MISSING)
+        return self._values.setdefault(pid, self._make()) if value is _MISSING else value

@@ -58,6 +58,9 @@ class Settings(PixelSettings, Caps):
         location: Folder under which cache files are written.
         base_url: URL from which the site serves `location`.
         state_dir: Folder for existence records, locks and temporary files.
+        state_directory_permissions: Mode of the folders in `state_dir`, and of `state_dir` itself where it is made;
+            with 0o770 and a common group, several users can share a site.
+        state_file_permissions: Mode of the files in `state_dir`.
         cachefile_dir: Folder below `location` for all cache files.
         default_file_storage: A `Storage` or the dotted path of one; None writes to `location`.
         default_cachefile_backend: The cache file backend: an object, a class or a dotted path, or "Simple", "Threads",
@@ -121,6 +124,8 @@ class Settings(PixelSettings, Caps):
     location: Path = Path("output")
     base_url: str = "/"
     state_dir: Path = Path(".imagekit")
+    state_directory_permissions: int = 0o700
+    state_file_permissions: int = 0o600
     cachefile_dir: str = "CACHE/images"
     default_file_storage: Any = None
     default_cachefile_backend: Any = "jinja_imagekit.cachefiles.backends.Simple"
@@ -256,6 +261,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_result_pixels": (1, float("inf")),
     "max_frames": (1, float("inf")),
     "decode_margin": (0, 8),
+    "state_directory_permissions": (0, 0o7777),
+    "state_file_permissions": (0, 0o7777),
     "file_permissions": (0, 0o7777),
     "directory_permissions": (0, 0o7777),
 }

@@ -359,7 +359,7 @@ class Renders:
 
     def _write(self, notes: Notes, failed: Iterable[FailedFile]) -> bool:
         try:
-            write_whole(self.path, _text(notes, failed))
+            write_whole(self.path, _text(notes, failed), self._settings)
         except OSError as error:
             logger.warning(
                 "What the pages need cannot be written to %s (%s): a later generate or prune will not know of it. "
