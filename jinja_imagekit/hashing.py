@@ -32,8 +32,8 @@ def class_path(value: object) -> str:
     """Return `module.QualifiedName` of a class or function, or of an object's class.
 
     Example:
-        >>> class_path(PurePath)
-        'pathlib.PurePath'
+        >>> class_path(ValueError)
+        'builtins.ValueError'
     """
     named = value if hasattr(value, "__qualname__") and hasattr(value, "__module__") else type(value)
     # A process that was spawned knows the main script by this other name.
