@@ -127,24 +127,26 @@ def make_folder(folder: str, mode: int | None) -> None:
             os.chmod(path, mode)
 
 
-def write_whole(path: Path, text: str, settings: Settings) -> None:
-    """Write a text file of the state in UTF-8 under a temporary name, and rename it; its folder is made if missing.
+def write_whole(path: Path, text: str, settings: Settings | None = None) -> None:
+    """Write a text file in UTF-8 under a temporary name, and rename it; its folder is made where it is missing.
 
     Args:
         path: The file.
         text: Its new content.
-        settings: The kit's settings, which say the modes of the file and of the folders that are made.
+        settings: The kit's settings, for a file of its state: they say its mode and those of the folders that are
+            made. Without them both are left to the process's umask.
 
     Raises:
         OSError: It cannot be written; an old file of the name is unharmed.
     """
     folder = path.parent
-    make_folder(os.path.abspath(folder), settings.state_directory_permissions)
+    make_folder(os.path.abspath(folder), settings.state_directory_permissions if settings else None)
     sweep_folder(str(folder))
     temporary = folder / temporary_name()
     try:
-        temporary.touch(settings.state_file_permissions, exist_ok=False)
-        os.chmod(temporary, settings.state_file_permissions)
+        if settings:
+            temporary.touch(settings.state_file_permissions, exist_ok=False)
+            os.chmod(temporary, settings.state_file_permissions)
         temporary.write_text(text, encoding="utf-8", newline="\n")
         os.replace(temporary, path)
     except BaseException:
