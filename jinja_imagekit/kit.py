@@ -31,7 +31,7 @@ from .generatorlibrary import library
 from .imageinfo import ImageFacts, ImageInfo
 from .images import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
-from .loading import load, load_instance
+from .loading import announce_kit, load, load_instance
 from .once import made_once
 from .pictures import Picture, Pictures, picture_call
 from .pregenerate import GenerationInterrupted, Plan, Report, make_plan, run_plan, run_with_executor
@@ -92,6 +92,8 @@ class ImageKit:
         self._begun_ns = time.time_ns()
         self.settings = settings.replace(**values) if settings else Settings.from_keywords(values)
         self.import_name = import_name
+        if import_name:
+            announce_kit(import_name)
         self._limits = Limits.from_settings(self.settings)
         # What is wrong with the settings of pixels is told here, and not by the first image.
         PixelRules.from_settings(self.settings)
@@ -389,7 +391,8 @@ class ImageKit:
             workers: How many threads or processes; by default as many as cores.
             processes: Use processes, which isolates processors that hold the interpreter lock, or crash.
             executor: Use any `concurrent.futures.Executor` instead, for example a Dask cluster's
-                `Client.get_executor()`, whose machines share the storage.
+                `Client.get_executor()`, whose machines share the storage. Its workers trust whoever sends them work: it
+                goes to them as a pickle, as all that such executors do.
             progress: Show the command's bar on a terminal, and a line for each image elsewhere.
             on_progress: Called for each file with its outcome, how many are settled, and how many there are; shown
                 instead of the bar.

@@ -84,6 +84,24 @@ def load_instance(setting: str, value: Any) -> Any:
     return found() if isinstance(found, type) else found
 
 
+KITS_VARIABLE = "IMAGEKIT_KITS"
+"""The environment variable that names kits to a queue's worker, with commas between them: `"mysite:kit"`."""
+
+# The names are the process's own: whatever made or configured a kit here has said them, and no message.
+_announced: set[str] = set()
+
+
+def announce_kit(import_name: str) -> None:
+    """Let jobs of a queue name a kit that this process has, or that its configuration names."""
+    _announced.add(import_name)
+
+
+def is_announced(import_name: str) -> bool:
+    """Tell whether a kit may be named by a job: this process has made it, or was started with its name."""
+    started_with = os.environ.get(KITS_VARIABLE, "").split(",")
+    return bool(import_name) and (import_name in _announced or import_name in map(str.strip, started_with))
+
+
 def load_kit(import_name: str) -> Any:
     """Return the kit that has this `import_name`, in whatever process.
 
