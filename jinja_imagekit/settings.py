@@ -13,9 +13,17 @@ from PIL import ImageColor
 from .exceptions import InvalidSetting, nearest
 from .loading import full_path
 
-__all__ = ["READABLE_FORMATS", "Settings"]
+__all__ = ["OTHER_FORMATS", "READABLE_FORMATS", "Settings"]
 
 READABLE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "MPO", "ICO", "SVG")
+
+OTHER_FORMATS = (
+    *("JPEG2000", "PPM", "PCX", "DCX", "DDS", "PSD", "QOI", "SGI", "SUN", "ICNS", "CUR", "IM", "MSP", "SPIDER"),
+    *("XBM", "XPM", "TGA"),
+)
+"""Further formats that Pillow decodes by itself, which are read where `readable_formats` names them."""
+
+DECODED_FORMATS = (*READABLE_FORMATS, *OTHER_FORMATS)
 """Formats whose decoders run inside this process, and SVG, which is passed on; EPS and PDF start another program."""
 
 POLICIES = ("raise", "placeholder", "original", "omit")
@@ -94,7 +102,8 @@ class Settings(PixelSettings, Caps):
         on_error: What templates do about an image that cannot be made: "raise", show a "placeholder", show the
             "original" file unprocessed, or "omit" it. Tags and filters take it as a keyword as well.
         debug: Say on placeholders why the image could not be made: for development.
-        readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on as it is.
+        readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on as it is. Beside those that
+            are read by default it may name `OTHER_FORMATS`, whose files are as safe as Pillow's decoders are.
         max_source_bytes: Largest source file, in bytes.
         max_source_pixels: Largest source: width times height, of all frames together where it is animated.
         max_result_pixels: Largest result: width times height, of all frames together.

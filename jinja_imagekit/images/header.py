@@ -104,7 +104,7 @@ def read_texts(data: bytes, *, name: str, limits: Limits) -> dict[str, str]:
 def _allowed_format(data: bytes, name: str, limits: Limits) -> Format:
     if not data:
         raise UnreadableImage(name, "the file is empty.")
-    format = sniff(data)
+    format = sniff(data, limits.readable_formats)
     if format is None:
         raise UnreadableImage(name, f"it is not an image of a readable format ({', '.join(limits.readable_formats)}).")
     if not {format.name, *format.variants} & set(limits.readable_formats):

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..images import Header
-from ..settings import READABLE_FORMATS
+from ..settings import DECODED_FORMATS
 from ..state import KnownSource, Records
 from .base import Signature, SourceFacts
 
@@ -66,4 +66,4 @@ def _header(plain: Mapping[str, Any] | None) -> Header | None:
         return None
     counts = (header.width, header.height, header.orientation, header.frames)
     sound = all(type(count) is int and count > 0 for count in counts) and type(header.has_alpha) is bool
-    return header if sound and header.format in READABLE_FORMATS else None
+    return header if sound and header.format in DECODED_FORMATS else None
