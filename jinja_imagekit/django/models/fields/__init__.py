@@ -180,7 +180,7 @@ class ProcessedImageField(SpecHostField, models.ImageField):
         """Check an upload by processing it.
 
         Raises:
-            ValidationError: It is not a whole image of a format that may be read, exceeds a cap, or cannot be processed.
+            ValidationError: It is not a whole image of a readable format, exceeds a cap, or cannot be processed.
         """
         check(self, value)
 
