@@ -139,19 +139,23 @@ class MissingSource(ImageKitError, ValueError):
 
     Attributes:
         generator: The spec's class or id.
+        why: Why there is none, such as "'photo' is undefined"; empty where nobody can tell.
     """
 
     concerns_image = True
     # Django's templates print nothing for a variable whose error says this.
     silent_variable_failure = True
 
-    def __init__(self, generator: str = "") -> None:
-        super().__init__(generator)
+    def __init__(self, generator: str = "", why: str = "") -> None:
+        super().__init__(generator, why)
         self.generator = generator
+        self.why = why
 
     def message(self) -> str:
-        spec = self.generator or "The spec"
-        return f"{spec} has no source image. Pass source=…, or test the cache file's truth before using it."
+        problem = f"{self.generator or 'The spec'} has no source image"
+        if self.why:
+            return f"{problem}: {self.why}."
+        return f"{problem}. Pass source=…, or test the cache file's truth before using it."
 
 
 class SourceError(ImageKitError):

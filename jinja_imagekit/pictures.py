@@ -612,7 +612,7 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
     # A name stays a name, which the kit remembers; an upload is found once for all candidates.
     source = kit.source(call.source)
     if source is None:
-        raise MissingSource(call.generator_id)
+        raise MissingSource(call.generator_id, getattr(call.source, "why", ""))
     named = str.__str__(call.source) if isinstance(call.source, str) else source
     header, settings = source.header, kit.settings
     is_vector = header.is_vector

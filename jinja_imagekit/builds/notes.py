@@ -390,7 +390,7 @@ def own_name(name: str, settings: Settings) -> str:
 
     Example:
         >>> own_name("renders.json", Settings()), own_name("renders.json", Settings(cache_prefix="shop:"))
-        ('renders.json', 'renders-shop-5f3a.json')
+        ('renders.json', 'renders-shop-c8410d53.json')
     """
     prefix = settings.cache_prefix
     if prefix == _DEFAULT_PREFIX:

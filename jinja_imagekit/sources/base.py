@@ -191,6 +191,23 @@ class Source(ABC):
         return f"<{type(self).__name__} {self.name!r}>"
 
 
+class NoSource:
+    """Stands for a source that somebody lacks, and says why, should one be needed.
+
+    Attributes:
+        why: Such as "'photo' is undefined".
+    """
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def imagekit_source(self) -> None:
+        """Return None: there is none."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
 def source_of(generator: Any) -> Any:
     """Return what a generator starts from: what its `get_source()` says, else its `source`; None without either."""
     get_source = getattr(generator, "get_source", None)
