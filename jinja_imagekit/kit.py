@@ -584,8 +584,13 @@ class ImageKit:
 def _prototype_key(id: str, kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
     """Return what specs of equal keywords have in common but for their source; None where a keyword is not plain."""
     options = {name: value for name, value in kwargs.items() if name != "source"}
-    types = [type(value) for value in options.values()]
-    return (id, *options.items(), *types) if _PLAIN.issuperset(types) else None
+    types: list[Any] = []
+    for value in options.values():
+        kinds = (type(value),) if type(value) is not tuple else tuple(map(type, value))
+        if not _PLAIN.issuperset(kinds):
+            return None
+        types.append(kinds)
+    return id, *options.items(), *types
 
 
 _PLAIN = frozenset({type(None), bool, int, float, str})
