@@ -20,6 +20,7 @@ from jinja_imagekit.exceptions import (
     InvalidProcessor,
     MissingSource,
     NotRegistered,
+    SourceError,
     SourceNotAllowed,
     SourceNotFound,
     StorageError,
@@ -105,6 +106,43 @@ def test_in_a_template(site: Site, template: str, error: type[Exception], messag
         assert "[template 'page.html', line 3]" in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not site.files()
+
+
+BAD_SOURCES = ["missing.jpg", "empty.jpg", "text.jpg", "half.jpg", "page.jpg", "postscript.jpg", "heic.jpg", "folder"]
+
+ASKING = {
+    "{% generateimage 'card' source=s %}": "card",
+    "{% generateimage 'card' source=s as t %}{{ t.width }}": "card",
+    "{% generateimage 'card' source=s as t %}{% if t %}{% endif %}": "card",
+    "{{ s | generateimage('card') }}": "card",
+    "{% thumbnail '9x9' s %}": "imagekit:thumbnail",
+    "{% thumbnail '9x9' s srcset='2' %}": "imagekit:thumbnail",
+    "{% thumbnail '9x9' s widths=[9, 18] %}": "imagekit:thumbnail",
+    "{{ (s | thumbnail('9x9')).url }}": "imagekit:thumbnail",
+    "{% picture '9x9' s alt='' %}": "imagekit:thumbnail",
+    "{% picture 'card-of' '9x9' s alt='' as p %}{{ p.url }}": "card-of",
+}
+
+
+@pytest.mark.parametrize("enable_async", [False, True])
+@pytest.mark.parametrize("name", BAD_SOURCES)
+@pytest.mark.parametrize("template", ASKING)
+def test_a_bad_source_is_named_with_all_that_leads_to_it(
+    site: Site, template: str, name: str, enable_async: bool
+) -> None:
+    """Whatever is wrong, and whoever asks, the error names file, generator, template and line, each once."""
+    settled(site.images / "heic.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    (site.images / "folder").mkdir()
+    site.kit.register.generator("card", Card)
+    site.kit.register.generator("card-of", lambda **kwargs: Card(source=kwargs.get("source")))
+    loader = DictLoader({"page.html": "\n\n" + template})
+    environment = site.kit.install(Environment(autoescape=True, loader=loader, enable_async=enable_async))
+    with pytest.raises(SourceError) as caught:
+        environment.get_template("page.html").render(s=name)
+    text = str(caught.value)
+    assert text.startswith(f"Source {name!r}: ")
+    assert text.endswith(f" [generator {ASKING[template]!r}] [template 'page.html', line 3]")
+    assert text.count("[generator") == text.count("[template") == 1
 
 
 _AFTER = "HTML attributes come after '--': {% thumbnail '400x300' photo -- alt=title %}"

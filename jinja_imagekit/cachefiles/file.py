@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from markupsafe import Markup
 
-from ..exceptions import InvalidOption, MissingSource
+from ..exceptions import InvalidOption, MissingSource, SourceError
 from ..hashing import class_path
 from ..html import img_tag
 from ..images import mimetype
@@ -329,7 +329,11 @@ class LazyImageCacheFile(ImageCacheFile):
             NotRegistered: Nothing is registered under the id.
             SourceError: The source cannot be found.
         """
-        return self._kit.generator(str(self.generator_id), **self._kwargs)
+        try:
+            return self._kit.generator(str(self.generator_id), **self._kwargs)
+        except SourceError as error:
+            error.generator_id = error.generator_id or self.generator_id
+            raise
 
     @made_once
     def reference(self) -> Reference | None:

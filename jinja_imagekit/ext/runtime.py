@@ -353,9 +353,9 @@ class TemplateRuntime:
                 return url, known.width, known.height
             return (url, None, None) if _has_any(attributes, "width", "height") else (url, file.width, file.height)
         except ImageKitError as error:
+            add_place(error, generator_id=id)
             if not covers(policy, error):
                 raise
-            add_place(error)
             return stand_in(self._kit, file, kwargs, error, policy)
 
     def _cachefile(self, id: str, kwargs: dict[str, Any]) -> ImageCacheFile:
