@@ -59,7 +59,7 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("{% thumbnail '20000x20000' 'photo.jpg' %}", InvalidOption, "the setting max_result_pixels"),
     ("{% thumbnail '9x9' 'photo.jpg' quality=200 %}", InvalidOption, "quality=200"),
     ("{% thumbnail '9x9' 'photo.jpg' quality='high' %}", InvalidOption, "quality='high'"),
-    ("{% thumbnail '9x9' 'photo.jpg' format='XYZ' %}", UnknownFormat, "Images are not written as 'XYZ'"),
+    ("{% thumbnail '9x9' 'photo.jpg' format='XYZ' %}", UnknownFormat, "Images cannot be written as 'XYZ'"),
     ("{% thumbnail '9x9' 'photo.jpg' format='TIFF' %}", UnknownFormat, "Known: 'AVIF', 'GIF', 'JPEG', 'PNG', 'WEBP'"),
     ("{% thumbnail '9x9' 'photo.jpg' anchor='above' %}", InvalidOption, "anchor='above'"),
     ("{% thumbnail '9x9' 'photo.jpg' srcset='big' %}", InvalidOption, "write pixel densities as '1.5 2'"),
@@ -236,7 +236,7 @@ def test_attribute_values_are_escaped(site: Site) -> None:
 
 def test_two_generators_under_one_id(site: Site) -> None:
     """The second is refused."""
-    with pytest.raises(AlreadyRegistered, match=r"A generator is registered as 'card' already"):
+    with pytest.raises(AlreadyRegistered, match=r"A generator is already registered as 'card'"):
         site.kit.register.generator("card", Wide)
     with pytest.raises(AlreadyRegistered):
         site.kit.spec("card", format="PNG")

@@ -480,8 +480,8 @@ def test_a_kit_is_found_where_its_import_name_says(site: Site, monkeypatch: pyte
         (":kit", "module:attribute"),
         ("no_such_module:kit", "no module 'no_such_module'"),
         ("queue_kit:nothing", "leads to no 'nothing'"),
-        ("os:sep", "gives no ImageKit, but a str"),
-        ("queue_kit:bare", "gives no ImageKit, but a NoneType"),
+        ("os:sep", "is not an ImageKit, but of type str"),
+        ("queue_kit:bare", "is not an ImageKit, but of type NoneType"),
     ],
 )
 def test_an_import_name_that_leads_to_no_kit_is_an_error(name: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
