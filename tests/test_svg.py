@@ -56,7 +56,11 @@ def render(kit: ImageKit, template: str, **context: Any) -> str:
         ('width="6pc" height="101.6q"', (96, 96)),
         ('width="33.4" height="66.5"', (33, 67)),
         ('width="100%" height="100%" viewBox="0 0 64 48"', (64, 48)),
-        ('width="10em" height="5em" viewBox="0,0,64,48"', (64, 48)),
+        ('width="10em" height="5rem" viewBox="0,0,64,48"', (160, 80)),
+        ('width="calc(1in + 2 * 2px)" height="calc((10px - 5px)*4)"', (100, 20)),
+        ('width="calc(50% + 1px)" height="calc(1px" viewBox="0 0 64 48"', (64, 48)),
+        ('width="calc(1px / 0)" height="calc()" viewBox="0 0 64 48"', (64, 48)),
+        ('width="20vw" height="5ex" viewBox="0,0,64,48"', (64, 48)),
         ('viewBox="-32 -24 64 48"', (64, 48)),
         ('viewBox="0 0 6.4e1 48.0"', (64, 48)),
         ('width="128" viewBox="0 0 64 48"', (128, 96)),
@@ -84,15 +88,16 @@ def test_size_of_a_drawing(attributes: str, expected: tuple[int, int]) -> None:
         b"\n  " + LOGO,
         b'<?xml version="1.0" encoding="utf-8"?>\n<!-- drawn by hand -->' + LOGO,
         b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">' + LOGO,
-        b"<!-- " + b"licence " * 5000 + b"-->" + LOGO,
+        b"<!-- " + b"licence " * 50_000 + b"-->" + LOGO,
         LOGO.decode().encode("utf-16"),
         b'<s:svg xmlns:s="http://www.w3.org/2000/svg" width="200" height="100"/>',
-        b'<svg width="200" height="100"/>',
+        b'<!DOCTYPE svg [<!ENTITY ns_svg "http://www.w3.org/2000/svg"><!ENTITY w "200">]>'
+        b'<svg xmlns="&ns_svg;" width="&w;" height="100"/>',
     ],
-    ids=["mark", "space", "declaration", "doctype", "licence", "utf-16", "prefix", "no-namespace"],
+    ids=["mark", "space", "declaration", "doctype", "licence", "utf-16", "prefix", "entities"],
 )
 def test_drawings_as_programs_write_them(data: bytes) -> None:
-    """Byte order marks, declarations, comments, the standard's DOCTYPE and prefixes are read."""
+    """Byte order marks, declarations, comments, the standard's DOCTYPE, prefixes and flat entities are read."""
     assert size(data) == (200, 100)
 
 
@@ -115,7 +120,11 @@ BOMB = (
         (LOGO[:-20], "not well-formed XML"),
         (LOGO + LOGO, "not well-formed XML"),
         (b"<svg", "not well-formed XML"),
-        (b"<html><body><svg/></body></html>", "its root is <html>"),
+        (b"<page><svg/></page>", "its root is <page>"),
+        (b'<svg width="200" height="100"/>', "lacks xmlns"),
+        (b'<!DOCTYPE svg [<!ENTITY a "' + b"a" * 5_000 + b'">]><svg>' + b"&a;" * 5_000 + b"</svg>", "XML entities"),
+        (b"<svg " + b" ".join(b'a%d=""' % number for number in range(100_000)) + b"/>", "attributes"),
+        (b"<svg a='" + b"x" * 300_000 + b"'/>", "root element"),
         (b'<svg xmlns="http://example.org/other"/>', "its root is <svg>"),
         (b'<?xml version="1.0" encoding="klingon"?><svg/>', "cannot be decoded"),
         (b"svg", "not an image of a readable format"),
@@ -129,7 +138,8 @@ def test_what_is_not_a_drawing_is_refused(data: bytes, reason: str) -> None:
 
 def test_a_deep_drawing_takes_no_stack() -> None:
     """Elements within elements, a hundred thousand deep, are read without recursion."""
-    assert size(b'<svg width="8" height="6">' + b"<g>" * 100_000 + b"</g>" * 100_000 + b"</svg>") == (8, 6)
+    opening = f'<svg {NAMESPACE} width="8" height="6">'.encode()
+    assert size(opening + b"<g>" * 100_000 + b"</g>" * 100_000 + b"</svg>") == (8, 6)
 
 
 @pytest.mark.parametrize("strategy", [None, DEFERRED])

@@ -5,9 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.core.checks import register
 
-from ..loading import announce_kit
 from ._engine.checks import check_former_name, check_settings
-from ._engine.current import KIT
 from ._engine.originals import watch
 
 
@@ -19,8 +17,7 @@ class ImageKitConfig(AppConfig):
     verbose_name = "ImageKit"
 
     def ready(self) -> None:
-        """Have Django check the settings and hear of files that are saved, and a queue's worker know the kit."""
-        announce_kit(KIT)
+        """Have Django check the settings, and hear of files that are saved."""
         register(check_settings)
         register(check_former_name)
         watch()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from functools import lru_cache
+import threading
+from collections import OrderedDict
+from hashlib import blake2b
 
 from PIL import Image, ImageChops, ImageCms, ImageColor
 
@@ -91,9 +93,29 @@ def _lab_to_rgb(image: Image.Image) -> Image.Image:
     return converted
 
 
-@lru_cache(maxsize=16)
+_MOST_TRANSFORMS = 16
+_transforms: OrderedDict[bytes, ImageCms.ImageCmsTransform | None] = OrderedDict()
+"""By digests: profiles have megabytes, and those of strangers are many."""
+
+_keeping_transforms = threading.Lock()
+
+
 def _to_srgb(profile: bytes, space: bytes) -> ImageCms.ImageCmsTransform | None:
     """Return the transform from a profile to sRGB; None where there is none or it would change nothing."""
+    key = space + blake2b(profile, digest_size=16).digest()
+    with _keeping_transforms:
+        if key in _transforms:
+            _transforms.move_to_end(key)
+            return _transforms[key]
+    transform = _made_transform(profile, space)
+    with _keeping_transforms:
+        _transforms[key] = transform
+        while len(_transforms) > _MOST_TRANSFORMS:
+            _transforms.popitem(last=False)
+    return transform
+
+
+def _made_transform(profile: bytes, space: bytes) -> ImageCms.ImageCmsTransform | None:
     # ICC.1:2022, 7.2: the colour space stands at byte 16, the signature at byte 36.
     if not space or profile[16:20] != space or profile[36:40] != b"acsp":
         return None

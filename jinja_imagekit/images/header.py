@@ -11,6 +11,7 @@ from PIL import Image
 from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
 from .formats import FORMATS, sniff
 from .formats.base import BrokenFile, Format, Layout
+from .formats.unread import what_it_is
 from .metadata import orientation, read_directory, texts
 from .rules import Limits
 
@@ -84,6 +85,10 @@ def examine(data: bytes, *, name: str, limits: Limits) -> tuple[Header, Layout]:
             name, f"it has {len(data):,} bytes; the setting max_source_bytes allows {limits.max_source_bytes:,}."
         )
     format = _allowed_format(data, name, limits)
+    if format.is_vector and len(data) > limits.max_svg_bytes:
+        raise ImageTooLarge(
+            name, f"it has {len(data):,} bytes; the setting max_svg_bytes allows {limits.max_svg_bytes:,}."
+        )
     with reading(name):
         layout = format.layout(data)
         header = _header(format, layout)
@@ -104,8 +109,11 @@ def read_texts(data: bytes, *, name: str, limits: Limits) -> dict[str, str]:
 def _allowed_format(data: bytes, name: str, limits: Limits) -> Format:
     if not data:
         raise UnreadableImage(name, "the file is empty.")
-    format = sniff(data, limits.readable_formats)
+    format = sniff(data)
     if format is None:
+        known = what_it_is(data)
+        if known:
+            raise UnreadableImage(name, f"it is {known}.")
         raise UnreadableImage(name, f"it is not an image of a readable format ({', '.join(limits.readable_formats)}).")
     if not {format.name, *format.variants} & set(limits.readable_formats):
         raise UnreadableImage(
@@ -128,26 +136,39 @@ def _header(format: Format, layout: Layout) -> Header:
 
 
 def _check_size(header: Header, format: Format, layout: Layout, name: str, limits: Limits) -> None:
-    if header.frames > limits.max_frames:
-        raise ImageTooLarge(
-            name, f"it has {header.frames:,} frames; the setting max_frames allows {limits.max_frames:,}."
-        )
     if format.is_vector:
         # It is passed on as it is: nobody makes pixels of it here.
         return
     width, height = max(header.width, layout.canvas[0]), max(header.height, layout.canvas[1])
-    if width * height * header.frames > limits.max_source_pixels:
-        frames = f" in {header.frames:,} frames" if header.frames > 1 else ""
-        raise ImageTooLarge(
-            name,
-            f"it has {width:,} × {height:,} pixels{frames}; "
-            f"the setting max_source_pixels allows {limits.max_source_pixels:,}.",
-        )
+    _check_pixels(width, height, 1, name, limits)
     # A warning must not be how a visitor learns of it.
     warns = format.warns_of_size or header.frames > 1
     if warns and Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
         raise ImageTooLarge(
             name, f"it has {width:,} × {height:,} pixels; PIL.Image.MAX_IMAGE_PIXELS allows {Image.MAX_IMAGE_PIXELS:,}."
+        )
+
+
+def check_frames(header: Header, *, name: str, limits: Limits) -> None:
+    """Check what all frames of an animation cost together, where all of them are wanted.
+
+    Raises:
+        ImageTooLarge: It exceeds one of the caps.
+    """
+    if header.frames > limits.max_frames:
+        raise ImageTooLarge(
+            name, f"it has {header.frames:,} frames; the setting max_frames allows {limits.max_frames:,}."
+        )
+    _check_pixels(header.width, header.height, header.frames, name, limits)
+
+
+def _check_pixels(width: int, height: int, frames: int, name: str, limits: Limits) -> None:
+    if width * height * frames > limits.max_source_pixels:
+        several = f" in {frames:,} frames" if frames > 1 else ""
+        raise ImageTooLarge(
+            name,
+            f"it has {width:,} × {height:,} pixels{several}; "
+            f"the setting max_source_pixels allows {limits.max_source_pixels:,}.",
         )
 
 

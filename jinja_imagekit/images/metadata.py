@@ -18,6 +18,7 @@ _POINTERS = frozenset({_SUB_DIRECTORY, 0x8825, 0xA005, 0x014A, 0x0201, 0x0202})
 
 # TIFF 6.0, section 2, and BigTIFF for the last three: bytes of one value by type.
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _UNSIGNED = frozenset({1, 3, 4, 13, 16, 18})
 
 KEEPABLE: Mapping[str, int] = {
@@ -27,6 +28,8 @@ KEEPABLE: Mapping[str, int] = {
 """EXIF tags by their names in lower case, without underscores."""
 
 EXIF_PREFIX = b"Exif\0\0"
+EXIF_PREFIXES = (EXIF_PREFIX, b"Exif\0\xff")
+"""What an EXIF block may begin with: the last byte pads (Exif 2.32, 4.5.4), and some cameras write 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +43,32 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A TIFF directory: entries by tag, and the byte order of their values."""
+    """A TIFF directory.
+
+    Attributes:
+        order: The byte order of its values.
+        entries: Its values by tag.
+        cut: Tags whose values lie outside of the data.
+        is_whole: Whether the data has as many entries as it announces.
+    """
 
     order: ByteOrder
     entries: Mapping[int, Entry]
+    cut: frozenset[int] = frozenset()
+    is_whole: bool = True
 
     def numbers(self, tag: int) -> tuple[int, ...]:
         """Return the unsigned whole numbers of a tag; none where it is absent or of another type."""
         entry = self.entries.get(tag)
         if entry is None or entry.type not in _UNSIGNED:
             return ()
-        step = _TYPE_BYTES[entry.type]
-        return tuple(int.from_bytes(entry.raw[at : at + step], self.order) for at in range(0, len(entry.raw), step))
+        mark = "<" if self.order == "little" else ">"
+        return struct.unpack(f"{mark}{entry.count}{_CODES[_TYPE_BYTES[entry.type]]}", entry.raw)
+
+    def count(self, tag: int) -> int:
+        """Return how many values a tag has; 0 where it is absent."""
+        entry = self.entries.get(tag)
+        return entry.count if entry else 0
 
     def number(self, tag: int, default: int) -> int:
         """Return the number of a tag that has exactly one, as all that this library asks for have."""
@@ -61,13 +78,17 @@ class Directory:
 
 _EMPTY = Directory("little", {})
 
+_MOST_ENTRIES = 4_096
+"""Entries of a directory that are looked at; cameras write a hundred, and each takes time in Python."""
+
 
 def read_directory(data: bytes, *, pointer: int | None = None) -> Directory:
     """Return the first directory of a TIFF file or EXIF block, or the one that its tag `pointer` points at.
 
     Entries that lie outside of the data or are of an unknown type are left out; damaged data has none.
     """
-    data = data.removeprefix(EXIF_PREFIX)
+    if data.startswith(EXIF_PREFIXES):
+        data = data[len(EXIF_PREFIX) :]
     order: ByteOrder
     if data[:2] == b"II":
         order = "little"
@@ -91,11 +112,13 @@ def _read_entries(data: bytes, start: int, order: ByteOrder, width: int) -> Dire
     counter = 8 if width == 8 else 2
     length = 4 + 2 * width
     entries: dict[int, Entry] = {}
+    cut: set[int] = set()
     view = memoryview(data)
     count = int.from_bytes(data[start : start + counter], order)
     first = start + counter
     # A count that the data cannot hold is cut down, or a damaged file would cost minutes.
-    for at in range(first, min(first + count * length, len(data) - length + 1), length):
+    end = min(first + min(count, _MOST_ENTRIES) * length, len(data) - length + 1)
+    for at in range(first, end, length):
         tag, type = (int.from_bytes(data[at + i : at + i + 2], order) for i in (0, 2))
         values = int.from_bytes(data[at + 4 : at + 4 + width], order)
         size = _TYPE_BYTES.get(type, 0) * values
@@ -104,7 +127,9 @@ def _read_entries(data: bytes, start: int, order: ByteOrder, width: int) -> Dire
             place = int.from_bytes(data[place : place + width], order)
         if size and place + size <= len(data):
             entries[tag] = Entry(type, values, view[place : place + size])
-    return Directory(order, entries)
+        elif size:
+            cut.add(tag)
+    return Directory(order, entries, frozenset(cut), first + count * length <= len(data))
 
 
 def orientation(directory: Directory) -> int:

@@ -10,7 +10,7 @@ from .colour import fits, in_one_mode, to_plain
 from .formats import FORMATS
 from .formats.base import Layout
 from .frames import Frames, reduced_size
-from .header import Header, examine, reading
+from .header import Header, check_frames, examine, reading
 from .metadata import kept_exif
 from .rules import Limits, PixelRules
 
@@ -24,13 +24,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes an image of each EXIF orientation upright (Exif 2.32, tag 0x0112)."""
-
-_AS_STORED = {
-    **_UPRIGHT,
-    6: Image.Transpose.ROTATE_90,
-    8: Image.Transpose.ROTATE_270,
-}
-"""What undoes that; all but the quarter turns undo themselves."""
 
 
 def decoder_scale(header: Header, rules: PixelRules, sampled_size: tuple[int, int] | None) -> int:
@@ -118,6 +111,8 @@ class Original:
         """
         animated = animated and rules.keep_animation and self.header.frames > 1
         key = (rules.auto_orient, rules.convert_to_srgb, rules.scale_16_bit, rules.keep_metadata, scale, animated)
+        if animated:
+            check_frames(self.header, name=self._name, limits=self.limits)
         with self._lock:
             if key not in self._decoded:
                 with reading(self._name):
@@ -152,8 +147,7 @@ class Original:
 def _finished(image: Image.Image, header: Header, layout: Layout, rules: PixelRules) -> Image.Image:
     profile = layout.icc if rules.convert_to_srgb or image.mode == "CMYK" else None
     image = to_plain(image, scale_16_bit=rules.scale_16_bit, profile=profile)
-    turns = _UPRIGHT if rules.auto_orient else _AS_STORED
-    if header.orientation > 1 and rules.auto_orient != FORMATS[header.format].turns_itself:
-        image = image.transpose(turns[header.orientation])
+    if header.orientation > 1 and rules.auto_orient:
+        image = image.transpose(_UPRIGHT[header.orientation])
     image.info = {}
     return image

@@ -126,4 +126,4 @@ def _save(images: list[Image.Image], format: Format, arguments: dict[str, Any]) 
         arguments["append_images"] = rest
     buffer = io.BytesIO()
     first.save(buffer, format.name, **arguments)
-    return buffer.getvalue()
+    return format.sealed(buffer.getvalue(), first)

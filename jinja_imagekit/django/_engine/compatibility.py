@@ -30,9 +30,7 @@ def render(spec: Any, original: Original) -> bytes:
     """
     name, readable = spec.get_source().name, original.header.format
     with reading(name):
-        # A multi-picture JPEG is opened as a JPEG.
-        formats = ["JPEG" if readable == "MPO" else readable]
-        image: Image.Image = Image.open(BytesIO(original.data), formats=formats)
+        image: Image.Image = Image.open(BytesIO(original.data), formats=spec.settings.readable_formats)
         image.load()
     for processor in spec.processors or ():
         image = _process(processor, image)

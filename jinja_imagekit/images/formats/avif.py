@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from PIL import AvifImagePlugin, Image
 
-from .base import BrokenFile, Format, Layout, Range
+from .base import BrokenFile, Format, Layout, Range, most_pieces
 
 
 class Avif(Format):
@@ -58,9 +59,40 @@ class Avif(Format):
                 icc=image.info.get("icc_profile", b"") or b"",
             )
 
+    def sealed(self, data: bytes, image: Image.Image) -> bytes:
+        """Take out when the file was written, which makes each run's file another one (14496-12, 8.2.2, 8.3.2, 8.4.2).
+
+        Only an animation says it.
+        """
+        sealed = bytearray(data)
+        for start, version in _times(data, 0, len(data)):
+            length = 16 if version == 1 else 8
+            sealed[start : start + length] = bytes(length)
+        return bytes(sealed)
+
     def arguments(self, image: Image.Image, chosen: Mapping[str, object]) -> dict[str, Any]:
         """Return one thread: libavif's result depends on their number."""
         return {"max_threads": 1}
+
+
+def _boxes(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, start and end of the bodies of the boxes between two places."""
+    while position + 8 <= end:
+        length, type = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        if length == 1:
+            length, start = int.from_bytes(data[start : start + 8], "big"), start + 8
+        position = position + length if length >= start - position else end
+        yield type, start, min(position, end)
+
+
+def _times(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where movie, tracks and media say when they were made and changed, and the version of the box."""
+    for type, body, after in _boxes(data, start, end):
+        if type in (b"moov", b"trak", b"mdia"):
+            yield from _times(data, body, after)
+        elif type in (b"mvhd", b"tkhd", b"mdhd"):
+            yield body + 4, data[body]
 
 
 _TOP_LEVEL_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"sidx", b"free", b"skip", b"uuid"})
@@ -68,7 +100,11 @@ _TOP_LEVEL_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"sid
 
 def _check_boxes(data: bytes) -> None:
     position = 0
+    left = most_pieces(data)
     while position + 8 <= len(data):
+        left -= 1
+        if left < 0:
+            raise BrokenFile("the AVIF file has far more boxes than its size explains")
         length = int.from_bytes(data[position : position + 4], "big")
         type = data[position + 4 : position + 8]
         if length == 1:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any
 
 from PIL import GifImagePlugin, Image
 
 from ..colour import flatten, may_be_transparent
-from .base import BrokenFile, Format, Layout
+from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, most_pieces
 
 
 class Gif(Format):
@@ -39,15 +42,43 @@ class Gif(Format):
         Raises:
             BrokenFile: It is truncated, or holds no image.
         """
-        try:
-            return _layout(data)
-        except IndexError:
-            raise BrokenFile("the GIF file is truncated: it has no trailer") from None
+        gif = _walk(data)
+        first = gif.frames[0]
+        width, height = (max(sides) for sides in zip(gif.size, *map(_corner, gif.frames), strict=True))
+        bare = (first.left, first.top) != (0, 0) or (first.width, first.height) != gif.size
+        return Layout(
+            *gif.size,
+            canvas=(width, height),
+            frames=len(gif.frames),
+            plays=gif.plays if len(gif.frames) > 1 else None,
+            has_alpha=bare
+            or any(frame.transparent is not None for frame in gif.frames)
+            or any(frame.disposal == _TO_BACKGROUND for frame in gif.frames[:-1]),
+        )
 
-    def mended(self, image: Image.Image, layout: Layout) -> Image.Image:
-        """Cut a frame to the image, which later frames enlarge in Pillow."""
-        cut = (layout.width, layout.height)
-        return image if image.size == cut else image.crop((0, 0, *cut))
+    def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
+        """Yield the frames, each composed with what stood before it as browsers do: on a transparent canvas."""
+        gif = _walk(data)
+        first = gif.frames[0]
+        covers = (first.left, first.top, first.width, first.height) == (0, 0, *gif.size)
+        if covers and not (animated and layout.frames > 1):
+            yield Frame(_decoded(data, gif, first), first.milliseconds)
+            return
+        grey = True
+        canvas = Image.new("RGBA", gif.size)
+        for frame in gif.frames if animated else gif.frames[:1]:
+            own = _decoded(data, gif, frame)
+            grey = grey and own.mode == "L"
+            own = own.convert("RGBA")
+            before = canvas.copy() if frame.disposal == _TO_PREVIOUS else None
+            canvas.paste(own, (frame.left, frame.top), own)
+            yield Frame(_least(canvas, grey), frame.milliseconds)
+            if before is not None:
+                canvas = before
+            elif frame.disposal == _TO_BACKGROUND:
+                right, bottom = min(frame.left + own.width, canvas.width), min(frame.top + own.height, canvas.height)
+                if right > frame.left and bottom > frame.top:
+                    canvas.paste((0, 0, 0, 0), (frame.left, frame.top, right, bottom))
 
     def holds(self, image: Image.Image) -> bool:
         """Tell whether a palette image can be written as it is: with no alpha of its own but one index."""
@@ -72,32 +103,101 @@ class Gif(Format):
         return timing
 
 
-def _layout(data: bytes) -> Layout:
-    size = canvas = int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
-    position = 13 + _colour_table_bytes(data[10])
-    frames, has_alpha, plays = 0, False, None
-    while (block := data[position]) != 0x3B:
+_TO_BACKGROUND, _TO_PREVIOUS = 2, 3
+
+_OF_A_FRAME = 6
+"""Steps that the blocks of the smallest frame take."""
+
+
+@dataclass(frozen=True, slots=True)
+class _GifFrame:
+    """One frame, as its descriptor and the control block before it say."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    flags: int
+    palette: bytes
+    start: int
+    """Where its data begins, with the least code size."""
+    end: int
+    milliseconds: int
+    disposal: int
+    transparent: int | None
+
+
+@dataclass(slots=True)
+class _Gif:
+    size: tuple[int, int]
+    palette: bytes
+    plays: int | None = None
+    frames: list[_GifFrame] = field(default_factory=list)
+
+
+def _corner(frame: _GifFrame) -> tuple[int, int]:
+    return frame.left + frame.width, frame.top + frame.height
+
+
+def _walk(data: bytes) -> _Gif:
+    """Return what the blocks of a GIF file say; that it lacks its trailer does not matter.
+
+    Raises:
+        BrokenFile: It is truncated, or holds no image.
+    """
+    try:
+        gif = _walked(data)
+    except (IndexError, struct.error):
+        raise BrokenFile("the GIF file is truncated: it ends within a block") from None
+    if not gif.frames:
+        raise BrokenFile("the GIF file holds no image")
+    return gif
+
+
+def _walked(data: bytes) -> _Gif:
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    position = 13 + _colour_table_bytes(flags)
+    gif = _Gif((width, height), data[13:position])
+    most_frames = most_pieces(data, 2_048)
+    left = _OF_A_FRAME * most_frames + most_pieces(data, 128)
+    milliseconds, disposal, transparent = 0, 0, None
+    while position < len(data) and (block := data[position]) != 0x3B:
         if block == 0x21:
-            has_alpha |= data[position + 1] == 0xF9 and bool(data[position + 3] & 1)
-            if data[position + 1] == 0xFF and data[position + 3 : position + 14] == b"NETSCAPE2.0":
-                plays = _plays(data[position + 14 : position + 18])
-            position = _skip_sub_blocks(data, position + 2)
+            label = data[position + 1]
+            if label == 0xF9 and data[position + 2] >= 4:
+                packed, delay, index = struct.unpack_from("<BHB", data, position + 3)
+                milliseconds, disposal = 10 * delay, packed >> 2 & 7
+                transparent = index if packed & 1 else None
+            elif label == 0xFF and data[position + 3 : position + 14] in _LOOPING:
+                gif.plays = _plays(data[position + 14 : position + 18])
+            position, left = _skip_sub_blocks(data, position + 2, left - 3)
         elif block == 0x2C:
-            left, top, width, height = (
-                int.from_bytes(data[position + i : position + i + 2], "little") for i in (1, 3, 5, 7)
+            x, y, width, height, flags = struct.unpack_from("<HHHHB", data, position + 1)
+            palette = position + 10
+            start = palette + _colour_table_bytes(flags)
+            end, left = _skip_sub_blocks(data, start + 1, left)
+            if not (width and height):
+                # So do some broken encoders; browsers take it for the whole screen.
+                width, height = gif.size
+            if not gif.frames:
+                # A first frame that is larger than the screen enlarges the image; later ones are cut.
+                gif.size = max(gif.size[0], x + width), max(gif.size[1], y + height)
+            colours = data[palette:start] or gif.palette
+            gif.frames.append(
+                _GifFrame(x, y, width, height, flags, colours, start, end, milliseconds, disposal, transparent)
             )
-            canvas = max(canvas[0], left + width), max(canvas[1], top + height)
-            frames += 1
-            # A first frame that is larger than the screen enlarges the image; later ones are cut.
-            size = canvas if frames == 1 else size
-            position = _skip_sub_blocks(data, position + 10 + _colour_table_bytes(data[position + 9]) + 1)
+            milliseconds, disposal, transparent = 0, 0, None
+            position = end
         elif block == 0:
-            position += 1
+            position, left = position + 1, left - 1
         else:
             raise BrokenFile(f"the GIF file is damaged at byte {position}")
-    if not frames:
-        raise BrokenFile("the GIF file holds no image")
-    return Layout(*size, canvas=canvas, frames=frames, plays=plays, has_alpha=has_alpha)
+        if left < 0 or len(gif.frames) > most_frames:
+            raise BrokenFile("the GIF file has far more blocks than its size explains")
+    return gif
+
+
+_LOOPING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 
 
 def _plays(block: bytes) -> int | None:
@@ -112,10 +212,36 @@ def _colour_table_bytes(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _skip_sub_blocks(data: bytes, position: int) -> int:
+def _skip_sub_blocks(data: bytes, position: int, left: int) -> tuple[int, int]:
+    """Return where sub-blocks end, and how many more there may be."""
     while length := data[position]:
         position += length + 1
-    return position + 1
+        left -= 1
+        if left < 0:
+            break
+    return position + 1, left - 1
+
+
+def _decoded(data: bytes, gif: _Gif, frame: _GifFrame) -> Image.Image:
+    """Return the pixels of one frame alone, in mode P, or L where its palette is grey."""
+    bits = max(2, len(frame.palette) // 3).bit_length() - 2
+    table = 0x80 | bits if frame.palette else 0
+    size = struct.pack("<HH", frame.width, frame.height)
+    control = b"" if frame.transparent is None else bytes((0x21, 0xF9, 4, 1, 0, 0, frame.transparent, 0))
+    head = b"".join((b"GIF89a", size, bytes((table, 0, 0)), frame.palette, control))
+    descriptor = b"\x2c\0\0\0\0" + size + bytes((frame.flags & 0x40,))
+    with GifImagePlugin.GifImageFile(io.BytesIO(head + descriptor + data[frame.start : frame.end] + b";")) as file:
+        file.decodermaxblock = BLOCK_BYTES
+        file.load()
+        return file
+
+
+def _least(canvas: Image.Image, grey: bool) -> Image.Image:
+    """Return a copy of a canvas in the least mode that holds it."""
+    opaque = canvas.getchannel("A").getextrema() == (255, 255)
+    if grey:
+        return canvas.convert("L" if opaque else "LA")
+    return canvas.convert("RGB") if opaque else canvas.copy()
 
 
 def _with_palette(image: Image.Image, background: str) -> Image.Image:

@@ -50,6 +50,9 @@ class Ico(Format):
 
 _PNG = Png()
 
+_MOST_ICONS = 1_024
+"""Icons of a file that are looked at; real ones have a dozen."""
+
 
 def _largest(data: bytes) -> bytes:
     """Return the largest image of an ICO file: a PNG file, or an ICO file with that image alone.
@@ -57,7 +60,8 @@ def _largest(data: bytes) -> bytes:
     Raises:
         BrokenFile: It is truncated, or its directory contradicts its images.
     """
-    entries = [data[at : at + 16] for at in range(6, 6 + 16 * int.from_bytes(data[4:6], "little"), 16)]
+    count = min(int.from_bytes(data[4:6], "little"), _MOST_ICONS)
+    entries = [data[at : at + 16] for at in range(6, 6 + 16 * count, 16)]
     entries = [entry for entry in entries if len(entry) == 16]
     if not entries:
         raise BrokenFile("the ICO file holds no image")

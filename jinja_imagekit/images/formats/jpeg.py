@@ -6,13 +6,13 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar, cast
 
 from PIL import Image, JpegImagePlugin
 
 from ..frames import DECODER_SCALES
-from ..metadata import EXIF_PREFIX
-from .base import BrokenFile, Format, Layout, Range
+from ..metadata import EXIF_PREFIXES
+from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, Range, most_pieces
 
 
 class Jpeg(Format):
@@ -45,13 +45,28 @@ class Jpeg(Format):
         """Return the layout of a JPEG file, from its segments up to the first scan."""
         return _layout(data)
 
-    def bare(self, data: bytes, *, animated: bool) -> Any:
-        """Return the file without its metadata.
+    def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
+        """Yield the image.
 
         Raises:
-            BrokenFile: It has no end.
+            BrokenFile: Its data ends before its last row, or scans are missing.
         """
-        return _bare(data)
+        file, tells = _bare(data, _FILLER)
+        frame = self._decoded(file, layout, scale)
+        if not tells:
+            # Several scans, and no end marker: what follows them must not show.
+            other, _ = _bare(data, bytes(len(_FILLER)))
+            if self._decoded(other, layout, scale).image.tobytes() != frame.image.tobytes():
+                raise BrokenFile("the JPEG file is truncated: its last scan is incomplete")
+        yield frame
+
+    def _decoded(self, file: _Pieces, layout: Layout, scale: int) -> Frame:
+        with self.plugin(cast(IO[bytes], file)) as image:
+            image.decodermaxblock = BLOCK_BYTES
+            if scale > 1:
+                image.draft(None, (layout.width // scale, layout.height // scale))
+            image.load()
+            return Frame(image, 0)
 
     def holds_profile(self, profile: bytes) -> bool:
         """Tell whether a file can hold an ICC profile: any that fits its pixels."""
@@ -66,12 +81,31 @@ class Jpeg(Format):
         return {"extra": _Room.of(b"", width * height * len(image.getbands()) * 3 // 2)}
 
 
-# A marker that is followed by a length, or the end of the image: no stuffed zero, no restart marker.
-_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
+_FILL_BYTES = re.compile(rb"\xff+")
+_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
+"""What may follow 0xFF and is no marker of a segment: a stuffed zero, restart markers, the start of an image."""
+# What ends a scan: no stuffed zero, no restart marker, no fill byte.
+_END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _START_OF_SCAN, _END_OF_IMAGE, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
 _NEEDED_TO_DECODE = frozenset({0xE0, 0xEE})
 """Of the application segments, JFIF and Adobe say how the colours are coded."""
+
+_EOI = b"\xff\xd9"
+
+_FILLER = b"\xff\x00" * 8
+"""Bits that stand for no code, as many as libjpeg reads ahead (8 bytes).
+
+Where they stand instead of the end marker, a decoder that has all of its data comes to its last row, and one that
+lacks more than a few bytes asks for more: with the end marker, libjpeg would invent the rest.
+"""
+
+_MOST_GARBAGE = 1 << 16
+"""Bytes between segments, in all, that are passed over, as libjpeg does."""
+
+_MOST_SCANS = 200
+"""Each scan of a progressive file is a pass over the whole image, be it of 20 bytes; encoders make 3 to 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +117,33 @@ class _Segment:
     end: int
 
 
-def _segments(data: bytes) -> Iterator[_Segment]:
-    position = 2
-    while found := _MARKER.search(data, position):
-        marker = found[1][0]
+def _segments(data: bytes, position: int = 2) -> Iterator[_Segment]:
+    left = most_pieces(data, 2_048)
+    garbage = _MOST_GARBAGE
+    while (start := _marker(data, position, position + garbage)) >= 0:
+        garbage -= start - position
+        marker, body = data[start + 1], start + 2
         if marker == _END_OF_IMAGE:
-            yield _Segment(marker, found.start(), found.end(), found.end())
+            yield _Segment(marker, start, body, body)
             return
-        end = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-        if end < found.end() + 2 or end > len(data):
+        end = body + int.from_bytes(data[body : body + 2], "big")
+        if end < body + 2 or end > len(data):
             break
-        yield _Segment(marker, found.start(), found.end() + 2, end)
+        if not left:
+            raise BrokenFile("the JPEG file has far more segments than its size explains")
+        left -= 1
+        yield _Segment(marker, start, body + 2, end)
         position = end
-    raise BrokenFile("the JPEG file is truncated: it has no end marker")
+    raise BrokenFile("the JPEG file is truncated: it ends before its image data")
+
+
+def _marker(data: bytes, position: int, end: int) -> int:
+    """Return where the next marker stands that is followed by a length, or ends the image; -1 where there is none."""
+    while (fill := _FILL_BYTES.search(data, position, end + 1)) and fill.end() < len(data):
+        if data[fill.end()] not in _WITHOUT_LENGTH and fill.end() <= end:
+            return fill.end() - 1
+        position = fill.end() + 1
+    return -1
 
 
 def _layout(data: bytes) -> Layout:
@@ -107,8 +155,8 @@ def _layout(data: bytes) -> Layout:
         body = data[segment.body : segment.end] if segment.marker != _START_OF_SCAN else b""
         if segment.marker in _START_OF_FRAME:
             size = int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
-        elif segment.marker == _APP1 and body.startswith(EXIF_PREFIX):
-            exif.append(body.removeprefix(EXIF_PREFIX))
+        elif segment.marker == _APP1 and body.startswith(EXIF_PREFIXES):
+            exif.append(body[6:])
         elif segment.marker == _APP2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
             profile.append((body[12], body[13], body[14:]))
         elif segment.marker == _APP2 and body.startswith(b"MPF\0"):
@@ -121,24 +169,30 @@ def _layout(data: bytes) -> Layout:
     return Layout(*size, exif=b"".join(exif), icc=icc, variant="MPO" if multi_picture else "")
 
 
-class _Spliced:
-    """A file of two pieces, read without joining them: the coded data of a photo takes megabytes.
+class _Pieces:
+    """A file of several pieces, read without joining them: the coded data of a photo takes megabytes.
 
-    A read ends where the first piece does, as that of a pipe may.
+    A read ends where a piece does, as that of a pipe may; one beyond the last piece is an error.
     """
 
-    def __init__(self, head: bytes, tail: memoryview) -> None:
-        self._head = head
-        self._tail = tail
+    def __init__(self, *pieces: bytes | memoryview) -> None:
+        self._pieces = [memoryview(piece) for piece in pieces]
         self._position = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most so many bytes; all of a piece for a negative size."""
-        begin = self._position - len(self._head)
-        piece, begin = (self._tail, begin) if begin >= 0 else (memoryview(self._head), self._position)
-        data = bytes(piece[begin : begin + size] if size >= 0 else piece[begin:])
-        self._position += len(data)
-        return data
+        """Return at most so many bytes; all of a piece for a negative size.
+
+        Raises:
+            BrokenFile: There are none left, so that the decoder has not come to its end.
+        """
+        begin = self._position
+        for piece in self._pieces:
+            if begin < len(piece):
+                data = bytes(piece[begin : begin + size] if size >= 0 else piece[begin:])
+                self._position += len(data)
+                return data
+            begin -= len(piece)
+        raise BrokenFile("the JPEG file is truncated: its image data ends before its last row")
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to an offset from the start or from where the file stands."""
@@ -151,27 +205,80 @@ class _Spliced:
 
     def close(self) -> None:
         """Let go of the pieces."""
-        self._head, self._tail = b"", memoryview(b"")
+        self._pieces = []
 
 
-def _bare(data: bytes) -> _Spliced:
-    """Return a whole JPEG file without its metadata.
+def _bare(data: bytes, filler: bytes) -> tuple[_Pieces, bool]:
+    """Return a whole JPEG file without its metadata, and whether what follows its data tells if that is complete.
+
+    Args:
+        data: The whole file.
+        filler: What follows the image data, where one scan holds all of it or the file lacks its end marker.
 
     Raises:
-        BrokenFile: It has no end.
+        BrokenFile: It holds no image data, or scans are missing.
     """
     parts = [data[:2]]
+    frame = b""
     for segment in _segments(data):
         droppable = 0xE0 <= segment.marker <= 0xEF or segment.marker == 0xFE
         if not droppable or segment.marker in _NEEDED_TO_DECODE:
             parts.append(data[segment.start : segment.end])
-        if segment.marker == _START_OF_SCAN:
-            # Coded data holds no marker, so the end that is searched from behind is this image's or a later one's.
-            end = data.rfind(b"\xff\xd9", segment.end)
-            if end < 0:
-                raise BrokenFile("the JPEG file is truncated: it has no end marker")
-            return _Spliced(b"".join(parts), memoryview(data)[segment.end : end + 2])
+        if segment.marker in _START_OF_FRAME:
+            frame = bytes([segment.marker]) + data[segment.body : segment.end]
+        elif segment.marker == _START_OF_SCAN and len(frame) > 6:
+            components = frame[6]
+            if frame[0] in _SEQUENTIAL and data[segment.body] == components:
+                found = _END_OF_SCAN.search(data, segment.end)
+                end = found.start() if found else len(data)
+                return _Pieces(b"".join(parts), memoryview(data)[segment.end : end], filler), True
+            end, has_end = _end_of_scans(data, segment, frame)
+            pieces = (b"".join(parts), memoryview(data)[segment.end : end])
+            return _Pieces(*pieces, _EOI) if has_end else _Pieces(*pieces, filler, _EOI), has_end
     raise BrokenFile("the JPEG file holds no image data")
+
+
+def _end_of_scans(data: bytes, first: _Segment, frame: bytes) -> tuple[int, bool]:
+    """Return where the last of several scans ends, and whether an end marker stands there.
+
+    Raises:
+        BrokenFile: Scans are missing, or there are too many.
+    """
+    wanted = {frame[7 + 3 * number]: (1 << 64) - 1 for number in range(frame[6]) if 7 + 3 * number < len(frame)}
+    progressive = frame[0] in _PROGRESSIVE
+    segment: _Segment | None = first
+    scans, has_end, end = 0, False, first.end
+    while segment is not None:
+        if segment.marker == _START_OF_SCAN:
+            scans += 1
+            if scans > _MOST_SCANS:
+                raise BrokenFile(f"the JPEG file has more than {_MOST_SCANS} scans")
+            _note_scan(wanted, data[segment.body : segment.end], progressive)
+            found = _END_OF_SCAN.search(data, segment.end)
+            end = found.start() if found else len(data)
+        else:
+            end = segment.end
+        segment = next(_segments(data, end)) if _marker(data, end, end + _MOST_GARBAGE) >= 0 else None
+        if segment is not None and segment.marker == _END_OF_IMAGE:
+            has_end, segment = True, None
+    if any(wanted.values()):
+        raise BrokenFile("the JPEG file is truncated: scans are missing")
+    return end, has_end
+
+
+def _note_scan(wanted: dict[int, int], header: bytes, progressive: bool) -> None:
+    """Cross off the coefficients that a scan brings to their last bit (T.81, B.2.3 and G.1.1)."""
+    count = header[0] if header else 0
+    if len(header) < 4 + 2 * count:
+        return
+    first, last, bits = header[1 + 2 * count], header[2 + 2 * count], header[3 + 2 * count]
+    if progressive and bits & 15:
+        return
+    done = ((1 << (last + 1)) - 1) & ~((1 << first) - 1) if progressive else (1 << 64) - 1
+    for number in range(count):
+        component = header[1 + 2 * number]
+        if component in wanted:
+            wanted[component] &= ~done
 
 
 class _Room(bytes):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageChops, ImageFile, PngImagePlugin
 
-from .base import BrokenFile, Format, Layout, Range, once_or_more, plays_in_all
-
-_MAX_PROFILE_BYTES = 32_000_000
-"""An ICC profile in a PNG is compressed; larger than this it is a decompression bomb. CMYK ones take 3 MB at most."""
+from ..colour import to_plain
+from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Frame, Layout, Range, most_pieces, once_or_more, plays_in_all
 
 
 class Png(Format):
@@ -37,32 +36,62 @@ class Png(Format):
 
     def announces(self, data: bytes) -> bool:
         """Tell whether the first bytes are PNG's signature."""
-        return data.startswith(b"\x89PNG\r\n\x1a\n")
+        return data.startswith(_SIGNATURE)
 
     def layout(self, data: bytes) -> Layout:
         """Return the layout of a PNG or APNG file, from all of its chunks.
 
-        Raises:
-            BrokenFile: It is truncated, or announces other frames than it has.
-        """
-        return _layout(data)
-
-    def bare(self, data: bytes, *, animated: bool) -> Any:
-        """Return the file with the chunks that make its pixels, and nothing else.
+        An animation that does not hold what it announces is the still image that stands before it, as in browsers.
 
         Raises:
-            BrokenFile: It is truncated, or a checksum does not match.
+            BrokenFile: It is truncated.
         """
-        return io.BytesIO(_bare(data, animated))
+        first: dict[bytes, bytes] = {}
+        for type, start, end in _chunks(data):
+            if type not in first and type in _IN_LAYOUT and not (type == b"acTL" and b"IDAT" in first):
+                first[type] = b"" if type == b"IDAT" else data[start:end]
+        header = first.get(b"IHDR", b"")
+        if len(header) < 13:
+            raise BrokenFile("the PNG file has no header")
+        plays, frames = _frames(data) if b"acTL" in first else (None, [])
+        return Layout(
+            int.from_bytes(header[:4], "big"),
+            int.from_bytes(header[4:8], "big"),
+            frames=len(frames) or 1,
+            plays=plays if len(frames) > 1 else None,
+            has_alpha=header[9] in (4, 6) or b"tRNS" in first or _leaves_bare(frames, header),
+            exif=first.get(b"eXIf", b""),
+            icc=_profile(first.get(b"iCCP", b"")),
+            depth=header[8],
+        )
 
-    def mended(self, image: Image.Image, layout: Layout) -> Image.Image:
-        """Bring the transparent colour, which has the file's depth, to the depth of the decoded pixels."""
-        key = image.info.get("transparency")
-        if isinstance(key, int) and image.mode in ("1", "L") and layout.depth < 8 and key < 2**layout.depth:
-            image.info["transparency"] = key * 255 // (2**layout.depth - 1)
-        elif isinstance(key, tuple) and layout.depth == 16:
-            image.info["transparency"] = tuple(value >> 8 for value in key)
-        return image
+    def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
+        """Yield the image, or the composed frames of an animation.
+
+        Raises:
+            BrokenFile: A checksum does not match, or rows are missing.
+        """
+        parts = _Parts.of(data)
+        frames = _frames(data)[1] if animated or layout.frames == 1 else []
+        # A single frame behind a hidden image is what browsers show.
+        if (animated and layout.frames > 1) or (len(frames) == 1 and not frames[0].is_default):
+            yield from self._composed(parts, frames, layout)
+        else:
+            yield Frame(_decoded(parts.file(parts.image), layout), 0)
+
+    def _composed(self, parts: _Parts, frames: list[_Frame], layout: Layout) -> Iterator[Frame]:
+        """Yield the frames of an animation, each with what stood before it."""
+        canvas = Image.new("RGBA", (layout.width, layout.height))
+        for frame in frames:
+            box = (frame.left, frame.top, frame.left + frame.width, frame.top + frame.height)
+            own = to_plain(_decoded(parts.file(frame.pieces, (frame.width, frame.height)), layout)).convert("RGBA")
+            before = canvas.crop(box) if frame.disposal == _TO_PREVIOUS else None
+            canvas.paste(Image.alpha_composite(canvas.crop(box), own) if frame.is_over else own, box)
+            yield Frame(canvas.copy() if layout.has_alpha else canvas.convert("RGB"), frame.milliseconds)
+            if frame.disposal == _TO_BACKGROUND:
+                canvas.paste((0, 0, 0, 0), box)
+            elif before is not None:
+                canvas.paste(before, box)
 
     def holds_profile(self, profile: bytes) -> bool:
         """Tell whether a file can hold an ICC profile: any that fits its pixels."""
@@ -73,77 +102,254 @@ class Png(Format):
         return {"duration": durations, "loop": plays_in_all(plays)}
 
 
-_SIGNATURE_BYTES = 8
-_STILL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-_ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_IN_LAYOUT = frozenset({b"IHDR", b"IDAT", b"acTL", b"tRNS", b"eXIf", b"iCCP"})
+_TO_BACKGROUND, _TO_PREVIOUS = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     type: bytes
     start: int
-    body: int
+    """Where the body begins; eight bytes of length and type precede it."""
     end: int
     """Where the body ends; four bytes of checksum follow."""
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    position = _SIGNATURE_BYTES
-    while position + 12 <= len(data):
-        end = position + 8 + int.from_bytes(data[position : position + 4], "big")
-        if end + 4 > len(data):
+    position = len(_SIGNATURE)
+    for _ in range(most_pieces(data)):
+        if position + 12 > len(data):
             break
-        chunk = _Chunk(data[position + 4 : position + 8], position, position + 8, end)
-        yield chunk
-        if chunk.type == b"IEND":
+        length, type = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        position = start + length + 4
+        if position > len(data):
+            break
+        yield _Chunk(type, start, start + length)
+        if type == b"IEND":
             return
-        position = end + 4
+    else:
+        raise BrokenFile("the PNG file has far more chunks than its size explains")
     raise BrokenFile("the PNG file is truncated: it has no end chunk")
-
-
-def _layout(data: bytes) -> Layout:
-    first: dict[bytes, bytes] = {}
-    controls = 0
-    for chunk in _chunks(data):
-        if chunk.type == b"acTL" and b"IDAT" in first:
-            continue
-        controls += chunk.type == b"fcTL"
-        first.setdefault(chunk.type, b"" if chunk.type == b"IDAT" else data[chunk.body : chunk.end])
-    header = first.get(b"IHDR", b"")
-    if len(header) < 13:
-        raise BrokenFile("the PNG file has no header")
-    control = first.get(b"acTL", b"")
-    frames = int.from_bytes(control[:4], "big")
-    if frames and frames != controls:
-        raise BrokenFile(f"the APNG file announces {frames} frames and holds {controls}")
-    return Layout(
-        int.from_bytes(header[:4], "big"),
-        int.from_bytes(header[4:8], "big"),
-        frames=frames or 1,
-        plays=once_or_more(int.from_bytes(control[4:8], "big")) if frames else None,
-        has_alpha=header[9] in (4, 6) or b"tRNS" in first,
-        exif=first.get(b"eXIf", b""),
-        icc=_profile(first.get(b"iCCP", b"")),
-        depth=header[8],
-    )
 
 
 def _profile(chunk: bytes) -> bytes:
     _, _, rest = chunk.partition(b"\0")
     inflater = zlib.decompressobj()
     try:
-        profile = inflater.decompress(rest[1:], _MAX_PROFILE_BYTES)
+        profile = inflater.decompress(rest[1:], MOST_PROFILE_BYTES)
     except zlib.error:
         return b""
     return profile if inflater.eof else b""
 
 
-def _bare(data: bytes, animated: bool) -> bytes:
-    kept = _STILL | _ANIMATION if animated else _STILL
-    parts = [data[:_SIGNATURE_BYTES]]
+@dataclass(slots=True)
+class _Frame:
+    """One frame of an animation, as its control chunk says (third edition, 11.3.6)."""
+
+    width: int
+    height: int
+    left: int
+    top: int
+    milliseconds: int
+    disposal: int
+    is_over: bool
+    is_default: bool
+    """Whether its pixels are those of the still image."""
+    pieces: list[_Chunk] = field(default_factory=list)
+
+
+def _frames(data: bytes) -> tuple[int | None, list[_Frame]]:
+    """Return how often an animation plays, and its frames; none of them where it is not what it announces."""
+    announced, plays, sequence = 0, 0, 0
+    size = struct.unpack_from(">II", data, 16)
+    frames: list[_Frame] = []
+    has_image = False
     for chunk in _chunks(data):
-        if chunk.type in kept:
-            if zlib.crc32(data[chunk.start + 4 : chunk.end]) != int.from_bytes(data[chunk.end : chunk.end + 4], "big"):
-                raise BrokenFile(f"the PNG file is damaged: the checksum of a {chunk.type.decode()} chunk is wrong")
-            parts.append(data[chunk.start : chunk.end + 4])
-    return b"".join(parts)
+        type, start, end = chunk
+        if type == b"acTL" and not has_image and end - start >= 8:
+            announced, plays = struct.unpack_from(">II", data, start)
+        elif type == b"fcTL" and end - start >= 26:
+            number, frame = _frame(data, start)
+            if number != sequence or not _fits(frame, size):
+                return None, []
+            frame.is_default = not has_image
+            frames.append(frame)
+            sequence += 1
+        elif type == b"IDAT":
+            has_image = True
+            if frames and frames[-1].is_default:
+                frames[-1].pieces.append(chunk)
+        elif type == b"fdAT" and end - start >= 4:
+            if int.from_bytes(data[start : start + 4], "big") != sequence or not frames or frames[-1].is_default:
+                return None, []
+            frames[-1].pieces.append(chunk)
+            sequence += 1
+    sound = len(frames) == announced > 0 and all(frame.pieces for frame in frames)
+    if sound and frames[0].is_default:
+        # The still image is the first frame, which must be all of it.
+        sound = (frames[0].width, frames[0].height, frames[0].left, frames[0].top) == (*size, 0, 0)
+    return (once_or_more(plays), frames) if sound else (None, [])
+
+
+def _frame(data: bytes, start: int) -> tuple[int, _Frame]:
+    number, width, height, left, top, delay, unit, disposal, blend = struct.unpack_from(">IIIIIHHBB", data, start)
+    # A unit of 0 stands for 1/100 s.
+    return number, _Frame(width, height, left, top, round(1000 * delay / (unit or 100)), disposal, blend == 1, False)
+
+
+def _fits(frame: _Frame, size: tuple[int, int]) -> bool:
+    inside = frame.left + frame.width <= size[0] and frame.top + frame.height <= size[1]
+    return inside and frame.width > 0 and frame.height > 0
+
+
+def _leaves_bare(frames: list[_Frame], header: bytes) -> bool:
+    """Tell whether an animation shows the canvas, which is transparent, where no frame has been yet."""
+    size = struct.unpack_from(">II", header)
+    covered = bool(frames) and (frames[0].width, frames[0].height) == size
+    return bool(frames) and (not covered or any(frame.disposal == _TO_BACKGROUND for frame in frames[:-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What makes the pixels of a PNG file, checked, and nothing else.
+
+    Attributes:
+        data: The whole file.
+        header: The body of its header chunk.
+        colours: Palette and transparency, which all frames share.
+        image: The chunks of the still image's data.
+    """
+
+    data: bytes
+    header: bytes
+    colours: bytes
+    image: list[_Chunk]
+
+    @classmethod
+    def of(cls, data: bytes) -> _Parts:
+        """Take a file apart.
+
+        Raises:
+            BrokenFile: It is truncated, or a checksum does not match.
+        """
+        header, colours = b"", b""
+        image: list[_Chunk] = []
+        for chunk in _chunks(data):
+            if chunk.type == b"IDAT":
+                image.append(chunk)
+            elif chunk.type == b"IHDR":
+                header = bytes(_checked(data, chunk))
+            elif chunk.type in (b"PLTE", b"tRNS"):
+                colours += _chunk(chunk.type, bytes(_checked(data, chunk)))
+        return cls(data, header, colours, image)
+
+    def file(self, chunks: list[_Chunk], size: tuple[int, int] | None = None) -> bytes:
+        """Return a PNG file of the data of some chunks, those of the image or of one frame.
+
+        One chunk holds all of it: Pillow handles each of thousands in Python.
+
+        Raises:
+            BrokenFile: A checksum does not match.
+        """
+        header = struct.pack(">II", *size) + self.header[8:] if size else self.header
+        pieces = [_checked(self.data, chunk)[4 if chunk.type == b"fdAT" else 0 :] for chunk in chunks]
+        image = _chunk_parts(b"IDAT", pieces)
+        return b"".join([_SIGNATURE, _chunk(b"IHDR", header), self.colours, *image, _chunk(b"IEND", b"")])
+
+
+def _checked(data: bytes, chunk: _Chunk) -> memoryview:
+    view = memoryview(data)
+    if zlib.crc32(view[chunk.start - 4 : chunk.end]) != int.from_bytes(view[chunk.end : chunk.end + 4], "big"):
+        raise BrokenFile(f"the PNG file is damaged: the checksum of a {chunk.type.decode('latin-1')} chunk is wrong")
+    return view[chunk.start : chunk.end]
+
+
+def _chunk(type: bytes, body: bytes) -> bytes:
+    return b"".join(_chunk_parts(type, [memoryview(body)]))
+
+
+def _chunk_parts(type: bytes, pieces: list[memoryview]) -> list[bytes | memoryview]:
+    checksum = zlib.crc32(type)
+    for piece in pieces:
+        checksum = zlib.crc32(piece, checksum)
+    length = sum(len(piece) for piece in pieces)
+    return [length.to_bytes(4, "big") + type, *pieces, checksum.to_bytes(4, "big")]
+
+
+def _decoded(data: bytes, layout: Layout) -> Image.Image:
+    """Return the pixels of a bare file, its transparent colour as Pillow understands it."""
+    file = _whole(data)
+    key = file.info.get("transparency")
+    if isinstance(key, int) and file.mode in ("1", "L") and layout.depth < 8 and key < 2**layout.depth:
+        # The transparent colour has the file's depth, the decoded pixels have eight bits.
+        file.info["transparency"] = key * 255 // (2**layout.depth - 1)
+    elif isinstance(key, tuple) and layout.depth == 16:
+        return _without_colour(file, data, key)
+    return file
+
+
+_MARKS: Mapping[str, tuple[Any, Any]] = {
+    "1": (0, 255),
+    "L": (90, 165),
+    "LA": ((90, 165), (165, 90)),
+    "P": (254, 253),
+    "I;16": (23_205, 42_330),
+    "RGB": ((90, 165, 91), (165, 90, 164)),
+    "RGBA": ((90, 165, 91, 1), (165, 90, 164, 254)),
+}
+"""Two unusual values of a pixel for each mode that Pillow decodes to."""
+
+
+def _whole(data: bytes) -> ImageFile.ImageFile:
+    """Return a decoded PNG file.
+
+    Pillow takes image data that ends early for whole. So the last row is marked before: where the mark is still
+    there afterwards, in two different colours, nothing was decoded.
+
+    Raises:
+        BrokenFile: Rows are missing.
+    """
+    for number in (0, 1):
+        file = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        file.decodermaxblock = 1 << 20
+        mark = _MARKS.get(file.mode, (0, 1))[number]
+        file.im = Image.new(file.mode, file.size, mark).im
+        interlaced = bool(file.info.get("interlace"))
+        file.load()
+        if not _is_marked(file, mark, interlaced):
+            return file
+    raise BrokenFile("the PNG file is truncated: its image data ends before its last row")
+
+
+def _is_marked(file: ImageFile.ImageFile, mark: Any, interlaced: bool) -> bool:
+    """Tell whether the row that is decoded last has one colour, which is the mark."""
+    width, height = file.size
+    last, first = height - 1, 0
+    if interlaced and height > 1:
+        # The seventh and last pass fills the odd rows.
+        last = height - 1 if height % 2 == 0 else height - 2
+    elif interlaced and width > 1:
+        # In a single row, the sixth pass fills the odd columns.
+        first = width - 1 if width % 2 == 0 else width - 2
+    row = file.crop((first, last, first + 1 if first else width, last + 1))
+    if row.mode == "I;16":
+        return bool(row.getextrema() == (mark, mark))
+    return row.getcolors(1) == [(row.width, mark)]
+
+
+def _without_colour(image: Image.Image, data: bytes, key: tuple[int, ...]) -> Image.Image:
+    """Return an RGB image whose pixels of one colour are transparent: all 16 bits of it (third edition, 11.3.1.1)."""
+    # Pillow keeps the high bytes; read as if their order were the other one, it keeps the low bytes.
+    low = PngImagePlugin.PngImageFile(io.BytesIO(data))
+    low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
+    low.load()
+    differs = Image.new("L", image.size)
+    for bands, shift in ((image, 8), (low, 0)):
+        for band, value in zip(bands.split(), key, strict=True):
+            level = value >> shift & 255
+            differs = ImageChops.lighter(differs, band.point([0 if each == level else 255 for each in range(256)]))
+    opaque = image.convert("RGB")
+    opaque.info = {}
+    opaque.putalpha(differs)
+    return opaque

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from PIL import WebPImagePlugin
+from PIL import Image, WebPImagePlugin, _webp
 
-from .base import BrokenFile, Format, Layout, Range, once_or_more, plays_in_all
+from .base import (
+    MOST_PROFILE_BYTES,
+    BrokenFile,
+    Format,
+    Frame,
+    Layout,
+    Range,
+    most_pieces,
+    once_or_more,
+    plays_in_all,
+)
 
 
 class WebP(Format):
@@ -45,40 +57,128 @@ class WebP(Format):
         Raises:
             BrokenFile: It is truncated, or holds no image.
         """
-        return _layout(data)
+        webp = _walk(data)
+        if webp.end > len(data):
+            raise BrokenFile(f"the WebP file is truncated: it has {len(data)} of {webp.end} bytes")
+        width, height, has_alpha = _canvas(webp.first)
+        return Layout(
+            width,
+            height,
+            frames=max(1, webp.frames),
+            plays=once_or_more(int.from_bytes(webp.first.get(b"ANIM", b"")[4:6], "little")) if webp.frames else None,
+            has_alpha=has_alpha or webp.leaves_bare,
+            exif=webp.first.get(b"EXIF", b""),
+            icc=webp.first.get(b"ICCP", b""),
+        )
+
+    def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
+        """Yield the image, or the frames of an animation.
+
+        Whatever the file says of alpha, a canvas is transparent where no frame has been.
+        """
+        webp = _walk(data)
+        decoder = _webp.WebPAnimDecoder(_bare(data, webp))
+        is_opaque = not (layout.has_alpha or webp.leaves_bare)
+        before = 0
+        for number in range(layout.frames if animated else 1):
+            decoded = decoder.get_next()
+            if decoded is None:
+                raise BrokenFile(f"the WebP file is damaged: frame {number} cannot be decoded")
+            pixels, after = decoded
+            if number == layout.frames - 1 or not animated:
+                # Its canvases take twice the memory of the image.
+                del decoder
+            size = (layout.width, layout.height)
+            if is_opaque:
+                image = Image.frombytes("RGB", size, pixels, "raw", "RGBX")
+            else:
+                image = Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1)
+            yield Frame(image, after - before)
+            before = after
+
+    def sealed(self, data: bytes, image: Image.Image) -> bytes:
+        """Set the mark of alpha, which libwebp leaves out where transparency comes from frames that leave it bare."""
+        if image.mode != "RGBA" or data[12:16] != b"VP8X" or data[20] & _ALPHA:
+            return data
+        return b"".join((data[:20], bytes((data[20] | _ALPHA,)), data[21:]))
 
     def timing(self, durations: list[int], plays: int | None) -> dict[str, Any]:
         """Return durations and plays, which a WebP counts in all."""
         return {"duration": durations, "loop": plays_in_all(plays)}
 
 
-def _layout(data: bytes) -> Layout:
-    end = 8 + int.from_bytes(data[4:8], "little")
-    if end > len(data):
-        raise BrokenFile(f"the WebP file is truncated: it has {len(data)} of {end} bytes")
-    first: dict[bytes, bytes] = {}
-    frames = 0
+_ALPHA = 0x10
+_METADATA = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
+"""Chunks that make no pixels, and what marks them in the header of an extended file."""
+
+_KEPT_WHOLE = 65_536
+"""Bytes of metadata that are not worth the copy of a file without them; libwebp copies what it is given."""
+
+
+@dataclass(slots=True)
+class _WebPFile:
+    """What the chunks of a file say: where it ends, the first of each type, and how its frames lie."""
+
+    end: int
+    first: dict[bytes, bytes] = field(default_factory=dict)
+    frames: int = 0
+    leaves_bare: bool = False
+    metadata: list[tuple[int, int]] = field(default_factory=list)
+
+
+def _walk(data: bytes) -> _WebPFile:
+    """Take a WebP file apart.
+
+    Raises:
+        BrokenFile: A chunk reaches beyond its end, or there are too many.
+    """
+    webp = _WebPFile(8 + int.from_bytes(data[4:8], "little"))
+    end = min(webp.end, len(data))
     position = 12
+    left = most_pieces(data)
     while position + 8 <= end:
-        type = data[position : position + 4]
-        length = int.from_bytes(data[position + 4 : position + 8], "little")
-        if position + 8 + length > end:
+        type, length = struct.unpack_from("<4sI", data, position)
+        if position + 8 + length > webp.end:
             raise BrokenFile("the WebP file is damaged: a chunk reaches beyond its end")
-        frames += type == b"ANMF"
-        head = length if type in (b"EXIF", b"ICCP") else min(length, 16)
-        first.setdefault(type, data[position + 8 : position + 8 + head])
-        position += 8 + length + length % 2
-    width, height, has_alpha = _canvas(first)
-    loop = first.get(b"ANIM", b"")[4:6]
-    return Layout(
-        width,
-        height,
-        frames=frames or 1,
-        plays=once_or_more(int.from_bytes(loop, "little")) if frames else None,
-        has_alpha=has_alpha,
-        exif=first.get(b"EXIF", b""),
-        icc=first.get(b"ICCP", b""),
-    )
+        body, position = position + 8, position + 8 + length + length % 2
+        if type == b"ANMF" and length >= 24:
+            webp.leaves_bare |= _leaves_bare(data, body, webp)
+            webp.frames += 1
+        elif type in _METADATA:
+            webp.metadata.append((body - 8, position))
+        if type not in webp.first:
+            head = length if type in _METADATA and length <= MOST_PROFILE_BYTES else min(length, 16)
+            webp.first[type] = data[body : body + head]
+        left -= 1
+        if left < 0:
+            raise BrokenFile("the WebP file has far more chunks than its size explains")
+    return webp
+
+
+def _leaves_bare(data: bytes, frame: int, webp: _WebPFile) -> bool:
+    """Tell whether the canvas may show through a frame, or once it has been disposed of (RFC 9649, 2.7.1.1)."""
+    canvas = webp.first.get(b"VP8X", b"")
+    covers = data[frame : frame + 6] == bytes(6) and data[frame + 6 : frame + 12] == canvas[4:10]
+    disposed = bool(data[frame + 15] & 1)
+    kind = data[frame + 16 : frame + 20]
+    seen = kind == b"ALPH" or (kind == b"VP8L" and bool(data[frame + 28] >> 4 & 1))
+    return seen or disposed or (webp.frames == 0 and not covers)
+
+
+def _bare(data: bytes, webp: _WebPFile) -> bytes:
+    """Return a file without metadata, where there is much of it."""
+    if sum(end - start for start, end in webp.metadata) <= _KEPT_WHOLE:
+        return data
+    pieces, position, end = [], 12, min(webp.end, len(data))
+    for start, after in webp.metadata:
+        pieces.append(data[position:start])
+        position = after
+    pieces.append(data[position:end])
+    body = b"".join(pieces)
+    if body.startswith(b"VP8X"):
+        flags = body[8] & ~sum(_METADATA.values())
+        body = b"".join((body[:8], bytes((flags,)), body[9:]))
+    return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
 
 
 def _canvas(first: dict[bytes, bytes]) -> tuple[int, int, bool]:

@@ -1,0 +1,45 @@
+"""Names files that are not read by what they are, and says what to do."""
+
+from __future__ import annotations
+
+_OPENING_BYTES = 1_024
+
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\x0a", "a JPEG XL image, which browsers do not show yet; convert it to JPEG, WebP or AVIF"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image, which browsers do not show yet; convert it to JPEG, WebP or AVIF"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 image; convert it to JPEG or PNG"),
+    (b"%PDF-", "a PDF document; export the page as PNG or SVG"),
+    (b"%!PS", "a PostScript drawing; export it as SVG or PNG"),
+    (b"8BPS", "a Photoshop document; export it as PNG, JPEG or TIFF"),
+    (b"gimp xcf", "a GIMP document; export it as PNG or JPEG"),
+    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer and not the image itself; run `git lfs pull`"),
+    (b"PK\x03\x04", "a ZIP archive or an office document; take the image out of it"),
+    (b"\x1f\x8b", "a file compressed with gzip (an SVGZ perhaps); unpack it first"),
+    (b"\x1aE\xdf\xa3", "a video; take a frame of it, or link it with <video>"),
+    (b"FLV\x01", "a video; take a frame of it, or link it with <video>"),
+)
+
+_VIDEO = "a video; take a frame of it, or link it with <video>"
+_HTML = "an HTML page, as a server sends instead of an image that is gone; download the image again"
+_HEIF = "a HEIC image, as iPhones take; convert it to JPEG or AVIF"
+
+
+def what_it_is(data: bytes) -> str:
+    """Return what a file is that is not read, with what to do about it; empty where nobody knows.
+
+    Example:
+        >>> what_it_is(b"%PDF-1.7")
+        'a PDF document; export the page as PNG or SVG'
+    """
+    for signature, name in _SIGNATURES:
+        if data.startswith(signature):
+            return name
+    if data[4:8] == b"ftyp":
+        brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+        return _HEIF if any(brand in brands for brand in _HEIF_BRANDS) else _VIDEO
+    if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
+        return _VIDEO
+    opening = data[:_OPENING_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return _HTML if opening.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) else ""
