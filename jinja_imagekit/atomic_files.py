@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: under a temporary name that says who writes it, then renamed."""
+"""Writes files whole or not at all: under a temporary name that identifies the writer, then by a rename."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 PREFIX = ".imagekit-tmp"
-"""What the folder of temporary files is called, and what a temporary file's name begins with."""
+"""The name of the folder of temporary files, and the prefix of each temporary file's name."""
 
 _OTHER_MACHINE_SECONDS = 24 * 60 * 60
-"""Age after which another machine's temporary file counts as left behind: no write of an image takes a day."""
+"""Age in seconds at which another machine's temporary file counts as abandoned: no image takes a day to write."""
 
 
 def sweep_folder(folder: str) -> int:
@@ -50,7 +54,7 @@ def left_behind(folder: str) -> list[str]:
 
 
 def temporary_name() -> str:
-    """Return a new name that holds this machine, process and moment of its start."""
+    """Return a new name that holds this machine, this process and when it started."""
     pid = os.getpid()
     return f"{PREFIX}.{_host()}.{pid}.{_started(pid) or 0}.{secrets.token_hex(8)}"
 
@@ -83,10 +87,10 @@ def _is_left_behind(path: str, name: str) -> bool:
 
 def _is_alive(pid: int, started: int) -> bool:
     if os.name == "nt":
-        # There a file that its writer has open cannot be deleted, so that trying is safe.
+        # Windows does not delete a file that its writer still has open, so it is safe to try.
         return False
     if started:
-        # A process id is given out again; its start time tells the two apart.
+        # Process ids are reused; the start time tells two of them apart.
         return _started(pid) == started
     try:
         os.kill(pid, 0)
@@ -97,21 +101,52 @@ def _is_alive(pid: int, started: int) -> bool:
     return True
 
 
-def write_whole(path: Path, text: str) -> None:
+def make_folder(folder: str, mode: int | None) -> None:
+    """Make a folder, and those above it that are missing.
+
+    Args:
+        folder: An absolute path.
+        mode: The mode of what is made, whatever the process's umask says; None leaves it to the umask.
+
+    Raises:
+        OSError: A folder cannot be made, or something else stands there.
+    """
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(missing):
+        try:
+            os.mkdir(path, 0o777 if mode is None else mode)
+        except FileExistsError:
+            if os.path.lexists(path) and not os.path.isdir(path):
+                raise
+            # Another process was faster.
+            continue
+        if mode is not None:
+            os.chmod(path, mode)
+
+
+def write_whole(path: Path, text: str, settings: Settings | None = None) -> None:
     """Write a text file in UTF-8 under a temporary name, and rename it; its folder is made where it is missing.
 
     Args:
         path: The file.
         text: Its new content.
+        settings: The kit's settings, for a file of its state: they say its mode and those of the folders that are
+            made. Without them both are left to the process's umask.
 
     Raises:
-        OSError: It cannot be written; an old file of the name is unharmed.
+        OSError: It cannot be written; an old file of that name is unharmed.
     """
     folder = path.parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(os.path.abspath(folder), settings.state_directory_permissions if settings else None)
     sweep_folder(str(folder))
     temporary = folder / temporary_name()
     try:
+        if settings:
+            temporary.touch(settings.state_file_permissions, exist_ok=False)
+            os.chmod(temporary, settings.state_file_permissions)
         temporary.write_text(text, encoding="utf-8", newline="\n")
         os.replace(temporary, path)
     except BaseException:
@@ -121,10 +156,10 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def remove_empty_folders(root: str, names: Iterable[str]) -> None:
-    """Remove the folders that became empty when files were deleted, and their parents below a folder.
+    """Remove the folders that were left empty when files were deleted, and their empty parents.
 
     Args:
-        root: The absolute path of the folder, which stays.
+        root: The absolute path of the folder they lie in, which stays.
         names: Names of the files below it, as relative POSIX paths.
     """
     folders = {parent for name in names for parent in PurePosixPath(name).parents if parent.name}

@@ -33,14 +33,14 @@ __all__ = [
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a sentence that suggests the known word nearest to `word`, or lists what there is.
+    """Return a sentence that suggests the known word nearest to `word`, or else lists the known words.
 
     Args:
         word: What was asked for.
         known: The valid words.
 
     Returns:
-        For example `Did you mean 'blog:hero'?`; a list of the valid words when none is near.
+        For example `Did you mean 'blog:hero'?`; a list of the valid words if none is near.
 
     Example:
         >>> nearest("qualty", ["quality", "format"])
@@ -54,13 +54,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 class ImageKitError(Exception):
-    """The root of this library's errors: `except ImageKitError` catches them all.
+    """The base class of this library's errors: `except ImageKitError` catches them all.
 
     Attributes:
-        generator_id: The id of the generator that was at work, once it is known.
-        template: The name of the template that was being rendered, once it is known.
-        lineno: The line of that template.
-        concerns_image: Whether an image or its storage is at fault, and not the code that asks for it; only such
+        generator_id: The id of the generator at work, if known.
+        template: The name of the template being rendered, if known.
+        lineno: The line in that template.
+        concerns_image: Whether an image or its storage is at fault rather than the code that asks for it; only such
             errors follow the setting `on_error`.
     """
 
@@ -70,7 +70,7 @@ class ImageKitError(Exception):
     lineno: int | None = None
 
     def message(self) -> str:
-        """Return what went wrong and what to do, without the place."""
+        """Return what went wrong and what to do about it, without saying where."""
         return super().__str__()
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ class InvalidSetting(ImageKitError, ValueError):
 
 
 class AlreadyRegistered(ImageKitError, ValueError):
-    """A second generator was registered under an id that is taken.
+    """A generator was registered under an id that is already taken.
 
     Attributes:
         id: The generator id.
@@ -109,17 +109,17 @@ class AlreadyRegistered(ImageKitError, ValueError):
     def message(self) -> str:
         where = f"as {self.id!r}" if self.id else "under this id"
         return (
-            f"A generator is registered {where} already. Choose another id, unregister the first, "
+            f"A generator is already registered {where}. Choose another id, unregister the first, "
             f"or pass override=True to replace it."
         )
 
 
 class NotRegistered(ImageKitError, LookupError):
-    """No generator has the id that was asked for.
+    """No generator has the requested id.
 
     Attributes:
         id: The generator id.
-        known: The ids that are registered.
+        known: The registered ids.
     """
 
     def __init__(self, id: str = "", known: Iterable[str] = ()) -> None:
@@ -139,23 +139,27 @@ class MissingSource(ImageKitError, ValueError):
 
     Attributes:
         generator: The spec's class or id.
+        why: Why there is none, such as "'photo' is undefined"; empty where nobody can tell.
     """
 
     concerns_image = True
-    # Django's templates print nothing for a variable whose error says this.
+    # With this attribute Django's templates print nothing for the variable.
     silent_variable_failure = True
 
-    def __init__(self, generator: str = "") -> None:
-        super().__init__(generator)
+    def __init__(self, generator: str = "", why: str = "") -> None:
+        super().__init__(generator, why)
         self.generator = generator
+        self.why = why
 
     def message(self) -> str:
-        spec = self.generator or "The spec"
-        return f"{spec} has no source image. Pass source=…, or test the cache file's truth before using it."
+        problem = f"{self.generator or 'The spec'} has no source image"
+        if self.why:
+            return f"{problem}: {self.why}."
+        return f"{problem}. Pass source=…, or test the cache file's truth before using it."
 
 
 class SourceError(ImageKitError):
-    """A source cannot be had.
+    """A source cannot be used.
 
     Attributes:
         source: The source's name, as it was given.
@@ -175,7 +179,7 @@ class SourceError(ImageKitError):
 
 
 class SourceNotFound(SourceError, FileNotFoundError):
-    """No file has the source's name in any of the source folders."""
+    """No source folder has a file of the source's name."""
 
 
 class SourceNotAllowed(SourceError, PermissionError):
@@ -183,7 +187,7 @@ class SourceNotAllowed(SourceError, PermissionError):
 
 
 class UnreadableImage(SourceError, ValueError):
-    """A source is not a whole image of a format that may be read, whatever the decoder said."""
+    """A source is not a complete image in a readable format, whatever the decoder said."""
 
 
 class ImageTooLarge(UnreadableImage):
@@ -191,7 +195,7 @@ class ImageTooLarge(UnreadableImage):
 
 
 class UnknownFormat(ImageKitError, ValueError):
-    """An image format that this library does not write.
+    """An image format that this library cannot write.
 
     Attributes:
         format: The format's name.
@@ -205,15 +209,15 @@ class UnknownFormat(ImageKitError, ValueError):
         self.known = known
 
     def message(self) -> str:
-        return f"Images are not written as {self.format!r}. {nearest(self.format.upper(), self.known)}"
+        return f"Images cannot be written as {self.format!r}. {nearest(self.format.upper(), self.known)}"
 
 
 class InvalidOption(ImageKitError, ValueError):
-    """An encoder option, a dimension or a tag's argument has an unusable value.
+    """An encoder option, a dimension or an argument of a tag has an unusable value.
 
     Attributes:
         option: The option's name.
-        value: The value given; `...` where none was.
+        value: The value given; `...` if it is missing.
     """
 
     def __init__(self, option: str, value: object, expected: str) -> None:
@@ -233,8 +237,8 @@ class UnknownKeyword(InvalidOption):
     Attributes:
         generator: The generator's id.
         known: The keywords that it takes.
-        asked_by: What passed the keyword on, such as `{% thumbnail %}`; empty where that was Python code.
-        advice: What whoever wrote that can do; by default, which keyword is nearest.
+        asked_by: What passed the keyword on, such as `{% thumbnail %}`; empty if that was Python code.
+        advice: What its author can do; by default, which keyword is nearest.
     """
 
     def __init__(self, option: str, value: object, generator: str, known: Iterable[str]) -> None:
@@ -255,7 +259,7 @@ class NotFingerprintable(ImageKitError, TypeError):
 
     Attributes:
         value_type: The class path of the value.
-        where: The place of the value in what was fingerprinted.
+        where: The position of the value in what was fingerprinted.
     """
 
     def __init__(self, value_type: str, where: str) -> None:
@@ -271,12 +275,12 @@ class NotFingerprintable(ImageKitError, TypeError):
 
 
 class GenerationFailed(ImageKitError, RuntimeError):
-    """An image could not be made, for a reason that is not its source's.
+    """An image could not be made, for a reason other than its source.
 
     Attributes:
         cachefile: The name of the cache file that was to be made.
         source: The source's name, or None.
-        reason: What went wrong, as the first error said it.
+        reason: What went wrong, in the words of the first error.
     """
 
     concerns_image = True
@@ -314,7 +318,7 @@ class CannotRebuild(ImageKitError, TypeError):
     """A kit cannot be rebuilt in another process.
 
     Attributes:
-        reason: What stands in the way.
+        reason: What prevents it.
     """
 
     def __init__(self, reason: str) -> None:
@@ -329,7 +333,7 @@ class CannotRebuild(ImageKitError, TypeError):
 
 
 class InvalidProcessor(ImageKitError, TypeError):
-    """An object among the processors is none, or did not return an image."""
+    """One of the processors is not a processor, or did not return an image."""
 
 
 class InvalidStrategy(ImageKitError, TypeError):
@@ -337,7 +341,7 @@ class InvalidStrategy(ImageKitError, TypeError):
 
 
 class InvalidAttribute(ImageKitError, ValueError):
-    """An HTML attribute's name holds a character that no attribute name may hold.
+    """An HTML attribute's name holds a character that is not allowed in attribute names.
 
     Attributes:
         attribute: The attribute's name.
@@ -350,15 +354,15 @@ class InvalidAttribute(ImageKitError, ValueError):
     def message(self) -> str:
         return (
             f"{self.attribute!r} is not an HTML attribute name: "
-            f"spaces, quotes, '<', '>', '/', '=' and control characters are refused."
+            f"spaces, quotes, '<', '>', '/', '=' and control characters are not allowed."
         )
 
 
 class EncodingFailed(ImageKitError, ValueError):
-    """An image cannot be written in the format that was asked for.
+    """An image cannot be written in the requested format.
 
     Attributes:
-        image: What the image is called; empty where it has no name.
+        image: The image's name; empty if it has none.
         format: The format's name.
         reason: What the encoder said.
     """
@@ -376,7 +380,7 @@ class EncodingFailed(ImageKitError, ValueError):
 
 
 class MissingAlt(ImageKitError, ValueError):
-    """A picture is printed, and neither tag, page nor sidecar file says what it shows.
+    """A picture is printed although neither tag, page nor sidecar file gives its alternative text.
 
     Attributes:
         picture: What the picture is called.

@@ -18,11 +18,11 @@ class Thumbnail(ImageSpec):
     """The spec behind `{% thumbnail %}`.
 
     Args:
-        width: Width in pixels; None follows from the height.
-        height: Height in pixels; None follows from the width.
+        width: Width in pixels; None derives it from the height.
+        height: Height in pixels; None derives it from the width.
         anchor: What a crop keeps: "tl", "t", "tr", "l", "c", "r", "bl", "b", "br" or a pair of fractions; by default
             the part with the most detail.
-        crop: Fill the size and cut off the rest; by default so when width and height are given.
+        crop: Fill the size and crop the excess; the default if both width and height are given.
         upscale: Enlarge a source that is smaller.
         format: The format of the result; None for the setting `default_thumbnail_format`.
         quality: The encoder's quality.
@@ -63,7 +63,7 @@ class Thumbnail(ImageSpec):
 
     @property
     def format(self) -> str | None:  # type: ignore[override]  # the settings arrive after the constructor
-        """The format that was asked for, else the setting's."""
+        """The requested format, or else the setting's."""
         return self._format or self.settings.default_thumbnail_format
 
 

@@ -19,35 +19,35 @@ from .exceptions import NotFingerprintable
 __all__ = ["fingerprint"]
 
 VERSION = 1
-"""Part of every fingerprint; raised when the same input gives other pixels or the canonical form changes."""
+"""Part of every fingerprint; raised when the same input gives different pixels or the canonical form changes."""
 
 DIGEST_BYTES = 16
 """128 bits: 2**64 cache files before two share a name by accident (the birthday bound)."""
 
 _FORMER_PATHS = {"jinja_imagekit.stand_ins.Unprocessed": "jinja_imagekit.policies.Unprocessed"}
-"""What classes that moved are called in fingerprints, which would otherwise rename files."""
+"""The names that fingerprints keep for classes that have moved; new names would rename cache files."""
 
 
 def class_path(value: object) -> str:
     """Return `module.QualifiedName` of a class or function, or of an object's class.
 
     Example:
-        >>> class_path(PurePath)
-        'pathlib.PurePath'
+        >>> class_path(ValueError)
+        'builtins.ValueError'
     """
     named = value if hasattr(value, "__qualname__") and hasattr(value, "__module__") else type(value)
-    # A process that was spawned knows the main script by this other name.
+    # A spawned process knows the main script by this other name.
     module = "__main__" if named.__module__ == "__mp_main__" else named.__module__
     path = f"{module}.{named.__qualname__}"
     return _FORMER_PATHS.get(path, path)
 
 
 def fingerprint(value: object) -> str:
-    """Return 32 hexadecimal digits that depend on the value alone.
+    """Return 32 hexadecimal digits that depend only on the value.
 
     Args:
         value: None, booleans, numbers, strings, bytes, paths, enums, lists, tuples, sets and mappings of
-            such, and objects: those with `fingerprint()` by what it returns, others by their class path and
+            these, and objects: those with `fingerprint()` by what it returns, others by their class path and
             attributes.
 
     Returns:
@@ -74,7 +74,7 @@ def canonical_json(value: object) -> str:
 
 
 _AS_IT_IS = frozenset({type(None), bool, str})
-"""Types of values that stand for themselves. Whoever has many asks before calling `_plain`, which is half its time."""
+"""Types of values that stand for themselves. Callers with many values check first, which halves the time."""
 
 
 def _plain(value: Any, where: str, parents: tuple[int, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""Writes the HTML of an image: the only place that does."""
+"""Writes the HTML of images; nothing else does."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def img_tag(
     given = {lowered(name) for name in attributes} if attributes else _NOTHING
     if not given.isdisjoint(_OWN):
         if "src" in given:
-            raise InvalidOption("src", (attributes or {}).get("src"), "the image's own URL stands there; leave it out")
+            raise InvalidOption("src", (attributes or {}).get("src"), "src is the image's own URL; leave it out")
         srcset = None if "srcset" in given else srcset
         width, height = (None, None) if "width" in given or "height" in given else (width, height)
     text = _opening(src, width, height, srcset)
@@ -56,7 +56,7 @@ def img_tag(
 
 
 def picture(sources: Iterable[Mapping[str, object]], image: Mapping[str, object]) -> Markup:
-    """Return a `<picture>` element; without sources its `<img>` alone.
+    """Return a `<picture>` element; without sources just its `<img>`.
 
     Args:
         sources: The attributes of each `<source>`, as `attribute_text` takes them.
@@ -93,17 +93,17 @@ _NOTHING: frozenset[str] = frozenset()
 
 @lru_cache(maxsize=10_000)
 def _opening(src: str, width: int | None, height: int | None, srcset: str | None) -> str:
-    # A URL is text, even if its storage marks it as HTML: "&amp;" in a name is no "&".
+    # A URL is text, even if its storage marks it as HTML: "&amp;" in a name does not stand for "&".
     texts = {"src": src, "srcset": srcset}
     own = {**{name: value and str.__str__(value) for name, value in texts.items()}, "width": width, "height": height}
     return f"<img{attribute_text(own)}"
 
 
 def attribute_text(attributes: Mapping[str, object]) -> str:
-    """Return attributes as HTML writes them, each with a space before it.
+    """Return attributes as HTML, each preceded by a space.
 
-    A value of `True` gives the bare name, `False` and `None` leave the attribute out. All others are written as
-    `escape_value` says.
+    A value of `True` gives the bare name, `False` and `None` leave the attribute out. All others are escaped by
+    `escape_value`.
 
     Args:
         attributes: Values by attribute name, in the order in which they are to be written.
@@ -149,8 +149,8 @@ def check_attribute_name(name: str) -> None:
 def escape_value(value: object) -> str:
     """Return a value's text, escaped for an attribute in double quotes.
 
-    What is HTML already (`Markup`, and whatever else has `__html__`) is not escaped again, but none of it can end the
-    attribute.
+    A value that is HTML already (`Markup`, or anything with `__html__`) is not escaped again, except that it cannot
+    end the attribute.
 
     Example:
         >>> escape_value('Tom & "Jerry"'), escape_value(Markup('Tom &amp; "Jerry"'))

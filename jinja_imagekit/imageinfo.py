@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from base64 import b64encode
@@ -153,8 +154,8 @@ class ImageFacts:
             self._all = self._read_all()
         table = self._all.get(source.name, {})
         name = f"{source.name}{SIDECAR_SUFFIX}"
-        beside = self._find(name)
-        # Another folder may have an image of the same name, with words of its own.
+        # Another folder may have an image of the same name, with words of its own. Most images have none.
+        beside = self._find(name) if os.path.lexists(f"{source.path}{SIDECAR_SUFFIX}") else None
         if beside is not None and beside.path == f"{source.path}{SIDECAR_SUFFIX}":
             table = {**table, **_checked(_toml(beside), name)}
         return Sidecar(**table) if table else NO_SIDECAR

@@ -1,4 +1,4 @@
-"""The protocols that a user may implement; nothing here does any work."""
+"""The protocols that users may implement; nothing here does any work."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Generator(Protocol):
 
 
 class Processor(Protocol):
-    """Makes a new image of an image; it may add the methods of `SizedProcessor` and `ReducibleProcessor`."""
+    """Turns an image into another; it may add the methods of `SizedProcessor` and `ReducibleProcessor`."""
 
     def process(self, image: Image.Image) -> Image.Image:
-        """Return the processed image. `image` may be changed or returned itself."""
+        """Return the processed image, which may be `image` itself, changed in place."""
 
 
 @runtime_checkable
@@ -63,14 +63,14 @@ class Namer(Protocol):
     """Names the cache file of a generator."""
 
     def __call__(self, generator: Any) -> str:
-        """Return a relative POSIX path with its extension; it is taken below the setting `cachefile_dir`."""
+        """Return a relative POSIX path with an extension; it is relative to the setting `cachefile_dir`."""
 
 
 class SourceGroup(Protocol):
     """Lists the sources that belong to a generator."""
 
     def files(self) -> Iterable[object]:
-        """Yield sources: names, paths, open files, whatever a template may pass as `source`."""
+        """Yield sources: names, paths, open files, or whatever else a template may pass as `source`."""
 
 
 class StoredFile(NamedTuple):
@@ -83,13 +83,13 @@ class StoredFile(NamedTuple):
 
 
 class Storage(Protocol):
-    """Keeps cache files by name. Names are relative POSIX paths."""
+    """Keeps cache files by name; a name is a relative POSIX path."""
 
     is_local: bool
-    """True where `stat` is about as cheap as a look-up in memory, so that the file itself is asked each time."""
+    """True where `stat` is about as cheap as a look-up in memory, so that the file itself is checked each time."""
 
     def save(self, name: str, content: bytes) -> None:
-        """Write `content` under exactly this name, whole or not at all, over whatever stands there.
+        """Write `content` under exactly this name, whole or not at all, replacing any file there.
 
         Raises:
             StorageError: The file cannot be written.
@@ -106,10 +106,10 @@ class Storage(Protocol):
         """Return what is known of the file; None where there is none."""
 
     def delete(self, name: str) -> None:
-        """Delete the file; no error where there is none."""
+        """Delete the file; no error if there is none."""
 
     def names(self, prefix: str = "") -> Iterator[str]:
-        """Yield the names of all files below the folder `prefix`, temporary files left out."""
+        """Yield the names of all files below the folder `prefix`, except temporary ones."""
 
     def path(self, name: str) -> str | None:
         """Return the file's absolute path on this machine; None where it has none."""
@@ -121,7 +121,7 @@ class Storage(Protocol):
 class StateStore(Protocol):
     """A small store of strings that many threads and processes share.
 
-    A store may forget anything at any time. It raises nothing: what cannot be read is unknown, what cannot be
+    A store may forget anything at any time. It never raises: what cannot be read is unknown, what cannot be
     written is lost, and the store says so once in the log.
     """
 
@@ -132,10 +132,10 @@ class StateStore(Protocol):
         """Return the value; None where it is unknown or expired."""
 
     def get_many(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return the known ones of these values by key."""
+        """Return those of these values that are known, by key."""
 
     def set_many(self, values: Mapping[str, str], timeout: float | None = None) -> None:
-        """Keep these values, for `timeout` seconds where it is given."""
+        """Keep these values, for `timeout` seconds if it is given."""
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Forget these values."""
@@ -144,7 +144,7 @@ class StateStore(Protocol):
         """Yield the keys that begin with `prefix`."""
 
     def lock(self, key: str) -> AbstractContextManager[None]:
-        """Hold the lock of this name against all threads and processes; it ends with its holder, however that dies.
+        """Hold the lock of this name against all threads and processes; it ends with its holder, however it dies.
 
         Where no lock can be had (a read-only folder), the block runs without one: two may do the same work,
         and the storage's atomic `save` keeps the result whole.

@@ -31,7 +31,7 @@ from .generatorlibrary import library
 from .imageinfo import ImageFacts, ImageInfo
 from .images import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
-from .loading import load, load_instance
+from .loading import announce_kit, load, load_instance
 from .once import made_once
 from .pictures import Picture, Pictures, picture_call
 from .pregenerate import GenerationInterrupted, Plan, Report, make_plan, run_plan, run_with_executor
@@ -92,6 +92,8 @@ class ImageKit:
         self._begun_ns = time.time_ns()
         self.settings = settings.replace(**values) if settings else Settings.from_keywords(values)
         self.import_name = import_name
+        if import_name:
+            announce_kit(import_name)
         self._limits = Limits.from_settings(self.settings)
         # What is wrong with the settings of pixels is told here, and not by the first image.
         PixelRules.from_settings(self.settings)
@@ -389,7 +391,8 @@ class ImageKit:
             workers: How many threads or processes; by default as many as cores.
             processes: Use processes, which isolates processors that hold the interpreter lock, or crash.
             executor: Use any `concurrent.futures.Executor` instead, for example a Dask cluster's
-                `Client.get_executor()`, whose machines share the storage.
+                `Client.get_executor()`, whose machines share the storage. Its workers trust whoever sends them work: it
+                goes to them as a pickle, as all that such executors do.
             progress: Show the command's bar on a terminal, and a line for each image elsewhere.
             on_progress: Called for each file with its outcome, how many are settled, and how many there are; shown
                 instead of the bar.
@@ -581,8 +584,13 @@ class ImageKit:
 def _prototype_key(id: str, kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
     """Return what specs of equal keywords have in common but for their source; None where a keyword is not plain."""
     options = {name: value for name, value in kwargs.items() if name != "source"}
-    types = [type(value) for value in options.values()]
-    return (id, *options.items(), *types) if _PLAIN.issuperset(types) else None
+    types: list[Any] = []
+    for value in options.values():
+        kinds = (type(value),) if type(value) is not tuple else tuple(map(type, value))
+        if not _PLAIN.issuperset(kinds):
+            return None
+        types.append(kinds)
+    return id, *options.items(), *types
 
 
 _PLAIN = frozenset({type(None), bool, int, float, str})

@@ -1,4 +1,4 @@
-"""Objects by their dotted paths, which is how settings name them, and kits by their import names."""
+"""Loads objects by dotted path, as settings name them, and kits by import name."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ SHORT_NAMES: Mapping[str, Mapping[str, str]] = {
     "spec_cachefile_namer": _NAMERS,
     "state_store": _STORES,
 }
-"""This library's own parts by the settings, and the attributes of specs, that may name them without their modules."""
+"""This library's own parts, by the settings and spec attributes that may name them without their modules."""
 
 
 def full_path(setting: str, value: Any) -> Any:
-    """Return the dotted path of what a setting calls by its short name, and any other value as it is.
+    """Return the dotted path behind a setting's short name, and any other value unchanged.
 
     Raises:
-        InvalidSetting: A name without a dot is none of this library's own.
+        InvalidSetting: A name without a dot is not one of this library's own.
 
     Example:
         >>> full_path("default_cachefile_strategy", "Deferred")
@@ -53,12 +53,14 @@ def full_path(setting: str, value: Any) -> Any:
     if not isinstance(value, str) or "." in value or not known:
         return value
     if value not in known:
-        raise InvalidSetting(setting, f"{value!r} is neither a dotted path nor a name of ours. {nearest(value, known)}")
+        raise InvalidSetting(
+            setting, f"{value!r} is neither a dotted path nor a known short name. {nearest(value, known)}"
+        )
     return known[value]
 
 
 def load(setting: str, value: Any) -> Any:
-    """Return the object that a setting names: what a dotted path leads to, or the value itself.
+    """Return the object that a setting names: what its dotted path leads to, or the value itself.
 
     Args:
         setting: The setting's name, for the error.
@@ -75,7 +77,7 @@ def load(setting: str, value: Any) -> Any:
 
 
 def load_instance(setting: str, value: Any) -> Any:
-    """Return the object that a setting names, and a new instance where it names a class.
+    """Return the object that a setting names, or a new instance if it names a class.
 
     Raises:
         InvalidSetting: The path leads nowhere.
@@ -84,12 +86,30 @@ def load_instance(setting: str, value: Any) -> Any:
     return found() if isinstance(found, type) else found
 
 
+KITS_VARIABLE = "IMAGEKIT_KITS"
+"""The environment variable that tells a queue's worker its kits, separated by commas: `"mysite:kit"`."""
+
+# The names are the process's own: whatever made or configured a kit here has said them, and no message.
+_announced: set[str] = set()
+
+
+def announce_kit(import_name: str) -> None:
+    """Let a queue's jobs name a kit that this process has, or that its configuration names."""
+    _announced.add(import_name)
+
+
+def is_announced(import_name: str) -> bool:
+    """Tell whether a job may name a kit: this process has made it, or was started with its name."""
+    started_with = os.environ.get(KITS_VARIABLE, "").split(",")
+    return bool(import_name) and (import_name in _announced or import_name in map(str.strip, started_with))
+
+
 def load_kit(import_name: str) -> Any:
-    """Return the kit that has this `import_name`, in whatever process.
+    """Return the kit that has this `import_name`, in any process.
 
     Args:
         import_name: `"module:attribute"` of a kit, of a Flask application that has one, or of a callable that returns
-            either, which is called once; the attribute may have attributes of its own.
+            either, which is called once; the attribute may be dotted itself.
 
     Raises:
         InvalidSetting: The name leads nowhere, or to something else.
@@ -100,12 +120,12 @@ def load_kit(import_name: str) -> Any:
         found = _called(found)
     kit = found.extensions.get("imagekit") if isinstance(getattr(found, "extensions", None), dict) else found
     if not hasattr(kit, "cachefile"):
-        raise InvalidSetting("import_name", f"{import_name!r} gives no ImageKit, but a {type(kit).__name__}")
+        raise InvalidSetting("import_name", f"{import_name!r} is not an ImageKit, but of type {type(kit).__name__}")
     return kit
 
 
 def _leads_to_kit(found: object) -> bool:
-    # A Flask application is callable as well; a request is not what was asked for.
+    # A Flask application is callable too, but expects a request.
     return hasattr(found, "cachefile") or hasattr(found, "extensions")
 
 
@@ -125,8 +145,8 @@ def _load_import_name(import_name: str) -> Any:
             raise
         raise InvalidSetting(
             "import_name",
-            f"there is no module {error.name!r} to be imported from {os.getcwd()}, for {import_name!r}. Start in the "
-            "folder where it is, or put its folder on PYTHONPATH",
+            f"there is no module {error.name!r} to import from {os.getcwd()}, for {import_name!r}. Start in the "
+            "folder that holds it, or put that folder on PYTHONPATH",
         ) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -153,4 +173,4 @@ def _load_path(setting: str, path: str) -> Any:
                 raise InvalidSetting(setting, f"{module_name!r} has no {part!r}. {nearest(part, vars(found))}")
             found = getattr(found, part)
         return found
-    raise InvalidSetting(setting, f"{path!r} is not a dotted path of an importable object")
+    raise InvalidSetting(setting, f"{path!r} is not a dotted path to an importable object")

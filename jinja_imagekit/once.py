@@ -1,4 +1,4 @@
-"""A property that is made when it is first asked for, once, whatever asks at the same time."""
+"""What is made when it is first asked for, once, whatever asks at the same time: for an object, or in a process."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ T = TypeVar("T")
 _MISSING: Any = object()
 
 
-class made_once(Generic[T]):  # noqa: N801  # a decorator, as functools.cached_property
-    """A cached property that is made under a lock of its own for each object.
+class made_once(Generic[T]):  # noqa: N801  # a decorator, like functools.cached_property
+    """A cached property with a lock of its own for each object.
 
-    `functools.cached_property` has one lock for all objects of a class until Python 3.11, so that they wait for each
-    other, and a child that is forked meanwhile waits for ever; since Python 3.12 it has none, and a value that threads
-    ask for at the same time is made several times. The value is kept in the object's `__dict__`, where it can be set
-    and deleted.
+    Up to Python 3.11 `functools.cached_property` has one lock for all objects of a class, so that they wait for one
+    another, and a child forked in the meantime waits for ever; since Python 3.12 it has none, so that threads asking
+    at the same time each work the value out. The value is kept in the object's `__dict__`, where it can be set and
+    deleted.
 
     Args:
-        make: The method that makes the value.
+        make: The method that works out the value.
 
     Example:
         >>> class Site:
@@ -40,7 +40,7 @@ class made_once(Generic[T]):  # noqa: N801  # a decorator, as functools.cached_p
         self._name = make.__name__
         self.__doc__ = make.__doc__
         self.__module__ = make.__module__
-        # Of values that are being made alone, so that an object can be pickled.
+        # Only for values that are being worked out, so that objects can be pickled.
         self._locks: dict[tuple[int, int], threading.RLock] = {}
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
@@ -63,10 +63,34 @@ class made_once(Generic[T]):  # noqa: N801  # a decorator, as functools.cached_p
                 if value is not _MISSING:
                     return value
                 if self._locks.get(key) is not lock:
-                    # Whoever held it failed, and took it away.
+                    # Its holder failed, and removed it.
                     continue
                 try:
                     value = values[self._name] = self._make(instance)
                     return value
                 finally:
                     self._locks.pop(key, None)
+
+
+class PerProcess(Generic[T]):
+    """A value of each process: a forked child makes its own, and leaves what it inherited alone.
+
+    Args:
+        make: Makes the value; where threads ask at the same time it may make one in vain.
+
+    Example:
+        >>> lock = PerProcess(threading.Lock)
+        >>> with lock():
+        ...     lock() is lock()
+        True
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._values: dict[int, T] = {}
+
+    def __call__(self) -> T:
+        """Return this process's value."""
+        pid = os.getpid()
+        value: T = self._values.get(pid, _MISSING)
+        return self._values.setdefault(pid, self._make()) if value is _MISSING else value

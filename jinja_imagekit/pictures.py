@@ -22,7 +22,7 @@ from .atomic_files import write_whole
 from .builds.notes import own_name
 from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
-from .cachefiles.strategies import JustInTime
+from .cachefiles.strategies import Deferred, JustInTime
 from .exceptions import ImageKitError, InvalidOption, MissingAlt, MissingSource, StorageError, nearest
 from .generatorlibrary import THUMBNAIL_ID
 from .imageinfo import NO_SIDECAR, Look, Sidecar
@@ -317,6 +317,7 @@ class Candidate(NamedTuple):
         width: Pixels.
         height: Pixels.
         format: By Pillow's name.
+        source: The source.
     """
 
     generator_id: str
@@ -324,6 +325,7 @@ class Candidate(NamedTuple):
     width: int
     height: int
     format: str
+    source: Source
 
 
 class Medium(NamedTuple):
@@ -612,7 +614,7 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
     # A name stays a name, which the kit remembers; an upload is found once for all candidates.
     source = kit.source(call.source)
     if source is None:
-        raise MissingSource(call.generator_id)
+        raise MissingSource(call.generator_id, getattr(call.source, "why", ""))
     named = str.__str__(call.source) if isinstance(call.source, str) else source
     header, settings = source.header, kit.settings
     is_vector = header.is_vector
@@ -625,7 +627,9 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
     framing = Framing.of(size, width, height, False if is_vector else crop)
     if is_vector:
         kwargs = {**call.options, "width": width, "height": height, "source": named}
-        candidate = Candidate(call.generator_id, kwargs, framing.width, framing.height(framing.width), header.format)
+        candidate = Candidate(
+            call.generator_id, kwargs, framing.width, framing.height(framing.width), header.format, source
+        )
         shown = candidate.width, candidate.height
         return Medium(media, *shown, "", ((candidate,),), 0, header, source, None)
     animated = header.frames > 1 and settings.keep_animation and not still
@@ -649,6 +653,7 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
                 each,
                 framing.height(each),
                 format,
+                source,
             )
             for each in widths
         )
@@ -981,7 +986,7 @@ class Picture:
         candidates, urls = [], iter(shown.urls)
         for medium in shown.plan.media:
             for candidate in medium.candidates():
-                file = self._kit.cachefile(candidate.generator_id, **candidate.kwargs)
+                file = _file_of(self._kit, candidate)
                 record = self._kit.records.get(file.name) if file.name else None
                 candidates.append(
                     {
@@ -1212,20 +1217,33 @@ def candidate_urls(kit: ImageKit, plan: Plan) -> tuple[str, ...]:
     urls: list[str] = []
     unknown: list[tuple[int, ImageCacheFile]] = []
     for candidate in candidates:
-        known = kit.known_files.find(candidate.generator_id, candidate.kwargs)
+        # Where the first one is not known, nor are most others: each costs a look into the state.
+        asks = not unknown or unknown[0][0] > 0
+        known = kit.known_files.find(candidate.generator_id, candidate.kwargs) if asks else None
         if known is not None:
             kit.renders.note_call(known.name, candidate.generator_id, candidate.kwargs)
             urls.append(known.url)
         else:
-            unknown.append((len(urls), kit.cachefile(candidate.generator_id, **candidate.kwargs)))
+            unknown.append((len(urls), _file_of(kit, candidate)))
             urls.append("")
     on_demand = [candidates[place] for place, file in unknown if _is_made_on_demand(file)]
     if len(on_demand) > 1:
         make_together(kit, on_demand)
     for place, file in unknown:
         urls[place] = file.url
-        kit.known_files.remember(file, candidates[place].kwargs)
+        # Of one that is made later, there is nothing to remember yet.
+        if type(file.cachefile_strategy) is not Deferred:
+            kit.known_files.remember(file, candidates[place].kwargs)
     return tuple(urls)
+
+
+def _file_of(kit: ImageKit, candidate: Candidate) -> ImageCacheFile:
+    """Return the cache file of a candidate; its source, which was found for the plan, is not looked for again."""
+    file = kit.cachefile(candidate.generator_id, **candidate.kwargs)
+    file.__dict__["generator"] = kit.generator(
+        candidate.generator_id, **{**candidate.kwargs, "source": candidate.source}
+    )
+    return file
 
 
 def _is_made_on_demand(file: ImageCacheFile) -> bool:

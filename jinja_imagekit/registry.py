@@ -1,4 +1,4 @@
-"""Generators, source groups and cache files by id: plain containers that an application owns."""
+"""Registries of generators, source groups and cache files by id: plain containers that an application owns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["GeneratorRegistry"]
 GeneratorT = TypeVar("GeneratorT")
 
 CacheFiles = Iterable[Any] | Callable[[], Iterable[Any]]
-"""Cache files or the keywords that make them, or a callable that returns such."""
+"""Cache files or the keywords that make them, or a callable that returns either."""
 
 
 class GeneratorRegistry:
@@ -25,7 +25,7 @@ class GeneratorRegistry:
     A package that ships specs exports one, and a site passes it to its kit.
 
     Args:
-        parents: Registries to look into for ids that this one does not have; the first match wins.
+        parents: Registries to search for ids that this one does not have; the first match wins.
 
     Example:
         >>> from jinja_imagekit import ImageSpec
@@ -45,13 +45,13 @@ class GeneratorRegistry:
     @overload
     def register(self, id: str, generator: GeneratorT, *, override: bool = False) -> GeneratorT: ...
     def register(self, id: str, generator: Any = None, *, override: bool = False) -> Any:
-        """Register a generator; with an id alone, return a class decorator that does.
+        """Register a generator; given only an id, return a class decorator that does so.
 
         Args:
-            id: The generator's id. Colons separate its segments, and a prefix of your package's name keeps it apart.
+            id: The generator's id. Colons separate its segments; your package's name as a prefix keeps it unique.
             generator: A class or callable that takes keywords and returns a generator, or a generator itself.
-            override: Replace what this registry has under the id. Ids of parents need no such word: they are
-                meant to be overridden.
+            override: Replace what this registry has under the id. Ids of parents do not need it: they are meant to
+                be overridden.
 
         Raises:
             AlreadyRegistered: This registry has another generator under the id.
@@ -60,7 +60,7 @@ class GeneratorRegistry:
         if generator is None:
             return lambda decorated: self.register(id, decorated, override=override)
         if not isinstance(id, str) or not id or re.search(r"[\s*]", id):
-            raise InvalidOption("id", id, "a generator id is a string without spaces and asterisks, like 'blog:hero'")
+            raise InvalidOption("id", id, "a generator id is a string without spaces or asterisks, such as 'blog:hero'")
         if self._generators.get(id, generator) is not generator and not override:
             raise AlreadyRegistered(id)
         self._generators[id] = generator
@@ -68,17 +68,17 @@ class GeneratorRegistry:
         return generator
 
     def unregister(self, id: str) -> None:
-        """Forget the generator of an id.
+        """Remove the generator with this id.
 
         Raises:
-            NotRegistered: This registry has none.
+            NotRegistered: This registry has no such id.
         """
         if self._generators.pop(id, None) is None:
             raise NotRegistered(id, self._generators)
         self._tell_listeners()
 
     def on_change(self, method: Callable[[], None]) -> None:
-        """Have a bound method called after each change, here or in a parent, for as long as its object lives."""
+        """Call a bound method after each change, here or in a parent, for as long as its object lives."""
         self._listeners.append(WeakMethod(method))
         for parent in self._parents:
             parent.on_change(method)
@@ -108,17 +108,17 @@ class GeneratorRegistry:
         return next((each for each in found if each is not None), None)
 
     def get(self, id: str, /, **kwargs: Any) -> Any:
-        """Return the generator of an id, made with these keywords.
+        """Return the generator with this id, made with these keywords.
 
         Raises:
             NotRegistered: Nothing is registered under the id.
-            InvalidOption: The generator has no such keyword (the message says which is nearest), or needs another, or
-                a generator itself is registered, which takes none.
+            InvalidOption: The generator has no such keyword (the message names the nearest), or requires another, or
+                a ready-made generator is registered, which takes none.
         """
         return make_generator(id, self.find(id), kwargs)
 
     def get_ids(self) -> list[str]:
-        """Return all ids, parents' included, in the order of registration."""
+        """Return all ids, including those of parents, in the order of registration."""
         return list(dict.fromkeys(id for registry in self._lineage() for id in registry._generators))
 
     def __contains__(self, id: object) -> bool:
@@ -131,13 +131,13 @@ class GeneratorRegistry:
 
 
 class SourceGroupRegistry:
-    """Source groups by the ids of the generators that they belong to."""
+    """Source groups, by the ids of the generators they belong to."""
 
     def __init__(self) -> None:
         self._groups: list[tuple[str, SourceGroup]] = []
 
     def register(self, generator_id: str, source_group: SourceGroup) -> None:
-        """Say that a generator makes an image of each source of a group.
+        """Register a group of sources, of each of which a generator makes an image.
 
         Raises:
             InvalidOption: The group has no `files()`.
@@ -148,7 +148,7 @@ class SourceGroupRegistry:
             self._groups.append((generator_id, source_group))
 
     def unregister(self, generator_id: str, source_group: SourceGroup) -> None:
-        """Undo a registration; one that was never made is passed over."""
+        """Undo a registration; do nothing if there was none."""
         self._groups = [each for each in self._groups if each != (generator_id, source_group)]
 
     def groups_of(self, generator_id: str) -> list[SourceGroup]:
@@ -165,22 +165,22 @@ class SourceGroupRegistry:
 
 
 class CacheFileRegistry:
-    """Cache files by the ids of their generators, so that a generator can be overridden without losing them."""
+    """Cache files, by the ids of their generators, so that a generator can be overridden without losing them."""
 
     def __init__(self) -> None:
         self._cachefiles: list[tuple[str, CacheFiles]] = []
 
     def register(self, generator_id: str, cachefiles: CacheFiles) -> None:
-        """Name cache files that pregeneration is to make.
+        """Register cache files for pregeneration to make.
 
         Args:
             generator_id: The id of their generator.
-            cachefiles: Cache files or mappings of the generator's keywords, or a callable that returns such.
+            cachefiles: Cache files, or mappings of the generator's keywords, or a callable that returns either.
         """
         self._cachefiles.append((generator_id, cachefiles))
 
     def unregister(self, generator_id: str, cachefiles: CacheFiles) -> None:
-        """Undo a registration; one that was never made is passed over."""
+        """Undo a registration; do nothing if there was none."""
         self._cachefiles = [each for each in self._cachefiles if each != (generator_id, cachefiles)]
 
     def get(self, generator_id: str) -> Iterator[Any]:
@@ -195,7 +195,7 @@ class CacheFileRegistry:
 
 
 class Register:
-    """The face of the three registries: `kit.register.generator(…)`, `.source_group(…)`, `.cachefiles(…)`."""
+    """A front for the three registries: `kit.register.generator(…)`, `.source_group(…)`, `.cachefiles(…)`."""
 
     def __init__(
         self, generators: GeneratorRegistry, source_groups: SourceGroupRegistry, cachefiles: CacheFileRegistry
@@ -217,7 +217,7 @@ class Unregister:
 
 
 def make_generator(id: str, registered: Any, kwargs: Mapping[str, Any]) -> Any:
-    """Return the generator that something registered makes of keywords.
+    """Return the generator that a registered object makes from keywords.
 
     Args:
         id: The id under which it is registered.
@@ -237,7 +237,7 @@ def make_generator(id: str, registered: Any, kwargs: Mapping[str, Any]) -> Any:
             raise problem from error
     for name, value in kwargs.items():
         raise InvalidOption(
-            name, value, f"{id!r} is registered as an object, which takes no keywords; register its class"
+            name, value, f"{id!r} is registered as a ready-made generator, which takes no keywords; register its class"
         )
     return registered
 
@@ -245,7 +245,7 @@ def make_generator(id: str, registered: Any, kwargs: Mapping[str, Any]) -> Any:
 def _wrong_keyword(
     id: str, registered: Callable[..., Any], kwargs: Mapping[str, Any], error: TypeError
 ) -> InvalidOption | None:
-    """Return the error of a call whose keywords do not fit, and None for a TypeError of another kind."""
+    """Return the error for a call whose keywords do not fit, or None for any other TypeError."""
     keywords = keywords_of(registered)
     unexpected = _UNEXPECTED.search(str(error))
     if unexpected and unexpected[1] in kwargs:
@@ -261,9 +261,9 @@ _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def keywords_of(registered: Callable[..., Any]) -> dict[str, bool]:
-    """Return the keywords that a callable takes, and whether each must be given.
+    """Return the keywords that a callable takes, and whether each is required.
 
-    A constructor that takes `**kwargs` is taken to pass them on to those that it overrides.
+    A constructor with `**kwargs` is assumed to pass them on to those it overrides.
     """
     inherited = registered.__mro__ if isinstance(registered, type) else ()
     takers = [vars(cls)["__init__"] for cls in inherited if "__init__" in vars(cls)] or [registered]
@@ -282,7 +282,7 @@ def keywords_of(registered: Callable[..., Any]) -> dict[str, bool]:
 
 
 def match_ids(patterns: Iterable[str], ids: Iterable[str]) -> list[str]:
-    """Return the ids that at least one pattern matches, in their order.
+    """Return the ids that at least one pattern matches, in their original order.
 
     Args:
         patterns: `*` stands for anything within a segment, `**` for anything; a pattern that matches the first

@@ -13,9 +13,17 @@ from PIL import ImageColor
 from .exceptions import InvalidSetting, nearest
 from .loading import full_path
 
-__all__ = ["READABLE_FORMATS", "Settings"]
+__all__ = ["OTHER_FORMATS", "READABLE_FORMATS", "Settings"]
 
 READABLE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "MPO", "ICO", "SVG")
+
+OTHER_FORMATS = (
+    *("JPEG2000", "PPM", "PCX", "DCX", "DDS", "PSD", "QOI", "SGI", "SUN", "ICNS", "CUR", "IM", "MSP", "SPIDER"),
+    *("XBM", "XPM", "TGA"),
+)
+"""Further formats that Pillow decodes by itself, which are read where `readable_formats` names them."""
+
+DECODED_FORMATS = (*READABLE_FORMATS, *OTHER_FORMATS)
 """Formats whose decoders run inside this process, and SVG, which is passed on; EPS and PDF start another program."""
 
 POLICIES = ("raise", "placeholder", "original", "omit")
@@ -59,6 +67,9 @@ class Settings(PixelSettings, Caps):
         location: Folder under which cache files are written.
         base_url: URL from which the site serves `location`.
         state_dir: Folder for existence records, locks and temporary files.
+        state_directory_permissions: Mode of the folders in `state_dir`, and of `state_dir` itself where it is made;
+            with 0o770 and a common group, several users can share a site.
+        state_file_permissions: Mode of the files in `state_dir`.
         cachefile_dir: Folder below `location` for all cache files.
         default_file_storage: A `Storage` or the dotted path of one; None writes to `location`.
         default_cachefile_backend: The cache file backend: an object, a class or a dotted path, or "Simple", "Threads",
@@ -92,7 +103,8 @@ class Settings(PixelSettings, Caps):
         on_error: What templates do about an image that cannot be made: "raise", show a "placeholder", show the
             "original" file unprocessed, or "omit" it. Tags and filters take it as a keyword as well.
         debug: Say on placeholders why the image could not be made: for development.
-        readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on as it is.
+        readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on as it is. Beside those that
+            are read by default it may name `OTHER_FORMATS`, whose files are as safe as Pillow's decoders are.
         max_source_bytes: Largest source file, in bytes.
         max_svg_bytes: Largest SVG, in bytes: reading its XML takes longer than the header of an image made of pixels.
         max_source_pixels: Largest source: width times height, of all frames together where it is animated.
@@ -123,6 +135,8 @@ class Settings(PixelSettings, Caps):
     location: Path = Path("output")
     base_url: str = "/"
     state_dir: Path = Path(".imagekit")
+    state_directory_permissions: int = 0o700
+    state_file_permissions: int = 0o600
     cachefile_dir: str = "CACHE/images"
     default_file_storage: Any = None
     default_cachefile_backend: Any = "jinja_imagekit.cachefiles.backends.Simple"
@@ -259,6 +273,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_result_pixels": (1, float("inf")),
     "max_frames": (1, float("inf")),
     "decode_margin": (0, 8),
+    "state_directory_permissions": (0, 0o7777),
+    "state_file_permissions": (0, 0o7777),
     "file_permissions": (0, 0o7777),
     "directory_permissions": (0, 0o7777),
 }

@@ -26,10 +26,10 @@ def _no_results(path: str) -> bool:
 
 
 class GlobSourceGroup:
-    """All files below the source folders whose names match a pattern, in capital or small letters.
+    """All files below the source folders whose names match a pattern, ignoring case.
 
-    Hidden files and folders are passed over, and so is what the kit made itself: its cache files, wherever they are,
-    and its state. A name that stands in several source folders is listed once.
+    Hidden files and folders are skipped, and so is whatever the kit made itself: its cache files, wherever they are,
+    and its state. A name that occurs in several source folders is listed once.
 
     Args:
         pattern: A pattern relative to the source folders, in which `**` stands for any number of folders. A camera's
@@ -55,7 +55,7 @@ class GlobSourceGroup:
         """Yield the paths of the files in the group's own folders, sorted.
 
         Raises:
-            InvalidOption: The group has no folders of its own; a kit it is registered with looks in its own.
+            InvalidOption: The group has no folders of its own; only a kit that it is registered with can list it.
             SourceNotAllowed: A folder cannot be read.
         """
         if not self.source_dirs:
@@ -68,9 +68,9 @@ class GlobSourceGroup:
         source_prefixes: Sequence[tuple[str, Path]] = (),
         is_result: IsResult = _no_results,
     ) -> Iterator[str | Path]:
-        """Yield the names of the files in a kit's source folders, sorted; paths where the group has its own.
+        """Yield the names of the files in a kit's source folders, sorted; paths if the group has folders of its own.
 
-        A folder with a prefix is looked in by a pattern whose first segment is the prefix itself.
+        A folder with a prefix is searched only by a pattern whose first segment is that prefix.
 
         Args:
             source_dirs: The kit's source folders.
@@ -94,7 +94,7 @@ class GlobSourceGroup:
                 yield from (name for name in names if name not in seen)
 
     def missing_folders(self) -> dict[str, str]:
-        """Return those of the group's own folders that do not exist, and a sentence that says so of each."""
+        """Return those of the group's own folders that do not exist, each with a sentence that says so."""
         return _missing(self.source_dirs)
 
     def _matches(self, folders: Sequence[Path], is_result: IsResult = _no_results) -> Iterator[tuple[Path, str]]:
@@ -119,7 +119,7 @@ class GlobSourceGroup:
 
 
 def missing_folders(settings: Settings) -> dict[str, str]:
-    """Return those of a kit's source folders that do not exist, and a sentence that says so of each."""
+    """Return those of a kit's source folders that do not exist, each with a sentence that says so."""
     return _missing([*settings.source_dirs, *(folder for _, folder in settings.source_prefixes)])
 
 
@@ -134,14 +134,14 @@ def _missing(folders: Iterable[Path]) -> dict[str, str]:
 
 
 def _names(folder: Path, pattern: str, is_result: IsResult) -> list[str]:
-    """Return the names of the files that match, sorted; links to folders are not followed: they may lead in circles."""
+    """Return the names of the files that match, sorted; links to folders, which may lead in circles, are ignored."""
     tests = [_test(segment) for segment in pattern.split("/")]
     names = _walk(os.path.realpath(folder), tests, is_result)
     return sorted(name for name in names if _fits(name.split("/"), tests))
 
 
 def _walk(root: str, tests: list[_Test], is_result: IsResult) -> Iterator[str]:
-    """Yield the names of all files below a folder that may match; where a folder cannot, it is not opened."""
+    """Yield the names of all files below a folder that may match; folders that cannot match are not opened."""
     # Below the first `**`, a folder may have any name.
     fixed: list[Any] = list(itertools.takewhile(bool, tests[:-1]))
     is_deep = None in tests

@@ -1,4 +1,4 @@
-"""Images that are checked and processed when they are uploaded, before anything is stored."""
+"""Checks and processes images as they are uploaded, before anything is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ProcessedFile"]
 
 LONGEST_STEM = 160
-"""Bytes of a name in UTF-8, before digest and extension: file systems take 255."""
+"""Maximum length of a name in bytes of UTF-8, without digest and extension: file systems allow 255."""
 
 _UNSAFE = re.compile(r"[^\w-]+")
 
@@ -35,8 +35,8 @@ class ProcessedFile:
     """A new image in memory, to be stored wherever the application keeps its files.
 
     Attributes:
-        name: The upload's name, made safe, with the extension of the format.
-        unique_name: The same with 16 hexadecimal digits of the content, so that no upload replaces another.
+        name: The upload's name, made safe, with the format's extension.
+        unique_name: The same with 16 hexadecimal digits derived from the content, so that no upload replaces another.
         width: Pixels.
         height: Pixels.
         size: Bytes.
@@ -68,16 +68,16 @@ class ProcessedFile:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the image under exactly this path, whole or not at all, and return the path.
 
-        Missing folders are made; a file that stands there is replaced.
+        Missing folders are created; an existing file is replaced.
 
         Raises:
-            StorageError: It cannot be written; an old file is unharmed.
+            StorageError: It cannot be written; an existing file is unharmed.
         """
         target = Path(path)
         settings = self._settings.replace(location=target.parent)
         storage = FileSystemStorage.from_settings(settings)
         storage.save(target.name, self._data)
-        # The folder of temporary files is not left among the application's own files.
+        # Do not leave the folder of temporary files among the application's own.
         storage.sweep()
         return target
 
@@ -92,7 +92,7 @@ def process_upload(kit: ImageKit, value: object, id: str | None, attributes: Map
         raise UnreadableImage("", "no file was uploaded.")
     if id is not None and attributes:
         name, value = next(iter(attributes.items()))
-        raise InvalidOption(name, value, f"{id!r} says what is done; give an id or keywords, not both")
+        raise InvalidOption(name, value, f"{id!r} already says what to do; give an id or keywords, not both")
     limits = Limits.from_settings(kit.settings)
     upload = BytesSource(source.read(), source.name, limits)
     original = upload.as_original(limits)
@@ -110,7 +110,7 @@ def process_upload(kit: ImageKit, value: object, id: str | None, attributes: Map
 
 
 def safe_stem(name: str) -> str:
-    """Return a file name's stem as every file system takes it: letters, digits, `_` and `-`; "image" for none.
+    """Return a file name's stem in a form that suits every file system: letters, digits, `_` and `-`; else "image".
 
     Example:
         >>> safe_stem("../Été à Nice (1).JPG")

@@ -1,10 +1,10 @@
-"""What people read on a terminal or a page: numbers of bytes, seconds and things, and text that is safe to print."""
+"""Text for terminals and pages: bytes, seconds and counts in words, and text that is safe to print."""
 
 from __future__ import annotations
 
 
 def size_in_words(count: int) -> str:
-    """Return a number of bytes in decimal units, as file managers show it.
+    """Return a number of bytes in decimal units, as file managers do.
 
     Example:
         >>> size_in_words(999), size_in_words(81_234), size_in_words(1_250_000)
@@ -20,7 +20,7 @@ def size_in_words(count: int) -> str:
 
 
 def seconds_in_words(seconds: float) -> str:
-    """Return a duration with the precision that matters at its length.
+    """Return a duration, as precisely as its length calls for.
 
     Example:
         >>> seconds_in_words(0.0413), seconds_in_words(2.34), seconds_in_words(754)
@@ -46,7 +46,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text in one line, its control characters escaped: a file's name may hold some that harm a terminal.
+    """Return a text on one line with its control characters escaped, since a file's name may hold terminal commands.
 
     Example:
         >>> printable("a\\x1b[2J.jpg")

@@ -53,8 +53,12 @@ from pathlib import Path
 
 from jinja_imagekit import ImageKit, ImageSpec
 from jinja_imagekit.processors import ResizeToFill
+from jinja_imagekit.queues import leases
 
 FOLDER = Path(__file__).parent
+
+# The tests need not wait as long as a site may.
+leases.LEASE_SECONDS, leases.BEAT_SECONDS = 1.5, 0.3
 
 
 class Gate:
@@ -140,6 +144,9 @@ _WORKERS = {
     "dramatiq": "-m dramatiq mysite jinja_imagekit.queues.dramatiq --processes 1 --threads 1",
 }
 
+# Celery's and Dramatiq's commands import the site's module, which makes the kit.
+_ENVIRONMENTS = {"rq": {"IMAGEKIT_KITS": "mysite:kit"}}
+
 QUEUES = tuple(_WORKERS)
 
 
@@ -214,11 +221,12 @@ class QueueSite:
 
     def start_worker(self) -> None:
         """Start a worker, which leads a process group of its own."""
+        path = os.pathsep.join(filter(None, [str(self.folder), os.environ.get("PYTHONPATH")]))
         with open(self.log, "ab") as log:
             self._worker = subprocess.Popen(
                 [sys.executable, *_WORKERS[self.queue].split()],
                 cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(self.folder)},
+                env={**os.environ, "PYTHONPATH": path, **_ENVIRONMENTS.get(self.queue, {})},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -20,6 +20,7 @@ from jinja_imagekit.exceptions import (
     InvalidProcessor,
     MissingSource,
     NotRegistered,
+    SourceError,
     SourceNotAllowed,
     SourceNotFound,
     StorageError,
@@ -58,9 +59,9 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("{% thumbnail '20000x20000' 'photo.jpg' %}", InvalidOption, "the setting max_result_pixels"),
     ("{% thumbnail '9x9' 'photo.jpg' quality=200 %}", InvalidOption, "quality=200"),
     ("{% thumbnail '9x9' 'photo.jpg' quality='high' %}", InvalidOption, "quality='high'"),
-    ("{% thumbnail '9x9' 'photo.jpg' format='XYZ' %}", UnknownFormat, "Images are not written as 'XYZ'"),
+    ("{% thumbnail '9x9' 'photo.jpg' format='XYZ' %}", UnknownFormat, "Images cannot be written as 'XYZ'"),
     ("{% thumbnail '9x9' 'photo.jpg' format='TIFF' %}", UnknownFormat, "Known: 'AVIF', 'GIF', 'JPEG', 'PNG', 'WEBP'"),
-    ("{% thumbnail '9x9' 'photo.jpg' anchor='middle' %}", InvalidOption, "anchor='middle'"),
+    ("{% thumbnail '9x9' 'photo.jpg' anchor='above' %}", InvalidOption, "anchor='above'"),
     ("{% thumbnail '9x9' 'photo.jpg' srcset='big' %}", InvalidOption, "write pixel densities as '1.5 2'"),
     ("{% thumbnail '9x9' 'none.jpg' %}", SourceNotFound, "Source 'none.jpg': no such file in the source folder"),
     ("{% thumbnail '9x9' 'empty.jpg' %}", UnreadableImage, "Source 'empty.jpg': "),
@@ -77,6 +78,15 @@ CASES: list[tuple[str, type[Exception], str]] = [
         ImageKitError,
         "of type int cannot be a source; pass a name, a path, an open file or bytes",
     ),
+    ("{% thumbnail '9x9' photo %}", MissingSource, "imagekit:thumbnail has no source image: 'photo' is undefined."),
+    (
+        "{% set s = {} %}{% generateimage 'card' source=s.hero %}",
+        MissingSource,
+        "image: 'dict object' has no attribute 'hero'.",
+    ),
+    ("{{ photo | thumbnail('9x9') }}", MissingSource, "'photo' is undefined"),
+    ("{% thumbnail '9x9' photo as x %}{{ x.width }}", MissingSource, "'photo' is undefined"),
+    ("{% picture '9x9' photo alt='' %}", MissingSource, "'photo' is undefined"),
     ("{% generateimage 'card' %}", MissingSource, "card has no source image"),
     ("{% generateimage 'crad' source='photo.jpg' %}", NotRegistered, "registered as 'crad'. Did you mean 'card'"),
     ("{% generateimage 'broken' source='photo.jpg' %}", GenerationFailed, "'photo.jpg': RuntimeError: the ink ran out"),
@@ -96,6 +106,43 @@ def test_in_a_template(site: Site, template: str, error: type[Exception], messag
         assert "[template 'page.html', line 3]" in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not site.files()
+
+
+BAD_SOURCES = ["missing.jpg", "empty.jpg", "text.jpg", "half.jpg", "page.jpg", "postscript.jpg", "heic.jpg", "folder"]
+
+ASKING = {
+    "{% generateimage 'card' source=s %}": "card",
+    "{% generateimage 'card' source=s as t %}{{ t.width }}": "card",
+    "{% generateimage 'card' source=s as t %}{% if t %}{% endif %}": "card",
+    "{{ s | generateimage('card') }}": "card",
+    "{% thumbnail '9x9' s %}": "imagekit:thumbnail",
+    "{% thumbnail '9x9' s srcset='2' %}": "imagekit:thumbnail",
+    "{% thumbnail '9x9' s widths=[9, 18] %}": "imagekit:thumbnail",
+    "{{ (s | thumbnail('9x9')).url }}": "imagekit:thumbnail",
+    "{% picture '9x9' s alt='' %}": "imagekit:thumbnail",
+    "{% picture 'card-of' '9x9' s alt='' as p %}{{ p.url }}": "card-of",
+}
+
+
+@pytest.mark.parametrize("enable_async", [False, True])
+@pytest.mark.parametrize("name", BAD_SOURCES)
+@pytest.mark.parametrize("template", ASKING)
+def test_a_bad_source_is_named_with_all_that_leads_to_it(
+    site: Site, template: str, name: str, enable_async: bool
+) -> None:
+    """Whatever is wrong, and whoever asks, the error names file, generator, template and line, each once."""
+    settled(site.images / "heic.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    (site.images / "folder").mkdir()
+    site.kit.register.generator("card", Card)
+    site.kit.register.generator("card-of", lambda **kwargs: Card(source=kwargs.get("source")))
+    loader = DictLoader({"page.html": "\n\n" + template})
+    environment = site.kit.install(Environment(autoescape=True, loader=loader, enable_async=enable_async))
+    with pytest.raises(SourceError) as caught:
+        environment.get_template("page.html").render(s=name)
+    text = str(caught.value)
+    assert text.startswith(f"Source {name!r}: ")
+    assert text.endswith(f" [generator {ASKING[template]!r}] [template 'page.html', line 3]")
+    assert text.count("[generator") == text.count("[template") == 1
 
 
 _AFTER = "HTML attributes come after '--': {% thumbnail '400x300' photo -- alt=title %}"
@@ -189,7 +236,7 @@ def test_attribute_values_are_escaped(site: Site) -> None:
 
 def test_two_generators_under_one_id(site: Site) -> None:
     """The second is refused."""
-    with pytest.raises(AlreadyRegistered, match=r"A generator is registered as 'card' already"):
+    with pytest.raises(AlreadyRegistered, match=r"A generator is already registered as 'card'"):
         site.kit.register.generator("card", Wide)
     with pytest.raises(AlreadyRegistered):
         site.kit.spec("card", format="PNG")

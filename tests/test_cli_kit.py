@@ -94,17 +94,17 @@ def test_paths_are_those_of_the_folder_of_pyproject_toml(site: Path, monkeypatch
     [
         ("mysite", "is not of the form module:attribute"),
         ("nosuch:kit", "There is no module 'nosuch'"),
-        ("nosuch:kit", "Start in the folder where it is"),
+        ("nosuch:kit", "Start in the folder that holds it"),
         ("mysite.sub:kit", "There is no module 'mysite.sub'"),
         ("mysite:kitt", "Did you mean 'kit'?"),
         ("mysite:SITE", "leads to no 'SITE'"),
-        ("mysite:time", "gives no ImageKit, but a module"),
+        ("mysite:time", "is not an ImageKit, but of type module"),
         ("broken:kit", "ModuleNotFoundError: No module named 'absent_package'"),
         ("faulty:kit", "ZeroDivisionError: division by zero"),
         ("wrong:kit", "SyntaxError"),
         ("leaving:kit", "SystemExit: 3"),
         ("factories:needy", "missing 1 required positional argument"),
-        ("factories:empty", "gives no ImageKit, but a NoneType"),
+        ("factories:empty", "is not an ImageKit, but of type NoneType"),
     ],
 )
 def test_each_way_not_to_find_the_kit_is_one_clear_error(

@@ -88,7 +88,7 @@ def test_authors_srcset_replaces_ours() -> None:
 @pytest.mark.parametrize("name", ["src", "SRC"])
 def test_src_as_an_attribute_is_refused(name: str) -> None:
     """Two `src` in one element would be an error in HTML."""
-    with pytest.raises(InvalidOption, match="the image's own URL stands there"):
+    with pytest.raises(InvalidOption, match="src is the image's own URL"):
         img_tag("/a.jpg", 4, 3, {name: "/b.jpg"})
 
 

@@ -133,7 +133,7 @@ def test_a_source_without_a_name(namer: str) -> None:
 def test_a_namer_that_needs_a_source() -> None:
     """A generator without one is an error that says so."""
     kit = ImageKit(cachefile_namer="jinja_imagekit.cachefiles.namers.source_name_as_path")
-    with pytest.raises(InvalidOption, match=r"names cache files for their source, and there is none"):
+    with pytest.raises(InvalidOption, match=r"names cache files after their source, and it has none"):
         _ = kit.cachefile_of(Chart()).name
 
 

@@ -188,9 +188,7 @@ def test_sizes_of_layouts() -> None:
     assert [layout_sizes(layout, 800) for layout in LAYOUTS] == ["(min-width: 800px) 800px, 100vw", "100vw", ""]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", "800", "800X600", "8e2x", "-8x", "0x", "65536x", "x0", " 8x", None, 800, ("8", "6")]
-)
+@pytest.mark.parametrize("text", ["", "x", "800", "8e2x", "-8x", "0x", "65536x", "x0", "8xx", None, 800, ("8", "6")])
 def test_unusable_dimensions(text: object) -> None:
     """Anything but whole numbers of pixels with an x between is refused."""
     with pytest.raises(InvalidOption):

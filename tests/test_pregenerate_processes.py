@@ -173,6 +173,7 @@ def test_errors_come_back_as_they_are() -> None:
         "InvalidOption": ("quality", 200, "0 to 100"),
         "GenerationFailed": ("a.jpg", "b.jpg", "no"),
         "EncodingFailed": ("a", "JPEG", "no"),
+        "UnknownKeyword": ("alt", "x", "card", ["source"]),
     }
     classes = [each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, ImageKitError)]
     assert len(classes) > 15

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import logging
+import socket
 import sys
+import threading
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 from core_site import Card, Site, photo_bytes, settled
 from jinja2 import Environment
-from queue_site import ListQueue
+from queue_site import ListQueue, wait_until
 
 from jinja_imagekit import ImageSpec
 from jinja_imagekit.cachefiles.references import Reference, is_confined
@@ -21,8 +24,9 @@ from jinja_imagekit.exceptions import InvalidSetting, UnreadableImage
 from jinja_imagekit.loading import load_kit
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.queues import backend as queue_backend
+from jinja_imagekit.queues import leases
 from jinja_imagekit.queues.backend import PAUSE_SECONDS
-from jinja_imagekit.queues.jobs import ATTEMPTS_SECONDS, MOST_ATTEMPTS, MalformedJob, make_job
+from jinja_imagekit.queues.jobs import ATTEMPTS_SECONDS, MOST_ATTEMPTS, Job, make_job
 from jinja_imagekit.state import MemoryStore
 
 
@@ -275,10 +279,181 @@ def test_pregeneration_makes_files_itself(site: Site, queue: ListQueue) -> None:
 @pytest.mark.parametrize(
     "message", [None, [], {}, {"version": 1}, {"version": 99, "kit": "a:b", "generator": "c", "kwargs": {}}]
 )
-def test_a_message_that_is_not_a_job_is_refused(message: Any) -> None:
-    """What somebody else put into the queue is an error of the queue's."""
-    with pytest.raises(MalformedJob, match="run the same version"):
-        make_job(message)
+def test_a_message_that_is_not_a_job_is_dropped(message: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What somebody else put into the queue is told in the log, and the worker goes on."""
+    make_job(message)
+    (told,) = records_of(caplog, logging.ERROR)
+    assert told.startswith("A message was dropped: ")
+    assert "run the same version" in told
+
+
+@pytest.mark.parametrize("call", [lambda: make_job(), lambda: make_job({}, 3), lambda: make_job(message={})])
+def test_a_call_that_no_job_makes_is_dropped(call: Callable[[], None], caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever arguments a message has, it is no error of the queue's, which would try again."""
+    call()
+    assert records_of(caplog, logging.ERROR)[0].startswith("A message was dropped: ")
+
+
+@pytest.mark.parametrize("kit", ["os:abort", "poison:kit", "poison", "queue_kit:other", "queue_kit:kit.close", ""])
+def test_nothing_is_imported_or_called_on_the_word_of_a_message(
+    site: Site, tmp_path: Path, kit: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A kit that the process neither made nor was started with is told in the log, with what to do."""
+    (tmp_path / "poison.py").write_text("kit = None")
+    monkeypatch.syspath_prepend(tmp_path)
+    called: list[str] = []
+    export(monkeypatch, kit=site.kit, other=lambda: called.append("other"))
+    make_job(Job(kit, "card", {"source": "canal.jpg"}, "CACHE/x.png", False).message())
+    assert "poison" not in sys.modules
+    assert not called
+    (told,) = records_of(caplog, logging.ERROR)
+    assert "names a kit that this worker was not started with" in told
+    assert f"IMAGEKIT_KITS={kit}" in told
+
+
+def test_a_worker_is_started_with_the_names_of_kits(
+    site: Site, queue: ListQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `IMAGEKIT_KITS` names is imported when a job comes, and is no poison."""
+    site.write("canal.jpg")
+    export(monkeypatch, later=site.kit)
+    job = Job("queue_kit:later", "card", {"source": "canal.jpg"}, "CACHE/x.png", False)
+    make_job(job.message())
+    assert not site.files()
+    monkeypatch.setenv("IMAGEKIT_KITS", "elsewhere:kit, queue_kit:later")
+    make_job(job.message())
+    assert len(site.files()) == 1
+
+
+def test_a_kit_that_cannot_be_imported_yet_is_for_the_queue_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a site is deployed its module may be missing."""
+    monkeypatch.setenv("IMAGEKIT_KITS", "no_such_module:kit")
+    with pytest.raises(InvalidSetting, match="no module 'no_such_module'"):
+        make_job(Job("no_such_module:kit", "card", {}, "CACHE/x.png", False).message())
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"source": ["canal.jpg"]}, {"source": 3}, {"nope": 1}, {"source": {"source": "x:y"}}]
+)
+def test_a_job_that_cannot_be_done_is_told_in_the_log(
+    site: Site, kwargs: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever its keywords make a generator do, the worker goes on."""
+    make_job(Job("queue_kit:kit", "card", kwargs, "CACHE/x.png", False).message())
+    assert "Cache file 'CACHE/x.png' could not be made" in records_of(caplog, logging.ERROR)[0]
+
+
+class HungQueue(ListQueue):
+    """A queue whose broker takes a message and does not answer, until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = threading.Event()
+        self.asked = 0
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Wait."""
+        self.asked += 1
+        self.may_answer.wait()
+        super().send(message)
+
+
+def test_a_broker_that_never_answers_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A page is shown without its images; the next try comes when the broker has answered, and a pause is over."""
+    monkeypatch.setattr(queue_backend, "SEND_SECONDS", 0.05)
+    queue = HungQueue()
+    site = Site(tmp_path, default_cachefile_backend=queue, import_name="queue_kit:kit")
+    export(monkeypatch, kit=site.kit)
+    names = [site.write(f"{number}.jpg", seed=number) for number in range(3)]
+    assert [bool(site.kit.cachefile("card", source=name)) for name in names] == [False] * 3
+    assert queue.asked == 1
+    (told,) = records_of(caplog, logging.ERROR)
+    assert "the broker has not answered within 0.05 seconds. See that the broker runs." in told
+    # The pause is over, but the sender still hangs: nobody waits for it a second time.
+    vars(queue)["_paused_until"] = 0.0
+    assert not site.kit.cachefile("card", source=names[1])
+    assert queue.asked == 1
+    queue.may_answer.set()
+    wait_until(lambda: site.kit.cachefile("card", source=names[1]) or len(queue.messages) == 2, "the next job is sent")
+    queue.work()
+    assert site.kit.cachefile("card", source=names[1])
+
+
+@pytest.mark.parametrize("library", ["celery", "rq", "dramatiq"])
+def test_no_library_keeps_a_page_waiting_for_a_silent_broker(
+    tmp_path: Path, library: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A socket that accepts and says nothing stands for the broker."""
+    monkeypatch.setattr(queue_backend, "SEND_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+        backend = silent_backend(library, url, monkeypatch)
+        site = Site(tmp_path, default_cachefile_backend=backend, import_name="queue_kit:kit")
+        site.write("canal.jpg")
+        template = site.kit.install(Environment()).from_string("{% generateimage 'card' source='canal.jpg' %}")
+        assert template.render().startswith("<img ")
+        (told,) = records_of(caplog, logging.ERROR)
+        assert "the broker has not answered within 0.2 seconds" in told
+        assert site.kit.records.claim(site.kit.cachefile("card", source="canal.jpg").name)
+
+
+def silent_backend(library: str, url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a library's backend with a broker at a URL."""
+    if library == "rq":
+        from jinja_imagekit.queues.rq import RQ
+
+        return RQ(url=url)
+    if library == "celery":
+        from celery import Celery as Application
+
+        from jinja_imagekit.queues.celery import Celery
+
+        return Celery(Application("silent", broker=url, set_as_current=False))
+    import dramatiq
+    from dramatiq.brokers.redis import RedisBroker
+
+    monkeypatch.setattr(dramatiq.broker, "global_broker", RedisBroker(url=url))
+    # Its actor belongs to the broker that is set when it is imported.
+    monkeypatch.setitem(sys.modules, "jinja_imagekit.queues.dramatiq", ModuleType("another"))
+    del sys.modules["jinja_imagekit.queues.dramatiq"]
+    return importlib.import_module("jinja_imagekit.queues.dramatiq").Dramatiq()
+
+
+def test_a_claim_ends_soon_after_the_process_that_makes_the_image(site: Site) -> None:
+    """A claim that nobody renews is void within seconds, and not within the minutes for which a job may wait."""
+    records, now = site.kit.records, [1000.0]
+    vars(records)["_clock"] = lambda: now[0]
+    assert records.claim("CACHE/a.png")
+    now[0] += 299
+    assert not records.claim("CACHE/a.png")
+    records.renew("CACHE/a.png", leases.LEASE_SECONDS)
+    now[0] += leases.LEASE_SECONDS - 1
+    assert not records.claim("CACHE/a.png")
+    records.renew("CACHE/a.png", leases.LEASE_SECONDS)
+    now[0] += leases.LEASE_SECONDS + 1
+    assert records.claim("CACHE/a.png")
+
+
+def test_a_claim_is_renewed_as_long_as_the_work_lasts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with the work, whatever that raised, and so does the thread that renews it."""
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
+    records, held, renewed = site.kit.records, leases.Leases(), []
+    renew = records.renew
+    monkeypatch.setattr(records, "renew", lambda name, seconds: (renewed.append(seconds), renew(name, seconds)))
+
+    def work() -> None:
+        with held.holding(records, "CACHE/a.png"):
+            wait_until(lambda: len(renewed) > 3, "the claim has been renewed three times")
+            assert not records.claim("CACHE/a.png")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
+    assert set(renewed) == {leases.LEASE_SECONDS}
+    wait_until(lambda: "imagekit-leases" not in [thread.name for thread in threading.enumerate()], "nothing is renewed")
+    assert records.claim("CACHE/a.png")
 
 
 def test_a_kit_is_found_where_its_import_name_says(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,8 +480,8 @@ def test_a_kit_is_found_where_its_import_name_says(site: Site, monkeypatch: pyte
         (":kit", "module:attribute"),
         ("no_such_module:kit", "no module 'no_such_module'"),
         ("queue_kit:nothing", "leads to no 'nothing'"),
-        ("os:sep", "gives no ImageKit, but a str"),
-        ("queue_kit:bare", "gives no ImageKit, but a NoneType"),
+        ("os:sep", "is not an ImageKit, but of type str"),
+        ("queue_kit:bare", "is not an ImageKit, but of type NoneType"),
     ],
 )
 def test_an_import_name_that_leads_to_no_kit_is_an_error(name: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,9 +192,9 @@ def test_a_generator_that_is_registered_as_an_object_takes_no_keywords(tmp_path:
     generator = Card(source=site.images / "a.jpg")
     site.kit.register.generator("one", generator)
     assert site.kit.generator("one").source is generator.source
-    with pytest.raises(InvalidOption, match=r"'one' is registered as an object"):
+    with pytest.raises(InvalidOption, match=r"'one' is registered as a ready-made generator"):
         site.kit.generator("one", source="a.jpg")
-    with pytest.raises(InvalidOption, match=r"'one' is registered as an object"):
+    with pytest.raises(InvalidOption, match=r"'one' is registered as a ready-made generator"):
         site.kit.generators.get("one", width=3)
 
 

@@ -36,7 +36,7 @@ def site(tmp_path: Path) -> Site:
         ("content/images/photos/lock.jpg", "Names are relative to '{images}': write 'photos/lock.jpg'."),
         ("photos\\lock.jpg", "Write it with '/': 'photos/lock.jpg'."),
         (COMPOSED, "in the Unicode form NFD: rename it."),
-        ("https://example.com/canal.jpg", "it is a URL, and sources are read from the source folders alone"),
+        ("https://example.com/canal.jpg", "it is a URL, but sources are only read from the source folders"),
         ("data:image/gif;base64,R0lGOD", "it is a URL"),
     ],
 )

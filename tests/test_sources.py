@@ -479,7 +479,7 @@ def test_too_many_bytes(site: Site) -> None:
     for value in ("photos/canal.jpg", photo_bytes(), io.BytesIO(photo_bytes()), Upload("a.jpg", photo_bytes())):
         source = finder.find(value)
         assert source is not None
-        with pytest.raises(ImageTooLarge, match=r"it has more than 100 bytes, the setting max_source_bytes"):
+        with pytest.raises(ImageTooLarge, match=r"it has more than 100 bytes, which is the setting max_source_bytes"):
             source.read()
 
 

@@ -351,4 +351,4 @@ def test_a_thumbnail_s_keywords(tmp_path: Path) -> None:
     with pytest.raises(InvalidOption):
         site.kit.generator("imagekit:thumbnail", source="p.jpg")
     with pytest.raises(InvalidOption, match=r"anchor"):
-        site.kit.generator("imagekit:thumbnail", source="p.jpg", width=30, height=30, anchor="middle")
+        site.kit.generator("imagekit:thumbnail", source="p.jpg", width=30, height=30, anchor="above")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -344,3 +345,101 @@ def test_a_wait_of_a_killed_process_counts_for_nothing(tmp_path: Path) -> None:
     thread.join()
     assert order == ["first", "second"]
     assert not dead.exists()
+
+
+def _descriptors(folder: Path) -> int:
+    links = (Path("/proc/self/fd") / each for each in os.listdir("/proc/self/fd"))
+    return sum(os.path.exists(link) and os.readlink(link).startswith(str(folder)) for link in links)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="this system does not list open files")
+def test_threads_that_end_leave_no_connection_open(tmp_path: Path) -> None:
+    """However many threads have used the store, no more connections are open than were used at once, and none at last.
+
+    None waits for the garbage collector.
+    """
+    store = DiskStore(tmp_path)
+    ready, go = threading.Barrier(4), threading.Event()
+
+    def work(number: int) -> None:
+        store.set_many({str(number): "1"})
+        ready.wait(20)
+        assert store.get(str(number)) == "1"
+
+    gc.disable()
+    try:
+        for number in range(0, 40, 4):
+            threads = [threading.Thread(target=work, args=(number + each,)) for each in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        # Each has the database open, and perhaps its journal.
+        assert 1 <= _descriptors(tmp_path) <= 8
+        holder = threading.Thread(target=lambda: list(map(store.get, ["1"])) and go.wait(20))
+        holder.start()
+        store.close()
+        assert _descriptors(tmp_path) == 0
+        go.set()
+        holder.join()
+        assert store.get("1") == "1"
+        store.close()
+        assert _descriptors(tmp_path) == 0
+    finally:
+        gc.enable()
+
+
+def test_a_store_that_nobody_closes_is_closed_with_its_process(tmp_path: Path) -> None:
+    """Python warns of no connection that was left open, of however many threads."""
+    program = (
+        "import sys, threading\n"
+        "from jinja_imagekit.state import DiskStore\n"
+        "store = DiskStore(sys.argv[1])\n"
+        "threads = [threading.Thread(target=store.set_many, args=({str(n): '1'},)) for n in range(8)]\n"
+        "[each.start() for each in threads]\n"
+        "[each.join() for each in threads]\n"
+        "DiskStore(sys.argv[1] + '2').get('a')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program, str(tmp_path / "s")], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_fork
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("on_disk", [True, False], ids=["disk", "memory"])
+def test_a_fork_while_threads_write_hangs_no_child(tmp_path: Path, on_disk: bool) -> None:
+    """Twenty children, forked while threads write, read and write at once."""
+    store = DiskStore(tmp_path) if on_disk else MemoryStore()
+    store.set_many({"parent": "1"})
+    stop = threading.Event()
+
+    def write(number: int) -> None:
+        while not stop.is_set():
+            store.set_many({f"{number}": "x" * 1_000, f"{number}b": "1"})
+            store.delete_many([f"{number}b"])
+            with store.lock(str(number)):
+                list(store.keys("p"))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        statuses = []
+        for _ in range(20):
+            child = os.fork()
+            if not child:
+                signal.alarm(20)
+                fine = store.get("parent") == "1"
+                store.set_many({"child": "1"})
+                with store.lock("hero"):
+                    fine = fine and store.get("child") == "1"
+                os._exit(0 if fine else 1)
+            statuses.append(os.waitpid(child, 0)[1])
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert statuses == [0] * 20
+    store.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from jinja_imagekit.state import DiskStore
+from jinja_imagekit.state.files import NAME
 
 Damage = Callable[[Path], object]
 
@@ -99,7 +100,7 @@ def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_database_is_begun_anew(store: DiskStore, damage: Damage, caplog: pytest.LogCaptureFixture) -> None:
     """A damaged database is set aside, the store works at once, and one warning says so."""
-    damage(store.directory / "cache.db")
+    damage(store.directory / NAME)
     for number in range(300):
         assert store.get(f"key{number}") in (None, "value" * 20)
     list(store.keys())
@@ -111,7 +112,7 @@ def test_damaged_database_is_begun_anew(store: DiskStore, damage: Damage, caplog
 
 def test_missing_table_is_made(store: DiskStore) -> None:
     """A table that is gone is made again."""
-    _without_tables(store.directory / "cache.db")
+    _without_tables(store.directory / NAME)
     assert _works(store)
 
 
@@ -120,9 +121,9 @@ def test_missing_table_is_made(store: DiskStore) -> None:
 def test_damage_under_way_is_mended(store: DiskStore, damage: Damage, caplog: pytest.LogCaptureFixture) -> None:
     """A database that is damaged while it is open raises nothing, and the store works."""
     assert store.get("key1")
-    for name in ("cache.db-wal", "cache.db-shm"):
+    for name in (f"{NAME}-journal", f"{NAME}-wal"):
         (store.directory / name).unlink(missing_ok=True)
-    damage(store.directory / "cache.db")
+    damage(store.directory / NAME)
     for number in range(300):
         store.get(f"key{number}")
         store.set_many({f"key{number}": "new"})
@@ -140,7 +141,7 @@ def test_folder_that_vanishes_under_way_is_made_again(
     if whole:
         shutil.rmtree(store.directory)
     else:
-        for path in store.directory.glob("cache.db*"):
+        for path in store.directory.glob(f"{NAME}*"):
             path.unlink()
     assert _works(store)
     with store.lock("hero"):
@@ -195,29 +196,95 @@ def _locked(database: Path) -> Iterator[None]:
 def test_lock_of_another_process_is_waited_for_only_so_long(
     store: DiskStore, is_open: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A database that another process keeps locked costs one timeout; then memory serves, until it is free."""
+    """While another process keeps the database locked, it is read, and what is new is kept in memory until it is free.
+
+    A second wait in vain is worth a warning; a first one only means that many write at once.
+    """
     if is_open:
         assert store.get("key1")
-    with _locked(store.directory / "cache.db"):
+    with _locked(store.directory / NAME):
         begin = time.perf_counter()
-        store.set_many({"a": "1"})
-        assert store.get("a") == "1"
-        assert not store.is_reliable
+        store.set_many({"a": "1", "key2": "new"})
+        store.delete_many(["key3"])
         for number in range(50):
             store.set_many({f"b{number}": "1"})
+        assert store.get_many(["a", "key1", "key2", "key3"]) == {"a": "1", "key1": "value" * 20, "key2": "new"}
+        assert set(store.keys("key")) == {f"key{number}" for number in range(300) if number != 3}
+        assert store.is_reliable
         assert time.perf_counter() - begin < 1
-    assert len(_warnings(caplog)) == 1
-    assert "locked" in _warnings(caplog)[0]
+        assert not _warnings(caplog)
+        time.sleep(0.25)
+        store.set_many({"c": "1"})
+        assert ["locked" in message for message in _warnings(caplog)] == [True]
     time.sleep(0.25)
     assert _works(store)
-    assert store.get("a") == "1"
+    other = DiskStore(store.directory)
+    assert other.get_many(["a", "key1", "key2", "key3", "c"]) == {
+        "a": "1",
+        "c": "1",
+        "key1": "value" * 20,
+        "key2": "new",
+    }
+    other.close()
+
+
+def test_a_lock_that_keeps_readers_out_costs_one_wait(store: DiskStore) -> None:
+    """While nothing can be read, memory serves; afterwards all is there again."""
+    with closing(sqlite3.connect(store.directory / NAME, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        begin = time.perf_counter()
+        assert store.get("key1") is None
+        store.set_many({"a": "1"})
+        assert store.get_many(["a", "key1"]) == {"a": "1"}
+        assert not store.is_reliable
+        assert time.perf_counter() - begin < 1
+        connection.execute("ROLLBACK")
+    time.sleep(0.25)
+    assert store.get_many(["a", "key1"]) == {"a": "1", "key1": "value" * 20}
+    assert _works(store)
+
+
+def test_what_a_lock_kept_from_the_disk_is_written_when_the_store_closes(store: DiskStore) -> None:
+    """A process that ends right after the lock does loses nothing."""
+    with _locked(store.directory / NAME):
+        store.set_many({"a": "1"})
+    store.close()
+    other = DiskStore(store.directory)
+    assert other.get("a") == "1"
+    other.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks open files")
+def test_no_file_is_mapped_into_memory(store: DiskStore) -> None:
+    """Whoever cuts a mapped file ends the processes that have it open: nothing is mapped, and a cut file is mended."""
     assert store.get("key1")
+    store.set_many({"a": "1"})
+    assert {path.name for path in store.directory.iterdir() if path.is_file()} <= {NAME, f"{NAME}-journal"}
+    if os.path.exists("/proc/self/maps"):
+        assert str(store.directory) not in Path("/proc/self/maps").read_text()
+    for path in store.directory.glob(f"{NAME}*"):
+        os.truncate(path, 0)
+    assert store.get("key1") is None
+    assert _works(store)
+
+
+def test_files_of_other_versions_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """During a rolling deploy an older and a newer version keep their own, which this one neither reads nor touches."""
+    (tmp_path / "state").mkdir()
+    others = {"cache.db": b"an older one", "state-3.db": b"a newer one", "state-3.db-journal": b"its journal"}
+    for name, content in others.items():
+        (tmp_path / "state" / name).write_bytes(content)
+    store = DiskStore(tmp_path / "state")
+    assert _works(store)
+    store.close()
+    assert {name: (tmp_path / "state" / name).read_bytes() for name in others} == others
+    assert not _warnings(caplog)
 
 
 def test_readers_do_not_wait_for_a_writer(store: DiskStore) -> None:
     """A transaction of another process stops no reader."""
     assert store.get("key1")
-    with _locked(store.directory / "cache.db"):
+    with _locked(store.directory / NAME):
         assert store.get("key2")
         assert store.is_reliable
 
@@ -238,11 +305,11 @@ def _mounted(folder: Path, *options: str) -> Iterator[None]:
 
 
 def test_read_only_folder(store: DiskStore, caplog: pytest.LogCaptureFixture) -> None:
-    """On a read-only disk state is kept in memory, and one warning says so."""
+    """On a read-only disk what is new is kept in memory, and one warning says so; what is there is read."""
     with _mounted(store.directory, "-o", "bind,ro", str(store.directory)):
         store.set_many({"a": "1"})
-        assert store.get("a") == "1"
-        assert not store.is_reliable
+        assert store.get_many(["a", "key1"]) == {"a": "1", "key1": "value" * 20}
+        assert store.is_reliable
         with store.lock("hero"):
             pass
         assert sum("read-only" in message for message in _warnings(caplog)) == 1
@@ -264,7 +331,7 @@ def test_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         for number in range(40):
             store.set_many({f"b{number}": "x" * 4_000})
             assert store.get(f"b{number}") == "x" * 4_000
-        assert not store.is_reliable
+        assert store.get("a") == "1"
         assert len(_warnings(caplog)) == 1
         assert "full" in _warnings(caplog)[0]
         ballast.unlink()
@@ -290,6 +357,7 @@ def test_full_disk_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture
 REBUILD = """
 import sys, time
 from jinja_imagekit.state import DiskStore
+from jinja_imagekit.state.files import ASIDE, NAME
 store = DiskStore(sys.argv[1])
 sys.stdin.readline()
 for number in range(20):
@@ -302,7 +370,7 @@ store.close()
 
 def test_processes_that_find_the_damage_together_rebuild_once(store: DiskStore) -> None:
     """Four processes that meet a damaged database at the same time end up with one new database and all values."""
-    _garbage(store.directory / "cache.db")
+    _garbage(store.directory / NAME)
     command = [sys.executable, "-W", "error", "-c", REBUILD, str(store.directory)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen([*command, str(each)], **pipes) for each in range(4)]  # type: ignore[call-overload]
@@ -328,7 +396,7 @@ class Bomb:
 
 
 def _forge(store: DiskStore, *rows: tuple[object, ...]) -> None:
-    with closing(sqlite3.connect(store.directory / "cache.db", isolation_level=None)) as connection:
+    with closing(sqlite3.connect(store.directory / NAME, isolation_level=None)) as connection:
         for row in rows:
             connection.execute(
                 "INSERT OR REPLACE INTO Cache (key, raw, store_time, expire_time, mode, filename, value)"
@@ -384,22 +452,22 @@ def test_forged_rows_run_no_code_and_touch_no_file(store: DiskStore, tmp_path: P
     ],
 )
 def test_forged_settings_lead_nowhere(store: DiskStore, tmp_path: Path, key: object, value: object) -> None:
-    """Rows of the Settings table, which diskcache turns into attributes and PRAGMAs, are refused with the database."""
+    """Rows of the Settings table, which diskcache turns into attributes and PRAGMAs, are not read."""
     outside = tmp_path / "outside"
     outside.mkdir()
     key, value = (each.format(outside=outside) if isinstance(each, str) else each for each in (key, value))
-    with closing(sqlite3.connect(store.directory / "cache.db", isolation_level=None)) as connection:
+    with closing(sqlite3.connect(store.directory / NAME, isolation_level=None)) as connection:
         connection.execute("INSERT OR REPLACE INTO Settings VALUES (?, ?)", (key, value))
     assert _works(store)
     assert not list(outside.iterdir())
-    assert (store.directory / "cache.db.damaged").exists()
+    assert store.get("key1") == "value" * 20
 
 
 @pytest.mark.parametrize("setting", ["eviction_policy", "size_limit", "disk_min_file_size", "cull_limit", "statistics"])
 def test_settings_of_the_file_do_not_count(store: DiskStore, setting: str) -> None:
     """What the file says about limits and eviction is overruled: nothing is dropped and nothing goes into files."""
     value = "least-recently-used" if setting == "eviction_policy" else 1
-    with closing(sqlite3.connect(store.directory / "cache.db", isolation_level=None)) as connection:
+    with closing(sqlite3.connect(store.directory / NAME, isolation_level=None)) as connection:
         connection.execute("UPDATE Settings SET value = ? WHERE key = ?", (value, setting))
     store.set_many({"big": "x" * 100_000})
     assert len(list(store.keys())) == 301
@@ -414,8 +482,80 @@ def test_link_in_place_of_the_database_is_not_followed(store: DiskStore, tmp_pat
     with closing(sqlite3.connect(outside)) as connection:
         connection.execute("CREATE TABLE bookmarks (url)")
     before = outside.read_bytes()
-    (store.directory / "cache.db").unlink()
-    (store.directory / "cache.db").symlink_to(outside)
+    (store.directory / NAME).unlink()
+    (store.directory / NAME).symlink_to(outside)
     assert _works(store)
     assert outside.read_bytes() == before
-    assert not (store.directory / "cache.db").is_symlink()
+    assert not (store.directory / NAME).is_symlink()
+
+
+AS_ANOTHER_USER = """
+import logging, os, sys
+from jinja_imagekit import ImageKit
+logging.basicConfig(format="%(message)s")
+modes = {"state_directory_permissions": int(sys.argv[2], 8), "state_file_permissions": int(sys.argv[3], 8)}
+os.umask(0o077)
+kit = ImageKit(state_dir=sys.argv[1], **modes)
+store = kit.records.store
+if len(sys.argv) > 4:
+    # What is imported later may lie where only root can read.
+    import pwd
+    os.setgid(int(sys.argv[4]))
+    os.setuid(int(sys.argv[4]))
+store.set_many({f"of {os.getuid()}": "1"})
+with store.lock("hero"):
+    pass
+kit.finish()
+print(sorted(store.keys()))
+kit.close()
+"""
+
+
+def _as_user(folder: Path, directories: str, files: str, *user: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", AS_ANOTHER_USER, str(folder), directories, files, *user]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """A folder that another user can reach."""
+    if os.name != "posix" or os.getuid() != 0:
+        pytest.skip("only root becomes another user")
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == 0 and folder.name.startswith(("pytest", "test_")):
+            folder.chmod(0o711)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site").chmod(0o777)
+    return tmp_path / "site" / "state"
+
+
+def test_another_users_folder_is_said_to_be_so(shared: Path) -> None:
+    """Who may not use it is told whose it is, its mode and what to do; the owner's state stays."""
+    assert _as_user(shared, "700", "600").stdout == "['of 0']\n"
+    refused = _as_user(shared, "700", "600", "65534")
+    assert refused.stdout == "['of 65534']\n"
+    assert "belongs to the user root, and its mode is 0700" in refused.stderr
+    assert "state_directory_permissions" in refused.stderr
+    assert "read-only" not in refused.stderr
+    assert shared.stat().st_mode & 0o777 == 0o700
+    assert _as_user(shared, "700", "600").stdout == "['of 0']\n"
+
+
+def test_two_users_share_a_site_whose_modes_let_them(shared: Path) -> None:
+    """With modes for everybody, whatever their umasks say, both read and write the state, and nobody is warned."""
+    results = [_as_user(shared, "777", "666", *user) for user in ((), ("65534",), ())]
+    assert [result.stderr for result in results] == ["", "", ""]
+    assert results[2].stdout == "['of 0', 'of 65534']\n"
+    assert {path.stat().st_mode & 0o777 for path in shared.rglob("*") if path.is_dir()} == {0o777}
+    assert {path.stat().st_mode & 0o777 for path in shared.rglob("*") if path.is_file()} == {0o666}
+
+
+def test_the_state_is_its_users_alone_by_default(tmp_path: Path) -> None:
+    """Folders have mode 0700 and files 0600, whatever the umask says."""
+    if os.name != "posix":
+        pytest.skip("modes are POSIX's")
+    _as_user(tmp_path / "deep" / "state", "700", "600")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "deep").rglob("*") if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()} == {0o600}

@@ -359,7 +359,7 @@ class Renders:
 
     def _write(self, notes: Notes, failed: Iterable[FailedFile]) -> bool:
         try:
-            write_whole(self.path, _text(notes, failed))
+            write_whole(self.path, _text(notes, failed), self._settings)
         except OSError as error:
             logger.warning(
                 "What the pages need cannot be written to %s (%s): a later generate or prune will not know of it. "
@@ -390,7 +390,7 @@ def own_name(name: str, settings: Settings) -> str:
 
     Example:
         >>> own_name("renders.json", Settings()), own_name("renders.json", Settings(cache_prefix="shop:"))
-        ('renders.json', 'renders-shop-5f3a.json')
+        ('renders.json', 'renders-shop-c8410d53.json')
     """
     prefix = settings.cache_prefix
     if prefix == _DEFAULT_PREFIX:

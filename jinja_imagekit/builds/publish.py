@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..atomic_files import remove_empty_folders, temporary_name, write_whole
+from ..atomic_files import make_folder, remove_empty_folders, temporary_name, write_whole
 from ..exceptions import StorageError
 from ..interfaces import StoredFile
 from ..storages.folder import FileSystemStorage, check_name
@@ -102,7 +102,7 @@ def publish_files(kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -
 
 class _Publication:
     def __init__(self, kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -> None:
-        settings = kit.settings
+        self.settings = settings = kit.settings
         # Resolved, so that one folder has one manifest whatever it is called.
         self.root = os.path.realpath(folder)
         self.storage = kit.storage
@@ -233,7 +233,7 @@ class _Publication:
             return
         text = json.dumps({"version": VERSION, "folder": self.root, "files": manifest}, sort_keys=True)
         try:
-            write_whole(self.manifest_file, text)
+            write_whole(self.manifest_file, text, self.settings)
         except OSError as error:
             raise StorageError(
                 str(self.manifest_file),
@@ -255,7 +255,7 @@ class _Folder(FileSystemStorage):
         temporary = os.path.join(self._temporary_folder, temporary_name())
         try:
             for folder in (self._temporary_folder, os.path.dirname(target)):
-                self._make_folders(folder)
+                make_folder(folder, self.directory_permissions)
             os.link(path, temporary, follow_symlinks=False)
             os.replace(temporary, target)
         except BaseException as error:

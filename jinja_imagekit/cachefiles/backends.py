@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import images
-from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, MissingSource, StorageError, UnreadableImage
+from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, StorageError, UnreadableImage
 from ..hashing import class_path
 from ..images import Limits, Original, PixelRules
 from ..specs import ImageSpec
@@ -263,7 +263,7 @@ def name_of(file: ImageCacheFile) -> str:
         MissingSource: The file has no source, and so no name.
     """
     if not file.name:
-        raise MissingSource(file.generator_id or class_path(file.generator))
+        raise file.missing_source()
     return file.name
 
 

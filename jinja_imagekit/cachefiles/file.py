@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from markupsafe import Markup
 
-from ..exceptions import InvalidOption, MissingSource
+from ..exceptions import InvalidOption, MissingSource, SourceError
 from ..hashing import class_path
 from ..html import img_tag
 from ..images import mimetype
@@ -245,9 +245,13 @@ class ImageCacheFile:
         """Return this file as the source of another spec."""
         return CacheFileSource(self) if self.name else None
 
+    def missing_source(self) -> MissingSource:
+        """Return the error of a file whose generator has no source."""
+        return MissingSource(self.generator_id or class_path(self.generator))
+
     def _named(self) -> str:
         if not self.name:
-            raise MissingSource(self.generator_id or class_path(self.generator))
+            raise self.missing_source()
         return self.name
 
     def _existing_name(self) -> str:
@@ -325,7 +329,11 @@ class LazyImageCacheFile(ImageCacheFile):
             NotRegistered: Nothing is registered under the id.
             SourceError: The source cannot be found.
         """
-        return self._kit.generator(str(self.generator_id), **self._kwargs)
+        try:
+            return self._kit.generator(str(self.generator_id), **self._kwargs)
+        except SourceError as error:
+            error.generator_id = error.generator_id or self.generator_id
+            raise
 
     @made_once
     def reference(self) -> Reference | None:
@@ -336,6 +344,10 @@ class LazyImageCacheFile(ImageCacheFile):
             SourceError: The source cannot be found.
         """
         return reference_to(str(self.generator_id), self._kwargs, self.source)
+
+    def missing_source(self) -> MissingSource:
+        """Return the error of a file whose generator has no source, with the reason where a template gave one."""
+        return MissingSource(str(self.generator_id), getattr(self._kwargs.get("source"), "why", ""))
 
     def _description(self) -> str:
         source = self._kwargs.get("source")

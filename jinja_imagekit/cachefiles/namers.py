@@ -37,7 +37,7 @@ def hash(generator: Any) -> str:
 
 
 def source_name_as_path(generator: Any) -> str:
-    """Name the file by its hash in a folder named for its source: `photos/canal/5ff32335….webp`.
+    """Name the file by its hash, in a folder named after its source: `photos/canal/5ff32335….webp`.
 
     Raises:
         NotFingerprintable: The generator holds state that is not plain.
@@ -47,9 +47,9 @@ def source_name_as_path(generator: Any) -> str:
 
 
 def source_name_dot_hash(generator: Any) -> str:
-    """Name the file for its source, with a short hash: `photos/canal.5ff3233527c5ac3e.webp`.
+    """Name the file after its source, with a short hash: `photos/canal.5ff3233527c5ac3e.webp`.
 
-    The hash has 16 digits (64 bits): among the results of one source, none share one.
+    The hash has 16 digits (64 bits), enough to tell the results of one source apart.
 
     Raises:
         NotFingerprintable: The generator holds state that is not plain.
@@ -59,7 +59,7 @@ def source_name_dot_hash(generator: Any) -> str:
 
 
 def default_name(generator: Any, settings: Settings) -> str:
-    """Return the name of the cache file of a generator that does not name it.
+    """Return the name of the cache file of a generator that gives it none.
 
     Raises:
         NotFingerprintable: The generator holds state that is not plain.
@@ -85,8 +85,8 @@ def _extension(generator: Any) -> str:
 def _source_stem(generator: Any) -> str:
     source = source_of(generator)
     if source is None:
-        raise InvalidOption("generator", generator, "this namer names cache files for their source, and there is none")
+        raise InvalidOption("generator", generator, "this namer names cache files after their source, and it has none")
     name = PurePosixPath(source.name)
     stem = name.with_suffix("").as_posix() if name.name else ""
-    # Visitors name their uploads as they like; what no storage takes leaves the hash.
+    # Visitors name their uploads as they like; where no storage takes the name, only the hash is left.
     return stem if is_safe_name(stem) and all(len(part.encode()) <= LONGEST_PART for part in name.parts) else ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.core.checks import register
 
+from ..loading import announce_kit
 from ._engine.checks import check_former_name, check_settings
+from ._engine.current import KIT
 from ._engine.originals import watch
 
 
@@ -17,7 +19,8 @@ class ImageKitConfig(AppConfig):
     verbose_name = "ImageKit"
 
     def ready(self) -> None:
-        """Have Django check the settings, and hear of files that are saved."""
+        """Have Django check the settings and hear of files that are saved, and a queue's worker know the kit."""
+        announce_kit(KIT)
         register(check_settings)
         register(check_former_name)
         watch()

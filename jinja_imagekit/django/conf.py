@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 
 from ..exceptions import InvalidSetting, nearest
-from ..settings import Settings
+from ..settings import DECODED_FORMATS, Settings
 
 PREFIX = "IMAGEKIT_"
 
@@ -135,6 +135,9 @@ def kit_settings() -> Settings:
     for name in Settings.names():
         if name not in _OWN and hasattr(settings, PREFIX + name.upper()):
             values[name] = getattr(settings, PREFIX + name.upper())
+    if is_compatible():
+        # Whatever Pillow decodes was taken.
+        values.setdefault("readable_formats", DECODED_FORMATS)
     values["default_cachefile_strategy"] = value("DEFAULT_CACHEFILE_STRATEGY")
     values["cache_timeout"] = value("CACHE_TIMEOUT")
     scales = values.get("default_thumbnail_srcset_scales", ())

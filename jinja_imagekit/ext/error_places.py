@@ -32,7 +32,8 @@ def placed(function: Callable[P, T], asker: Asker | None = None) -> Callable[P, 
             add_place(failure)
             raise failure from error
         except Exception as error:
-            add_place(error, asker or getattr(args[0], "asker", None))
+            of = args[0] if args else None
+            add_place(error, asker or getattr(of, "asker", None), getattr(of, "generator_id", None))
             raise
 
     return call
@@ -43,13 +44,16 @@ def placed_for(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     return partial(placed, asker=Asker(name))
 
 
-def add_place(error: Exception, asker: Asker | None = None) -> None:
+def add_place(error: Exception, asker: Asker | None = None, generator_id: str | None = None) -> None:
     """Write into an error which line of which template is being rendered, if any; the first place stays.
 
     Args:
         error: One of this library's gets `template` and `lineno`; any other gets a note.
         asker: What asked for the image, which explains a keyword that nobody knows.
+        generator_id: The id of the generator that was to make the image.
     """
+    if generator_id and isinstance(error, ImageKitError) and error.concerns_image:
+        error.generator_id = error.generator_id or generator_id
     if asker is not None and isinstance(error, UnknownKeyword) and not error.asked_by:
         asker.explain(error)
     frame = currentframe()

@@ -108,9 +108,9 @@ class TemplateCacheFile(LazyImageCacheFile):
         Raises:
             ImageKitError: The policy does not cover the error.
         """
+        add_place(error, generator_id=self.generator_id)
         if not covers(self._on_error, error):
             raise error
-        add_place(error)
         self.stand_in = stand_in(self._kit, self, self._kwargs, error, self._on_error)
         return self.stand_in
 
@@ -208,9 +208,9 @@ class TemplatePicture(Picture):
 
     def _stand_in(self, error: ImageKitError) -> Shown:
         """Return what a page shows instead of the picture, if the policy covers the error; else raise it."""
+        add_place(error, generator_id=self._call.generator_id)
         if not covers(self._on_error, error):
             raise error
-        add_place(error)
         kwargs = self._plain_kwargs()
         file = self._kit.cachefile(self._call.generator_id, **kwargs)
         found = stand_in(self._kit, file, kwargs, error, self._on_error)

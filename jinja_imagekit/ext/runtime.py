@@ -16,7 +16,7 @@ from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
 from ..pictures import PictureCall, frozen, make_picture_plan, parse_dimensions, picture_call, several_sizes_call
-from ..sources import FileSource
+from ..sources import FileSource, NoSource
 from ..stand_ins import StandIn, checked_policy, covers, stand_in
 from .error_places import add_place
 from .files import SandboxedImage, TemplateCacheFile, TemplateImage, TemplatePicture, unwrap
@@ -158,8 +158,7 @@ class TemplateRuntime:
 
     def _found(self, source: Any, make: bool) -> Any:
         """Return a source as it is to be passed on; unless `make` is set, one that has to be read is not known."""
-        if isinstance(source, Undefined):
-            source = source or None
+        source = _defined_source(source)
         if not make:
             found = self._kit.source(source)
             if not isinstance(found, FileSource) or found.recalled_facts() is None:
@@ -233,7 +232,7 @@ class TemplateRuntime:
         source: object,
         kwargs: dict[str, Any],
     ) -> TemplatePicture:
-        policy, options = self._split(_without_undefined({**kwargs, "source": source}))
+        policy, options = self._split(_without_undefined({**kwargs, "source": _defined_source(source)}))
         options = self._with_sources(options, unwrap) if self._sandboxed else options
         source = options.pop("source", None)
         _defined(generator_id, "The generator's id")
@@ -354,9 +353,9 @@ class TemplateRuntime:
                 return url, known.width, known.height
             return (url, None, None) if _has_any(attributes, "width", "height") else (url, file.width, file.height)
         except ImageKitError as error:
+            add_place(error, generator_id=id)
             if not covers(policy, error):
                 raise
-            add_place(error)
             return stand_in(self._kit, file, kwargs, error, policy)
 
     def _cachefile(self, id: str, kwargs: dict[str, Any]) -> ImageCacheFile:
@@ -390,8 +389,13 @@ def _defined(value: Any, what: str) -> Any:
 
 def _with_source(kwargs: dict[str, Any]) -> dict[str, Any]:
     source = kwargs.get("source")
+    return {**kwargs, "source": _defined_source(source)} if isinstance(source, Undefined) else kwargs
+
+
+def _defined_source(source: Any) -> Any:
+    """Return a source; for one that a template's context lacks, no source that says so."""
     # An attribute that an article lacks is not a source; a StrictUndefined raises here.
-    return {**kwargs, "source": source or None} if isinstance(source, Undefined) else kwargs
+    return NoSource(source._undefined_message) if isinstance(source, Undefined) and not source else source
 
 
 _NO_ATTRIBUTES: Mapping[str, object] = {}

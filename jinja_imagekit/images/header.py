@@ -109,7 +109,7 @@ def read_texts(data: bytes, *, name: str, limits: Limits) -> dict[str, str]:
 def _allowed_format(data: bytes, name: str, limits: Limits) -> Format:
     if not data:
         raise UnreadableImage(name, "the file is empty.")
-    format = sniff(data)
+    format = sniff(data, limits.readable_formats)
     if format is None:
         known = what_it_is(data)
         if known:

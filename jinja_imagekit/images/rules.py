@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from ..exceptions import InvalidSetting, nearest
-from ..settings import READABLE_FORMATS, Caps, PixelSettings, Settings
+from ..settings import DECODED_FORMATS, Caps, PixelSettings, Settings
 from .metadata import KEEPABLE
 
 
@@ -23,15 +23,15 @@ class Limits(Caps):
 
     def __post_init__(self) -> None:
         for format in self.readable_formats:
-            if format not in READABLE_FORMATS:
-                raise InvalidSetting("readable_formats", f"{format!r} is not read. {nearest(format, READABLE_FORMATS)}")
+            if format not in DECODED_FORMATS:
+                raise InvalidSetting("readable_formats", f"{format!r} is not read. {nearest(format, DECODED_FORMATS)}")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Limits:
         """Return the limits that the settings give."""
         return cls(**{each.name: getattr(settings, each.name) for each in fields(Caps)})
 
-    def of_results(self, readable_formats: tuple[str, ...] = READABLE_FORMATS) -> Limits:
+    def of_results(self, readable_formats: tuple[str, ...] = DECODED_FORMATS) -> Limits:
         """Return the limits on what was made, which is capped as a result whatever sources may be.
 
         Args:

@@ -1,10 +1,15 @@
-"""What the backends of all queues have in common: what is sent, what is made at once, and a broker that is gone."""
+"""What the backends of all queues have in common: what is sent, what is made at once, and a broker that fails."""
 
 from __future__ import annotations
 
 import logging
+import os
+import queue
+import threading
 import time
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..cachefiles.backends import BaseAsync, Simple, name_of
@@ -24,6 +29,9 @@ logger = logging.getLogger("jinja_imagekit.queues")
 PAUSE_SECONDS = 30.0
 """How long a broker that cannot be reached is left alone, lest each image of a page wait for it."""
 
+SEND_SECONDS = 0.8
+"""How long a page waits for a broker that accepts a message and does not answer."""
+
 
 class QueueBackend(BaseAsync):
     """The base of backends that send jobs to the workers of a queue.
@@ -31,12 +39,14 @@ class QueueBackend(BaseAsync):
     What no worker could make is made at once, by the process that asks for it: uploads and bytes, which nobody else
     has, and cache files whose generator is registered nowhere or has keywords that are not plain values.
 
-    A subclass says in `send` how a message gets into its queue, and has its workers call `make_job`.
+    A subclass says in `send` how a message gets into its queue, and has its workers call `make_job`. `send` runs on a
+    thread of its own, for which a page waits 0.8 seconds at most.
     """
 
     def __init__(self) -> None:
         self._paused_until = 0.0
         self._told: set[str] = set()
+        self._sender = _Sender()
 
     @abstractmethod
     def send(self, message: dict[str, Any]) -> None:
@@ -45,6 +55,10 @@ class QueueBackend(BaseAsync):
         Args:
             message: What `make_job` takes: values that JSON holds.
         """
+
+    def sending(self, message: dict[str, Any]) -> Callable[[], None]:
+        """Return what puts a message into the queue, on the sender's thread; called on the thread of the page."""
+        return partial(self.send, message)
 
     def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Schedule the file unless it exists, is scheduled already, or has just failed.
@@ -64,13 +78,12 @@ class QueueBackend(BaseAsync):
 
     def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
         """Send a job; where the broker cannot be reached, the next page that needs the file tries again."""
-        now = time.monotonic()
-        if now >= self._paused_until:
+        if time.monotonic() >= self._paused_until and not self._sender.is_stuck:
             try:
-                self.send(job_of(file, force).message())
+                self._sender.run(self.sending(job_of(file, force).message()))
                 return
             except Exception as error:  # noqa: BLE001  # each library has errors of its own, and a page is rendered
-                self._paused_until = now + PAUSE_SECONDS
+                self._paused_until = time.monotonic() + PAUSE_SECONDS
                 logger.error(
                     "No image can be scheduled for the next %g seconds: %s: %s. See that the broker runs.",
                     PAUSE_SECONDS,
@@ -103,6 +116,71 @@ class QueueBackend(BaseAsync):
                 "and give it keywords that are plain values (strings, numbers, lists, dicts).",
                 culprit,
             )
+
+
+class _Sender:
+    """Runs one thing after another on a thread of its own, which may hang as long as it likes."""
+
+    def __init__(self) -> None:
+        self._process = 0
+        self._late: _Task | None = None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the thread is still at something that nobody waits for any more."""
+        late = self._late
+        return late is not None and not late.done.is_set() and self._process == os.getpid()
+
+    def run(self, function: Callable[[], None]) -> None:
+        """Have the thread call a function, and wait for that.
+
+        Raises:
+            TimeoutError: It takes longer than `SEND_SECONDS`; if the thread has not begun by then, it never will.
+            Exception: Whatever the function raises.
+        """
+        task = _Task(function)
+        self._tasks_of_thread().put(task)
+        if not task.done.wait(SEND_SECONDS):
+            task.is_late = True
+            self._late = task
+            raise TimeoutError(f"the broker has not answered within {SEND_SECONDS:g} seconds")
+        if task.error is not None:
+            raise task.error
+
+    def _tasks_of_thread(self) -> queue.SimpleQueue[_Task]:
+        # A process that was forked has none of its parent's threads; nor may it wait for a lock of its parent's.
+        if self._process != os.getpid():
+            tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+            # A daemon: a process that ends does not wait for a broker.
+            threading.Thread(target=self._work, args=(tasks,), name="imagekit-sender", daemon=True).start()
+            self._tasks = tasks
+            self._process = os.getpid()
+        return self._tasks
+
+    @staticmethod
+    def _work(tasks: queue.SimpleQueue[_Task]) -> None:
+        while True:
+            tasks.get().do()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Sender, ()
+
+
+class _Task:
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+        self.done = threading.Event()
+        self.error: BaseException | None = None
+        self.is_late = False
+
+    def do(self) -> None:
+        try:
+            if not self.is_late:
+                self._function()
+        except BaseException as error:  # noqa: BLE001  # whoever waits raises it
+            self.error = error
+        finally:
+            self.done.set()
 
 
 def needs(extra: str, error: ModuleNotFoundError) -> ModuleNotFoundError:

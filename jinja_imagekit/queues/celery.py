@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .backend import QueueBackend, needs
@@ -19,9 +21,9 @@ TASK = "jinja_imagekit.make"
 
 # A worker acknowledges an image when it is made: one that dies gives its job back.
 @shared_task(name=TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)  # type: ignore[untyped-decorator]
-def make(message: dict[str, Any]) -> None:
+def make(*message: Any, **named: Any) -> None:
     """Make the cache file of a job."""
-    make_job(message)
+    make_job(*message, **named)
 
 
 class Celery(QueueBackend):
@@ -44,5 +46,12 @@ class Celery(QueueBackend):
 
     def send(self, message: dict[str, Any]) -> None:
         """Put a message into the queue."""
-        app = self._app or current_app
+        self._send_by(self._app or current_app, message)
+
+    def sending(self, message: dict[str, Any]) -> Callable[[], None]:
+        """Return what puts a message into the queue."""
+        # The application may be current in the calling thread alone.
+        return partial(self._send_by, self._app or current_app._get_current_object(), message)
+
+    def _send_by(self, app: Any, message: dict[str, Any]) -> None:
         app.tasks[TASK].apply_async((message,), **self._options)

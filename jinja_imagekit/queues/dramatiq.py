@@ -18,13 +18,13 @@ except ModuleNotFoundError as error:
     raise needs("dramatiq", error) from error
 
 RETRIES = 3
-"""How often a job is tried again that cannot find its kit, for example while a site is deployed."""
+"""How often a job is tried again whose kit cannot be imported, for example while a site is deployed."""
 
 
 @dramatiq.actor(actor_name="jinja_imagekit.make", max_retries=RETRIES)
-def make(message: dict[str, Any]) -> None:
+def make(*message: Any, **named: Any) -> None:
     """Make the cache file of a job."""
-    make_job(message)
+    make_job(*message, **named)
 
 
 class Dramatiq(QueueBackend):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..cachefiles.backends import Simple, name_of
 from ..cachefiles.references import NotPlain, Reference, keywords_of
 from ..exceptions import GenerationFailed, ImageKitError
-from ..loading import load_kit
+from ..loading import KITS_VARIABLE, is_announced, load_kit
 from ..state import Record
+from .leases import leases
 
 if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
@@ -97,29 +98,41 @@ def job_of(file: ImageCacheFile, force: bool = False) -> Job:
     return Job(kit, reference.generator_id, reference.kwargs, name_of(file), force)
 
 
-def make_job(message: object) -> None:
+def make_job(message: object = None, /, *others: object, **named: object) -> None:
     """Make the cache file of a job; workers call this.
 
-    An image that cannot be made is told in the log and remembered for `failure_timeout` seconds; it is not an error of
-    the queue's, which could only try again in vain.
+    An image that cannot be made is told in the log and remembered for `failure_timeout` seconds; to the queue the job
+    ends well, since it could only try again in vain. What is not a job, or names a kit that this process was not
+    started with, is told in the log and dropped: nothing is imported, called or made on its word.
 
     Args:
         message: What `Job.message` returned, after its way through the queue.
+        others: What no job has.
+        named: What no job has.
 
     Raises:
-        MalformedJob: The message is not a job.
-        InvalidSetting: The kit cannot be found.
+        InvalidSetting: The kit cannot be imported, although this process was started with its name; the queue may try
+            again.
     """
-    job = Job.from_message(message)
+    try:
+        job = Job.from_message((message, others, named) if others or named else message)
+        if not is_announced(job.kit):
+            raise MalformedJob(
+                f"{job!r:.300} names a kit that this worker was not started with: have the worker import the module "
+                f"that makes it, or set {KITS_VARIABLE}={job.kit}"
+            )
+    except MalformedJob as error:
+        logger.error("A message was dropped: %s", error)
+        return
     kit = load_kit(job.kit)
-    with kit.worker_context():
+    with kit.worker_context(), leases.holding(kit.records, job.name):
         try:
             file = kit.cachefile(job.generator, **keywords_of(Reference(job.generator, job.kwargs), kit))
             _Worker().generate(file, job.force)
         except (ImageKitError, NotPlain) as error:
             logger.error("Cache file %r could not be made: %s", job.name, error)
-        finally:
-            kit.records.release(job.name)
+        except Exception:
+            logger.exception("Cache file %r could not be made", job.name)
 
 
 class _Worker(Simple):

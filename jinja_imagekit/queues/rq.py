@@ -18,6 +18,9 @@ try:
 except ModuleNotFoundError as error:
     raise needs("rq", error) from error
 
+SOCKET_SECONDS = 5.0
+"""After which a Redis that does not answer is given up."""
+
 RETRIES = 3
 """How often RQ gives a job to another worker when one has died."""
 
@@ -50,4 +53,5 @@ class RQ(QueueBackend):
     def _queue(self) -> Queue:
         if isinstance(self._given, Queue):
             return self._given
-        return Queue(self._given, connection=Redis.from_url(self._url), serializer=JSONSerializer)
+        redis = Redis.from_url(self._url, socket_connect_timeout=SOCKET_SECONDS, socket_timeout=SOCKET_SECONDS)
+        return Queue(self._given, connection=redis, serializer=JSONSerializer)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from ..cachefiles.backends import BaseAsync, Simple
+from ..cachefiles.backends import BaseAsync, Simple, name_of
 from ..sources import StreamSource
+from .leases import leases
 
 if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
@@ -36,7 +36,6 @@ class Threads(BaseAsync):
 
     def __init__(self, workers: int = 2) -> None:
         self._workers = workers
-        self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._process = 0
 
@@ -55,21 +54,27 @@ class Threads(BaseAsync):
 
     def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
         """Have a thread make the file."""
-        self._threads().submit(self._make, file, force)
+        # Should this process be killed, others need not wait long for what it had yet to make.
+        name = name_of(file)
+        leases.hold(file.records, name)
+        self._threads().submit(self._make, file, force, name)
 
-    def _make(self, file: ImageCacheFile, force: bool) -> None:
+    def _make(self, file: ImageCacheFile, force: bool, name: str) -> None:
+        # The name is what was claimed: a source that is replaced meanwhile gives the file another.
         try:
             self.make_scheduled(file, force)
         except Exception as error:  # noqa: BLE001  # nobody looks at what a thread raises
-            logger.error("Cache file %r could not be made: %s", file.name, error)
+            logger.error("Cache file %r could not be made: %s", name, error)
+        finally:
+            leases.drop(file.records, name)
 
     def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            # A process that was forked has none of its parent's threads.
-            if self._pool is None or self._process != os.getpid():
-                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="imagekit")
-                self._process = os.getpid()
-            return self._pool
+        # A process that was forked has none of its parent's threads; nor may it wait for a lock of its parent's.
+        pool = self._pool
+        if pool is None or self._process != os.getpid():
+            pool = self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="imagekit")
+            self._process = os.getpid()
+        return pool
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._workers,)

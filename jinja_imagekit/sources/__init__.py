@@ -1,6 +1,6 @@
 """Turns whatever a template calls a source into one `Source`: a name, its bytes, a digest of them."""
 
-from .base import Signature, Source, SourceFacts, SourceMemory, source_of
+from .base import NoSource, Signature, Source, SourceFacts, SourceMemory, source_of
 from .finder import SourceFinder
 from .hints import neighbour
 from .kinds import BytesSource, FileSource, StreamSource
@@ -9,6 +9,7 @@ from .names import bare_name, check_name, stream_name
 __all__ = [
     "BytesSource",
     "FileSource",
+    "NoSource",
     "Signature",
     "Source",
     "SourceFacts",

@@ -21,7 +21,7 @@ RACY_NS = 20_000_000
 
 
 class Signature(NamedTuple):
-    """What a stat tells of a file's version."""
+    """What a stat tells about a file's version."""
 
     size: int
     modified_ns: int
@@ -29,12 +29,12 @@ class Signature(NamedTuple):
 
     @classmethod
     def of(cls, facts: os.stat_result) -> Signature:
-        """Return the signature within a stat result."""
+        """Return the signature in a stat result."""
         return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino)
 
 
 class SourceFacts(NamedTuple):
-    """What is known of a source's content once it has been read."""
+    """What is known about a source's content once it has been read."""
 
     digest: str
     header: Header | None
@@ -58,9 +58,9 @@ class Source(ABC):
     """One image to start from.
 
     Attributes:
-        name: A relative POSIX path or a bare file name; it names the cache file's folder, and nothing is opened by it.
+        name: A relative POSIX path or a bare file name; it names the cache file's folder, and is never opened.
         original: What the caller handed over.
-        reference: A plain value that leads to the same source in another process, or None where nothing does.
+        reference: A plain value that leads to the same source in another process, or None if there is none.
     """
 
     name: str = ""
@@ -68,14 +68,14 @@ class Source(ABC):
     reference: str | None = None
     _examined: tuple[Header, Layout] | None = None
     _stays: ClassVar[bool] = False
-    """Whether the bytes that are read are those that `facts_of` saw last; a stream may give others each time."""
+    """Whether each read gives the bytes that `facts_of` saw last; a stream may give others each time."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._facts: SourceFacts | None = None
 
     def capped(self, limits: Limits) -> Source:
-        """Return this source with other caps on what is read of it; itself where they are the same."""
+        """Return this source with other caps on what is read; itself if they are the same."""
         if limits == self._limits:
             return self
         other = copy(self)
@@ -87,14 +87,14 @@ class Source(ABC):
         """Return a new binary file at its start, which the caller closes.
 
         Raises:
-            SourceError: The source cannot be had.
+            SourceError: The source cannot be used.
         """
 
     def read(self) -> bytes:
         """Return all bytes.
 
         Raises:
-            SourceError: The source cannot be had.
+            SourceError: The source cannot be used.
             ImageTooLarge: It has more bytes than `max_source_bytes`.
         """
         most = self._limits.max_source_bytes
@@ -105,7 +105,7 @@ class Source(ABC):
         return data
 
     def as_original(self, limits: Limits) -> Original:
-        """Return what is decoded, read anew; its structure is not examined again where that was done for its facts.
+        """Return the image to decode, read afresh; its structure is not examined again if that was done for its facts.
 
         Args:
             limits: The caps on what is decoded.
@@ -122,7 +122,7 @@ class Source(ABC):
 
     def _too_large(self) -> ImageTooLarge:
         most = self._limits.max_source_bytes
-        return ImageTooLarge(self.name, f"it has more than {most} bytes, the setting max_source_bytes")
+        return ImageTooLarge(self.name, f"it has more than {most} bytes, which is the setting max_source_bytes")
 
     @property
     def facts(self) -> SourceFacts:
@@ -169,7 +169,7 @@ class Source(ABC):
 
     @property
     def is_vector(self) -> bool:
-        """Whether it is an SVG, which is passed on as it is."""
+        """Whether it is an SVG, which is passed on unchanged."""
         header = self.facts.header
         return header is not None and header.is_vector
 
@@ -183,10 +183,10 @@ class Source(ABC):
         return output_format(None, self.header)
 
     def fingerprint(self) -> str:
-        """Return the digest: what a generator makes of a source depends on its content.
+        """Return the digest, since what a generator makes of a source depends on its content.
 
         Raises:
-            SourceError: The source cannot be had.
+            SourceError: The source cannot be used.
         """
         return self.digest
 
@@ -194,7 +194,24 @@ class Source(ABC):
         return f"<{type(self).__name__} {self.name!r}>"
 
 
+class NoSource:
+    """Stands for a source that somebody lacks, and says why, should one be needed.
+
+    Attributes:
+        why: Such as "'photo' is undefined".
+    """
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def imagekit_source(self) -> None:
+        """Return None: there is none."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
 def source_of(generator: Any) -> Any:
-    """Return what a generator starts from: what its `get_source()` says, else its `source`; None without either."""
+    """Return what a generator starts from: what its `get_source()` returns, or else its `source`; None without both."""
     get_source = getattr(generator, "get_source", None)
     return get_source() if callable(get_source) else getattr(generator, "source", None)

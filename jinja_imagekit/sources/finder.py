@@ -1,4 +1,4 @@
-"""Finds sources by whatever a caller hands over; the only place that decides which files may be read."""
+"""Finds sources by whatever a caller passes; the only place that decides which files may be read."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .kinds import BytesSource, FileSource, StreamSource
 from .names import check_name, source_error
 
 REASON_SECONDS = 10.0
-"""How long it is remembered what to do about a name that leads nowhere."""
+"""Seconds for which the advice about a name that leads nowhere is remembered."""
 
 MOST_REASONS = 1_000
-"""Names of which that is remembered."""
+"""How many such names are remembered."""
 
 
 class SourceFinder:
-    """Finds sources: names below the source folders, and whatever else a caller may hand over.
+    """Finds sources: names below the source folders, and whatever else a caller may pass.
 
     This is the only place that decides which files may be read.
 
@@ -33,7 +33,7 @@ class SourceFinder:
         source_dirs: Folders in which names are looked up; the first match wins.
         limits: Caps on what is read.
         memory: Remembers the facts of files.
-        source_prefixes: Further folders by the first segment of the names that are looked up in them.
+        source_prefixes: Further folders, by the first segment of the names that are looked up in them.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SourceFinder:
         self._memory = memory
 
     def find(self, value: object) -> Source | None:
-        """Return the source that a value stands for; None for an empty value (None, "", an empty file field).
+        """Return the source that a value stands for; None for an empty one (None, "", an empty file field).
 
         Raises:
             SourceNotFound: A name or path leads to no file.
@@ -118,7 +118,7 @@ class SourceFinder:
         raise SourceNotFound(name, self._reason(name))
 
     def _reason(self, name: str) -> str:
-        """Return why a name leads nowhere; a page that many visitors ask for works it out every ten seconds."""
+        """Return why a name leads nowhere; for a busy page, this is worked out only every ten seconds."""
         now = time.monotonic()
         begun, known = self._reasons.get(name, (-math.inf, ""))
         if now - begun < REASON_SECONDS:
@@ -178,7 +178,7 @@ class SourceFinder:
 
 
 def _path_of_stream(stream: Any) -> str | None:
-    """Return the path of a file that can be opened again under it, so that the caller's object need not be kept."""
+    """Return the path under which a file can be opened again, so that the caller's object need not be kept."""
     name = getattr(stream, "name", None)
     if not isinstance(name, (str, bytes, os.PathLike)) or hasattr(stream, "filename") or not hasattr(stream, "fileno"):
         return None

@@ -1,4 +1,4 @@
-"""What to do about a name that leads to no file: where it was looked for, and what is nearest."""
+"""Advice about a name that leads to no file: where it was looked for, and what is nearest."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import NamedTuple
 from .names import is_ordinary
 
 MOST_NAMES = 5_000
-"""Names that are compared with one that is not there: listing so many takes a few milliseconds."""
+"""How many names are compared with a missing one: listing so many takes a few milliseconds."""
 
 MOST_RATED = 500
-"""Names of which it is worked out how near they are: about 10 µs each."""
+"""How many names are measured for how near they are: about 10 µs each."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
@@ -26,8 +26,8 @@ class Folder(NamedTuple):
 
     Attributes:
         path: Its real path.
-        called: What the settings call it.
-        prefix: What the names of its files begin with: "" or a segment and a slash.
+        called: Its name in the settings.
+        prefix: The prefix of its files' names: "", or a segment and a slash.
     """
 
     path: str
@@ -36,14 +36,14 @@ class Folder(NamedTuple):
 
 
 def reason(name: str, folders: Sequence[Folder]) -> str:
-    """Return why a name leads to no file, and what to do about it.
+    """Return why a name leads to no file, and what to do.
 
     Args:
         name: What a template called the source.
         folders: All folders that names are looked up in.
     """
     if _URL.match(name):
-        return "it is a URL, and sources are read from the source folders alone: put the file there, and give its name"
+        return "it is a URL, but sources are only read from the source folders: put the file there, and give its name"
     looked_in = [folder for folder in folders if name.startswith(folder.prefix)]
     if not looked_in:
         return "no folder to look in; set source_dirs, or pass a pathlib.Path"
@@ -61,7 +61,7 @@ def reason(name: str, folders: Sequence[Folder]) -> str:
 
 
 def neighbour(path: Path) -> str | None:
-    """Return the path beside one that does not exist whose name is nearest to its own; None where none is near."""
+    """Return the sibling of a missing path whose name is nearest to it; None if none is near."""
     try:
         names = os.listdir(path.absolute().parent)
     except OSError:
@@ -82,7 +82,7 @@ def _hint(name: str, folders: Sequence[Folder]) -> str:
     same = [each for each in names if _composed(each) == _composed(slashed)]
     if same:
         form = "NFD" if unicodedata.is_normalized("NFD", same[0]) else "NFC"
-        return f"A file's name looks the same, but its accents are written in the Unicode form {form}: rename it."
+        return f"A file's name looks the same, but its accents are in the Unicode form {form}: rename it."
     near = [each for each in names if each.casefold() == slashed.casefold()]
     if near:
         return f"Did you mean {near[0]!r}? Capital letters count."
@@ -101,7 +101,7 @@ def _base(name: str) -> str:
 
 
 def _within(name: str, folder: Folder) -> str | None:
-    """Return the rest of a name that begins as the folder's path ends, where there is such a file."""
+    """Return the rest of a name that begins with the end of the folder's path, if there is such a file."""
     parts, ends = [part for part in name.split("/") if part], Path(folder.path).parts
     for count in range(1, len(parts)):
         inner = "/".join(parts[count:])

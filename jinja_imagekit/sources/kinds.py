@@ -19,7 +19,7 @@ from .names import bare_name, source_error, stream_name
 
 
 class FileSource(Source):
-    """A regular file on this machine's disk; it is open only while it is read.
+    """A regular file on this machine's disk, open only while it is read.
 
     Args:
         path: The file's absolute path.
@@ -28,10 +28,10 @@ class FileSource(Source):
         original: What the caller handed over.
         reference: How another process finds it.
         memory: Remembers facts between processes.
-        absent: Paths that came first and did not exist; should one appear, it is the source.
+        absent: Paths that were tried first and did not exist; should one appear, it becomes the source.
 
     Attributes:
-        known_signature: The version of the file that the facts are of; None until they are known for sure.
+        known_signature: The version of the file that the facts describe; None until they are certain.
     """
 
     _stays = True
@@ -57,7 +57,7 @@ class FileSource(Source):
         self._memory = memory
 
     def open(self) -> BinaryIO:
-        """Return the file, open for reading; nothing but a regular file is ever opened."""
+        """Return the file, open for reading; only a regular file is ever opened."""
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
         try:
             descriptor = os.open(self.path, flags)
@@ -69,7 +69,7 @@ class FileSource(Source):
         return os.fdopen(descriptor, "rb")
 
     def signature(self) -> Signature:
-        """Return what a stat tells of the file's version.
+        """Return what a stat tells about the file's version.
 
         Raises:
             SourceNotFound: The file is gone.
@@ -87,7 +87,7 @@ class FileSource(Source):
         return self._facts
 
     def recalled_facts(self) -> SourceFacts | None:
-        """Return what is remembered of this version of the file, without opening it.
+        """Return what is remembered about this version of the file, without opening it.
 
         Raises:
             SourceNotFound: The file is gone.
@@ -120,15 +120,15 @@ class FileSource(Source):
         return data
 
     def _read_from(self, file: BinaryIO) -> bytes:
-        # Asked for a number of bytes, Python sets aside memory for so many; asked for all, for what the file has.
+        # Asked for a number of bytes, Python allocates that many; asked for all, as many as the file has.
         return file.read()
 
     def facts_of(self, data: bytes) -> SourceFacts:
-        """Return the facts of bytes that were read from this file; an empty file is said to be empty."""
+        """Return the facts of bytes that were read from this file; of an empty file, they say so."""
         return super().facts_of(data) if data else SourceFacts(blake3(b"").hexdigest(length=16), None, "it is empty")
 
     def __getstate__(self) -> dict[str, Any]:
-        # What is remembered stays with the process that remembers it.
+        # The memory stays with the process that it belongs to.
         return {**vars(self), "_memory": None, "_examined": None}
 
     def _remember(self, before: Signature) -> None:
@@ -141,7 +141,7 @@ class FileSource(Source):
 
 
 class BytesSource(Source):
-    """An image that is in memory already.
+    """An image that is already in memory.
 
     Example:
         >>> source = BytesSource(b"GIF89a", name="button.gif")
@@ -161,7 +161,7 @@ class BytesSource(Source):
 
 
 class StreamSource(Source):
-    """An open file, an upload, or anything else with `read()`; it is neither closed nor moved."""
+    """An open file, an upload, or anything else with `read()`; it is not closed, and its position is kept."""
 
     def __init__(self, stream: Any, limits: Limits) -> None:
         super().__init__(limits)
@@ -198,7 +198,7 @@ class StreamSource(Source):
             position = stream.tell()
             stream.seek(0)
         except (AttributeError, OSError, ValueError):
-            # What cannot be wound back is read once and kept.
+            # What cannot be rewound is read once and kept.
             self._data = self._binary(stream.read(most))
             return self._data
         try:

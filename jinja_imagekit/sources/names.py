@@ -1,4 +1,4 @@
-"""The names of sources: which may be looked up, and which an upload goes by."""
+"""The names of sources: which may be looked up, and what an upload is called."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, cast
 
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 
-# Segments of letters, digits, '-', '_' and blanks, with single dots within: nothing in them leads anywhere else.
+# Segments of letters, digits, '-', '_' and spaces, with single dots inside: no such name can lead anywhere else.
 _ORDINARY = re.compile(r"[\w -]+(?:\.[\w -]+)*(?:/[\w -]+(?:\.[\w -]+)*)*")
 
 
 def is_ordinary(name: str) -> bool:
-    """Tell whether a name can lead nowhere but to a file below the folder in which it is looked up."""
+    """Tell whether a name can only lead to a file below the folder in which it is looked up."""
     return _ORDINARY.fullmatch(name) is not None
 
 
@@ -55,7 +55,7 @@ def bare_name(name: str) -> str:
 
 
 def stream_name(stream: Any) -> str:
-    """Return the name that a file object or an upload goes by, "" where it has none."""
+    """Return the name of a file object or upload; "" if it has none."""
     for attribute in ("filename", "name"):
         name = getattr(stream, attribute, None)
         if isinstance(name, (str, os.PathLike)):
@@ -67,5 +67,5 @@ def source_error(name: str, error: OSError) -> SourceError:
     if isinstance(error, FileNotFoundError):
         return SourceNotFound(name, "there is no such file")
     if isinstance(error, PermissionError):
-        return SourceNotAllowed(name, "the file system does not permit to read it")
+        return SourceNotAllowed(name, "its permissions do not allow reading it")
     return SourceNotFound(name, (error.strerror or str(error)).lower())

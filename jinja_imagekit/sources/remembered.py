@@ -1,4 +1,4 @@
-"""Remembers what was read of source files, in the process and in the state store."""
+"""Remembers what source files hold, in the process and in the state store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..images import Header
-from ..settings import READABLE_FORMATS
+from ..settings import DECODED_FORMATS
 from ..state import KnownSource, Records
 from .base import Signature, SourceFacts
 
@@ -40,7 +40,7 @@ class RecordedSourceMemory:
     def remember(self, path: str, signature: Signature, facts: SourceFacts) -> None:
         """Keep the facts of this version of the file."""
         self._keep(path, signature, facts)
-        # Whether a file can be read depends on settings too, so that what is wrong with it is found anew.
+        # Whether a file can be read depends on the settings too, so problems are looked for each time.
         if facts.header is not None:
             header = asdict(facts.header)
             self._records.put_source_facts({path: KnownSource(signature, facts.digest, header)})
@@ -59,11 +59,11 @@ class RecordedSourceMemory:
 
 
 def _header(plain: Mapping[str, Any] | None) -> Header | None:
-    """Return the header that plain values describe; None where they are none that this library wrote."""
+    """Return the header that plain values describe; None if this library did not write them."""
     try:
         header = Header(**(plain or {}))
     except TypeError:
         return None
     counts = (header.width, header.height, header.orientation, header.frames)
     sound = all(type(count) is int and count > 0 for count in counts) and type(header.has_alpha) is bool
-    return header if sound and header.format in READABLE_FORMATS else None
+    return header if sound and header.format in DECODED_FORMATS else None

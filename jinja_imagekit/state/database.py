@@ -1,14 +1,24 @@
-"""The diskcache database of a store, which runs no code and touches no file, whatever it holds."""
+"""The diskcache database of a store, which runs no code and touches no other file, whatever it holds."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from typing import Any
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, TypeVar
 
 import diskcache  # type: ignore[import-untyped]
-from diskcache.core import MODE_RAW  # type: ignore[import-untyped]
+from diskcache.core import METADATA, MODE_RAW  # type: ignore[import-untyped]
 
-from .files import DamagedDatabase, check
+from ..atomic_files import sweep_folder, temporary_name
+from .files import NAME, check, is_there
+
+T = TypeVar("T")
 
 _OPTIONS: dict[str, Any] = {
     **diskcache.DEFAULT_SETTINGS,
@@ -18,10 +28,18 @@ _OPTIONS: dict[str, Any] = {
     "cull_limit": 2,
     # Nothing is ever pickled; the setting has to be a number.
     "disk_pickle_protocol": 0,
+    "sqlite_auto_vacuum": 0,
 }
 """Given in full, so that no setting is taken from the file."""
 
-_KNOWN_SETTINGS = frozenset(_OPTIONS) | frozenset(diskcache.core.METADATA)
+_PRAGMAS = (
+    # A file that is mapped into memory and cut by somebody ends the process with SIGBUS. Write-ahead logs map one.
+    "mmap_size = 0",
+    "journal_mode = TRUNCATE",
+    # A process that is killed loses nothing. A loss of power may damage the file, which is then begun anew.
+    "synchronous = OFF",
+    "trusted_schema = OFF",
+)
 
 
 class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
@@ -62,20 +80,213 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
         raise TypeError("values are kept in their rows")
 
 
-def open_database(folder: str, timeout: float) -> Any:
-    """Return an open `diskcache.Cache` in a folder that exists.
+class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
+    """diskcache's cache over a file that is there, with one connection to read and one to write for all threads.
+
+    diskcache has one connection for each thread, which nobody closes when the thread ends, and writes its settings
+    anew whenever it opens.
 
     Args:
-        folder: An absolute path.
+        folder: The absolute path of the store's folder.
         timeout: Seconds for which another writer is waited for.
 
     Raises:
         DamagedDatabase: The file is not a whole database of ours.
-        sqlite3.Error: The database cannot be used: locked, read-only, full.
+        sqlite3.Error: It cannot be read.
+    """
+
+    def __init__(self, folder: str, timeout: float) -> None:
+        # What diskcache's own constructor sets, which would write to the file.
+        self._directory, self._timeout, self._txn_id = folder, timeout, None
+        self._disk = PlainDisk(folder, min_file_size=_OPTIONS["disk_min_file_size"], pickle_protocol=0)
+        for name, value in {**_OPTIONS, **METADATA}.items():
+            setattr(self, name, value)
+        self._used = threading.local()
+        address = f"{Path(folder, NAME).as_uri()}?mode=rw"
+        self._reader, self._writer = _Line(address, timeout), _Line(address, timeout)
+        for line in (self._reader, self._writer):
+            weakref.finalize(self, line.close)
+        try:
+            self.read(lambda database: check(database._con))
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, work: Callable[[Database], T]) -> T:
+        """Read something, whatever writer has to wait."""
+        return self._run(self._reader, work)
+
+    def write(self, work: Callable[[Database], T]) -> T:
+        """Do something in one transaction."""
+
+        def transact(database: Database) -> T:
+            with database.transact():
+                return work(database)
+
+        return self._run(self._writer, transact)
+
+    def _run(self, line: _Line, work: Callable[[Database], T]) -> T:
+        with line.lock:
+            self._used.connection = connection = line.connection or line.open()
+            try:
+                return work(self)
+            finally:
+                self._used.connection = None
+                if connection.in_transaction:
+                    # Neither a commit nor a rollback went through; closing it is a rollback.
+                    line.hang_up()
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin with a prefix and have not expired, in order."""
+        found: list[str] = []
+        query = (
+            "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND (expire_time IS NULL OR expire_time > ?) ORDER BY key"
+        )
+        with closing(self._con.cursor()) as cursor:
+            for (key,) in cursor.execute(query, (prefix, time.time())):
+                # What is no text comes after all text.
+                if type(key) is not str or not key.startswith(prefix):
+                    break
+                found.append(key)
+        return found
+
+    def close(self) -> None:
+        """Close both connections; whoever uses the database opens them again."""
+        self._reader.close()
+        self._writer.close()
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        """The connection that this thread uses, as diskcache asks for it."""
+        connection: sqlite3.Connection = self._used.connection
+        return connection
+
+
+class _Line:
+    """A connection to a database file, which one thread at a time may use.
+
+    Args:
+        address: The file as a URI.
+        timeout: Seconds for which another process is waited for.
+    """
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self.lock = threading.Lock()
+        self.connection: sqlite3.Connection | None = None
+        self._address = address
+        self._timeout = timeout
+        self._pid = os.getpid()
+        with _forking:
+            _lines.add(self)
+
+    def open(self) -> sqlite3.Connection:
+        """Open the connection and return it; the caller holds the lock."""
+        connection = sqlite3.connect(
+            self._address, timeout=self._timeout, isolation_level=None, check_same_thread=False, uri=True
+        )
+        try:
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+        except BaseException:
+            connection.close()
+            raise
+        self.connection = connection
+        return connection
+
+    def hang_up(self) -> None:
+        """Close the connection; the caller holds the lock."""
+        # SQLite forbids to touch one that a fork has copied.
+        if self.connection is not None and self._pid == os.getpid():
+            with suppress(sqlite3.Error):
+                self.connection.close()
+            self.connection = None
+
+    def close(self) -> None:
+        """Close the connection when nobody uses it."""
+        with self.lock:
+            self.hang_up()
+
+
+_lines: weakref.WeakSet[_Line] = weakref.WeakSet()
+_held: list[_Line] = []
+_forking = threading.Lock()
+
+
+def _before_fork() -> None:
+    """Wait until no connection is in use: SQLite would believe in the child that its copy is, for ever.
+
+    SQLite keeps a list of the locks that its process has on each file, which a fork copies and no one corrects.
+    """
+    _forking.acquire()
+    _held.extend(line for line in list(_lines) if line.lock.acquire(timeout=1))
+
+
+def _after_fork() -> None:
+    for line in _held:
+        line.lock.release()
+    _held.clear()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+
+
+def open_database(folder: str, timeout: float, mode: int) -> Database:
+    """Return an open database in a folder that exists.
+
+    Args:
+        folder: An absolute path.
+        timeout: Seconds for which another writer is waited for.
+        mode: The mode of a file that is made.
+
+    Raises:
+        DamagedDatabase: The file is not a whole database of ours.
+        sqlite3.Error: The database cannot be used: read-only, full.
         OSError: The folder cannot be used.
     """
-    check(folder, timeout, _KNOWN_SETTINGS)
+    if not is_there(os.path.join(folder, NAME)):
+        _create(folder, mode)
+    return Database(folder, timeout)
+
+
+def _create(folder: str, mode: int) -> None:
+    """Make an empty database under a temporary name, and give it its own unless another process was faster."""
+    sweep_folder(folder)
+    temporary = os.path.join(folder, temporary_name())
     try:
-        return diskcache.Cache(folder, timeout=timeout, disk=PlainDisk, **_OPTIONS)
-    except (sqlite3.IntegrityError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise DamagedDatabase(str(error)) from error
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+            _Blank(folder, memory)
+            memory.execute("VACUUM INTO ?", (temporary,))
+        os.chmod(temporary, mode)
+        _name_unless_there(temporary, os.path.join(folder, NAME))
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+
+
+def _name_unless_there(temporary: str, path: str) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except (OSError, AttributeError, NotImplementedError):
+        # No links here. Should another process have been faster, its database has hardly a value yet.
+        with suppress(FileExistsError):
+            os.rename(temporary, path)
+
+
+class _Blank(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
+    """Makes what diskcache needs in an empty database."""
+
+    def __init__(self, folder: str, memory: sqlite3.Connection) -> None:
+        self._memory = memory
+        super().__init__(folder, disk=PlainDisk, **_OPTIONS)
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        return self._memory
+
+    def close(self) -> None:
+        # diskcache calls this at the end of its constructor, to open the file anew.
+        pass

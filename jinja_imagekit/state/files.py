@@ -1,15 +1,14 @@
-"""The database file of a store: whether it is ours and whole, and how it is set aside when it is not."""
+"""The database file of a store: its name, whether it is ours, and how it is set aside when it is not."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import stat
-from collections.abc import Set
-from contextlib import closing, suppress
+from contextlib import suppress
 
-NAME = "cache.db"
-"""What diskcache calls its database."""
+NAME = "state-2.db"
+"""The file's name holds the version of its form; files of other versions are left alone."""
 
 ASIDE = f"{NAME}.damaged"
 
@@ -22,13 +21,13 @@ class DamagedDatabase(Exception):
 
 
 def set_aside(folder: str) -> None:
-    """Move the database out of the way, so that the next `open_database` makes a new one.
+    """Move the database out of the way, so that the next `create_database` makes a new one.
 
     Raises:
         OSError: The folder cannot be written.
     """
     # The journal first: it must not be taken for the new database's.
-    for suffix in ("-wal", "-shm", "-journal"):
+    for suffix in ("-journal", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, NAME + suffix))
     with suppress(FileNotFoundError):
@@ -44,7 +43,12 @@ def identity(folder: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _is_there(path: str) -> bool:
+def is_there(path: str) -> bool:
+    """Tell whether there is a database file.
+
+    Raises:
+        DamagedDatabase: Something else is there.
+    """
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -55,37 +59,17 @@ def _is_there(path: str) -> bool:
     return True
 
 
-def check(folder: str, timeout: float, known_settings: Set[str]) -> None:
-    """Look at all that diskcache would take from the file and act upon, and at whether it can be written.
-
-    Args:
-        folder: The store's folder.
-        timeout: Seconds for which another writer is waited for.
-        known_settings: The settings that the file may hold.
+def check(connection: sqlite3.Connection) -> None:
+    """Look at all in the file that SQLite acts upon by itself.
 
     Raises:
-        DamagedDatabase: The file is not a whole database of ours; no file is none.
-        sqlite3.Error: The database cannot be used: locked, read-only, full.
+        DamagedDatabase: The file is not a whole database of ours.
+        sqlite3.Error: The database cannot be read.
     """
-    path = os.path.join(folder, NAME)
-    if not _is_there(path):
-        return
-    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
-    with closing(connection):
-        try:
-            objects = connection.execute("SELECT type, tbl_name, sql FROM sqlite_master").fetchall()
-            for kind, table, sql in objects:
-                if kind not in _KNOWN_OBJECTS or table not in _KNOWN_TABLES or "VIRTUAL" in str(sql).upper():
-                    raise DamagedDatabase(f"it holds the {kind} {table!r}")
-            if any(table == "Settings" for _, table, _ in objects):
-                for key, value in connection.execute("SELECT key, value FROM Settings").fetchall():
-                    # diskcache sets each as an attribute of itself, '_directory' included, or runs it as a PRAGMA.
-                    if key not in known_settings or not isinstance(value, (int, str)):
-                        raise DamagedDatabase(f"it holds the setting {key!r}")
-            # diskcache waits a minute for a lock while it opens; this waits for `timeout`, and finds a full disk too.
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-        except sqlite3.OperationalError as error:
-            if str(error).startswith("no such"):
-                raise DamagedDatabase(str(error)) from error
-            raise
+    objects = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+    for kind, _, table, sql in objects:
+        if kind not in _KNOWN_OBJECTS or table not in _KNOWN_TABLES or "VIRTUAL" in str(sql).upper():
+            raise DamagedDatabase(f"it holds the {kind} {table!r}")
+    missing = {"Cache", "Settings", "Cache_key_raw"} - {name for _, name, _, _ in objects}
+    if missing:
+        raise DamagedDatabase(f"it lacks {sorted(missing)[0]!r}")

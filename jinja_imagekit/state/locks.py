@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
-from ..atomic_files import PREFIX, sweep_folder, temporary_name
+from ..atomic_files import PREFIX, make_folder, sweep_folder, temporary_name
+from ..once import PerProcess
 
 POLL_SECONDS = 0.005
 """How often a waiting process looks at a lock file; one look takes about 30 µs."""
@@ -98,41 +99,41 @@ class _Waits:
     """The threads of a process that hold locks and wait for others."""
 
     def __init__(self) -> None:
-        self._waits: dict[Holder, Wait] = {}
+        # Threads of the process that was forked are not in its child.
+        self._waits: PerProcess[dict[Holder, Wait]] = PerProcess(dict)
 
     @contextmanager
     def made_known(self, holder: Holder, wait: Wait) -> Iterator[None]:
         """Have other threads know of a wait within the block."""
-        self._waits[holder] = wait
+        waits = self._waits()
+        waits[holder] = wait
         try:
             yield
         finally:
-            self._waits.pop(holder, None)
-
-    def forget(self) -> None:
-        """Forget the waits of threads that are not in this process, which was forked."""
-        self._waits.clear()
+            waits.pop(holder, None)
 
     def is_circle(self, wait: Wait) -> bool:
         """Tell whether a wait would never end."""
         return _is_circle(wait, self._others())
 
     def _others(self) -> list[Wait]:
-        return list(self._waits.copy().values())
+        return list(self._waits().copy().values())
 
 
 class _SharedWaits(_Waits):
     """The threads of several processes that hold locks and wait for others, each noted in a file while it waits."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, file_permissions: int) -> None:
         super().__init__()
         self._folder = folder
+        self._file_permissions = file_permissions
 
     @contextmanager
     def made_known(self, holder: Holder, wait: Wait) -> Iterator[None]:
         path = os.path.join(self._folder, temporary_name())
         # Where the folder cannot be written there are no locks of other processes to wait for.
         with suppress(OSError), open(path, "x", encoding="utf-8") as file:
+            os.chmod(path, self._file_permissions)
             json.dump([sorted(wait.held), wait.wanted], file)
         try:
             with super().made_known(holder, wait):
@@ -179,21 +180,14 @@ class ThreadLocks:
     def __init__(self, waits: _Waits | None = None) -> None:
         self._waits = waits or _Waits()
         self._scope = "" if waits else f"{id(self)}:"
-        self._reset()
-
-    def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._mutex = threading.Lock()
-        self._locks: dict[str, _CountedLock] = {}
-        self._waits.forget()
+        # The threads that held locks when a process was forked are not in its child.
+        self._table = PerProcess(_Table)
 
     @contextmanager
     def hold(self, key: str) -> Iterator[int]:
         """Hold the lock of this name, and tell how many times this thread does; 0 where it goes on without."""
-        if self._pid != os.getpid():
-            # The threads that held locks when this process was forked are not in it.
-            self._reset()
-        mutex, locks = self._mutex, self._locks
+        table = self._table()
+        mutex, locks = table.mutex, table.locks
         with mutex:
             lock = locks.setdefault(key, _CountedLock())
             lock.users += 1
@@ -235,7 +229,15 @@ class ThreadLocks:
 
     def __len__(self) -> int:
         """Return how many locks are held or waited for."""
-        return len(self._locks)
+        return len(self._table().locks)
+
+
+class _Table:
+    """The locks of one process by name."""
+
+    def __init__(self) -> None:
+        self.mutex = threading.Lock()
+        self.locks: dict[str, _CountedLock] = {}
 
 
 class _CountedLock:
@@ -253,12 +255,16 @@ class FileLocks:
     A lock ends with its holder, however that dies. Its file goes when it is released.
 
     Args:
-        folder: Where the lock files are; made when it is needed, readable by its owner only.
+        folder: Where the lock files are; made when it is needed.
+        directory_permissions: Mode of the folders that are made.
+        file_permissions: Mode of the files.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, directory_permissions: int = 0o700, file_permissions: int = 0o600) -> None:
         self.folder = folder
-        self._waits = _SharedWaits(folder)
+        self._directory_permissions = directory_permissions
+        self._file_permissions = file_permissions
+        self._waits = _SharedWaits(folder, file_permissions)
         self._threads = ThreadLocks(self._waits)
         self._complained = False
         self._swept = False
@@ -285,18 +291,18 @@ class FileLocks:
         with os.scandir(self.folder) as entries:
             paths = [entry.path for entry in entries if entry.name.endswith(".lock")]
         for path in paths:
-            lock = _file_lock(path)
+            lock = self._file_lock(path)
             with suppress(OSError):
                 lock.acquire(blocking=False)
                 _release(lock)
 
     def _acquire(self, key: str) -> FileLock | None:
         try:
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            make_folder(self.folder, self._directory_permissions)
             if not self._swept:
                 self._swept = True
                 self.sweep()
-            lock = _file_lock(self.path(key))
+            lock = self._file_lock(self.path(key))
             if not self._wait_for(lock):
                 return None
         except (OSError, RuntimeError) as error:
@@ -329,10 +335,10 @@ class FileLocks:
                     return True
         return False
 
-
-def _file_lock(path: str) -> FileLock:
-    # thread_local=False: a template in an async environment may end in another thread than it began in.
-    return FileLock(path, poll_interval=POLL_SECONDS, thread_local=False, fallback_to_soft=False)
+    def _file_lock(self, path: str) -> FileLock:
+        # thread_local=False: a template in an async environment may end in another thread than it began in.
+        mode = self._file_permissions
+        return FileLock(path, mode=mode, poll_interval=POLL_SECONDS, thread_local=False, fallback_to_soft=False)
 
 
 def _release(lock: FileLock) -> None:

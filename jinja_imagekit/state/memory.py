@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
+from ..once import PerProcess
 from ..settings import Settings
 from .locks import ThreadLocks
 
@@ -28,7 +29,8 @@ class MemoryStore:
         self.is_reliable = True
         self._clock = clock
         self._values: dict[str, tuple[str, float | None]] = {}
-        self._mutex = threading.Lock()
+        # Held by a thread that a forked child has not, it would stay so there.
+        self._mutex = PerProcess(threading.Lock)
         self._locks = ThreadLocks()
 
     @classmethod
@@ -52,30 +54,22 @@ class MemoryStore:
     def set_many(self, values: Mapping[str, str], timeout: float | None = None) -> None:
         """Keep these values, for `timeout` seconds where it is given."""
         expires = None if timeout is None else self._clock() + timeout
-        with self._mutex:
+        with self._mutex():
             self._values.update((key, (value, expires)) for key, value in values.items())
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Forget these values."""
-        with self._mutex:
+        with self._mutex():
             for key in keys:
                 self._values.pop(key, None)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys that begin with `prefix`; what expired is dropped on the way."""
         now = self._clock()
-        with self._mutex:
+        with self._mutex():
             self._values = {key: each for key, each in self._values.items() if each[1] is None or each[1] > now}
             found = sorted(key for key in self._values if key.startswith(prefix))
         return iter(found)
-
-    def drain(self) -> list[tuple[str, str, float | None]]:
-        """Forget everything, and return it: keys, values, and the seconds that each had left."""
-        now = self._clock()
-        with self._mutex:
-            values, self._values = self._values, {}
-        left = ((key, value, None if expires is None else expires - now) for key, (value, expires) in values.items())
-        return [each for each in left if each[2] is None or each[2] > 0]
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """Hold the lock of this name against all threads of this process."""

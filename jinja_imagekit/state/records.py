@@ -196,6 +196,12 @@ class Records:
         claimed = _number(self.store.get(key))
         return claimed is not None and 0 <= self._clock() - claimed < self.claim_timeout
 
+    def renew(self, name: str, seconds: float) -> None:
+        """Claim a cache file for some seconds from now on, whoever else claims it."""
+        # Dated back, so that it is as old as a claim may be when the time is over.
+        since = self._clock() - max(0.0, self.claim_timeout - seconds)
+        self.store.set_many({self._claims + name: _dumps(since)}, seconds)
+
     def release(self, name: str) -> None:
         """End the claim on a cache file."""
         self.store.delete_many([self._claims + name])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from ..atomic_files import PREFIX, left_behind, sweep_folder, temporary_name
+from ..atomic_files import PREFIX, left_behind, make_folder, sweep_folder, temporary_name
 from ..exceptions import StorageError
 from ..interfaces import StoredFile
 from ..settings import Settings
@@ -280,8 +280,8 @@ class FileSystemStorage:
                 # A folder is missing, or another machine's sweep took the temporary file for a dead writer's.
                 if attempt == 4:
                     raise
-                self._make_folders(folder)
-                self._make_folders(os.path.dirname(path))
+                make_folder(folder, self.directory_permissions)
+                make_folder(os.path.dirname(path), self.directory_permissions)
             except OSError as error:
                 # A folder below `location` lies on another file system: rename within that folder.
                 if error.errno != errno.EXDEV or folder != self._temporary_folder:
@@ -307,20 +307,6 @@ class FileSystemStorage:
             raise
         if self.fsync:
             _fsync_folder(os.path.dirname(path))
-
-    def _make_folders(self, folder: str) -> None:
-        missing = []
-        while not os.path.isdir(folder):
-            missing.append(folder)
-            folder = os.path.dirname(folder)
-        for folder in reversed(missing):
-            try:
-                os.mkdir(folder)
-            except FileExistsError:
-                # Another writer was faster; or a file stands there, and the rename will say so.
-                continue
-            if self.directory_permissions is not None:
-                os.chmod(folder, self.directory_permissions)
 
     def _names(self, folder: str, prefix: str) -> Iterator[str]:
         try:

@@ -41,6 +41,9 @@ LEFT_OUT = {
     ".templatetags.imagekit ThumbnailAssignmentNode": "likewise",
     ".templatetags.imagekit ThumbnailImageTagNode": "likewise",
     ".templatetags.imagekit default_thumbnail_srcset_scales": "a setting as it was at import time",
+    ".forms.fields generate": "imported for its own use",
+    ".models.fields.files generate": "likewise",
+    ".models.fields.files suggest_extension": "likewise",
     ".files IKContentFile.name": "an attribute of each object, not of the class",
     **{
         f".registry {cls}.{name}": "likewise"

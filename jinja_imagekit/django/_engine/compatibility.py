@@ -30,7 +30,9 @@ def render(spec: Any, original: Original) -> bytes:
     """
     name, readable = spec.get_source().name, original.header.format
     with reading(name):
-        image: Image.Image = Image.open(BytesIO(original.data), formats=spec.settings.readable_formats)
+        # A multi-picture JPEG is opened as a JPEG.
+        formats = ["JPEG" if readable == "MPO" else readable]
+        image: Image.Image = Image.open(BytesIO(original.data), formats=formats)
         image.load()
     for processor in spec.processors or ():
         image = _process(processor, image)

@@ -8,6 +8,9 @@ from typing import Any
 
 from django.core.signals import setting_changed
 
+KIT = "jinja_imagekit.django._engine.current:current.kit"
+"""Where the workers of a queue find the kit."""
+
 _OTHERS = frozenset(
     {"MEDIA_ROOT", "MEDIA_URL", "STORAGES", "DEFAULT_FILE_STORAGE", "CACHES", "DEBUG", "BASE_DIR"}
     | {"FILE_UPLOAD_PERMISSIONS", "FILE_UPLOAD_DIRECTORY_PERMISSIONS"}

@@ -32,7 +32,7 @@ from ..specs import ImageSpec
 from ..utils import get_storage
 from .cachefile import EngineCacheFile, has_receivers
 from .caches import CacheStore
-from .current import current, get_kit
+from .current import KIT, current, get_kit
 from .sources import FieldSourceFinder, StoredName, StoredSource
 from .storages import engine_storage, keeps_methods, unwrapped
 
@@ -41,7 +41,7 @@ class DjangoKit(ImageKit):
     """A kit whose parts are what Django's settings name, and whose registries are those of the process."""
 
     def __init__(self) -> None:
-        super().__init__(conf.kit_settings(), import_name="jinja_imagekit.django._engine.current:current.kit")
+        super().__init__(conf.kit_settings(), import_name=KIT)
         self._storages: dict[int, tuple[Any, Storage]] = {}
         self.generators = generator_registry
         self.source_groups = source_group_registry

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.forms import ImageField
 
-from ...exceptions import SourceError
+from ...exceptions import ImageKitError
+from .._engine.uploads import invalid, process
 from ..specs import SpecHost
-from ..utils import generate
 
 
 class ProcessedImageField(SpecHost, ImageField):
@@ -54,7 +53,7 @@ class ProcessedImageField(SpecHost, ImageField):
         ImageField.__init__(self, *args, **kwargs)
 
     def clean(self, data: Any, initial: Any = None) -> Any:
-        """Return the processed image, under the upload's name; what was there before is returned as it is.
+        """Return the processed image, with the extension of its format; what was there before is returned as it is.
 
         Raises:
             ValidationError: The upload is not a whole image of a format that may be read, or exceeds a cap.
@@ -63,8 +62,6 @@ class ProcessedImageField(SpecHost, ImageField):
         if not cleaned or cleaned == initial:
             return cleaned
         try:
-            file = generate(self.get_spec(source=cleaned))
-        except SourceError as error:
-            raise ValidationError(self.error_messages["invalid_image"], code="invalid_image") from error
-        file.name = cleaned.name
-        return file
+            return process(self, cleaned, cleaned.name)
+        except ImageKitError as error:
+            raise invalid(error) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ...exceptions import InvalidOption, UnknownFormat, nearest
@@ -12,6 +12,7 @@ from .bmp import Bmp
 from .gif import Gif
 from .ico import Ico
 from .jpeg import Jpeg
+from .other import OTHERS
 from .png import Png
 from .svg import Svg
 from .tiff import Tiff
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 _ALL: tuple[Format, ...] = (Jpeg(), Png(), WebP(), Avif(), Gif(), Tiff(), Bmp(), Ico(), Svg())
 """In the order in which a file's first bytes are compared with them."""
 
-FORMATS: Mapping[str, Format] = {name: format for format in _ALL for name in (format.name, *format.variants)}
+FORMATS: Mapping[str, Format] = {
+    **{name: format for format in _ALL for name in (format.name, *format.variants)},
+    **OTHERS,
+}
 """Formats by Pillow's names, those of their variants too."""
 
 OUTPUT_FORMATS: Mapping[str, Format] = {format.name: format for format in _ALL if format.is_written}
@@ -35,9 +39,16 @@ WRITABLE_FORMATS: tuple[str, ...] = tuple(OUTPUT_FORMATS)
 _OTHER_NAMES = {name: format.name for format in _ALL for name in (*format.variants, *format.other_names)}
 
 
-def sniff(data: bytes) -> Format | None:
-    """Return the format that the first bytes of a file announce; None where it is none that is read."""
-    return next((format for format in _ALL if format.announces(data)), None)
+def sniff(data: bytes, others: Iterable[str] = ()) -> Format | None:
+    """Return the format that the first bytes of a file announce; None where it is none that is read.
+
+    Args:
+        data: The whole file.
+        others: Further formats that may be read, by Pillow's names.
+    """
+    found = next((format for format in _ALL if format.announces(data)), None)
+    wanted = set(others)
+    return found or next((each for name, each in OTHERS.items() if name in wanted and each.announces(data)), None)
 
 
 def normal_format(format: str) -> str:

@@ -9,7 +9,7 @@ from django.contrib import admin
 from jinja_imagekit.django.admin import AdminThumbnail
 from jinja_imagekit.django.cachefiles import LazyImageCacheFile
 
-from .models import Photo
+from .models import Avatar, Photo
 
 
 def unknown(photo: Any) -> Any:
@@ -28,3 +28,10 @@ class PhotoAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     original = AdminThumbnail("image")
     by_tag = AdminThumbnail("image", template="album/tag.html")
     by_template = AdminThumbnail("thumbnail", template="album/thumbnail.html")
+
+
+@admin.register(Avatar)
+class AvatarAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Takes uploads."""
+
+    fields = ("image",)

@@ -8,7 +8,7 @@ from django.db import models
 
 from jinja_imagekit.django import ImageSpec
 from jinja_imagekit.django.models import ImageSpecField, ProcessedImageField
-from jinja_imagekit.django.processors import Adjust, ResizeToFill, SmartCrop
+from jinja_imagekit.django.processors import Adjust, ResizeToFill, ResizeToFit, SmartCrop
 from jinja_imagekit.django.utils import get_field_info
 
 from .parts import CountingStrategy
@@ -72,3 +72,9 @@ class Avatar(models.Model):
 
     image = ProcessedImageField([SmartCrop(50, 50)], format="PNG", upload_to="avatars")
     second = ProcessedImageField(spec=Card, upload_to="avatars", blank=True)
+
+
+class Original(models.Model):
+    """A model that keeps uploads small, in the format that they have."""
+
+    image = ProcessedImageField([ResizeToFit(800, 800, upscale=False)], upload_to="originals")

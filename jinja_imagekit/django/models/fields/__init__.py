@@ -8,8 +8,10 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models.signals import class_prepared
+from django.utils.functional import cached_property
 
 from ..._engine.former_options import KEYWORDS
+from ..._engine.uploads import check
 from ...registry import register
 from ...specs import SpecHost
 from ...specs.sourcegroups import ImageFieldSourceGroup
@@ -168,6 +170,19 @@ class ProcessedImageField(SpecHostField, models.ImageField):
             spec_id=spec_id,
         )
         models.ImageField.__init__(self, verbose_name, name, width_field, height_field, **kwargs)
+
+    @cached_property
+    def validators(self) -> list[Any]:
+        """What `full_clean()`, forms and serializers call; the last one processes the upload, which is then kept."""
+        return [*super().validators, self.check_upload]
+
+    def check_upload(self, value: Any) -> None:
+        """Check an upload by processing it.
+
+        Raises:
+            ValidationError: It is not a whole image of a readable format, exceeds a cap, or cannot be processed.
+        """
+        check(self, value)
 
     def contribute_to_class(self, cls: Any, name: str, *args: Any, **kwargs: Any) -> None:
         """Put the field on a model, and register its spec.

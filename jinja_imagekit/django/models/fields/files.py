@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from django.core.files import File
 from django.db.models.fields.files import ImageFieldFile
 
-from ...utils import generate, suggest_extension
+from ..._engine.uploads import process
 
 
 class ProcessedImageFieldFile(ImageFieldFile):
@@ -18,10 +16,9 @@ class ProcessedImageFieldFile(ImageFieldFile):
         """Process an image and store the result, under a name with the extension of its format.
 
         Raises:
-            SourceError: `content` is not a whole image of a format that may be read, or exceeds a cap.
+            ImageKitError: `content` is not a whole image of a format that may be read, exceeds a cap, or cannot be
+                processed. Forms, and whoever calls `full_clean()`, have been told before.
         """
         field: Any = self.field
-        # Content without a name would have none in errors.
-        spec = field.get_spec(source=content if getattr(content, "name", None) else File(content, name))
-        stem = os.path.splitext(name)[0]
-        super().save(f"{stem}{suggest_extension(name, spec.format)}", generate(spec), save)
+        file = process(field, content, name)
+        super().save(str(file.name), file, save)
