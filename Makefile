@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 
-.PHONY: demo django-demo flask-demo pelican-demo test test-django test-peer golden docs lint bench coverage clean
+.PHONY: demo django-demo flask-demo pelican-demo test faults test-django test-peer golden docs lint bench coverage clean
 
 demo: .venv/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
@@ -21,6 +21,10 @@ pelican-demo: .venv/.pelican
 # A process for each core; a file's tests stay together.
 test: .venv/.test
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# Kills, failing calls, full disks, races, damage, bombs: `make test` runs a few rounds of each, this all of them.
+faults: .venv/.test
+	FAULTS=full $(BIN)/python -m pytest tests/faults -n auto --dist worksteal
 
 # The Django shim on the oldest Django that it supports; `make test` has the newest.
 test-django: .venv/django-4.2/.stamp

@@ -445,7 +445,7 @@ class ImageKit:
             if isinstance(interruption, GenerationInterrupted):
                 raise
             # It came while the run was planned.
-            raise GenerationInterrupted(Report([], 0.0)) from None
+            raise GenerationInterrupted(Report([], 0.0)) from interruption
         finally:
             self.sweep()
 

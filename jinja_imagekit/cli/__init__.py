@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from ..wording import printable
 from .finding import find_kit
-from .subcommands import INTERRUPTED, GetKit, subcommands
+from .subcommands import INTERRUPTED, TERMINATED, GetKit, Terminated, subcommands
 
 __all__ = ["commands"]
 
@@ -40,7 +41,14 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         # A file's name may hold what the terminal's encoding has not.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminate)
     command_line().main(arguments, prog_name="jinja-imagekit")
+
+
+def _terminate(number: int, frame: object) -> None:
+    # Once: what ends the run needs its time.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
 
 
 def command_line() -> click.Group:
@@ -88,8 +96,8 @@ class _Group(click.Group):
 
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interruption:
             click.echo("Interrupted.", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED)
         except ImageKitError as error:
             raise click.ClickException(printable(str(error))) from error

@@ -23,6 +23,13 @@ GetKit = Callable[[], "ImageKit"]
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the number of SIGINT, as shells count."""
 
+TERMINATED = 143
+"""Exit status after SIGTERM, by which supervisors and build servers end a process."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come; the run ends as after Ctrl-C, and leaves nothing half written."""
+
 
 def subcommands(get_kit: GetKit) -> list[click.Command]:
     """Return all subcommands for a kit."""
@@ -98,7 +105,8 @@ def _generated(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json
         raise _unknown_pattern(error, patterns) from error
     except GenerationInterrupted as interruption:
         _show_report(interruption.report, as_json=as_json, quiet=False, interrupted=True)
-        click.get_current_context().exit(INTERRUPTED)
+        is_term = isinstance(interruption.__cause__, Terminated)
+        click.get_current_context().exit(TERMINATED if is_term else INTERRUPTED)
 
 
 def _planned(kit: ImageKit, patterns: tuple[str, ...], force: bool) -> Report:

@@ -263,8 +263,10 @@ def run_with_executor(
             settle(settled)
         for work in run.local:
             settle(make_work(kit, work, force=force, stopped=lambda: False))
-    except KeyboardInterrupt:
-        raise GenerationInterrupted(Report(outcomes, time.perf_counter() - begun, plan.warnings.values())) from None
+    except KeyboardInterrupt as interruption:
+        raise GenerationInterrupted(
+            Report(outcomes, time.perf_counter() - begun, plan.warnings.values())
+        ) from interruption
     return Report(outcomes, time.perf_counter() - begun, plan.warnings.values())
 
 

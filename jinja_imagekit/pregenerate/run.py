@@ -59,10 +59,12 @@ def run_plan(
             outcomes.append(outcome)
             if on_progress:
                 on_progress(outcome, len(outcomes), plan.total)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         crew.stop(GRACE_SECONDS)
         outcomes.extend(crew.settled())
-        raise GenerationInterrupted(Report(outcomes, time.perf_counter() - begun, plan.warnings.values())) from None
+        raise GenerationInterrupted(
+            Report(outcomes, time.perf_counter() - begun, plan.warnings.values())
+        ) from interruption
     except BaseException:
         crew.stop(GRACE_SECONDS)
         raise

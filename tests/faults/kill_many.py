@@ -1,6 +1,6 @@
 """Kills pregenerations at random moments, and lets many of them run at once: what is left has to be whole.
 
-    python tests/crash/kill_many.py --images 500 --kills 200 --runs 8
+    python tests/faults/kill_many.py --images 500 --kills 200 --runs 8
 
 prints what was found, and exits with 1 when anything was wrong. The tests run it with smaller numbers.
 """
