@@ -19,7 +19,7 @@ def test_two_generators_under_one_id() -> None:
     generators = GeneratorRegistry()
     generators.register("a", Card)
     generators.register("a", Card)
-    with pytest.raises(AlreadyRegistered, match=r"registered as 'a' already.*override=True") as caught:
+    with pytest.raises(AlreadyRegistered, match=r"already registered as 'a'.*override=True") as caught:
         generators.register("a", Wide)
     assert caught.value.id == "a"
     assert isinstance(caught.value, ValueError)
