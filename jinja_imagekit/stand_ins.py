@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger("jinja_imagekit.policies")
 
 BROWSER_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "SVG")
-"""Formats of sources that every browser shows as they are."""
+"""Formats of sources that every browser displays."""
 
 _USUAL_SOURCE = (4000, 3000)
-"""Width and height in pixels of a source that cannot be read: a photo of 12 megapixels."""
+"""Assumed width and height in pixels of a source that cannot be read: those of a 12-megapixel photo."""
 
 
 class StandIn(NamedTuple):
     """What a page shows instead of an image.
 
     Attributes:
-        url: The URL of a file, or a data URI; empty where the image is left out.
-        width: Pixels; 0 where the image is left out.
-        height: Pixels; 0 where the image is left out.
+        url: The URL of a file, or a data URI; empty if the image is left out.
+        width: Pixels; 0 if the image is left out.
+        height: Pixels; 0 if the image is left out.
         mimetype: Media type.
     """
 
@@ -58,7 +58,7 @@ OMITTED = StandIn("", 0, 0, "")
 
 
 class Unprocessed(ImageSpec):
-    """Makes a copy of its source, byte for byte, metadata included."""
+    """Copies its source byte for byte, metadata included."""
 
     def generate(self) -> BinaryIO:
         """Return the source as an open file.
@@ -74,7 +74,7 @@ def checked_policy(value: Any, default: str) -> str:
     """Return the policy that a template asks for.
 
     Args:
-        value: What it says; None leaves it to the setting.
+        value: What the template says; None for the setting.
         default: The setting.
 
     Raises:
@@ -92,25 +92,25 @@ def checked_policy(value: Any, default: str) -> str:
 
 
 def covers(policy: str, error: ImageKitError) -> bool:
-    """Tell whether a policy puts something in an image's place; what is wrong in the code is always raised."""
+    """Tell whether a policy replaces the image after this error; errors in code are always raised."""
     return policy != "raise" and error.concerns_image
 
 
 def stand_in(
     kit: ImageKit, file: ImageCacheFile, kwargs: Mapping[str, Any], error: ImageKitError, policy: str
 ) -> StandIn:
-    """Return what a page shows instead of an image, and note the failure: in the log, and for reports.
+    """Return what a page shows instead of an image, and note the failure in the log and for reports.
 
     Args:
         kit: The kit.
         file: The cache file that cannot be made.
         kwargs: Its generator's keywords.
-        error: Why not.
+        error: The reason.
         policy: "placeholder", "original" or "omit".
     """
     error.generator_id = error.generator_id or file.generator_id
     if kit.renders.note_failure(file, kwargs, error):
-        logger.warning("A page does without an image (on_error is %r): %s", policy, error)
+        logger.warning("An image is missing from a page (on_error is %r): %s", policy, error)
     if policy == "omit":
         return OMITTED
     asked = _asked_size(file)
@@ -126,7 +126,7 @@ def _placeholder(size: Size, kit: ImageKit, error: ImageKitError) -> StandIn:
 
 
 def _original(kit: ImageKit, file: ImageCacheFile, asked: Size | None) -> StandIn | None:
-    """Return the source itself as a cache file; None where browsers would not show it."""
+    """Return the source itself as a cache file; None if browsers would not display it."""
     try:
         source = file.source
         if source is None or source.header.format not in BROWSER_FORMATS:
@@ -142,7 +142,7 @@ def _original(kit: ImageKit, file: ImageCacheFile, asked: Size | None) -> StandI
 
 
 def _asked_size(file: ImageCacheFile) -> Size | None:
-    """Return the size that the image would have; None where that cannot be told."""
+    """Return the size that the image would have; None if that is unknown."""
     try:
         generator = file.generator
         return generator.output_size() if isinstance(generator, ImageSpec) else None
@@ -151,7 +151,7 @@ def _asked_size(file: ImageCacheFile) -> Size | None:
 
 
 def _size_of_usual(kit: ImageKit, id: str, kwargs: Mapping[str, Any]) -> Size | None:
-    """Return the size that the image of a usual photo would have; None where it would be the photo's own."""
+    """Return the size that the image would have if made from an ordinary photo; None if it were the photo's own."""
     options = {name: value for name, value in kwargs.items() if name != "source"}
     try:
         processors: Iterable[Any] = kit.generator(id, **options).processors
@@ -162,13 +162,13 @@ def _size_of_usual(kit: ImageKit, id: str, kwargs: Mapping[str, Any]) -> Size | 
 
 
 DEFAULT_SIZE = (400, 300)
-"""Width and height in pixels of a placeholder for an image whose size nobody can tell."""
+"""Width and height in pixels of a placeholder for an image of unknown size."""
 
 FONT_PIXELS, SMALL_FONT_PIXELS = 14, 10
-"""Size of the letters of a reason in pixels, where there is room and where there is little."""
+"""Font sizes in pixels for the reason, with ample and with little room."""
 
 _LETTER_WIDTH = 0.58
-"""About the width of a letter in parts of its size: sans-serif letters have 0.5 to 0.6."""
+"""Approximate width of a letter relative to the font size: 0.5 to 0.6 in sans-serif fonts."""
 
 _LINE_HEIGHT = 1.3
 
@@ -185,13 +185,13 @@ def placeholder_uri(size: Size, reason: str = "") -> str:
 
     Args:
         size: Width and height in pixels.
-        reason: What the placeholder says; without it there is a picture of a picture.
+        reason: What the placeholder says; without it there is a pictogram.
 
     Example:
         >>> placeholder_uri((40, 30))[:19]
         'data:image/svg+xml,'
     """
-    # The characters left alone are safe in an attribute, in srcset and in CSS.
+    # The unquoted characters are safe in an attribute, in srcset and in CSS.
     return f"data:image/svg+xml,{quote(placeholder_svg(size, reason), safe='/:=;,')}"
 
 
@@ -209,14 +209,14 @@ def placeholder_svg(size: Size, reason: str = "") -> str:
 
 
 def _text(size: Size, reason: str) -> str:
-    """Return the reason as lines that fit; nothing where not even one does."""
+    """Return the reason in lines that fit; nothing if not even one does."""
     font = FONT_PIXELS if min(size) >= 160 else SMALL_FONT_PIXELS
     margin = font // 2
     letters = int((size[0] - 2 * margin) / (font * _LETTER_WIDTH))
     most = int((size[1] - 2 * margin) / (font * _LINE_HEIGHT))
     if letters < 8 or most < 1:
         return ""
-    # XML has no place for control characters and lone surrogates.
+    # XML does not allow control characters and lone surrogates.
     readable = "".join(letter if letter.isprintable() else " " for letter in reason)
     lines = textwrap.wrap(readable, letters, max_lines=most, placeholder=" …")
     spans = "".join(

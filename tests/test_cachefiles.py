@@ -410,7 +410,7 @@ def test_an_unwritable_location(site: Site, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     kit = site.new_kit(location=blocked)
-    with pytest.raises(StorageError, match=r"a folder stands where a file should be, or the reverse") as caught:
+    with pytest.raises(StorageError, match=r"there is a folder where a file should be, or vice versa") as caught:
         _ = kit.cachefile("card", source="photos/canal.jpg").url
     assert isinstance(caught.value, OSError)
     assert caught.value.generator_id == "card"

@@ -213,7 +213,7 @@ def test_file_in_place_of_a_folder(storage: FileSystemStorage) -> None:
     storage.save("a", b"x")
     assert storage.stat("a/b.jpg") is None
     storage.delete("a/b.jpg")
-    with pytest.raises(StorageError, match="folder stands where a file should be, or the reverse"):
+    with pytest.raises(StorageError, match="there is a folder where a file should be, or vice versa"):
         storage.save("a/b.jpg", b"x")
     assert list(storage.names("a")) == []
     assert list(storage.names()) == ["a"]

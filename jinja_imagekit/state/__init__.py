@@ -1,4 +1,4 @@
-"""What is known of cache files and sources: the records, and the stores that keep them."""
+"""What is known about cache files and sources: the records, and the stores that hold them."""
 
 from .disk import DiskStore
 from .memory import MemoryStore

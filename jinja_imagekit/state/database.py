@@ -1,4 +1,4 @@
-"""The diskcache database of a store, which runs no code and touches no other file, whatever it holds."""
+"""The diskcache database of a store, which, whatever it holds, runs no code and touches no other file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _OPTIONS: dict[str, Any] = {
     **diskcache.DEFAULT_SETTINGS,
-    # diskcache's default drops records when they reach a gigabyte; ours stay, whatever they take.
+    # diskcache drops records by default when they reach a gigabyte; ours stay, however much space they take.
     "eviction_policy": "none",
     # Each write looks for expired rows and deletes at most this many.
     "cull_limit": 2,
@@ -33,20 +33,20 @@ _OPTIONS: dict[str, Any] = {
 """Given in full, so that no setting is taken from the file."""
 
 _PRAGMAS = (
-    # A file that is mapped into memory and cut by somebody ends the process with SIGBUS. Write-ahead logs map one.
+    # If a file mapped into memory is truncated, the process dies of SIGBUS, and a write-ahead log maps one.
     "mmap_size = 0",
     "journal_mode = TRUNCATE",
-    # A process that is killed loses nothing. A loss of power may damage the file, which is then begun anew.
+    # A killed process loses nothing. A power failure may damage the file, which is then replaced by a new one.
     "synchronous = OFF",
     "trusted_schema = OFF",
 )
 
 
 class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
-    """Stores strings and numbers in their rows, and nothing else in any way.
+    """Stores strings and numbers in their rows, and nothing else anywhere.
 
     diskcache unpickles what a row tells it to, and opens and deletes files that a row names
-    (CVE-2025-69872). Here a row is a value or it is nothing.
+    (CVE-2025-69872). Here a row is either a value or ignored.
     """
 
     def put(self, key: Any) -> tuple[str, bool]:
@@ -73,7 +73,7 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
         return found
 
     def remove(self, file_path: str) -> None:
-        """Do nothing: no row of ours has a file, so that a row with one is somebody else's idea."""
+        """Do nothing: rows of ours have no files, so a row with one is not ours."""
 
     def filename(self, key: Any = None, value: Any = None) -> tuple[str, str]:
         """Refuse: nothing is kept in files."""
@@ -81,14 +81,14 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
 
 
 class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
-    """diskcache's cache over a file that is there, with one connection to read and one to write for all threads.
+    """diskcache's cache over an existing file, with one connection for reading and one for writing for all threads.
 
-    diskcache has one connection for each thread, which nobody closes when the thread ends, and writes its settings
-    anew whenever it opens.
+    diskcache itself has a connection for each thread, which is not closed when the thread ends, and rewrites its
+    settings whenever it opens.
 
     Args:
         folder: The absolute path of the store's folder.
-        timeout: Seconds for which another writer is waited for.
+        timeout: Seconds to wait for another writer.
 
     Raises:
         DamagedDatabase: The file is not a whole database of ours.
@@ -113,7 +113,7 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
             raise
 
     def read(self, work: Callable[[Database], T]) -> T:
-        """Read something, whatever writer has to wait."""
+        """Read something, even if a writer has to wait."""
         return self._run(self._reader, work)
 
     def write(self, work: Callable[[Database], T]) -> T:
@@ -133,7 +133,7 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
             finally:
                 self._used.connection = None
                 if connection.in_transaction:
-                    # Neither a commit nor a rollback went through; closing it is a rollback.
+                    # Neither commit nor rollback worked; closing the connection rolls back.
                     line.hang_up()
 
     def keys(self, prefix: str) -> list[str]:
@@ -144,14 +144,14 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
         )
         with closing(self._con.cursor()) as cursor:
             for (key,) in cursor.execute(query, (prefix, time.time())):
-                # What is no text comes after all text.
+                # Whatever is not text comes after all text.
                 if type(key) is not str or not key.startswith(prefix):
                     break
                 found.append(key)
         return found
 
     def close(self) -> None:
-        """Close both connections; whoever uses the database opens them again."""
+        """Close both connections; they open again when the database is used."""
         self._reader.close()
         self._writer.close()
 
@@ -167,7 +167,7 @@ class _Line:
 
     Args:
         address: The file as a URI.
-        timeout: Seconds for which another process is waited for.
+        timeout: Seconds to wait for another process.
     """
 
     def __init__(self, address: str, timeout: float) -> None:
@@ -195,7 +195,7 @@ class _Line:
 
     def hang_up(self) -> None:
         """Close the connection; the caller holds the lock."""
-        # SQLite forbids to touch one that a fork has copied.
+        # SQLite forbids touching a connection that a fork has copied.
         if self.connection is not None and self._pid == os.getpid():
             with suppress(sqlite3.Error):
                 self.connection.close()
@@ -213,9 +213,9 @@ _forking = threading.Lock()
 
 
 def _before_fork() -> None:
-    """Wait until no connection is in use: SQLite would believe in the child that its copy is, for ever.
+    """Wait until no connection is in use: in the child, SQLite would for ever believe that its copy is.
 
-    SQLite keeps a list of the locks that its process has on each file, which a fork copies and no one corrects.
+    SQLite keeps a list of the locks that its process has on each file, which a fork copies and nothing corrects.
     """
     _forking.acquire()
     _held.extend(line for line in list(_lines) if line.lock.acquire(timeout=1))
@@ -237,8 +237,8 @@ def open_database(folder: str, timeout: float, mode: int) -> Database:
 
     Args:
         folder: An absolute path.
-        timeout: Seconds for which another writer is waited for.
-        mode: The mode of a file that is made.
+        timeout: Seconds to wait for another writer.
+        mode: The mode of a newly created file.
 
     Raises:
         DamagedDatabase: The file is not a whole database of ours.
@@ -251,7 +251,7 @@ def open_database(folder: str, timeout: float, mode: int) -> Database:
 
 
 def _create(folder: str, mode: int) -> None:
-    """Make an empty database under a temporary name, and give it its own unless another process was faster."""
+    """Make an empty database under a temporary name, and rename it unless another process was faster."""
     sweep_folder(folder)
     temporary = os.path.join(folder, temporary_name())
     try:
@@ -271,7 +271,7 @@ def _name_unless_there(temporary: str, path: str) -> None:
     except FileExistsError:
         return
     except (OSError, AttributeError, NotImplementedError):
-        # No links here. Should another process have been faster, its database has hardly a value yet.
+        # No hard links here. If another process was faster, its database holds next to nothing yet.
         with suppress(FileExistsError):
             os.rename(temporary, path)
 
@@ -288,5 +288,5 @@ class _Blank(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
         return self._memory
 
     def close(self) -> None:
-        # diskcache calls this at the end of its constructor, to open the file anew.
+        # diskcache calls this at the end of its constructor, in order to reopen the file.
         pass

@@ -1,4 +1,4 @@
-"""The state store on disk, shared by threads and processes, which keeps all trouble with the disk to itself."""
+"""The state store on disk, shared by threads and processes; problems with the disk never reach its callers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SUSPECTS: tuple[tuple[int, str], ...] = (
     (sqlite3.SQLITE_BUSY, "locked"),
     (sqlite3.SQLITE_LOCKED, "locked"),
 )
-"""SQLite's result codes and the trouble that each means, the most telling first (https://sqlite.org/rescode.html)."""
+"""SQLite's result codes and the problem behind each, the most specific first (https://sqlite.org/rescode.html)."""
 
 _ERRNOS = {
     errno.ENOSPC: "full",
@@ -52,27 +52,27 @@ _ADVICE = {
     "read-only": "it is read-only: make it writable, or set state_dir to a folder that is",
     "forbidden": "it belongs to the user {owner}, and its mode is {mode}: to share it, set state_directory_permissions "
     "and state_file_permissions to modes such as 0o770 and 0o660, or set state_dir to another folder",
-    "locked": "another process keeps it locked: see whether one hangs",
-    "unusable": "it cannot be used: see that it is a folder of this user, or set state_dir to one that is",
+    "locked": "another process keeps it locked: check whether one hangs",
+    "unusable": "it cannot be used: make sure that it is this user's folder, or set state_dir to one that is",
 }
 
 _ONLY_WRITES = frozenset({"full", "read-only", "forbidden", "locked"})
-"""Trouble with a write that does not keep anybody from reading."""
+"""Problems with writing that do not prevent reading."""
 
 
 class DiskStore:
     """Keeps state in a folder, in a diskcache database, for the threads and processes of one machine.
 
-    It opens when it is first used, and again in a process that was forked. What cannot be written is kept in memory,
-    tried again from time to time, and then handed over; where nothing can be read either, the process does with what
-    it keeps in memory. A damaged database is set aside and begun anew. Each kind of trouble is told once, as a
-    warning in the log.
+    It opens when it is first used, and again in a forked process. What cannot be written is kept in memory and tried
+    again from time to time; where nothing can be read either, the process makes do with what it has in memory. A
+    damaged database is set aside and a new one started. Each kind of problem is reported once, as a warning in the
+    log.
 
     Args:
         directory: The store's own folder.
-        timeout: Seconds for which another process that writes is waited for.
-        retry_after: Seconds for which the folder is left alone after trouble with it.
-        directory_permissions: Mode of the folders that are made, and of the store's own.
+        timeout: Seconds to wait while another process writes.
+        retry_after: Seconds to leave the folder alone after a problem with it.
+        directory_permissions: Mode of new folders, and of the store's own.
         file_permissions: Mode of the files.
 
     Attributes:
@@ -92,7 +92,7 @@ class DiskStore:
         directory_permissions: int = 0o700,
         file_permissions: int = 0o600,
     ) -> None:
-        # diskcache imports Django where that is installed; who keeps no state on disk need not wait for it.
+        # diskcache imports Django where it is installed; without state on disk there is no need to wait for that.
         from .database import open_database
 
         self._open_database = open_database
@@ -109,7 +109,7 @@ class DiskStore:
         self._is_locked = False
         self._read_at = 0.0
         self._write_at = 0.0
-        # SQLite forbids to use or close a connection that a fork has copied: the parent's are kept and left alone.
+        # SQLite forbids using or closing a connection copied by a fork: the parent's are kept, but left alone.
         self._access = PerProcess(_Access)
 
     @classmethod
@@ -134,7 +134,7 @@ class DiskStore:
         return value if type(value) is str else None
 
     def get_many(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return the known ones of these values by key."""
+        """Return those of these values that are known, by key."""
         if self._unwritten:
             self._write(None)
         keys = tuple(keys)
@@ -179,7 +179,7 @@ class DiskStore:
         return self._locks.hold(key)
 
     def close(self) -> None:
-        """Write what is still to be written, and close the database; the store opens it again when it is used."""
+        """Write what is still unwritten and close the database; the store reopens it when it is used."""
         if self._unwritten:
             self._write_at = 0.0
             self._write(None)
@@ -188,22 +188,22 @@ class DiskStore:
             self._drop(access, access.database)
 
     def _read(self, work: Callable[[Database], T], default: T) -> T:
-        """Return what `work` finds in the database, once more in a new one where it was damaged."""
+        """Return what `work` finds in the database, trying again in a new one if it was damaged."""
         access = self._access()
         for _ in range(2):
-            # A database is false when it is empty.
+            # An empty database is falsy.
             database = self._open(access) if access.database is None else access.database
             if database is None:
                 break
             try:
                 return database.read(work)
-            except Exception as error:  # noqa: BLE001  # no trouble gets out of a store
+            except Exception as error:  # noqa: BLE001  # a store never raises
                 if not self._suffer(access, database, error):
                     break
         return default
 
     def _write(self, work: Callable[[Database], None] | None) -> bool:
-        """Do `work` on the database in one transaction, after all that is still to be written; tell whether it is done.
+        """Do `work` on the database in one transaction, after all that is still unwritten; tell whether it is done.
 
         What SQLite cannot keep is dropped.
         """
@@ -211,7 +211,7 @@ class DiskStore:
             return False
         access = self._access()
         self._look(access)
-        # Among threads, whose turn it is needs no polling.
+        # Threads can take turns without polling.
         if not access.writing.acquire(timeout=self.timeout):
             return False
         try:
@@ -233,7 +233,7 @@ class DiskStore:
 
             try:
                 database.write(write)
-            except Exception as error:  # noqa: BLE001  # no trouble gets out of a store
+            except Exception as error:  # noqa: BLE001  # a store never raises
                 if _kind(error) == "unknown":
                     logger.debug("state store %s: %r", self._folder, error)
                     return True
@@ -254,12 +254,12 @@ class DiskStore:
             return access.database
 
     def _opened(self, access: _Access) -> Database | None:
-        # Whoever waited once need not wait so long again: pages are being rendered.
+        # Do not wait so long twice: pages are being rendered.
         timeout = self.timeout if self.is_reliable else min(self.timeout, 0.1)
         try:
             self._make_folder()
             database = self._opened_or_rebuilt(timeout)
-        except Exception as error:  # noqa: BLE001  # no trouble gets out of a store
+        except Exception as error:  # noqa: BLE001  # a store never raises
             self._give_up(_kind(error), error)
             return None
         access.identity = identity(self._folder)
@@ -272,7 +272,7 @@ class DiskStore:
             try:
                 return self._open_database(self._folder, timeout, self.file_permissions)
             except (DamagedDatabase, sqlite3.DatabaseError, FileNotFoundError) as error:
-                # Another process may be setting it aside, and making a new one.
+                # Another process may be setting it aside and making a new one.
                 if attempt == 4 or (_kind(error) != "damaged" and identity(self._folder) == found):
                     raise
                 if _kind(error) == "damaged":
@@ -282,7 +282,7 @@ class DiskStore:
     def _make_folder(self) -> None:
         make_folder(self._folder, self.directory_permissions)
         if os.name == "posix" and os.stat(self._folder).st_mode & 0o777 != self.directory_permissions & 0o777:
-            # Another user's folder stays as its owner has it.
+            # Another user's folder keeps its owner's modes.
             with suppress(PermissionError):
                 os.chmod(self._folder, self.directory_permissions)
 
@@ -294,23 +294,23 @@ class DiskStore:
             set_aside(self._folder)
         self._tell(
             "damaged",
-            "The state store %s was damaged (%s). It is set aside and begun anew; what it knew is found out again.",
+            "The state store %s was damaged (%s). It is set aside and replaced; what it knew is found out again.",
             self._folder,
             error,
         )
 
     def _look(self, access: _Access) -> None:
-        """Leave a database whose folder was deleted or replaced under way: nobody else sees what is written there."""
+        """Abandon a database whose folder has been deleted or replaced: nobody else would see what is written there."""
         database = access.database
         if database is not None and identity(self._folder) != access.identity:
             with access.opening:
                 self._drop(access, database)
 
     def _suffer(self, access: _Access, database: Database, error: Exception, writing: bool = False) -> bool:
-        """Take the store out of use as the error demands; tell whether to try again at once."""
+        """Take the store out of use as the error requires; tell whether to try again at once."""
         kind = _kind(error)
         if kind == "unknown":
-            # The caller's key is nothing that SQLite keeps; the database is well.
+            # SQLite cannot store the caller's key; the database is fine.
             logger.debug("state store %s: %r", self._folder, error)
             return False
         with access.opening:
@@ -318,7 +318,7 @@ class DiskStore:
             replaced = access.database not in (None, database) or identity(self._folder) != access.identity
             if writing and not replaced and kind in _ONLY_WRITES:
                 if kind == "read-only":
-                    # A file that was opened for reading alone stays so.
+                    # A file that was opened read-only stays so.
                     self._drop(access, database)
                 self._give_up(kind, error, writing)
                 return False
@@ -342,13 +342,13 @@ class DiskStore:
                 access.database = None
 
     def _give_up(self, kind: str, error: Exception, writing: bool = False) -> None:
-        """Leave the folder alone for a while: for writing alone, or altogether."""
+        """Leave the folder alone for a while, either only for writing or altogether."""
         self._write_at = time.monotonic() + self.retry_after
         if not writing:
             self._read_at = self._write_at
             self.is_reliable = False
         if kind == "locked" and not self._is_locked:
-            # Many processes that write at once are no trouble; one that keeps the lock is.
+            # Many processes writing at once are not a problem; one that keeps the lock is.
             self._is_locked = True
             self._write_at = time.monotonic() + self.retry_after / 5
             return
@@ -369,7 +369,7 @@ class DiskStore:
 
 
 class _Access:
-    """What a process has of the store."""
+    """A process's access to the store."""
 
     def __init__(self) -> None:
         self.database: Database | None = None
@@ -379,22 +379,22 @@ class _Access:
 
 
 class _Unwritten:
-    """What could not be written yet, and covers what the database says: values, and keys that were deleted."""
+    """Values and deletions that could not be written yet, and take precedence over the database."""
 
     def __init__(self) -> None:
-        # By key the value, or None for one that was deleted, and when it expires.
+        # By key: the value, or None for a deletion, and when it expires.
         self._entries: dict[str, tuple[str | None, float | None]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._entries)
 
     def put(self, values: Mapping[str, str | None], timeout: float | None = None) -> None:
-        """Keep values for later; those that no database keeps, such as lone surrogates, are dropped."""
+        """Keep values for later, dropping those that no database can store, such as lone surrogates."""
         expires = None if timeout is None else time.monotonic() + timeout
         self._entries.update({key: (value, expires) for key, value in values.items() if _is_text(key, value or "")})
 
     def over(self, found: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-        """Return what was found in the database, with the entries of these keys over it."""
+        """Return what was found in the database, overridden by the entries of these keys."""
         known = dict(found)
         for key in keys:
             if key in self._entries:
@@ -403,7 +403,7 @@ class _Unwritten:
         return known
 
     def names(self, prefix: str) -> list[str]:
-        """Return the keys that begin with a prefix, those of values that were deleted among them."""
+        """Return the keys that begin with a prefix, including those of deletions."""
         return sorted(key for key in list(self._entries) if key.startswith(prefix))
 
     def snapshot(self) -> dict[str, tuple[str | None, float | None]]:
@@ -411,7 +411,7 @@ class _Unwritten:
         return dict(self._entries)
 
     def forget(self, written: Mapping[str, tuple[str | None, float | None]]) -> None:
-        """Forget the entries of a snapshot that was written, unless they have changed since."""
+        """Forget the entries of a snapshot that has been written, unless they have changed since."""
         for key, entry in written.items():
             if self._entries.get(key) is entry:
                 self._entries.pop(key, None)
@@ -434,14 +434,14 @@ def _is_text(*texts: str) -> bool:
 
 
 def _nearest(path: str) -> str:
-    """Return the path, or the nearest folder above it that can be looked at."""
+    """Return the path, or the nearest folder above it that can be examined."""
     while not os.path.exists(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
     return path
 
 
 def _refined(kind: str, folder: str) -> str:
-    """Return what keeps a process from a folder: that its disk is read-only, its modes, or something else."""
+    """Return what keeps a process from using a folder: a read-only disk, its modes, or something else."""
     if kind not in ("read-only", "forbidden", "unusable") or os.name != "posix":
         return kind
     path = _nearest(folder)
@@ -453,7 +453,7 @@ def _refined(kind: str, folder: str) -> str:
 
 
 def _ownership(folder: str) -> dict[str, str]:
-    """Return the owner and the mode of a folder in words, as far as they can be told."""
+    """Return a folder's owner and mode in words, as far as they are known."""
     facts = os.stat(_nearest(folder))
     try:
         # Windows has no such module.
@@ -466,7 +466,7 @@ def _ownership(folder: str) -> dict[str, str]:
 
 
 def _kind(error: Exception) -> str:
-    """Return the kind of trouble that an error tells of; `unknown` where it is none of the database's."""
+    """Return the kind of problem behind an error; `unknown` if it does not come from the database."""
     if isinstance(error, OSError):
         return _ERRNOS.get(error.errno or 0, "unusable")
     if isinstance(error, DamagedDatabase):
@@ -474,7 +474,7 @@ def _kind(error: Exception) -> str:
     is_timeout = type(error).__module__.startswith("diskcache")
     if not isinstance(error, sqlite3.Error) and not is_timeout:
         return "unknown"
-    # diskcache's Timeout, and a rollback that fails as well, hide SQLite's first error in their context.
+    # diskcache's Timeout, and a failing rollback, hide SQLite's first error in their context.
     codes: list[int] = []
     each: BaseException | None = error
     while each is not None and len(codes) < 10:

@@ -1,4 +1,4 @@
-"""The database file of a store: its name, whether it is ours, and how it is set aside when it is not."""
+"""The database file of a store: its name, whether it is ours, and how it is set aside if it is not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 
 NAME = "state-2.db"
-"""The file's name holds the version of its form; files of other versions are left alone."""
+"""The file's name holds its format version; files of other versions are left alone."""
 
 ASIDE = f"{NAME}.damaged"
 
@@ -26,7 +26,7 @@ def set_aside(folder: str) -> None:
     Raises:
         OSError: The folder cannot be written.
     """
-    # The journal first: it must not be taken for the new database's.
+    # The journal first, lest it be taken for the new database's.
     for suffix in ("-journal", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, NAME + suffix))
@@ -35,7 +35,7 @@ def set_aside(folder: str) -> None:
 
 
 def identity(folder: str) -> tuple[int, int] | None:
-    """Return what tells the database file from another that takes its place; None where there is none."""
+    """Return what distinguishes the database file from one that takes its place; None if there is none."""
     try:
         found = os.lstat(os.path.join(folder, NAME))
     except OSError:
@@ -54,13 +54,13 @@ def is_there(path: str) -> bool:
     except FileNotFoundError:
         return False
     if not stat.S_ISREG(found.st_mode):
-        # Through a link SQLite would write to whatever database it leads to.
+        # SQLite would follow a link and write to whatever database it leads to.
         raise DamagedDatabase("it is not a regular file")
     return True
 
 
 def check(connection: sqlite3.Connection) -> None:
-    """Look at all in the file that SQLite acts upon by itself.
+    """Check everything in the file that SQLite acts upon of its own accord.
 
     Raises:
         DamagedDatabase: The file is not a whole database of ours.

@@ -1,4 +1,4 @@
-"""Locks by name: among the threads of a process, and among processes; whoever holds one never waits in a circle."""
+"""Named locks among the threads of a process and among processes, whose holders never wait in a circle."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ..atomic_files import PREFIX, make_folder, sweep_folder, temporary_name
 from ..once import PerProcess
 
 POLL_SECONDS = 0.005
-"""How often a waiting process looks at a lock file; one look takes about 30 µs."""
+"""Seconds between a waiting process's looks at a lock file, each of which takes about 30 µs."""
 
 CHECK_SECONDS = 0.1
-"""How often a thread that holds a lock, and waits for another, looks whether that one waits for it."""
+"""Seconds between a waiting thread's checks of whether it is waiting in a circle."""
 
 logger = logging.getLogger("jinja_imagekit.state")
 
@@ -30,8 +30,8 @@ class Holder:
     """A thread, as a holder of locks.
 
     Attributes:
-        held: How many times it holds which locks.
-        works_for: The thread that waits until this one has done its part, and so holds what it holds as well.
+        held: The locks it holds, each with how many times.
+        works_for: The thread that waits for this one to finish its part, and whose locks therefore count as its own.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Holder:
         self.works_for: Holder | None = None
 
     def all_held(self) -> frozenset[str]:
-        """Return the locks that stay held until this thread goes on."""
+        """Return the locks that are held until this thread proceeds."""
         found: set[str] = set()
         each: Holder | None = self
         while each is not None:
@@ -61,7 +61,7 @@ def this_thread() -> Holder:
 
 @contextmanager
 def working_for(holder: Holder) -> Iterator[None]:
-    """Say that another thread waits for what this one does in the block, with the locks that it holds."""
+    """State that another thread, with the locks it holds, waits for what this one does within the block."""
     own = this_thread()
     if own is holder:
         yield
@@ -74,14 +74,14 @@ def working_for(holder: Holder) -> Iterator[None]:
 
 
 class Wait(NamedTuple):
-    """A thread that holds some locks and waits for another; of two stages of one lock it may hold the first."""
+    """A thread that holds some locks and waits for another, which may be the second stage of a lock it holds."""
 
     held: frozenset[str]
     wanted: str
 
 
 def _is_circle(wait: Wait, others: Sequence[Wait]) -> bool:
-    """Tell whether what is wanted is held by whoever waits, perhaps for a third, for what this thread holds."""
+    """Tell whether the holder of the wanted lock is itself waiting, perhaps through others, for this thread."""
     held = wait.held - {wait.wanted}
     seen: set[str] = set()
     pending = [wait.wanted]
@@ -99,12 +99,12 @@ class _Waits:
     """The threads of a process that hold locks and wait for others."""
 
     def __init__(self) -> None:
-        # Threads of the process that was forked are not in its child.
+        # A forked process's threads do not exist in its child.
         self._waits: PerProcess[dict[Holder, Wait]] = PerProcess(dict)
 
     @contextmanager
     def made_known(self, holder: Holder, wait: Wait) -> Iterator[None]:
-        """Have other threads know of a wait within the block."""
+        """Let other threads know about a wait within the block."""
         waits = self._waits()
         waits[holder] = wait
         try:
@@ -121,7 +121,7 @@ class _Waits:
 
 
 class _SharedWaits(_Waits):
-    """The threads of several processes that hold locks and wait for others, each noted in a file while it waits."""
+    """The threads of several processes that hold locks and wait for others, each listed in a file while it waits."""
 
     def __init__(self, folder: str, file_permissions: int) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class _SharedWaits(_Waits):
     @contextmanager
     def made_known(self, holder: Holder, wait: Wait) -> Iterator[None]:
         path = os.path.join(self._folder, temporary_name())
-        # Where the folder cannot be written there are no locks of other processes to wait for.
+        # If the folder cannot be written, there are no locks of other processes to wait for.
         with suppress(OSError), open(path, "x", encoding="utf-8") as file:
             os.chmod(path, self._file_permissions)
             json.dump([sorted(wait.held), wait.wanted], file)
@@ -156,19 +156,19 @@ def _read_wait(path: str) -> Wait | None:
         with open(path, encoding="utf-8") as file:
             held, wanted = json.load(file)
         return Wait(frozenset(held), wanted)
-    # Half written, or gone meanwhile: the next look finds it.
+    # Half written, or already gone: the next look will tell.
     except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
 class ThreadLocks:
-    """Locks by name among the threads of one process; a thread may take one again that it holds.
+    """Named, re-entrant locks among the threads of one process.
 
-    A lock exists while someone holds it or waits for it, so that names may be many. A thread that holds one and waits
-    for another whose holder waits for the first goes on without: both do the same work at worst.
+    A lock exists only while it is held or waited for, so that there may be many names. A thread that would wait in a
+    circle goes on without the lock: at worst, the same work is done twice.
 
     Args:
-        waits: Where threads say what they hold and wait for.
+        waits: Where threads register what they hold and wait for.
 
     Example:
         >>> locks = ThreadLocks()
@@ -180,12 +180,12 @@ class ThreadLocks:
     def __init__(self, waits: _Waits | None = None) -> None:
         self._waits = waits or _Waits()
         self._scope = "" if waits else f"{id(self)}:"
-        # The threads that held locks when a process was forked are not in its child.
+        # The threads that held locks when a process forked do not exist in its child.
         self._table = PerProcess(_Table)
 
     @contextmanager
     def hold(self, key: str) -> Iterator[int]:
-        """Hold the lock of this name, and tell how many times this thread does; 0 where it goes on without."""
+        """Hold the lock of this name and give how many times this thread holds it; 0 if it goes on without."""
         table = self._table()
         mutex, locks = table.mutex, table.locks
         with mutex:
@@ -217,7 +217,7 @@ class ThreadLocks:
             return True
         wait = Wait(this_thread().all_held(), name)
         if not wait.held:
-            # Nobody can be waiting for this thread.
+            # No one can be waiting for this thread.
             return lock.rlock.acquire()
         if wait.wanted in wait.held:
             return False
@@ -250,13 +250,13 @@ class _CountedLock:
 
 
 class FileLocks:
-    """Locks by name among threads and processes, by the kernel's locks on files in one folder.
+    """Named locks among threads and processes, by means of the kernel's locks on files in one folder.
 
-    A lock ends with its holder, however that dies. Its file goes when it is released.
+    A lock ends with its holder, however it dies. Its file is deleted when it is released.
 
     Args:
-        folder: Where the lock files are; made when it is needed.
-        directory_permissions: Mode of the folders that are made.
+        folder: Where the lock files are; created when needed.
+        directory_permissions: Mode of new folders.
         file_permissions: Mode of the files.
     """
 
@@ -271,8 +271,8 @@ class FileLocks:
 
     @contextmanager
     def hold(self, key: str) -> Iterator[None]:
-        """Hold the lock of this name; where the folder cannot be written, only against this process's threads."""
-        # What it is called must not depend on the process: other processes compare it.
+        """Hold the lock of this name; if the folder cannot be written, only against this process's threads."""
+        # Its name must not depend on the process, since other processes compare it.
         with self._threads.hold(self.path(key)) as depth:
             lock = self._acquire(key) if depth == 1 else None
             try:
@@ -306,11 +306,11 @@ class FileLocks:
             if not self._wait_for(lock):
                 return None
         except (OSError, RuntimeError) as error:
-            # RuntimeError: another store of this thread holds the same file; waiting would take for ever.
+            # RuntimeError: another store of this thread holds the same file, so that waiting would never end.
             if not self._complained:
                 self._complained = True
                 logger.warning(
-                    "No lock can be taken in %s (%s). Work goes on without: two processes may make the same image. "
+                    "No lock can be taken in %s (%s). Work continues without: two processes may make the same image. "
                     "Make the folder writable, or set state_dir to one that is.",
                     self.folder,
                     error,
@@ -319,12 +319,12 @@ class FileLocks:
         return lock
 
     def _wait_for(self, lock: FileLock) -> bool:
-        """Wait for a lock file; False where its holder waits for this thread."""
+        """Wait for a lock file; return False if its holder is waiting for this thread."""
         wait = Wait(this_thread().all_held(), lock.lock_file)
         if wait.held == {wait.wanted}:
             lock.acquire()
             return True
-        # Most are free, or soon will be: nobody need be told.
+        # Most are free or soon will be, so there is no need to register the wait.
         with suppress(Timeout):
             lock.acquire(timeout=CHECK_SECONDS)
             return True
@@ -336,15 +336,15 @@ class FileLocks:
         return False
 
     def _file_lock(self, path: str) -> FileLock:
-        # thread_local=False: a template in an async environment may end in another thread than it began in.
+        # thread_local=False: a template in an async environment may end in a different thread from where it began.
         mode = self._file_permissions
         return FileLock(path, mode=mode, poll_interval=POLL_SECONDS, thread_local=False, fallback_to_soft=False)
 
 
 def _release(lock: FileLock) -> None:
     with suppress(OSError):
-        # On POSIX the file goes while it is locked, and who waits for it sees that it has no name any more; Windows
-        # deletes no open file, and filelock does it there after closing.
+        # On POSIX the file is deleted while locked, and whoever waits for it sees that it has lost its name; Windows
+        # does not delete open files, and there filelock deletes it after closing.
         if sys.platform != "win32":
             os.unlink(lock.lock_file)
     with suppress(OSError):

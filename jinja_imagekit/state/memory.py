@@ -13,10 +13,10 @@ from .locks import ThreadLocks
 
 
 class MemoryStore:
-    """Keeps state in the memory of this process, for its threads; it is gone with the process.
+    """Keeps state in this process's memory, for its threads; it is lost when the process ends.
 
     Args:
-        clock: What tells the time, in seconds.
+        clock: Returns the time in seconds.
 
     Example:
         >>> store = MemoryStore()
@@ -64,7 +64,7 @@ class MemoryStore:
                 self._values.pop(key, None)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """Yield the keys that begin with `prefix`; what expired is dropped on the way."""
+        """Yield the keys that begin with `prefix`, dropping what has expired."""
         now = self._clock()
         with self._mutex():
             self._values = {key: each for key, each in self._values.items() if each[1] is None or each[1] > now}

@@ -1,4 +1,4 @@
-"""The vocabulary of state: records of cache files, remembered failures, claims, and what is known of sources."""
+"""The vocabulary of state: records of cache files, remembered failures, claims, and facts about sources."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CLAIM_SECONDS = 300.0
 """How long a scheduled generation is waited for before it may be scheduled again."""
 
 _LONGEST = 100_000
-"""Characters of the longest text that is taken for a value."""
+"""The longest text, in characters, that is accepted as a value."""
 
 _LONGEST_REASON = 2_000
-"""Characters of a failure's reason that are kept; people read it."""
+"""How many characters of a failure's reason are kept; it is for people to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a cache file that was made.
+    """What is known about a cache file that has been made.
 
     Attributes:
         name: Its name in the storage.
@@ -34,7 +34,7 @@ class Record:
         mimetype: Such as `image/webp`.
         format: Pillow's name of its format.
         generator: The generator's id, or its class path.
-        source: The source's name; None where there is none.
+        source: The source's name; None if there is none.
     """
 
     name: str
@@ -53,8 +53,8 @@ class Failure:
 
     Attributes:
         reason: What went wrong.
-        at: When, in seconds since the epoch.
-        kind: The name of the error's class, where the next error should be of the same; else empty.
+        at: The time, in seconds since the epoch.
+        kind: The name of the error's class, if it is to be raised again as such; else empty.
     """
 
     reason: str
@@ -64,12 +64,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class KnownSource:
-    """What is known of one version of a source file.
+    """What is known about one version of a source file.
 
     Attributes:
         signature: The size in bytes, the time of the last change in nanoseconds, and the inode.
         digest: Hexadecimal digits that stand for the content.
-        header: Plain values that describe the image; None where it is none.
+        header: Plain values that describe the image; None if it is not an image.
         problem: Why there is no header.
     """
 
@@ -80,17 +80,17 @@ class KnownSource:
 
 
 class Records:
-    """Reads and writes what is known of cache files and sources in a state store.
+    """Reads and writes what is known about cache files and sources in a state store.
 
-    What does not look like something that it wrote is unknown, whoever put it there.
+    Whatever does not look like its own writing counts as unknown.
 
     Args:
         store: Where everything is kept.
-        prefix: What each key begins with, so that several kits can share a store.
+        prefix: The prefix of each key, so that several kits can share a store.
         cache_timeout: Seconds for which records are kept; None keeps them for ever.
         failure_timeout: Seconds for which failures are remembered; 0 remembers none.
-        claim_timeout: Seconds after which a claim is void.
-        clock: What tells the time, in seconds since the epoch.
+        claim_timeout: Seconds after which a claim lapses.
+        clock: Returns the time in seconds since the epoch.
 
     Example:
         >>> from jinja_imagekit.state import MemoryStore
@@ -143,7 +143,7 @@ class Records:
             self.store.delete_many(failed)
 
     def forget(self, *names: str) -> None:
-        """Forget all that is known of these cache files."""
+        """Forget everything about these cache files."""
         kinds = (self._files, self._failures, self._claims)
         self.store.delete_many([kind + name for name in names for kind in kinds])
 
@@ -155,10 +155,10 @@ class Records:
                 yield record
 
     def failure(self, name: str) -> Failure | None:
-        """Return why a cache file could not be made a short while ago; None where it was not tried, or could be."""
+        """Return why a cache file could not be made a short while ago; None if it could, or was not tried."""
         text = self.store.get(self._failures + name) if self.failure_timeout else None
         failure = None if text is None else _failure(text)
-        # A time to come is a clock that was set back: such a failure would be remembered too long.
+        # A time in the future means that the clock was set back: such a failure would be remembered too long.
         if failure is None or not 0 <= self._clock() - failure.at < self.failure_timeout:
             return None
         return failure
@@ -178,12 +178,12 @@ class Records:
             self.store.set_many({self._failures + name: text}, _finite(self.failure_timeout))
 
     def claim(self, name: str) -> bool:
-        """Take it upon the caller to have a cache file made; False where somebody has done so already.
+        """Claim the making of a cache file for the caller; return False if it is already claimed.
 
         The claim ends with `release`, or by itself after `claim_timeout`.
         """
         key = self._claims + name
-        # Most who ask come second, and need no lock to be told so.
+        # Most callers come second, and need no lock to learn that.
         if self._is_claimed(key):
             return False
         with self.store.lock(key):
@@ -197,8 +197,8 @@ class Records:
         return claimed is not None and 0 <= self._clock() - claimed < self.claim_timeout
 
     def renew(self, name: str, seconds: float) -> None:
-        """Claim a cache file for some seconds from now on, whoever else claims it."""
-        # Dated back, so that it is as old as a claim may be when the time is over.
+        """Claim a cache file for some seconds from now, whoever else has claimed it."""
+        # Backdated, so that it reaches the age of a lapsed claim when the time is up.
         since = self._clock() - max(0.0, self.claim_timeout - seconds)
         self.store.set_many({self._claims + name: _dumps(since)}, seconds)
 
@@ -207,20 +207,20 @@ class Records:
         self.store.delete_many([self._claims + name])
 
     def source_facts(self, path: str) -> KnownSource | None:
-        """Return what is known of a source file by its path; its signature tells of which version."""
+        """Return what is known about a source file by its path; the signature says of which version."""
         text = self.store.get(self._source_key(path))
         return None if text is None else _known_source(text)
 
     def put_source_facts(self, facts: Mapping[str, KnownSource]) -> None:
-        """Keep what is known of source files by their paths, at once."""
+        """Keep what is known about source files by their paths, in one write."""
         self.store.set_many({self._source_key(path): _known_source_text(each) for path, each in facts.items()})
 
     def forget_sources(self, *paths: str) -> None:
-        """Forget what is known of these source files."""
+        """Forget everything about these source files."""
         self.store.delete_many([self._source_key(path) for path in paths])
 
     def _source_key(self, path: str) -> str:
-        # A POSIX path need not be Unicode: Python shows other bytes as lone surrogates, which no database keeps.
+        # A POSIX path need not be Unicode: Python turns other bytes into lone surrogates, which no database accepts.
         return self._sources + path.encode(errors="backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Cache files in a folder: safe names, whole files or none, and the URLs that serve them."""
+"""Cache files in a folder: safe names, whole files or none, and their URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..interfaces import StoredFile
 from ..settings import Settings
 
 _REMEMBERED_NAMES = 20_000
-"""Names whose checked path is kept, at about 400 bytes each."""
+"""How many names have their checked path kept, at about 400 bytes each."""
 
 _REPLACE_ATTEMPTS = 40
 """On Windows a file that someone has open cannot be replaced; 40 attempts, 25 ms apart, wait a second for them."""
@@ -28,19 +28,19 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com\d|lpt\d)\s*(\.|$)", re.IGNORECASE)
 
 
-# Segments of letters, digits, '-' and '_', each of which may hold single dots but not begin or end with one.
+# Segments of letters, digits, '-' and '_'; a segment may hold single dots, but not begin or end with one.
 _ORDINARY = re.compile(r"[\w-]+(?:\.[\w-]+)*(?:/[\w-]+(?:\.[\w-]+)*)*", re.ASCII)
 
 
 def check_name(name: str) -> str:
-    """Return `name` when it is a relative POSIX path that stays below its folder on every system.
+    """Return `name` if it is a relative POSIX path that stays below its folder on every system.
 
     Args:
         name: What a namer or a caller calls a cache file.
 
     Raises:
         StorageError: The name is empty, absolute or not normal (`..`, `.`, `//`), or holds a backslash, a drive,
-            a NUL or what is not Unicode.
+            a NUL or anything that is not Unicode.
 
     Example:
         >>> check_name("CACHE/images/hero.webp")
@@ -53,12 +53,12 @@ def check_name(name: str) -> str:
 
 
 def is_safe_name(name: str) -> bool:
-    """Tell whether `check_name` takes a name."""
+    """Tell whether `check_name` accepts a name."""
     return not _problem(name)
 
 
 def is_windows_device(segment: str) -> bool:
-    """Tell whether Windows takes a file's name for a device, whatever its extension and folder.
+    """Tell whether Windows takes a file name for a device, whatever its extension and folder.
 
     Example:
         >>> is_windows_device("aux.jpg"), is_windows_device("auxiliary.jpg")
@@ -78,18 +78,18 @@ def join_url(base_url: str, name: str) -> str:
 
 
 class FileSystemStorage:
-    """Keeps cache files in a folder of this machine.
+    """Keeps cache files in a folder on this machine.
 
     A file is written under a temporary name on the same file system and renamed, so that readers and other
-    writers see the old file or the new one, and a writer that dies leaves nothing under a cache file's name.
-    Nothing outside the folder is written, read or deleted: symbolic links in the way are resolved, then checked.
+    writers see either the old file or the new one, and a writer that dies leaves nothing under a cache file's name.
+    Nothing outside the folder is written, read or deleted: symbolic links on the way are resolved, then checked.
 
     Args:
-        location: The folder; it is made when it is needed.
-        base_url: URL from which the site serves the folder; or what returns it, where each request has its own.
+        location: The folder; it is created when needed.
+        base_url: URL from which the site serves the folder, or a function that returns each request's own.
         file_permissions: Mode of the files; None leaves it to the process's umask.
-        directory_permissions: Mode of the folders that are made; None leaves it to the umask.
-        fsync: Wait until each file is on the disk before it gets its name, and then for the name.
+        directory_permissions: Mode of new folders; None leaves it to the umask.
+        fsync: Wait until each file is on disk before naming it, and then for the name.
 
     Example:
         >>> storage = FileSystemStorage("output", "/media/")
@@ -121,7 +121,7 @@ class FileSystemStorage:
 
     @classmethod
     def from_settings(cls, settings: Settings, base_url: Callable[[], str] | None = None) -> FileSystemStorage:
-        """Return the storage that a kit's settings describe, with a base URL for each request if there is one."""
+        """Return the storage that a kit's settings describe, if need be with a base URL for each request."""
         return cls(
             settings.location,
             base_url or settings.base_url,
@@ -139,10 +139,10 @@ class FileSystemStorage:
         return f"{type(self).__name__}({self._root!r}, {self.base_url!r})"
 
     def save(self, name: str, content: bytes) -> None:
-        """Write `content` under exactly this name, whole or not at all, over whatever file stands there.
+        """Write `content` under exactly this name, whole or not at all, replacing any file there.
 
         Raises:
-            StorageError: The name is unsafe, or the file cannot be written; an old file of the name is unharmed.
+            StorageError: The name is unsafe, or the file cannot be written; an old file of that name is unharmed.
         """
         path = self._confined(name)
         try:
@@ -159,8 +159,8 @@ class FileSystemStorage:
         path = self._confined(name)
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise StorageError(name, f"{path} is not a regular file: delete it, and it is made again.")
-            # The two flags close the gap after lstat: no link is followed, no FIFO waited for.
+                raise StorageError(name, f"{path} is not a regular file: delete it to have it made again.")
+            # The two flags close the gap after lstat: follow no link, wait for no FIFO.
             flags = (
                 os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
             )
@@ -178,7 +178,7 @@ class FileSystemStorage:
         Raises:
             StorageError: The name is unsafe.
         """
-        # A kit asks this for every tag: the checks of a name are done once, and only the stat each time.
+        # A kit asks this for every tag: a name is checked once, and only the stat is done each time.
         path = self._paths.get(name) or self.path(name)
         try:
             found = os.lstat(path)
@@ -189,7 +189,7 @@ class FileSystemStorage:
         return StoredFile(found.st_size, found.st_mtime_ns)
 
     def delete(self, name: str) -> None:
-        """Delete the file; no error where there is none.
+        """Delete the file; no error if there is none.
 
         Raises:
             StorageError: The name is unsafe, or the file cannot be deleted.
@@ -203,9 +203,9 @@ class FileSystemStorage:
             raise StorageError(name, self._advice(error, path)) from error
 
     def names(self, prefix: str = "") -> Iterator[str]:
-        """Yield the names of all regular files below the folder `prefix` in order, temporary files left out.
+        """Yield the names of all regular files below the folder `prefix` in order, except temporary ones.
 
-        Symbolic links are passed over.
+        Symbolic links are ignored.
 
         Raises:
             StorageError: The prefix is not a safe name.
@@ -237,11 +237,11 @@ class FileSystemStorage:
         return join_url(self.base_url, check_name(name))
 
     def left_behind(self) -> list[str]:
-        """Return the paths of the temporary files that dead writers left, which `sweep` deletes."""
+        """Return the paths of the temporary files left by dead writers, which `sweep` deletes."""
         return left_behind(self._temporary_folder)
 
     def sweep(self) -> int:
-        """Delete the temporary files that dead writers left, and the folder of temporary files when it is empty.
+        """Delete the temporary files left by dead writers, and their folder if it is empty.
 
         The first `save` does this by itself.
 
@@ -254,7 +254,7 @@ class FileSystemStorage:
         return count
 
     def _confined(self, name: str, known: set[str] | None = None) -> str:
-        """Return the path of a name, unless a folder of it is a link to outside; `known` ones are not looked at."""
+        """Return the path of a name, unless one of its folders is a link to outside; `known` ones are not checked."""
         *folders, last = check_name(name).split("/")
         path = self._root
         for folder in folders:
@@ -262,7 +262,7 @@ class FileSystemStorage:
             if known is not None and path in known:
                 continue
             if _is_link(path) and not _is_below(os.path.realpath(path), os.path.realpath(self._root)):
-                raise StorageError(name, f"a symbolic link leads out of {self._root}: remove the link {path}.")
+                raise StorageError(name, f"the symbolic link {path} leads out of {self._root}: remove it.")
             if known is not None:
                 known.add(path)
         return f"{path}{os.sep}{last}"
@@ -277,13 +277,13 @@ class FileSystemStorage:
                 self._write_and_rename(folder, path, content)
                 return
             except FileNotFoundError:
-                # A folder is missing, or another machine's sweep took the temporary file for a dead writer's.
+                # A folder is missing, or another machine's sweep took the temporary file for an abandoned one.
                 if attempt == 4:
                     raise
                 make_folder(folder, self.directory_permissions)
                 make_folder(os.path.dirname(path), self.directory_permissions)
             except OSError as error:
-                # A folder below `location` lies on another file system: rename within that folder.
+                # A folder below `location` is on another file system: rename within that folder.
                 if error.errno != errno.EXDEV or folder != self._temporary_folder:
                     raise
                 folder = os.path.dirname(path)
@@ -330,15 +330,15 @@ class FileSystemStorage:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return f"{folder} is not writable: check its permissions, or set location to a folder that is."
         if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
-            return f"a folder stands where a file should be, or the reverse, at {path}: move it away."
+            return f"there is a folder where a file should be, or vice versa, at {path}: move it away."
         if error.errno == errno.ENAMETOOLONG:
-            return "the name is too long for the file system: choose a namer that makes shorter ones."
+            return "the name is too long for the file system: choose a namer with shorter names."
         return f"cannot be written at {path}: {error.strerror or error}. Check the folder and its disk."
 
 
 def _problem(name: str) -> str:
     if not isinstance(name, str) or not name:
-        return "is empty or no string"
+        return "is empty or not a string"
     if _ORDINARY.fullmatch(name) and os.name != "nt":
         return ""
     if "\0" in name or "\\" in name:
@@ -346,9 +346,9 @@ def _problem(name: str) -> str:
     if name.startswith("/") or _DRIVE.match(name):
         return "is absolute"
     for segment in name.split("/"):
-        # Windows drops trailing dots and spaces, so that '.. ' is '..' there.
+        # Windows drops trailing dots and spaces: '.. ' is '..' there.
         if not segment.strip(". "):
-            return "has an empty segment or one of dots"
+            return "has a segment that is empty or all dots"
         if segment.lower().startswith(PREFIX):
             return f"uses {PREFIX}, which is reserved"
         if os.name == "nt" and (":" in segment or is_windows_device(segment)):
@@ -365,7 +365,7 @@ def _is_link(path: str) -> bool:
         found = os.lstat(path)
     except OSError:
         return False
-    # A reparse tag is Windows' mark of links and of junctions, which lead away too.
+    # A reparse tag marks links on Windows, and junctions, which lead elsewhere too.
     return stat.S_ISLNK(found.st_mode) or bool(getattr(found, "st_reparse_tag", 0))
 
 
@@ -386,7 +386,7 @@ def _patiently(operation: Callable[..., None], *paths: str) -> None:
 
 
 def _fsync_folder(folder: str) -> None:
-    # Windows cannot open a folder; there the rename itself is journaled.
+    # Windows cannot open a folder; there the rename itself is journalled.
     with suppress(PermissionError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

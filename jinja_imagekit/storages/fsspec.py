@@ -1,4 +1,4 @@
-"""Cache files in whatever fsspec reaches: object stores, remote disks, memory (the extra `fsspec`)."""
+"""Cache files in anything that fsspec reaches: object stores, remote disks, memory (the extra `fsspec`)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..storages.folder import check_name, is_safe_name, join_url
 __all__ = ["FsspecStorage"]
 
 _LEFT_BEHIND_SECONDS = 24 * 60 * 60
-"""Age after which a temporary file counts as left behind: nobody can tell whether its writer lives."""
+"""Age at which a temporary file counts as abandoned, since there is no telling whether its writer is alive."""
 
 
 class FsspecStorage:
     """Keeps cache files in an fsspec file system.
 
-    With `rename` off, a file is written by the file system's `pipe_file`: object stores (S3, GCS, Azure) and
-    memory make it visible whole or not at all. With `rename` on, it is written under a temporary name and moved,
-    which is whole or not at all where the move is one step that replaces, as on local and most mounted disks; on an
-    object store it is a copy and a deletion, and gains nothing.
+    Without `rename`, a file is written by the file system's `pipe_file`: object stores (S3, GCS, Azure) and memory
+    make it visible whole or not at all. With `rename`, it is written under a temporary name and moved, which is
+    atomic where the move replaces in a single step, as on local and most mounted disks; on an object store it is a
+    copy and a deletion, and gains nothing.
 
     Symbolic links are followed, unlike in `FileSystemStorage`, which is the better choice for a local folder.
 
@@ -34,7 +34,7 @@ class FsspecStorage:
         url_or_fs: A URL such as `s3://bucket/folder`, or an fsspec file system.
         base_url: URL from which the site serves the folder.
         root: The folder within the file system; only with a file system.
-        rename: Whether to write under another name and move; None does so on local file systems.
+        rename: Whether to write under another name and move; None does so only on local file systems.
         storage_options: What fsspec takes besides the URL, such as credentials.
 
     Example:
@@ -61,7 +61,7 @@ class FsspecStorage:
         return f"{type(self).__name__}({self.fs!r}, {self.base_url!r}, root={self.root!r})"
 
     def save(self, name: str, content: bytes) -> None:
-        """Write `content` under exactly this name, over whatever file stands there.
+        """Write `content` under exactly this name, replacing any file there.
 
         Raises:
             StorageError: The name is unsafe, or the file cannot be written.
@@ -71,13 +71,15 @@ class FsspecStorage:
             try:
                 self._write(path, content)
             except FileNotFoundError:
-                # Object stores have no folders, and must not be asked for one: some would make a bucket.
+                # Object stores have no folders, and must not be asked for one, since some would make a bucket.
                 self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
                 if self.rename:
                     self.fs.makedirs(self._temporary_folder, exist_ok=True)
                 self._write(path, content)
         except Exception as error:  # each protocol raises errors of its own
-            raise StorageError(name, f"cannot be written to {path}: {error!r}. Check address and rights.") from error
+            raise StorageError(
+                name, f"cannot be written to {path}: {error!r}. Check its address and permissions."
+            ) from error
 
     def open(self, name: str) -> BinaryIO:
         """Return the file's content as an open file in memory.
@@ -91,13 +93,15 @@ class FsspecStorage:
         except FileNotFoundError as error:
             raise StorageError(name, "there is no such file. Generate it first.") from error
         except Exception as error:
-            raise StorageError(name, f"cannot be read from {path}: {error!r}. Check address and rights.") from error
+            raise StorageError(
+                name, f"cannot be read from {path}: {error!r}. Check its address and permissions."
+            ) from error
 
     def stat(self, name: str) -> StoredFile | None:
-        """Return the file's size; None where there is no file.
+        """Return the file's size; None if there is no file.
 
         Raises:
-            StorageError: The name is unsafe, or the file system does not answer.
+            StorageError: The name is unsafe, or the file system does not respond.
         """
         path = self._path(name)
         try:
@@ -105,14 +109,16 @@ class FsspecStorage:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except Exception as error:
-            raise StorageError(name, f"{path} gives no answer: {error!r}. Check address and rights.") from error
+            raise StorageError(
+                name, f"{path} does not respond: {error!r}. Check its address and permissions."
+            ) from error
         if found.get("type") != "file":
             return None
         modified = found.get("mtime")
         return StoredFile(int(found["size"] or 0), int(modified * 1e9) if isinstance(modified, (int, float)) else 0)
 
     def delete(self, name: str) -> None:
-        """Delete the file; no error where there is none.
+        """Delete the file; no error if there is none.
 
         Raises:
             StorageError: The name is unsafe, or the file cannot be deleted.
@@ -123,13 +129,15 @@ class FsspecStorage:
         except (FileNotFoundError, NotADirectoryError):
             return
         except Exception as error:
-            raise StorageError(name, f"{path} cannot be deleted: {error!r}. Check address and rights.") from error
+            raise StorageError(
+                name, f"{path} cannot be deleted: {error!r}. Check its address and permissions."
+            ) from error
 
     def names(self, prefix: str = "") -> Iterator[str]:
-        """Yield the names of all files below the folder `prefix`, temporary files left out.
+        """Yield the names of all files below the folder `prefix`, except temporary ones.
 
         Raises:
-            StorageError: The prefix is not a safe name, or the file system does not answer.
+            StorageError: The prefix is not a safe name, or the file system does not respond.
         """
         prefix = prefix.rstrip("/")
         folder = self._path(prefix) if prefix else self.root
@@ -141,7 +149,9 @@ class FsspecStorage:
         except (FileNotFoundError, NotADirectoryError):
             return iter(())
         except Exception as error:
-            raise StorageError(prefix, f"{folder} cannot be listed: {error!r}. Check address and rights.") from error
+            raise StorageError(
+                prefix, f"{folder} cannot be listed: {error!r}. Check its address and permissions."
+            ) from error
         names = (path.removeprefix(self.root).lstrip("/") for path in found)
         return iter(sorted(name for name in names if is_safe_name(name)))
 
@@ -162,10 +172,10 @@ class FsspecStorage:
         return join_url(self.base_url, check_name(name))
 
     def sweep(self) -> int:
-        """Delete temporary files that are older than a day, and return how many; there are none without `rename`.
+        """Delete temporary files older than a day, and return how many; without `rename` there are none.
 
         Raises:
-            OSError: The file system does not answer.
+            OSError: The file system does not respond.
         """
         if not self.fs.exists(self._temporary_folder):
             return 0
