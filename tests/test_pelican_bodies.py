@@ -13,9 +13,8 @@ from pelican_site import PelicanSite
 from PIL import Image
 
 from jinja_imagekit.exceptions import ImageKitError, InvalidOption, InvalidSetting, NotRegistered
+from jinja_imagekit.markup import rewrite_images
 from jinja_imagekit.processors import Adjust, ResizeToFill
-
-from jinja_imagekit.pelican.markup import rewrite_images  # isort: skip  # after pelican_site
 
 CLASSES: dict[str, Any] = {
     "card": "blog:card",
@@ -173,6 +172,55 @@ def test_a_missing_image_is_an_error_that_names_the_article(site: PelicanSite) -
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("![](gone.jpg){.card}", 5),
+        ("Text.\n\n![](canal.jpg){.card}\n![](gone.jpg){.card}", 8),
+        ("![](gone.jpg)\n\n![](gone.jpg){.card}", 7),
+        ("A\n\n![x]({static}/images/gone.jpg){.wide}", 7),
+        ("A\n\n![x](<a gone.jpg>){.wide}", 7),
+        ('A\nB\n<img class="card" src="a&amp;gone.jpg">', 7),
+    ],
+)
+def test_the_error_names_the_line_of_the_article(site: PelicanSite, text: str, line: int) -> None:
+    """It is the line of the file in which the image stands, front matter counted."""
+    with pytest.raises(ImageKitError) as caught:
+        built(site, text)
+    assert re.match(rf"walks/walk\.md, line {line}: <img src='[^']*gone\.jpg'>: ", str(caught.value))
+    assert (site.folder / "content/walks/walk.md").read_text().splitlines()[line - 1].count("gone.jpg") == 1
+
+
+def test_a_bad_image_is_named_with_its_generator(site: PelicanSite) -> None:
+    """The error has the article, its line, the image, and the generator that met it."""
+    site.write("content/walks/text.jpg", "no image")
+    with pytest.raises(ImageKitError) as caught:
+        built(site, "![](text.jpg){.wide}")
+    text = str(caught.value)
+    assert text.startswith("walks/walk.md, line 5: <img src='text.jpg'>: Source 'walks/text.jpg': ")
+    assert text.endswith(" [generator 'imagekit:thumbnail']")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"size": "40x30", "qualty": 3}, "'card' has the keyword 'qualty', which 'imagekit:thumbnail' does not take"),
+        ({"size": "40x30", "qualty": 3}, "Did you mean 'quality'?"),
+        ({"size": "40x30", "width": 40}, "'width', which each image or the 'size' gives"),
+        ({"generator": "blog:card", "source": "a.jpg"}, "'source', which each image"),
+        ({"size": "40x30", "width2": [40]}, "Did you mean 'widths'?"),
+        ({"size": "40x30", "on_eror": "omit"}, "Did you mean 'on_error'?"),
+        ({"generator": "blog:card", "tint": "red"}, "which 'blog:card' does not take"),
+    ],
+)
+def test_an_unknown_keyword_is_told_before_anything_is_read(site: PelicanSite, value: Any, words: str) -> None:
+    """The error names the setting, the class, the keyword and the nearest one."""
+    with pytest.raises(InvalidSetting, match=re.escape(words)) as caught:
+        site.build(IMAGEKIT_CLASSES={"card": value}, IMAGEKIT_SPECS=SPECS)
+    assert str(caught.value).startswith("Setting 'IMAGEKIT_CLASSES': 'card' has the keyword ")
+    assert not site.output.exists()
+
+
+@pytest.mark.parametrize(
     ("value", "error", "words"),
     [
         ("blog:crad", NotRegistered, "Did you mean 'blog:card'"),
@@ -185,6 +233,8 @@ def test_a_missing_image_is_an_error_that_names_the_article(site: PelicanSite) -
         ({"size": "40x30", "widths": (600,), "srcset": "2"}, InvalidSetting, "instead of 'srcset'"),
         ({"generator": "blog:card", "widths": (600,)}, InvalidSetting, "beside a 'size'"),
         ({"size": "40x30", "widths": (70_000,)}, InvalidOption, "between 1 and"),
+        ({"size": "40x30", "anchor": "nowhere"}, InvalidOption, "anchor='nowhere'"),
+        ({"size": "40x30", "on_error": "ignore"}, InvalidOption, "on_error='ignore'"),
     ],
 )
 def test_a_class_that_cannot_be_used_is_told_at_once(

@@ -67,7 +67,7 @@ def test_a_long_run_says_how_far_it_is(
     blog: PelicanSite, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While images are made, the console has a line from time to time."""
-    monkeypatch.setattr("jinja_imagekit.pelican.progress.INTERVAL_SECONDS", 0)
+    monkeypatch.setattr("jinja_imagekit.pelican.site.INTERVAL_SECONDS", 0)
     blog.build()
     assert re.findall(r"Images: (\d) of 5 \((\d+)%\)", capsys.readouterr().out) == [
         ("1", "20"),

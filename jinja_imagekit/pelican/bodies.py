@@ -2,17 +2,170 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import html
+import posixpath
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from pelican.contents import Content
 
-from ..exceptions import ImageKitError
+from ..exceptions import ImageKitError, InvalidSetting, UnknownKeyword, nearest
 from ..ext import TemplateRuntime
+from ..generatorlibrary import THUMBNAIL_ID
 from ..kit import ImageKit
-from .classes import ImageClass
-from .markup import Attributes, rewrite_images
+from ..markup import Attributes, image_attributes, rewrite_images
+from ..pictures import DIMENSIONS, PICTURE_KEYWORDS
+from ..specs import ImageSpec
+from ..stand_ins import checked_policy
 from .names import SourceNames
+
+SETTING = "IMAGEKIT_CLASSES"
+
+_EXPECTED = (
+    "write a generator's id such as 'blog:card', a size such as '400x300', or a dict such as "
+    "{'size': '400x300', 'format': 'WEBP'} or {'generator': 'blog:card', 'tint': 'red'}"
+)
+_EXPECTED_WIDTHS = "'widths' lists widths in pixels, beside a 'size', and instead of 'srcset'"
+
+
+class ImageClass(NamedTuple):
+    """What an `<img>` of one class becomes.
+
+    Attributes:
+        generator_id: The id of its generator; None for `imagekit:thumbnail`.
+        dimensions: Width and height in pixels as `{% thumbnail %}` takes them; None for `{% generateimage %}`.
+        widths: Widths in pixels that are offered beside it, in `srcset`.
+        sizes: The attribute `sizes`, for `widths`.
+        keywords: The generator's keywords.
+    """
+
+    generator_id: str | None
+    dimensions: str | None
+    widths: Sequence[int]
+    sizes: str
+    keywords: dict[str, Any]
+
+    @classmethod
+    def from_setting(cls, name: str, value: Any) -> ImageClass:
+        """Return what the setting says of one class.
+
+        Raises:
+            InvalidSetting: It says neither a generator nor a size, or widths that cannot be used.
+        """
+        if isinstance(value, str):
+            value = {"size" if DIMENSIONS.fullmatch(value) else "generator": value}
+        words = dict(value) if isinstance(value, Mapping) else {}
+        generator_id, dimensions = words.pop("generator", None), words.pop("size", None)
+        if generator_id is None and dimensions is None:
+            raise InvalidSetting(SETTING, f"{name!r} is {value!r}; {_EXPECTED}")
+        widths, sizes = words.pop("widths", ()), words.pop("sizes", "100vw")
+        numbers = isinstance(widths, (list, tuple)) and all(type(each) is int and each > 0 for each in widths)
+        if not numbers or (widths and (dimensions is None or "srcset" in words)):
+            raise InvalidSetting(SETTING, f"{name!r} is {value!r}; {_EXPECTED_WIDTHS}")
+        return cls(generator_id, dimensions, widths, sizes, words)
+
+    def check(self, name: str, kit: ImageKit, runtime: TemplateRuntime) -> None:
+        """Find out before a page is rendered whether the class can be used.
+
+        Args:
+            name: The class's name.
+            kit: The site's kit.
+            runtime: Does what the tags do.
+
+        Raises:
+            InvalidSetting: A keyword is unknown; the message says which is nearest.
+            InvalidOption: A size or another keyword has a value that cannot be used.
+            NotRegistered: The generator does not exist.
+        """
+        id, keywords = str(self.generator_id), dict(self.keywords)
+        checked_policy(keywords.pop("on_error", None), "raise")
+        kit.registered(THUMBNAIL_ID if self.generator_id is None else id)
+        for given in ("source",) if self.dimensions is None else ("source", "width", "height"):
+            if given in keywords:
+                problem = f"{name!r} has the keyword {given!r}, which each image or the 'size' gives; leave it out"
+                raise InvalidSetting(SETTING, problem)
+        if self.dimensions is not None:
+            for width in self.widths:
+                runtime.thumbnail_call(self.generator_id, self.scaled_to(width), None, {})
+            keywords.pop("srcset", None)
+            keywords = {each: value for each, value in keywords.items() if each not in PICTURE_KEYWORDS}
+            id, keywords = runtime.thumbnail_call(self.generator_id, self.dimensions, None, keywords)
+        try:
+            kit.generator(id, **{**keywords, "source": None})
+        except UnknownKeyword as error:
+            own = set() if self.dimensions is None else {"size", "widths", "sizes", "srcset", *PICTURE_KEYWORDS}
+            known = {*error.known, *own, "generator", "on_error"}.difference(("source", "width", "height"))
+            problem = f"{name!r} has the keyword {error.option!r}, which {error.generator!r} does not take"
+            raise InvalidSetting(SETTING, f"{problem}. {nearest(error.option, known)}") from error
+
+    def attributes(
+        self, kit: ImageKit, runtime: TemplateRuntime, source: object, given: Mapping[str, None]
+    ) -> Attributes | None:
+        """Return the attributes that a template's tag would write; None where it would write no tag.
+
+        Args:
+            kit: The site's kit.
+            runtime: Does what the tags do.
+            source: The image to start from.
+            given: The author's attributes, which the tag leaves out.
+
+        Raises:
+            ImageKitError: The image could not be made.
+        """
+        if self.dimensions is None:
+            keywords = {**self.keywords, "source": source}
+            return image_attributes(runtime.generateimage_tag(str(self.generator_id), keywords, given))
+        written = self._thumbnail(runtime, self.dimensions, source, given)
+        if written is None or not self.widths or "srcset" in given:
+            return written
+        return {**written, **self._offered(kit, runtime, source)}
+
+    def _offered(self, kit: ImageKit, runtime: TemplateRuntime, source: object) -> Attributes:
+        entries: dict[str, str] = {}
+        promised: set[int | None] = set()
+        for width in self.widths:
+            expected = self._expected_width(kit, runtime, width, source)
+            if expected is not None and expected in promised:
+                # A photo that is too small for two widths gives one image for both.
+                continue
+            promised.add(expected)
+            one = self._thumbnail(runtime, self.scaled_to(width), source, {}) or {}
+            url = one.get("src") or ""
+            # A stand-in has no file, or is the same for all widths.
+            if one.get("width") and not url.startswith("data:"):
+                entries.setdefault(url, f"{url} {one['width']}w")
+        return {"srcset": ", ".join(entries.values()), "sizes": self.sizes} if entries else {}
+
+    def _expected_width(self, kit: ImageKit, runtime: TemplateRuntime, width: int, source: object) -> int | None:
+        keywords = {name: value for name, value in self.keywords.items() if name != "on_error"}
+        id, options = runtime.thumbnail_call(self.generator_id, self.scaled_to(width), source, keywords)
+        try:
+            generator = kit.generator(id, **options)
+            size = generator.output_size() if isinstance(generator, ImageSpec) else None
+        except ImageKitError:
+            # What is wrong is told by who asks for the image.
+            return None
+        return size and size[0]
+
+    def _thumbnail(
+        self, runtime: TemplateRuntime, dimensions: str, source: object, given: Mapping[str, None]
+    ) -> Attributes | None:
+        return image_attributes(runtime.thumbnail_tag(self.generator_id, dimensions, source, self.keywords, given))
+
+    def scaled_to(self, width: int) -> str:
+        """Return the dimensions that have this width, in the proportions of the size.
+
+        Example:
+            >>> ImageClass(None, "800x600", (), "", {}).scaled_to(400)
+            '400x300'
+        """
+        of_width, of_height = str(self.dimensions).split("x")
+        if not of_width or not of_height:
+            return f"{width}x"
+        return f"{width}x{max(1, (2 * width * int(of_height) + int(of_width)) // (2 * int(of_width)))}"
 
 
 class BodyRewriter:
@@ -24,9 +177,9 @@ class BodyRewriter:
         names: What turns an author's names into the kit's.
 
     Raises:
-        InvalidSetting: What the setting says of a class cannot be used.
+        InvalidSetting: What the setting says of a class cannot be used, or a keyword of it is unknown.
         NotRegistered: It names a generator that does not exist.
-        InvalidOption: It names a size that cannot be used.
+        InvalidOption: It names a size that cannot be used, or a keyword has such a value.
     """
 
     def __init__(self, kit: ImageKit, classes: Mapping[str, Any], names: SourceNames) -> None:
@@ -34,19 +187,14 @@ class BodyRewriter:
         self._runtime = TemplateRuntime(kit)
         self._names = names
         self._classes = {name: ImageClass.from_setting(name, value) for name, value in classes.items()}
-        for each in self._classes.values():
-            if each.generator_id is not None:
-                kit.registered(each.generator_id)
-            if each.dimensions is not None:
-                self._runtime.thumbnail_call(each.generator_id, each.dimensions, None, {})
-                for width in each.widths:
-                    self._runtime.thumbnail_call(each.generator_id, each.scaled_to(width), None, {})
+        for name, each in self._classes.items():
+            each.check(name, kit, self._runtime)
 
     def rewrite(self, content: Content) -> None:
         """Rewrite the images in the text of an article or page, and in its metadata that is HTML.
 
         Raises:
-            ImageKitError: An image could not be made; the message names the article.
+            ImageKitError: An image could not be made; the message names the article and its line.
         """
         if not self._classes:
             return
@@ -61,16 +209,21 @@ class BodyRewriter:
                 setattr(content, "_summary" if field == "summary" else field, content.metadata[field])
 
     def _change_of(self, content: Content) -> Callable[[Attributes], Attributes | None]:
+        seen: Counter[str] = Counter()
+
         def change(attributes: Attributes) -> Attributes | None:
             names = (attributes.get("class") or "").split()
             found = next((self._classes[name] for name in names if name in self._classes), None)
             url = (attributes.get("src") or "").strip()
+            seen[url] += 1
             if found is None or not url or self._names.is_elsewhere(url):
                 return {}
             try:
                 return self._new_values(found, url, content, attributes)
             except ImageKitError as error:
-                raise ImageKitError(f"{content.get_relative_source_path()}: <img src={url!r}>: {error}") from error
+                line = _line_of(content, url, seen[url])
+                place = f"{content.get_relative_source_path()}{f', line {line}' if line else ''}"
+                raise ImageKitError(f"{place}: <img src={url!r}>: {error}") from error
 
         return change
 
@@ -78,3 +231,20 @@ class BodyRewriter:
         # What the author gave is not written: None keeps the tag from writing it, too.
         given = dict.fromkeys(name for name in ("width", "height", "srcset") if name in attributes)
         return found.attributes(self._kit, self._runtime, self._names.source(url, content), given)
+
+
+def _line_of(content: Content, url: str, occurrence: int) -> int | None:
+    """Return the line of an article's file in which an image's name occurs for the n-th time; None where it does not.
+
+    What the article's format made of the text has no lines of its own.
+    """
+    try:
+        lines = Path(content.source_path).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    for name in (url, html.escape(url), unquote(url), posixpath.basename(url)):
+        found = [number for number, line in enumerate(lines, start=1) for _ in range(line.count(name))]
+        if found:
+            # A summary repeats the images of the text.
+            return found[(occurrence - 1) % len(found)]
+    return None

@@ -13,7 +13,7 @@ from ..kit import ImageKit
 from ..loading import load
 from ..registry import GeneratorRegistry
 from ..settings import Settings
-from .links import SiteLinks
+from .pages import SiteLinks
 
 PREFIX = "IMAGEKIT_"
 

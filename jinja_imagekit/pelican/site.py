@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jinja2 import Environment
 from pelican.contents import Content
+from pelican.log import console
 
 from .. import ext
 from ..exceptions import ImageKitError
 from ..kit import ImageKit
-from ..pregenerate import Outcome
-from ..wording import counted
+from ..pregenerate import Outcome, Report
+from ..wording import counted, seconds_in_words
 from .bodies import BodyRewriter
-from .links import SiteLinks
-from .mending import mend_pages
 from .names import SourceNames
 from .options import SiteOptions
-from .progress import Progress
+from .pages import SiteLinks, mend_pages
 
 logger = logging.getLogger("jinja_imagekit.pelican")
+
+INTERVAL_SECONDS = 1.0
+"""Between two lines; Pelican's own spinner keeps the last line of a terminal."""
 
 SITE = "IMAGEKIT"
 """The key of Pelican's settings under which the site is kept, for that is all that every signal can reach."""
@@ -112,3 +115,26 @@ class Site:
 def _described(outcome: Outcome) -> str:
     what = f"{outcome.source} [generator {outcome.generator_id!r}]" if outcome.source else outcome.generator_id
     return f"{what or outcome.name}: {outcome.reason}"
+
+
+class Progress:
+    """Prints a line a second while images are made, and one at the end."""
+
+    def __init__(self) -> None:
+        self._printed = time.monotonic()
+
+    def __call__(self, outcome: Outcome, settled: int, total: int) -> None:
+        """Take note of a file that is settled."""
+        now = time.monotonic()
+        if settled < total and now - self._printed >= INTERVAL_SECONDS:
+            self._printed = now
+            console.print(f"Images: {settled:,} of {total:,} ({settled / total:.0%})")
+
+    def done(self, report: Report) -> None:
+        """Say what became of all of them."""
+        if report.total:
+            failed = f", {len(report.failed):,} failed" if report.failed else ""
+            console.print(
+                f"Images: {counted(report.total, 'image')} on the site, {len(report.generated):,} made, "
+                f"{len(report.skipped):,} unchanged{failed}, in {seconds_in_words(report.seconds)}."
+            )

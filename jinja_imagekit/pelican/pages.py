@@ -1,0 +1,155 @@
+"""The pages that Pelican has written: URLs of images as its settings want them, and what stands in for bad images.
+
+A template does not know which page it renders, and a page is written before its images are made. So URLs begin with a
+placeholder until the page is there (below `SITEURL`, relative to each page, absolute in feeds), and pages are edited
+once more where an image could not be made.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..builds.notes import Note
+from ..cachefiles.references import NotPlain, keywords_of
+from ..exceptions import ImageKitError
+from ..interfaces import Size
+from ..kit import ImageKit
+from ..markup import Attributes, rewrite_images
+from ..pregenerate import Outcome
+from ..stand_ins import DEFAULT_SIZE, placeholder_uri
+
+logger = logging.getLogger("jinja_imagekit.pelican")
+
+PLACEHOLDER = "/__imagekit_site__"
+"""Stands for the site's URL until a page is written: a template does not know which page it renders."""
+
+Localize = Callable[[str], str]
+"""Turns a URL of the kit into the one that a page has."""
+
+
+class SiteLinks:
+    """How the URLs of images begin, and the files in which they stand.
+
+    Args:
+        config: Pelican's settings.
+
+    Attributes:
+        feed_root: What URLs begin with in feeds, without a slash at the end.
+        differ: Whether they begin differently on each page, or in feeds.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        site_url = config.get("SITEURL") or ""
+        self.feed_root: str = site_url or (config.get("FEED_DOMAIN") or "").rstrip("/")
+        own = config.get("IMAGEKIT_BASE_URL")
+        self.differ = own is None and (bool(config.get("RELATIVE_URLS")) or self.feed_root != site_url)
+        self._roots: dict[Path, str] = {}
+
+    @property
+    def base_url(self) -> str:
+        """The `base_url` of the kit."""
+        return f"{PLACEHOLDER if self.differ else self.feed_root}/"
+
+    def link_page(self, path: str, context: Mapping[str, Any]) -> None:
+        """Put the URL that leads from a page to the site into the page's file.
+
+        Args:
+            path: The file that was written.
+            context: What the page was rendered with.
+        """
+        self._link(Path(path), context.get("localsiteurl") or "")
+
+    def link_feed(self, path: str) -> None:
+        """Put the site's URL into a feed's file.
+
+        Args:
+            path: The file that was written.
+        """
+        self._link(Path(path), self.feed_root)
+
+    def _link(self, path: Path, root: str) -> None:
+        self._roots[path] = root
+        if self.differ:
+            _edit(path, lambda text: text.replace(PLACEHOLDER, root))
+
+    def edit_all(self, change: Callable[[Localize, str], str]) -> None:
+        """Change the text of all pages and feeds that were written.
+
+        Args:
+            change: Called with what turns a URL of the kit into that of a page, and with the page's text; returns its
+                new text.
+        """
+        for path, root in self._roots.items():
+            # Another plugin may have taken it away.
+            if path.exists():
+                _edit(path, partial(change, partial(self._local, root)))
+
+    def _local(self, root: str, url: str) -> str:
+        return url.replace(PLACEHOLDER, root, 1) if self.differ else url
+
+
+def _edit(path: Path, change: Callable[[str], str]) -> None:
+    # Bytes, since text mode would write other line ends than it read.
+    before = path.read_bytes()
+    after = change(before.decode("utf-8")).encode("utf-8")
+    if after != before:
+        path.write_bytes(after)
+
+
+def mend_pages(kit: ImageKit, links: SiteLinks, failed: Iterable[Outcome]) -> None:
+    """Put placeholders in the places of images that do not exist, or take the `<img>` out where `on_error` says "omit".
+
+    Args:
+        kit: The site's kit, whose render is finished.
+        links: The pages that were written.
+        failed: What could not be made after they were.
+    """
+    reasons = {(outcome.generator_id, outcome.source): outcome.reason for outcome in failed}
+    if not reasons:
+        return
+    uris: dict[str, str] = {}
+    for name, note in (kit.renders.last() or {}).items():
+        if note.served and kit.storage.stat(name) is None:
+            id, source = _call(note)
+            reason = reasons.get((id, source), "") if kit.settings.debug else ""
+            uris[kit.storage.url(name)] = placeholder_uri(_promised_size(kit, note), reason and f"{source}: {reason}")
+    links.edit_all(lambda local, text: _mended(text, {local(url): uri for url, uri in uris.items()}, kit))
+
+
+def _call(note: Note) -> tuple[str, str | None]:
+    """Return the id and the source's name of an image, as outcomes have them."""
+    if note.reference is None:
+        return "", None
+    source = note.reference.kwargs.get("source")
+    return note.reference.generator_id, source if isinstance(source, str) else None
+
+
+def _mended(text: str, uris: Mapping[str, str], kit: ImageKit) -> str:
+    if not any(url in text for url in uris):
+        return text
+    if kit.settings.on_error == "omit":
+        text = rewrite_images(text, _without(uris))
+    # Their digests make the URLs unique, so that they can be found in style sheets, scripts and feeds as well.
+    for url, uri in uris.items():
+        text = text.replace(url, uri)
+    return text
+
+
+def _without(uris: Mapping[str, str]) -> Callable[[Attributes], Attributes | None]:
+    return lambda attributes: None if attributes.get("src") in uris else {}
+
+
+def _promised_size(kit: ImageKit, note: Note) -> Size:
+    """Return the size in pixels that pages reserve for an image."""
+    if note.reference is None:
+        return DEFAULT_SIZE
+    try:
+        file = kit.cachefile(note.reference.generator_id, **keywords_of(note.reference, kit))
+        return file.promised_size or DEFAULT_SIZE
+    except (ImageKitError, NotPlain) as error:
+        logger.debug("The size of %s cannot be told: %s", note, error)
+        return DEFAULT_SIZE
