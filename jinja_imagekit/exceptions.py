@@ -194,6 +194,10 @@ class ImageTooLarge(UnreadableImage):
     """An image exceeds one of the caps (pixels, frames, bytes) in the settings."""
 
 
+class ImageTooSlow(UnreadableImage):
+    """An image takes longer than the setting `timeout` allows."""
+
+
 class UnknownFormat(ImageKitError, ValueError):
     """An image format that this library cannot write.
 

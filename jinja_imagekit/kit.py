@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from jinja2 import Environment
 
-from . import ext
+from . import ext, isolation
 from .builds.finish import finish_render, keep_failures, tell_at_exit, wanted_items
 from .builds.notes import BuildTool, Renders
 from .builds.prune import PruneReport, prune_files
@@ -558,8 +558,13 @@ class ImageKit:
         return examine(self, fix=fix)
 
     def close(self) -> None:
-        """Close the state store, which opens again when it is used, and delete what dead writers left."""
+        """Close the state store, which opens again when it is used, and delete what dead writers left.
+
+        Processes of `isolation` that have nothing to do end; they start again when they are needed.
+        """
         self.sweep()
+        if self.settings.isolation:
+            isolation.close()
         if "records" in self.__dict__:
             self.records.store.close()
 

@@ -110,6 +110,11 @@ class Settings(PixelSettings, Caps):
         max_source_pixels: Largest source: width times height, of all frames together where it is animated.
         max_result_pixels: Largest result: width times height, of all frames together.
         max_frames: Most frames of an animation.
+        timeout: Seconds that an image may take; None for any time. Without `isolation` it is looked at between frames
+            and stages, and what a decoder or encoder does in one go is not interrupted.
+        isolation: "process" decodes and encodes in processes of their own, which end when an image takes too long or
+            too much memory, or when a decoder crashes; None does it in this one.
+        worker_memory: Bytes that such a process may take beyond what it has at its start.
         decode_margin: A JPEG may be decoded at a reduced scale that is still at least this many times the size
             needed. 1.0 is fastest; 1.5 keeps an SSIM of 0.989 or more against the full decode (docs, "Formats");
             0 decodes in full.
@@ -149,6 +154,9 @@ class Settings(PixelSettings, Caps):
     failure_timeout: float = 60.0
     adopt_existing: bool = False
     keep_notes: bool | None = None
+    timeout: float | None = 120.0
+    isolation: str | None = None
+    worker_memory: int = 2_000_000_000
     default_thumbnail_format: str | None = None
     default_thumbnail_srcset_scales: tuple[float, ...] = ()
     picture_formats: tuple[str, ...] = ("AVIF", "WEBP")
@@ -259,6 +267,7 @@ class Settings(PixelSettings, Caps):
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "on_error": POLICIES,
+    "isolation": (None, "process"),
     "picture_placeholder": (None, "blur", "color"),
     "picture_css": ("style", "class"),
     "missing_alt": (None, "error", "warn", "ignore"),
@@ -267,6 +276,8 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
 _RANGES: dict[str, tuple[float, float]] = {
     "cache_timeout": (0, float("inf")),
     "failure_timeout": (0, float("inf")),
+    "timeout": (0.001, float("inf")),
+    "worker_memory": (10_000_000, float("inf")),
     "max_source_bytes": (1, float("inf")),
     "max_svg_bytes": (1, float("inf")),
     "max_source_pixels": (1, float("inf")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -11,14 +10,17 @@ from io import BytesIO
 from operator import attrgetter, is_
 from typing import Any, BinaryIO, ClassVar, Self, TypeVar, cast
 
-from . import images, processors
-from .exceptions import ImageTooLarge, InvalidOption, MissingSource, nearest
+from . import images, isolation
+from .exceptions import InvalidOption, MissingSource, nearest
 from .hashing import DIGEST_BYTES, class_path, fingerprint, slots_of
-from .images import OUTPUT_FORMATS, Limits, Original, PixelRules
+from .images import Limits, Original, PixelRules
 from .interfaces import Namer, Size
 from .loading import load
+from .recipes import Recipe
+from .recipes import fit_within as fit_within
 from .settings import Settings
 from .sources import Source, SourceFinder
+from .time_limits import time_limit
 
 __all__ = ["ImageSpec"]
 
@@ -222,29 +224,28 @@ class ImageSpec:
         return BytesIO(self.render(self._source.as_original(Limits.from_settings(self.settings))))
 
     def render(self, original: Original) -> bytes:
-        """Return the new image's bytes, made of a source whose decoded pixels other specs may share."""
-        rules, header = self.pixel_rules, original.header
-        format = images.output_format(self.format, header)
-        options = dict(self.options or {})
-        if not header.is_vector:
-            images.check_options(format, options)
-        elif not self.makes_its_own():
-            self._check_result(header.size(), 1)
-            return original.data
-        size = header.size(rules.auto_orient)
-        animated = rules.keep_animation and header.frames > 1 and OUTPUT_FORMATS[format].animates
-        self._check_result(size, header.frames if animated else 1)
-        scale = images.decoder_scale(header, rules, processors.sampled_size(self.processors, size))
-        frames = original.frames(rules, scale=scale, animated=animated)
-        results = processors.run(self.processors, frames.images, frames.full_size, reduced=scale > 1)
-        return images.encode(
-            frames.with_images(results),
-            format,
-            options,
-            rules=rules,
-            limits=original.limits,
-            autoconvert=self.autoconvert,
+        """Return the new image's bytes, made of a source whose decoded pixels other specs may share.
+
+        Raises:
+            SourceError: The source is not a whole image, or takes more pixels, memory or time than it may.
+            CannotRebuild: The setting `isolation` is on, and a processor cannot be sent to another process.
+        """
+        recipe, settings = self._recipe(original.limits), self.settings
+        if settings.isolation:
+            return isolation.make(recipe, original.data, timeout=settings.timeout, memory=settings.worker_memory)
+        with time_limit(settings.timeout, recipe.name):
+            return recipe.make(original)
+
+    def _recipe(self, limits: Limits) -> Recipe:
+        return Recipe(
             name=self._source.name,
+            processors=tuple(self.processors),
+            format=self.format,
+            options=self.options or {},
+            autoconvert=self.autoconvert,
+            rules=self.pixel_rules,
+            limits=limits,
+            keeps_vectors=not self.makes_its_own(),
         )
 
     def output_size(self) -> Size | None:
@@ -259,7 +260,8 @@ class ImageSpec:
         """
         if self.makes_its_own():
             return None
-        return self._result_size(self._source.size(self.pixel_rules.auto_orient))
+        size = self._source.size(self.pixel_rules.auto_orient)
+        return self._recipe(_NO_LIMITS).result_size(size, self.is_vector)
 
     def check(self) -> None:
         """Raise what can be told to go wrong before a pixel is seen, for whoever puts off making the image.
@@ -271,11 +273,12 @@ class ImageSpec:
             UnknownFormat: `format` cannot be written.
             ImageTooLarge: The result would exceed `max_result_pixels`.
         """
-        if not self.makes_its_own():
-            if not self.is_vector:
-                images.check_options(self.output_format, dict(self.options or {}))
-            size = self._source.size(self.pixel_rules.auto_orient)
-            self._check_result(size, 1)
+        if self.makes_its_own():
+            return
+        is_vector, size = self.is_vector, self._source.size(self.pixel_rules.auto_orient)
+        if not is_vector:
+            images.check_options(self.output_format, dict(self.options or {}))
+        self._recipe(Limits.from_settings(self.settings)).check_result(size, is_vector=is_vector)
 
     @classmethod
     def makes_its_own(cls) -> bool:
@@ -287,37 +290,13 @@ class ImageSpec:
         """Tell whether the class makes its image by `render`, of decoded pixels that other specs may share."""
         return cls.generate is ImageSpec.generate
 
-    def _check_result(self, size: Size, frames: int) -> None:
-        result, most = self._result_size(size), self.settings.max_result_pixels
-        if result and result[0] * result[1] * frames > most:
-            raise ImageTooLarge(
-                self._source.name,
-                f"the result of {result[0]}×{result[1]} pixels exceeds the setting max_result_pixels ({most})",
-            )
-
-    def _result_size(self, size: Size) -> Size | None:
-        result = processors.output_size(self.processors, size)
-        # What is passed on is not cut: it is shown within the size that was asked for.
-        return fit_within(size, result or size) if self.is_vector else result
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.source!r}>"
 
 
 _PIXELS_OF = attrgetter("settings", *Settings.PIXEL_SETTINGS)
 _NOTHING: Mapping[str, Any] = {}
-
-
-def fit_within(size: Size, box: Size) -> Size:
-    """Return the largest size of the same proportions that fits into a box, in whole pixels.
-
-    Example:
-        >>> fit_within((200, 100), (300, 300))
-        (300, 150)
-    """
-    scale = min(box[0] / size[0], box[1] / size[1])
-    width, height = (max(1, math.floor(side * scale + 0.5)) for side in size)
-    return width, height
+_NO_LIMITS = Limits()
 
 
 def combine(recipe: str, digest: str) -> str:

@@ -15,6 +15,7 @@ from blake3 import blake3
 from . import images
 from .exceptions import InvalidOption, UnreadableImage
 from .images import WRITABLE_FORMATS, Limits
+from .images.formats import sniff
 from .settings import Settings
 from .sources import BytesSource
 from .specs import ImageSpec, spec_class
@@ -96,7 +97,8 @@ def process_upload(kit: ImageKit, value: object, id: str | None, attributes: Map
     limits = Limits.from_settings(kit.settings)
     upload = BytesSource(source.read(), source.name, limits)
     original = upload.as_original(limits)
-    if original.header.is_vector:
+    format = sniff(upload.original)
+    if format is not None and format.is_vector:
         raise UnreadableImage(source.name, "an SVG may hold scripts; upload an image made of pixels.")
     if id is not None:
         spec = kit.generator(id, source=upload)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import images
-from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, StorageError, UnreadableImage
+from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, ImageTooSlow, StorageError, UnreadableImage
 from ..hashing import class_path
 from ..images import Limits, Original, PixelRules
 from ..specs import ImageSpec
@@ -169,8 +169,8 @@ class CacheFileBackend(ABC):
         if failure is None:
             return
         source = file.source.name if file.source else None
-        kinds: dict[str, type[UnreadableImage]] = {"UnreadableImage": UnreadableImage, "ImageTooLarge": ImageTooLarge}
-        unreadable = kinds.get(failure.kind)
+        kinds = (UnreadableImage, ImageTooLarge, ImageTooSlow)
+        unreadable = next((each for each in kinds if each.__name__ == failure.kind), None)
         error: ImageKitError
         if unreadable:
             error = unreadable(source or name_of(file), failure.reason)

@@ -6,6 +6,7 @@ import threading
 
 from PIL import Image
 
+from ..time_limits import in_time
 from .colour import fits, in_one_mode, to_plain
 from .formats import FORMATS
 from .formats.base import Layout
@@ -129,7 +130,7 @@ class Original:
         header, layout = self._examine()
         images: list[Image.Image] = []
         durations: list[int] = []
-        for frame in FORMATS[header.format].frames(self.data, layout, animated=animated, scale=scale):
+        for frame in in_time(FORMATS[header.format].frames(self.data, layout, animated=animated, scale=scale)):
             durations.append(frame.duration)
             images.append(_finished(frame.image, header, layout, rules))
         images = in_one_mode(images)

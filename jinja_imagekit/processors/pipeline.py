@@ -11,6 +11,7 @@ from pilkit import processors as pilkit  # type: ignore[import-untyped]
 from ..exceptions import InvalidProcessor
 from ..hashing import class_path
 from ..interfaces import Size
+from ..time_limits import in_time
 from .effects import Transpose
 
 
@@ -98,6 +99,7 @@ def run(
 
     Raises:
         InvalidProcessor: One of them is not a processor, or did not return an image.
+        ImageTooSlow: They take longer than `time_limit` allows.
     """
     shared = {id(image) for image in images}
     current = list(images)
@@ -106,11 +108,11 @@ def run(
             # A user's processor may draw in place, but the input is shared with other derivatives.
             current = [image.copy() if id(image) in shared else image for image in current]
         if index == 0 and reduced:
-            current = [processor.process_reduced(image, full_size) for image in current]
+            current = [processor.process_reduced(image, full_size) for image in in_time(current)]
         elif len(current) > 1 and _has(processor, "process_frames"):
             current = processor.process_frames(current)
         else:
-            current = [processor.process(image) for image in current]
+            current = [processor.process(image) for image in in_time(current)]
         _check(processor, current, len(images))
     return current
 

@@ -1,0 +1,117 @@
+"""`Recipe`: all that is done to the bytes of an image to get those of another, as plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import images, processors
+from .exceptions import ImageTooLarge
+from .images import OUTPUT_FORMATS, Limits, Original, PixelRules
+from .interfaces import Size
+from .time_limits import check_time
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a spec does to one source. Nothing of it refers to the spec, so that another process can do it.
+
+    Args:
+        name: What errors call the source.
+        processors: What is done to the image, in this order.
+        format: The format of the result; None keeps the source's.
+        options: Options of the encoder.
+        autoconvert: Convert the image to a mode that the format can hold.
+        rules: How pixels are read and written.
+        limits: The caps.
+        keeps_vectors: Whether an SVG is its own result.
+    """
+
+    name: str
+    processors: tuple[Any, ...] = ()
+    format: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    autoconvert: bool = True
+    rules: PixelRules = field(default_factory=PixelRules)
+    limits: Limits = field(default_factory=Limits)
+    keeps_vectors: bool = True
+
+    def make(self, original: Original) -> bytes:
+        """Return the new image's bytes.
+
+        Args:
+            original: The source, whose decoded pixels other recipes may share.
+
+        Raises:
+            UnreadableImage: The source is not a whole image.
+            ImageTooLarge: Source or result exceeds a cap.
+            ImageTooSlow: It takes longer than `time_limit` allows.
+            InvalidOption: An encoder option cannot be used.
+            UnknownFormat: The format cannot be written.
+        """
+        rules, header = self.rules, original.header
+        format = images.output_format(self.format, header)
+        if not header.is_vector:
+            images.check_options(format, dict(self.options))
+        elif self.keeps_vectors:
+            self.check_result(header.size(), is_vector=True)
+            return original.data
+        size = header.size(rules.auto_orient)
+        animated = rules.keep_animation and header.frames > 1 and OUTPUT_FORMATS[format].animates
+        self.check_result(size, header.frames if animated else 1)
+        scale = images.decoder_scale(header, rules, processors.sampled_size(self.processors, size))
+        frames = original.frames(rules, scale=scale, animated=animated)
+        check_time()
+        results = processors.run(self.processors, frames.images, frames.full_size, reduced=scale > 1)
+        check_time()
+        return images.encode(
+            frames.with_images(results),
+            format,
+            dict(self.options),
+            rules=rules,
+            limits=self.limits,
+            autoconvert=self.autoconvert,
+            name=self.name,
+        )
+
+    def check_result(self, size: Size, frames: int = 1, *, is_vector: bool = False) -> None:
+        """Refuse a result that is too large, before a pixel is decoded.
+
+        Args:
+            size: The source's width and height in upright pixels.
+            frames: How many frames the result has.
+            is_vector: Whether it is an SVG, which keeps its proportions.
+
+        Raises:
+            ImageTooLarge: It exceeds `max_result_pixels`.
+        """
+        result, most = self.result_size(size, is_vector), self.limits.max_result_pixels
+        if result and result[0] * result[1] * frames > most:
+            raise ImageTooLarge(
+                self.name,
+                f"the result of {result[0]}×{result[1]} pixels exceeds the setting max_result_pixels ({most})",
+            )
+
+    def result_size(self, size: Size, is_vector: bool = False) -> Size | None:
+        """Return width and height of the result in pixels; None where a processor must see the pixels.
+
+        Args:
+            size: The source's width and height in upright pixels.
+            is_vector: Whether it is an SVG, which is shown within the size that was asked for.
+        """
+        result = processors.output_size(self.processors, size)
+        return fit_within(size, result or size) if is_vector else result
+
+
+def fit_within(size: Size, box: Size) -> Size:
+    """Return the largest size of the same proportions that fits into a box, in whole pixels.
+
+    Example:
+        >>> fit_within((200, 100), (300, 300))
+        (300, 150)
+    """
+    scale = min(box[0] / size[0], box[1] / size[1])
+    width, height = (max(1, math.floor(side * scale + 0.5)) for side in size)
+    return width, height
