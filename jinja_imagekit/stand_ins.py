@@ -1,4 +1,9 @@
-"""What a page shows instead of an image that cannot be made, as the setting `on_error` says."""
+"""What a page shows instead of an image that cannot be made: nothing, its source as it is, or a drawn placeholder.
+
+The setting `on_error`, or a tag's own, is the policy. It covers what is wrong with an image or its storage; what is
+wrong in the code that asks for it is always raised. A stand-in has the size that the page would give to the image, as
+far as that is known, so that nothing else on the page moves.
+"""
 
 from __future__ import annotations
 
@@ -29,45 +34,26 @@ logger = logging.getLogger("jinja_imagekit.policies")
 BROWSER_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "SVG")
 """Formats of sources that every browser displays."""
 
+DEFAULT_SIZE = (400, 300)
+"""Width and height in pixels of a placeholder for an image of unknown size."""
+
 _USUAL_SOURCE = (4000, 3000)
 """Assumed width and height in pixels of a source that cannot be read: those of a 12-megapixel photo."""
 
+FONT_PIXELS, SMALL_FONT_PIXELS = 14, 10
+"""Font sizes in pixels for the reason, with ample and with little room."""
 
-class StandIn(NamedTuple):
-    """What a page shows instead of an image.
+_LETTER_WIDTH = 0.58
+"""Approximate width of a letter relative to the font size: 0.5 to 0.6 in sans-serif fonts."""
 
-    Attributes:
-        url: The URL of a file, or a data URI; empty if the image is left out.
-        width: Pixels; 0 if the image is left out.
-        height: Pixels; 0 if the image is left out.
-        mimetype: Media type.
-    """
+_LINE_HEIGHT = 1.3
 
-    url: str
-    width: int
-    height: int
-    mimetype: str
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether there is anything in the image's place."""
-        return bool(self.url)
-
-
-OMITTED = StandIn("", 0, 0, "")
-
-
-class Unprocessed(ImageSpec):
-    """Copies its source byte for byte, metadata included."""
-
-    def generate(self) -> BinaryIO:
-        """Return the source as an open file.
-
-        Raises:
-            MissingSource: There is no source.
-            SourceError: The source cannot be read.
-        """
-        return BytesIO(self._source.read())
+_ICON = (
+    '<g fill="none" stroke="#8b8b94" stroke-width="1.5" transform="translate({x:g} {y:g}) scale({scale:g})">'
+    '<rect x="-16" y="-12" width="32" height="24" rx="2"/><circle cx="-7" cy="-4" r="3"/>'
+    '<path d="M-16 8l10-9 7 7 5-5 10 9"/></g>'
+)
+"""A picture of 32 × 24 units, with a sun and two hills."""
 
 
 def checked_policy(value: Any, default: str) -> str:
@@ -96,6 +82,35 @@ def covers(policy: str, error: ImageKitError) -> bool:
     return policy != "raise" and error.concerns_image
 
 
+class StandIn(NamedTuple):
+    """What a page shows instead of an image.
+
+    Attributes:
+        url: The URL of a file, or a data URI; empty if the image is left out.
+        width: Pixels; 0 if the image is left out.
+        height: Pixels; 0 if the image is left out.
+        mimetype: Media type.
+    """
+
+    url: str
+    width: int
+    height: int
+    mimetype: str
+
+    @classmethod
+    def placeholder(cls, size: Size, reason: str = "") -> StandIn:
+        """Return a placeholder of this size in pixels, which says the reason if there is one."""
+        return cls(placeholder_uri(size, reason), *size, "image/svg+xml")
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is anything in the image's place."""
+        return bool(self.url)
+
+
+OMITTED = StandIn("", 0, 0, "")
+
+
 def stand_in(
     kit: ImageKit, file: ImageCacheFile, kwargs: Mapping[str, Any], error: ImageKitError, policy: str
 ) -> StandIn:
@@ -113,19 +128,15 @@ def stand_in(
         logger.warning("An image is missing from a page (on_error is %r): %s", policy, error)
     if policy == "omit":
         return OMITTED
-    asked = _asked_size(file)
-    original = _original(kit, file, asked) if policy == "original" else None
-    return original or _placeholder(
-        asked or _size_of_usual(kit, str(file.generator_id), kwargs) or DEFAULT_SIZE, kit, error
-    )
+    size = _size_of(file)
+    original = _original(kit, file, size) if policy == "original" else None
+    if original:
+        return original
+    size = size or _size_if_usual(kit, str(file.generator_id), kwargs) or DEFAULT_SIZE
+    return StandIn.placeholder(size, str(error) if kit.settings.debug else "")
 
 
-def _placeholder(size: Size, kit: ImageKit, error: ImageKitError) -> StandIn:
-    uri = placeholder_uri(size, str(error) if kit.settings.debug else "")
-    return StandIn(uri, *size, "image/svg+xml")
-
-
-def _original(kit: ImageKit, file: ImageCacheFile, asked: Size | None) -> StandIn | None:
+def _original(kit: ImageKit, file: ImageCacheFile, size: Size | None) -> StandIn | None:
     """Return the source itself as a cache file; None if browsers would not display it."""
     try:
         source = file.source
@@ -134,14 +145,27 @@ def _original(kit: ImageKit, file: ImageCacheFile, asked: Size | None) -> StandI
         spec = Unprocessed(source)
         spec.settings = kit.settings
         copy = ImageCacheFile(spec, kit=kit, cachefile_backend=Simple(), cachefile_strategy=JustInTime())
-        size = source.size()
-        return StandIn(copy.url, *fit_within(size, asked or size), mimetype(source.kept_format))
+        own = source.size()
+        return StandIn(copy.url, *fit_within(own, size or own), mimetype(source.kept_format))
     except ImageKitError as error:
         logger.info("The original cannot be shown either: %s", error)
         return None
 
 
-def _asked_size(file: ImageCacheFile) -> Size | None:
+class Unprocessed(ImageSpec):
+    """Copies its source byte for byte, metadata included."""
+
+    def generate(self) -> BinaryIO:
+        """Return the source as an open file.
+
+        Raises:
+            MissingSource: There is no source.
+            SourceError: The source cannot be read.
+        """
+        return BytesIO(self._source.read())
+
+
+def _size_of(file: ImageCacheFile) -> Size | None:
     """Return the size that the image would have; None if that is unknown."""
     try:
         generator = file.generator
@@ -150,7 +174,7 @@ def _asked_size(file: ImageCacheFile) -> Size | None:
         return None
 
 
-def _size_of_usual(kit: ImageKit, id: str, kwargs: Mapping[str, Any]) -> Size | None:
+def _size_if_usual(kit: ImageKit, id: str, kwargs: Mapping[str, Any]) -> Size | None:
     """Return the size that the image would have if made from an ordinary photo; None if it were the photo's own."""
     options = {name: value for name, value in kwargs.items() if name != "source"}
     try:
@@ -159,25 +183,6 @@ def _size_of_usual(kit: ImageKit, id: str, kwargs: Mapping[str, Any]) -> Size | 
     except Exception:  # noqa: BLE001  # as above
         return None
     return None if size == _USUAL_SOURCE else size
-
-
-DEFAULT_SIZE = (400, 300)
-"""Width and height in pixels of a placeholder for an image of unknown size."""
-
-FONT_PIXELS, SMALL_FONT_PIXELS = 14, 10
-"""Font sizes in pixels for the reason, with ample and with little room."""
-
-_LETTER_WIDTH = 0.58
-"""Approximate width of a letter relative to the font size: 0.5 to 0.6 in sans-serif fonts."""
-
-_LINE_HEIGHT = 1.3
-
-_ICON = (
-    '<g fill="none" stroke="#8b8b94" stroke-width="1.5" transform="translate({x:g} {y:g}) scale({scale:g})">'
-    '<rect x="-16" y="-12" width="32" height="24" rx="2"/><circle cx="-7" cy="-4" r="3"/>'
-    '<path d="M-16 8l10-9 7 7 5-5 10 9"/></g>'
-)
-"""A picture of 32 × 24 units, with a sun and two hills."""
 
 
 def placeholder_uri(size: Size, reason: str = "") -> str:
