@@ -196,7 +196,7 @@ def test_a_generator_that_returns_no_file(site: Site) -> None:
         def fingerprint(self) -> str:
             return "silent"
 
-    with pytest.raises(GenerationFailed, match=r"generate\(\) has to return an open binary file, not None"):
+    with pytest.raises(GenerationFailed, match=r"generate\(\) must return an open binary file, not None"):
         _ = site.kit.cachefile_of(Silent()).url
 
 

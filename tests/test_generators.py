@@ -130,7 +130,7 @@ def test_a_generator_with_state_that_is_not_plain(site: Site) -> None:
 @pytest.mark.parametrize(
     ("result", "error", "message"),
     [
-        (b"GIF89a", GenerationFailed, "has to return an open binary file"),
+        (b"GIF89a", GenerationFailed, "must return an open binary file"),
         (io.BytesIO(b""), UnreadableImage, "empty"),
         (io.BytesIO(b"<html>"), UnreadableImage, "not an image of a readable format"),
         (io.StringIO("text"), GenerationFailed, "TypeError"),

@@ -370,7 +370,7 @@ def test_a_broker_that_never_answers_is_waited_for_once(
     assert [bool(site.kit.cachefile("card", source=name)) for name in names] == [False] * 3
     assert queue.asked == 1
     (told,) = records_of(caplog, logging.ERROR)
-    assert "the broker has not answered within 0.05 seconds. See that the broker runs." in told
+    assert "the broker has not answered within 0.05 seconds. Check that the broker is running." in told
     # The pause is over, but the sender still hangs: nobody waits for it a second time.
     vars(queue)["_paused_until"] = 0.0
     assert not site.kit.cachefile("card", source=names[1])

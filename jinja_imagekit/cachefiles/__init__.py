@@ -1,4 +1,4 @@
-"""Cache files: images that may not exist yet, and are made when a strategy says so."""
+"""Cache files: images that are made when a strategy says so, and may not exist yet."""
 
 from .file import ImageCacheFile, LazyImageCacheFile
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["BaseAsync", "CacheFileBackend", "Simple"]
 
 _KIND = {True: "", False: "mistake"}
-"""Kinds of remembered failures: whether an error concerns the image, and no class of its own is remembered."""
+"""Kinds of remembered failures without a class of their own, by whether the error concerns the image."""
 
 
 _made_here = threading.local()
@@ -29,10 +29,10 @@ _made_here = threading.local()
 
 @contextmanager
 def in_the_making(file: ImageCacheFile) -> Iterator[None]:
-    """Say that this thread makes a file within the block.
+    """Mark a file as being made by this thread within the block.
 
     Raises:
-        GenerationFailed: It does so already: the file's own processors ask for it.
+        GenerationFailed: The thread is already making it: the file's own processors ask for it.
     """
     files: list[tuple[int, str | None, str]] = vars(_made_here).setdefault("files", [])
     key = (id(file.records), file.name, file.generator_id or class_path(file.generator))
@@ -52,8 +52,8 @@ class CacheFileBackend(ABC):
 
     Attributes:
         is_async: Whether a file may not exist yet after `generate` has returned.
-        leaves_existing: Whether nothing happens to a file that exists, so that templates need not ask the backend
-            about one that is known to be there. Each class states it for itself alone.
+        leaves_existing: Whether existing files are left untouched, so that templates need not ask the backend about a
+            file known to exist. Subclasses do not inherit it: each class states it for itself.
     """
 
     is_async: bool = False
@@ -61,18 +61,18 @@ class CacheFileBackend(ABC):
 
     @abstractmethod
     def generate(self, file: ImageCacheFile, force: bool = False) -> None:
-        """See to it that the file is made, unless it exists; with `force`, even then."""
+        """Have the file made unless it exists; with `force`, even if it does."""
 
     def exists(self, file: ImageCacheFile) -> bool:
-        """Tell whether the file exists, whole."""
+        """Tell whether the file exists and is whole."""
         return self.find(file) is not None
 
     def record(self, file: ImageCacheFile) -> Record:
-        """Return what is known of a file that exists.
+        """Return what is known about an existing file.
 
         Raises:
             StorageError: The file does not exist.
-            UnreadableImage: Nothing is known of the file, and it is not an image.
+            UnreadableImage: Nothing is known about the file, and it is not an image.
         """
         record = self.find(file)
         name = name_of(file)
@@ -81,7 +81,7 @@ class CacheFileBackend(ABC):
         return record or self._adopt(file)
 
     def find(self, file: ImageCacheFile) -> Record | None:
-        """Return the record of a file that exists, whole; on a local disk the file itself decides."""
+        """Return the record of a file that exists and is whole; on a local disk the file itself decides."""
         name = name_of(file)
         record = file.records.get(name)
         if not file.storage.is_local:
@@ -108,14 +108,14 @@ class CacheFileBackend(ABC):
     def render(self, file: ImageCacheFile) -> bytes:
         """Return the bytes that a file's generator makes.
 
-        A source that was replaced since the file got its name, which says what it is made of, gives it another.
+        If the source was replaced since the file was named, it is renamed, because its name says what it is made of.
         """
         source = file.source
         digest = source.digest if source else None
         with in_the_making(file):
             content = file.generator.generate()
             if not hasattr(content, "read"):
-                raise TypeError(f"generate() has to return an open binary file, not {content!r}")
+                raise TypeError(f"generate() must return an open binary file, not {content!r}")
             with content:
                 data: bytes = content.read()
         if source and source.digest != digest:
@@ -123,10 +123,10 @@ class CacheFileBackend(ABC):
         return data
 
     def store(self, file: ImageCacheFile, data: bytes) -> Record:
-        """Store the bytes that were made for a file, and record them.
+        """Store and record the bytes that were made for a file.
 
         Raises:
-            UnreadableImage: The bytes are no image.
+            UnreadableImage: The bytes are not an image.
             StorageError: They cannot be written.
         """
         record = self.describe(file, data)
@@ -141,7 +141,7 @@ class CacheFileBackend(ABC):
         source = file.source
         width, height = header.width, header.height
         if header.is_vector and isinstance(file.generator, ImageSpec):
-            # An SVG is stored as it is; its size is the one at which pages show it.
+            # An SVG is stored unchanged; its size is that at which pages show it.
             width, height = file.generator.output_size() or (width, height)
         return Record(
             name=name,
@@ -164,7 +164,7 @@ class CacheFileBackend(ABC):
         return known
 
     def raise_remembered_failure(self, file: ImageCacheFile) -> None:
-        """Raise the failure that is still remembered of a file, if any."""
+        """Raise the remembered failure of a file, if any."""
         failure: Failure | None = file.records.failure(name_of(file))
         if failure is None:
             return
@@ -181,7 +181,7 @@ class CacheFileBackend(ABC):
         raise error
 
     def _adopt_if_allowed(self, file: ImageCacheFile) -> Record | None:
-        # Without a readable store "unknown" says nothing about the file; otherwise a stranger stands under its name.
+        # Without a readable store "unknown" says nothing about the file; otherwise it is somebody else's.
         if file.storage.stat(name_of(file)) is None:
             return None
         if not file.settings.adopt_existing and file.records.store.is_reliable:
@@ -218,7 +218,7 @@ class Simple(CacheFileBackend):
         if not force:
             self.raise_remembered_failure(file)
         with file.records.store.lock(name_of(file)):
-            # Whoever held the lock before may have made it, or failed to.
+            # The previous holder of the lock may have made it, or failed to.
             if force or not self.exists(file):
                 if not force:
                     self.raise_remembered_failure(file)
@@ -226,7 +226,7 @@ class Simple(CacheFileBackend):
 
 
 class BaseAsync(CacheFileBackend):
-    """The base of backends that have a file made elsewhere: a worker queue, a thread pool.
+    """The base of backends that have files made elsewhere: by a worker queue or a thread pool.
 
     A subclass says in `schedule_generation` how the work gets there, and the worker calls `make_scheduled`.
     """
@@ -241,7 +241,7 @@ class BaseAsync(CacheFileBackend):
             self.schedule_generation(file, force=force)
 
     def make_scheduled(self, file: ImageCacheFile, force: bool = False) -> None:
-        """Do in the worker what was scheduled: make the file unless it exists.
+        """Do the scheduled work, in the worker: make the file unless it exists.
 
         Raises:
             ImageKitError: The image could not be made.
@@ -257,7 +257,7 @@ class BaseAsync(CacheFileBackend):
 
 
 def name_of(file: ImageCacheFile) -> str:
-    """Return the name of a file that a backend is asked about, which has one.
+    """Return the name of a file that a backend is to make.
 
     Raises:
         MissingSource: The file has no source, and so no name.
@@ -268,7 +268,7 @@ def name_of(file: ImageCacheFile) -> str:
 
 
 def leaves_existing(backend: object) -> bool:
-    """Tell whether a backend's own class, and not one that it inherits from, states that it leaves such files alone."""
+    """Tell whether a backend's own class, not one that it inherits from, states that it leaves existing files alone."""
     return bool(vars(type(backend)).get("leaves_existing"))
 
 

@@ -1,4 +1,4 @@
-"""Cache files: images that may not exist yet, and are made when a strategy says so."""
+"""`ImageCacheFile`: the result of a generator, made when the strategy says so."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Notes(Protocol):
     """Where a cache file says that a page needs it."""
 
     def note(self, file: Any, served: bool = True) -> None:
-        """Note that a page needs a cache file, and whether it names it by its URL or path."""
+        """Note that a page needs a cache file, and whether the page holds its URL or path."""
 
 
 class ImageCacheFile:
-    """A file with the result of a generator. Nothing is made before the strategy finds it necessary.
+    """The file that holds a generator's result. Nothing is made until the strategy calls for it.
 
     Args:
         generator: What makes the image.
@@ -80,7 +80,7 @@ class ImageCacheFile:
 
     @made_once
     def name(self) -> str | None:
-        """The file's name in its storage; None when the spec has no source."""
+        """The file's name in its storage; None if the spec has no source."""
         if hasattr(type(self.generator), "cachefile_name") or hasattr(self.generator, "cachefile_name"):
             name: str | None = self.generator.cachefile_name
             return name
@@ -126,7 +126,7 @@ class ImageCacheFile:
 
     @property
     def url(self) -> str:
-        """The URL from which the site serves the file; the strategy may make it first.
+        """The URL from which the site serves the file; the strategy may make the file first.
 
         Raises:
             MissingSource: The spec has no source.
@@ -136,7 +136,7 @@ class ImageCacheFile:
 
     @property
     def path(self) -> str:
-        """The file's path on this machine; the strategy may make it first.
+        """The file's path on this machine; the strategy may make the file first.
 
         Raises:
             MissingSource: The spec has no source.
@@ -188,7 +188,7 @@ class ImageCacheFile:
 
     @property
     def reference(self) -> Reference | None:
-        """What leads to the same file in a later run; None for a generator that is registered nowhere."""
+        """What leads to the same file in a later run; None for an unregistered generator."""
         return None
 
     def open(self) -> BinaryIO:
@@ -196,7 +196,7 @@ class ImageCacheFile:
 
         Raises:
             MissingSource: The spec has no source.
-            ImageKitError: The image could not be made, or is not there.
+            ImageKitError: The image could not be made, or is missing.
         """
         self._named()
         self.cachefile_strategy.on_content_required(self)
@@ -223,7 +223,7 @@ class ImageCacheFile:
         self.cachefile_backend.generate(self, force)
 
     def delete(self) -> None:
-        """Delete the file and forget what is known of it; nothing happens where there is none.
+        """Delete the file and forget what is known about it; do nothing if there is none.
 
         Raises:
             StorageError: The file cannot be deleted.
@@ -233,7 +233,7 @@ class ImageCacheFile:
                 removal.delete(self.storage, self.name)
 
     def rename(self) -> None:
-        """Name the file anew, after its source has changed; a name that was given stays."""
+        """Rename the file after its source has changed; an explicit name is kept."""
         if "name" not in self._parts:
             self.__dict__.pop("name", None)
 
@@ -257,9 +257,9 @@ class ImageCacheFile:
     def _existing_name(self) -> str:
         self._named()
         self.cachefile_strategy.on_existence_required(self)
-        # What another storage keeps is served from there.
+        # Files in another storage are served from there.
         self._kit.renders.note(self, served=self.storage is self._kit.storage)
-        # Asked again: a source that is replaced while its image is made gives the file another name.
+        # Asked again, since a source that is replaced while its image is made changes the file's name.
         return self._named()
 
     def _size(self) -> Size:
@@ -309,7 +309,7 @@ class ImageCacheFile:
 
 
 class LazyImageCacheFile(ImageCacheFile):
-    """A cache file that makes even its generator only when it is used.
+    """A cache file that creates even its generator only when it is used.
 
     Args:
         generator_id: The id of a registered generator.

@@ -1,4 +1,4 @@
-"""Plain values that lead to a cache file: its generator's id and keywords, as JSON can hold them."""
+"""References to cache files: a generator's id and keywords as plain values, for JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Reference(NamedTuple):
-    """What leads to a cache file, as JSON can hold it.
+    """What leads to a cache file, in plain values.
 
     Attributes:
         generator_id: The id of its generator.
@@ -28,16 +28,16 @@ class Reference(NamedTuple):
 
 
 class NotPlain(ValueError):
-    """A keyword is not plain: an upload, bytes, an object of the caller's."""
+    """A keyword is not plain: an upload, bytes, or an object of the caller's."""
 
 
 def reference_to(generator_id: str, kwargs: Mapping[str, Any], source: Source | None) -> Reference | None:
-    """Return the reference to a cache file; None where one of its keywords is not plain.
+    """Return the reference to a cache file; None if one of its keywords is not plain.
 
     Args:
         generator_id: The id of its generator.
         kwargs: The generator's keywords.
-        source: The generator's source; None where it has none, or is called by its name.
+        source: The generator's source; None if it has none or is given by name.
 
     Example:
         >>> reference_to("blog:hero", {"source": "canal.jpg", "size": (4, 3)}, None)
@@ -53,7 +53,7 @@ def reference_to(generator_id: str, kwargs: Mapping[str, Any], source: Source | 
 
 
 def keywords_of(reference: Reference, kit: ImageKit) -> dict[str, Any]:
-    """Return the keywords of a reference as its generator takes them.
+    """Return a reference's keywords in the form that its generator takes.
 
     Args:
         reference: The reference.
@@ -66,11 +66,11 @@ def keywords_of(reference: Reference, kit: ImageKit) -> dict[str, Any]:
 
 
 def confined(reference: Reference, name_of: Callable[[Path], str | None]) -> Reference | None:
-    """Return a reference that leads to sources below the source folders alone; None where there is none.
+    """Return a reference that leads only to sources below the source folders; None if that is impossible.
 
     Args:
         reference: The reference.
-        name_of: Returns the name by which a path is found below the source folders, and None where it is not.
+        name_of: Returns a path's name below the source folders, or None if it is not there.
     """
     kwargs = dict(reference.kwargs)
     match kwargs.get("source"):
@@ -86,7 +86,7 @@ def confined(reference: Reference, name_of: Callable[[Path], str | None]) -> Ref
 
 
 def is_confined(reference: Reference) -> bool:
-    """Tell whether a reference holds no path: whoever forges one may name any file by it."""
+    """Tell whether a reference holds no path; a forged one could name any file by it."""
     return not any(map(_holds_path, reference.kwargs.values()))
 
 

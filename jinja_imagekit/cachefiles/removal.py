@@ -1,4 +1,4 @@
-"""The only place that deletes cache files: each goes with all that is known of it."""
+"""Deletes cache files, each with everything known about it; nothing else does."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ logger = logging.getLogger("jinja_imagekit.cachefiles")
 
 
 class Removal:
-    """Deletes cache files one by one, and forgets them together when it ends, however it ends.
+    """Deletes cache files one by one, and forgets them all together at the end, whether or not it succeeds.
 
-    What is forgotten of a file is its record, a failure, a claim, and which calls of templates lead to it. Folders
-    that become empty are removed.
+    A file's record, failure and claim are forgotten, as are the template calls that lead to it. Folders left empty
+    are removed.
 
     Args:
         kit: The kit.
-        source: The source of all the files, where it is one.
+        source: The source of all the files, if they share one.
 
     Example:
         >>> with Removal(kit) as removal:  # doctest: +SKIP
@@ -43,17 +43,17 @@ class Removal:
         self._names: set[str] = set()
 
     def delete(self, storage: Storage, name: str) -> None:
-        """Delete a file; no error where there is none.
+        """Delete a file; no error if there is none.
 
         Raises:
-            StorageError: The name is unsafe, or the file cannot be deleted; nothing is forgotten of it then.
+            StorageError: The name is unsafe, or the file cannot be deleted, and then nothing about it is forgotten.
         """
         storage.delete(name)
         self._deleted.setdefault(id(storage), (storage, []))[1].append(name)
         self._names.add(name)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Forget what is known of files that are gone already."""
+        """Forget what is known about files that are already gone."""
         self._names.update(names)
 
     def __enter__(self) -> Self:
@@ -72,7 +72,7 @@ class Removal:
 
 
 def clear_files(kit: ImageKit, patterns: Iterable[str] = (), *, dry_run: bool = False) -> list[Record]:
-    """Delete the cache files of some generators, with all that is known of them.
+    """Delete the cache files of some generators, with everything known about them.
 
     Args:
         kit: The kit.
@@ -84,16 +84,16 @@ def clear_files(kit: ImageKit, patterns: Iterable[str] = (), *, dry_run: bool = 
 
     Raises:
         NotRegistered: A pattern matches neither a generator nor a file.
-        StorageError: A file cannot be deleted; those before it are.
+        StorageError: A file cannot be deleted; those before it have been.
     """
     records = list(kit.records.all())
-    # A generator that is registered no longer may have left files.
+    # A generator that is no longer registered may have left files behind.
     known = dict.fromkeys([*kit.generators.get_ids(), *(record.generator for record in records)])
     ids = set(match_ids(patterns, known) or known)
     storages = {id: storage_of(kit, id) for id in sorted({record.generator for record in records} & ids)}
     for id, storage in storages.items():
         if storage is None:
-            logger.warning("The cache files of %r are kept: where they are depends on their sources.", id)
+            logger.warning("The cache files of %r are kept: where they are stored depends on their sources.", id)
     doomed = [(record, storage) for record in records if (storage := storages.get(record.generator)) is not None]
     if not dry_run:
         with Removal(kit) as removal:
@@ -103,7 +103,7 @@ def clear_files(kit: ImageKit, patterns: Iterable[str] = (), *, dry_run: bool = 
 
 
 def storage_of(kit: ImageKit, generator_id: str) -> Storage | None:
-    """Return the storage that a generator's class names, else the kit's; None where only its source tells which.
+    """Return the storage that a generator's class names, or else the kit's; None if it depends on the source.
 
     Args:
         kit: The kit.

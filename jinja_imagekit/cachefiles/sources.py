@@ -13,7 +13,7 @@ from .backends import Simple
 
 
 class CacheFileSource(Source):
-    """The content of a cache file, which is made when it is read and not before."""
+    """The content of a cache file, which is made only when it is read."""
 
     def __init__(self, file: Any) -> None:
         super().__init__(Limits.from_settings(file.settings))
@@ -21,7 +21,7 @@ class CacheFileSource(Source):
         self.name = file.name.removeprefix(file.settings.cachefile_dir).lstrip("/")
 
     def open(self) -> BinaryIO:
-        """Return the cache file's content, which is made first if it must, here and now."""
+        """Return the cache file's content, making it here and now if need be."""
         if self.original.cachefile_backend.is_async:
             Simple().generate(self.original)
         else:
@@ -31,18 +31,18 @@ class CacheFileSource(Source):
 
     @property
     def digest(self) -> str:
-        """Digits that stand for the content, from what it will be made of: the file itself may not exist yet."""
+        """Digits that stand for the content, derived from what it is made of, since the file may not exist yet."""
         own = getattr(self.original.generator, "get_hash", None)
         return fingerprint(["cachefile", own() if callable(own) else self.original.name])
 
     def size(self, auto_orient: bool = True) -> Size:
-        """Return width and height in pixels: what is promised of a file that has not been made yet."""
+        """Return width and height in pixels, as promised if the file has not been made yet."""
         shown = self.original.generator.output_size() if self.is_vector else self.original.promised_size
         return shown or super().size(auto_orient)
 
     @property
     def is_vector(self) -> bool:
-        """Whether it is an SVG, which its own source tells before the file is made."""
+        """Whether it is an SVG, which its own source tells even before the file is made."""
         generator = self.original.generator
         if isinstance(generator, ImageSpec):
             return generator.is_vector
@@ -50,5 +50,5 @@ class CacheFileSource(Source):
 
     @property
     def kept_format(self) -> str:
-        """The format of results that keep this one's: what is promised of a file that has not been made yet."""
+        """The format of results that keep this one's, as promised if the file has not been made yet."""
         return self.original.promised_format or super().kept_format

@@ -1,4 +1,4 @@
-"""Strategies: when a cache file is made."""
+"""Strategies, which decide when a cache file is made."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ HOOKS = (
 
 
 class Strategy:
-    """The base of strategies: hooks that do nothing, of which a strategy overrides some."""
+    """The base of strategies, with hooks that do nothing; a strategy overrides some of them."""
 
     def on_existence_required(self, file: ImageCacheFile) -> None:
         """The file's URL, path or truth is asked for."""
 
     def on_content_required(self, file: ImageCacheFile) -> None:
-        """The file's content is asked for, or what only its content tells: width, height, size."""
+        """The file's content is asked for, or something that only its content tells: width, height, size."""
 
     def on_source_saved(self, file: ImageCacheFile) -> None:
         """A source of a registered source group was created or changed; `file` is a cache file of it."""
 
     def should_verify_existence(self, file: ImageCacheFile) -> bool | None:
-        """Tell whether the truth of a file asks the storage; None leaves it to the backend."""
+        """Tell whether a file's truth value is checked with the storage; None leaves it to the backend."""
         return None
 
     def promised_size(self, file: ImageCacheFile) -> Size | None:
-        """Return width and height in pixels that the file will have; None to look at the file."""
+        """Return width and height in pixels that the file will have; None if only the file can tell."""
         return None
 
     def promised_format(self, file: ImageCacheFile) -> str | None:
-        """Return the format that the file will have, by Pillow's name; None to look at the file."""
+        """Return the format that the file will have, by Pillow's name; None if only the file can tell."""
         return None
 
 
 class JustInTime(Strategy):
-    """Makes a file right before it is needed. The default."""
+    """Makes a file just before it is needed. The default."""
 
     def on_existence_required(self, file: ImageCacheFile) -> None:
         """Make the file unless it exists."""
@@ -63,7 +63,7 @@ class JustInTime(Strategy):
 
 
 class Optimistic(Strategy):
-    """Makes files when their source changes, and takes for granted that they exist."""
+    """Makes files when their source changes, and assumes that they exist."""
 
     def on_source_saved(self, file: ImageCacheFile) -> None:
         """Make the file unless it exists."""
@@ -78,15 +78,15 @@ class Deferred(Strategy):
     """Makes files at the end of a render, when `kit.finish()` is called: for sites whose pages are rendered in one go.
 
     URL, width, height and format are worked out from the source's header and the processors. A file is made at once
-    where they cannot be, where its content is asked for, and where it could not be made later: of an upload or of
-    bytes, or by a generator that is registered nowhere.
+    if they cannot be, if its content is asked for, or if it could not be made later: from an upload or bytes, or by
+    an unregistered generator.
     """
 
     def on_existence_required(self, file: ImageCacheFile) -> None:
         """Make the file now if it cannot be made later.
 
         Raises:
-            ImageKitError: The file could not be made, or it can be told that it never will be.
+            ImageKitError: The file could not be made, or it is already clear that it never can be.
         """
         if file.reference is None:
             file.generate()
@@ -98,17 +98,17 @@ class Deferred(Strategy):
         file.generate()
 
     def should_verify_existence(self, file: ImageCacheFile) -> bool | None:
-        """Take the file for made."""
+        """Assume that the file exists."""
         return False
 
     def promised_size(self, file: ImageCacheFile) -> Size | None:
-        """Return the size that the processors say; None where one of them must see the pixels."""
+        """Return the size according to the processors; None if one of them must see the pixels."""
         if file.reference is None or not isinstance(file.generator, ImageSpec):
             return None
         return file.generator.output_size()
 
     def promised_format(self, file: ImageCacheFile) -> str | None:
-        """Return the format that the spec says; None for a generator that is none, or makes its image itself."""
+        """Return the format according to the spec; None if the generator is not a spec, or makes its image itself."""
         generator = file.generator
         if file.reference is None or not isinstance(generator, ImageSpec) or generator.makes_its_own():
             return None
@@ -116,11 +116,11 @@ class Deferred(Strategy):
 
 
 BUILT_IN = (JustInTime, Optimistic, Deferred)
-"""Strategies that have nothing to do about a file that exists."""
+"""Strategies that do nothing about existing files."""
 
 
 class _HooksStrategy(Strategy):
-    """A strategy whose hooks come from elsewhere: a dict of callables, or an object that is no `Strategy`."""
+    """A strategy with hooks from elsewhere: a dict of callables, or an object that is not a `Strategy`."""
 
     def __init__(self, hooks: Mapping[str, Any]) -> None:
         for name, hook in hooks.items():
@@ -128,13 +128,13 @@ class _HooksStrategy(Strategy):
 
 
 def load_strategy(value: Any) -> Strategy:
-    """Return the strategy that a setting or a spec names.
+    """Return the strategy that a setting or spec names.
 
     Args:
-        value: A strategy, a class of one, a dotted path, a dict of hooks, or an object with some of the hooks.
+        value: A strategy, a strategy class, a dotted path, a dict of hooks, or an object with some of the hooks.
 
     Raises:
-        InvalidStrategy: A hook has an unknown name, is not callable, or there is none.
+        InvalidStrategy: A hook has an unknown name or is not callable, or there are none.
         InvalidSetting: The dotted path leads nowhere.
 
     Example:

@@ -1,4 +1,4 @@
-"""Answers that hold as long as two stats say so: which cache file a call stands for, and that it is still right."""
+"""Answers verified by two stats: which cache file a call stands for, and whether it is still right."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from ..kit import ImageKit
 
 BATCH = 1_000
-"""Answers of the state store that are read or deleted at once."""
+"""How many answers are read from the state store, or deleted, at a time."""
 
 MOST_ANSWERS = 50_000
-"""Answers that one process keeps: about 1 kB each, 50 MB in all."""
+"""How many answers a process keeps: about 1 kB each, 50 MB in all."""
 
 
 @dataclass(slots=True)
 class KnownFile:
-    """A cache file that is current as long as its source and the file itself look as they did."""
+    """A cache file that is current as long as neither its source nor the file itself has changed."""
 
     name: str
     path: str
@@ -51,7 +51,7 @@ class KnownFile:
     def url(self) -> str:
         """The URL from which the site serves the file."""
         base, url = self._url
-        # A request may have a base URL of its own.
+        # Each request may have its own base URL.
         now = self.storage.base_url
         if base != now or not url:
             url = self.storage.url(self.name)
@@ -59,7 +59,7 @@ class KnownFile:
         return url
 
     def is_current(self) -> bool:
-        """Tell whether source and file are as they were, by one stat of each."""
+        """Tell whether source and file are unchanged, by one stat of each."""
         try:
             source = os.stat(self.source_path)
             if (
@@ -78,7 +78,7 @@ class KnownFiles:
     """Remembers, in the process and in the state store, which file a generator's id and keywords lead to.
 
     Only calls whose answer depends on nothing else are remembered: the source is a name, the generator's class is
-    fixed, and naming, making and storing are this library's own.
+    fixed, and the files are named, made and stored by this library's own parts.
 
     Args:
         kit: The kit.
@@ -96,18 +96,18 @@ class KnownFiles:
         self._calls: dict[Hashable, KnownFile] = {}
 
     def forget(self) -> None:
-        """Forget what this process remembers: a generator was registered anew."""
+        """Forget what this process remembers, since generators have changed."""
         self._recipes.clear()
         self._answers.clear()
         self._calls.clear()
 
     def find_call(self, call: Hashable) -> KnownFile | None:
-        """Return the file that was kept for a call of a template's, if it is still current."""
+        """Return the file that was kept for a template's call, if it is still current."""
         known = self._calls.get(call)
         return known if known is not None and known.is_current() else None
 
     def keep_call(self, call: Hashable, known: KnownFile) -> None:
-        """Keep the file to which a call led, so that the next one need not work out id and keywords."""
+        """Keep the file that a call led to, so that the next one need not work out id and keywords."""
         if len(self._calls) >= MOST_ANSWERS:
             self._calls.clear()
         self._calls[call] = known
@@ -129,16 +129,16 @@ class KnownFiles:
             self._keep(key, known)
         if known.is_current():
             return known
-        # Another thread may have found the same.
+        # Another thread may have found the same file.
         self._answers.pop(key, None)
         return None
 
     def forget_files(self, is_gone: Callable[[str], bool], source: Source | None = None) -> None:
-        """Forget the answers that lead to files which were deleted, here and in the state store.
+        """Forget the answers that lead to deleted files, here and in the state store.
 
         Args:
             is_gone: Tells by its name whether a file was deleted.
-            source: The source of all of them, where it is one.
+            source: The source of all the files, if they share one.
         """
         _drop(self._answers, is_gone)
         _drop(self._calls, is_gone)
@@ -154,7 +154,7 @@ class KnownFiles:
         self._answers[key] = known
 
     def remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
-        """Keep the answer that a file is to these keywords, if it exists now, and return it."""
+        """Keep and return the file as the answer to these keywords, if it exists by now."""
         entry = self._entry(file, kwargs)
         if entry is None:
             return None
@@ -173,7 +173,7 @@ class KnownFiles:
         self._keep_entries(entry for entry in entries if entry)
 
     def _keep_entries(self, entries: Iterable[tuple[str, str]]) -> None:
-        # As long as the records that they stand for.
+        # For as long as the records that they stand for.
         self._store.set_many(dict(entries), self._kit.settings.cache_timeout)
 
     def _entry(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> tuple[str, str] | None:
@@ -198,7 +198,7 @@ class KnownFiles:
         return f"{self._kit.settings.cache_prefix}known:"
 
     def _key(self, recipe: str, source: str) -> str:
-        # The source first, so that the answers of one source are found together.
+        # The source first, so that the answers about one source are found together.
         return f"{self._prefix}{self._normal(source)}:{recipe}"
 
     def _normal(self, source: str) -> str:
@@ -218,7 +218,7 @@ class KnownFiles:
         return self._understood(text, source) if text else None
 
     def _understood(self, text: str, source: str) -> KnownFile | None:
-        """Return the file of an answer as the state store has it; None for one that nobody here has given."""
+        """Return the file behind an answer from the state store; None for one that this library did not write."""
         try:
             name, *numbers = json.loads(text)
             size, width, height, *version = numbers
@@ -227,7 +227,7 @@ class KnownFiles:
             candidates = self._candidates(source)
         except (ValueError, TypeError, RecursionError, ImageKitError):
             return None
-        # A forged record may name any file: only one below the cache folder is taken.
+        # A forged record may name any file: only one below the cache folder is accepted.
         folder = f"{self._kit.settings.cachefile_dir}/".lstrip("/")
         if not sound or type(name) is not str or not name.startswith(folder):
             return None
@@ -237,13 +237,13 @@ class KnownFiles:
             return None
 
     def _candidates(self, source: str) -> list[str]:
-        """Return the paths at which a source may lie; the first one that exists is it."""
+        """Return the possible paths of a source; the first one that exists is it."""
         return self._kit.settings.source_paths(check_name(source))
 
     def _known_file(
         self, name: str, size: int, width: int, height: int, signature: Signature, candidates: list[str]
     ) -> KnownFile | None:
-        # Of a single one, `is_current` tells whether it exists.
+        # If there is only one, `is_current` tells whether it exists.
         several = len(candidates) > 1
         found = next((index for index, path in enumerate(candidates) if not several or os.path.lexists(path)), None)
         storage = self._kit.storage
@@ -291,7 +291,7 @@ class KnownFiles:
 
 
 def _drop(answers: dict[Any, KnownFile], is_gone: Callable[[str], bool]) -> None:
-    # Other threads may add some meanwhile.
+    # Other threads may add some in the meantime.
     for key, answer in list(answers.items()):
         if is_gone(answer.name):
             answers.pop(key, None)

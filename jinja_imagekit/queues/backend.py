@@ -1,4 +1,4 @@
-"""What the backends of all queues have in common: what is sent, what is made at once, and a broker that fails."""
+"""What all queue backends have in common: what to send, what to make at once, and how to cope with a failing broker."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ __all__ = ["QueueBackend"]
 logger = logging.getLogger("jinja_imagekit.queues")
 
 PAUSE_SECONDS = 30.0
-"""How long a broker that cannot be reached is left alone, lest each image of a page wait for it."""
+"""Seconds to leave an unreachable broker alone, so that not every image of a page waits for it."""
 
 SEND_SECONDS = 0.8
-"""How long a page waits for a broker that accepts a message and does not answer."""
+"""Seconds that a page waits for a broker that accepts a message but does not answer."""
 
 
 class QueueBackend(BaseAsync):
     """The base of backends that send jobs to the workers of a queue.
 
-    What no worker could make is made at once, by the process that asks for it: uploads and bytes, which nobody else
-    has, and cache files whose generator is registered nowhere or has keywords that are not plain values.
+    What no worker could make is made at once by the process that asks for it: images from uploads and bytes, which
+    nobody else has, and cache files whose generator is unregistered or has keywords that are not plain values.
 
-    A subclass says in `send` how a message gets into its queue, and has its workers call `make_job`. `send` runs on a
-    thread of its own, for which a page waits 0.8 seconds at most.
+    A subclass implements `send`, which puts a message into its queue, and has its workers call `make_job`. `send` runs
+    on a thread of its own, for which a page waits at most 0.8 seconds.
     """
 
     def __init__(self) -> None:
@@ -53,19 +53,19 @@ class QueueBackend(BaseAsync):
         """Put a message into the queue.
 
         Args:
-            message: What `make_job` takes: values that JSON holds.
+            message: What `make_job` takes: values that JSON can hold.
         """
 
     def sending(self, message: dict[str, Any]) -> Callable[[], None]:
-        """Return what puts a message into the queue, on the sender's thread; called on the thread of the page."""
+        """Return a function that puts a message into the queue; made on the page's thread, it runs on the sender's."""
         return partial(self.send, message)
 
     def generate(self, file: ImageCacheFile, force: bool = False) -> None:
-        """Schedule the file unless it exists, is scheduled already, or has just failed.
+        """Schedule the file unless it exists, is already scheduled, or has just failed.
 
         Raises:
-            InvalidSetting: No worker could find the kit, or see what the others do.
-            ImageKitError: The file had to be made at once, and could not be.
+            InvalidSetting: Workers could not find the kit, or do not share its state.
+            ImageKitError: The file had to be made at once, but could not be.
         """
         self._check(file)
         if not force and self.exists(file):
@@ -77,15 +77,15 @@ class QueueBackend(BaseAsync):
             super().generate(file, force)
 
     def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
-        """Send a job; where the broker cannot be reached, the next page that needs the file tries again."""
+        """Send a job; if the broker cannot be reached, the next page that needs the file tries again."""
         if time.monotonic() >= self._paused_until and not self._sender.is_stuck:
             try:
                 self._sender.run(self.sending(job_of(file, force).message()))
                 return
-            except Exception as error:  # noqa: BLE001  # each library has errors of its own, and a page is rendered
+            except Exception as error:  # noqa: BLE001  # each library has its own errors, and the page must be rendered
                 self._paused_until = time.monotonic() + PAUSE_SECONDS
                 logger.error(
-                    "No image can be scheduled for the next %g seconds: %s: %s. See that the broker runs.",
+                    "No image can be scheduled for the next %g seconds: %s: %s. Check that the broker is running.",
                     PAUSE_SECONDS,
                     type(error).__name__,
                     error,
@@ -96,12 +96,13 @@ class QueueBackend(BaseAsync):
         backend = type(self).__name__
         if not file.kit_import_name:
             raise InvalidSetting(
-                "import_name", f"the workers of {backend} have to find this kit: ImageKit(import_name='mysite:kit', …)"
+                "import_name",
+                f"the workers of {backend} must be able to find this kit: ImageKit(import_name='mysite:kit', …)",
             )
         if isinstance(file.records.store, MemoryStore):
             raise InvalidSetting(
                 "state_store",
-                f"the workers of {backend} and this process have to share one; a MemoryStore is not shared",
+                f"the workers of {backend} and this process must share one; a MemoryStore is not shared",
             )
 
     def _tell(self, file: ImageCacheFile) -> None:
@@ -119,7 +120,7 @@ class QueueBackend(BaseAsync):
 
 
 class _Sender:
-    """Runs one thing after another on a thread of its own, which may hang as long as it likes."""
+    """Runs tasks one after another on a thread of its own, which may hang without harm."""
 
     def __init__(self) -> None:
         self._process = 0
@@ -127,15 +128,15 @@ class _Sender:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the thread is still at something that nobody waits for any more."""
+        """Whether the thread is still busy with a task that nobody waits for any more."""
         late = self._late
         return late is not None and not late.done.is_set() and self._process == os.getpid()
 
     def run(self, function: Callable[[], None]) -> None:
-        """Have the thread call a function, and wait for that.
+        """Have the thread call a function, and wait for it.
 
         Raises:
-            TimeoutError: It takes longer than `SEND_SECONDS`; if the thread has not begun by then, it never will.
+            TimeoutError: It takes longer than `SEND_SECONDS`; if it has not started by then, it never will.
             Exception: Whatever the function raises.
         """
         task = _Task(function)
@@ -148,10 +149,10 @@ class _Sender:
             raise task.error
 
     def _tasks_of_thread(self) -> queue.SimpleQueue[_Task]:
-        # A process that was forked has none of its parent's threads; nor may it wait for a lock of its parent's.
+        # A forked process has none of its parent's threads, and must not wait for its parent's locks.
         if self._process != os.getpid():
             tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
-            # A daemon: a process that ends does not wait for a broker.
+            # A daemon, so that a process that ends does not wait for a broker.
             threading.Thread(target=self._work, args=(tasks,), name="imagekit-sender", daemon=True).start()
             self._tasks = tasks
             self._process = os.getpid()
@@ -184,5 +185,5 @@ class _Task:
 
 
 def needs(extra: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
-    """Return the error that says which extra has the library that a backend lacks."""
+    """Return the error that names the extra with the library that a backend lacks."""
     return ModuleNotFoundError(f"{error}: pip install 'jinja-imagekit[{extra}]'", name=error.name)

@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
 TASK = "jinja_imagekit.make"
 
 
-# A worker acknowledges an image when it is made: one that dies gives its job back.
+# A worker acknowledges a job once it is done: if it dies, the job goes back to the queue.
 @shared_task(name=TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)  # type: ignore[untyped-decorator]
 def make(*message: Any, **named: Any) -> None:
     """Make the cache file of a job."""
@@ -27,7 +27,7 @@ def make(*message: Any, **named: Any) -> None:
 
 
 class Celery(QueueBackend):
-    """Sends jobs to Celery's workers, which include `jinja_imagekit.queues.celery`.
+    """Sends jobs to Celery's workers, which must include `jinja_imagekit.queues.celery`.
 
     Args:
         app: The Celery application; by default the current one.
@@ -49,8 +49,8 @@ class Celery(QueueBackend):
         self._send_by(self._app or current_app, message)
 
     def sending(self, message: dict[str, Any]) -> Callable[[], None]:
-        """Return what puts a message into the queue."""
-        # The application may be current in the calling thread alone.
+        """Return a function that puts a message into the queue."""
+        # The application may be current only in the calling thread.
         return partial(self._send_by, self._app or current_app._get_current_object(), message)
 
     def _send_by(self, app: Any, message: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Dramatiq's workers make the cache files (the extra `dramatiq`).
 
-As with every module of actors, Dramatiq's broker has to be set before this one is imported.
+As with any module of actors, Dramatiq's broker must be set before it is imported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
     raise needs("dramatiq", error) from error
 
 RETRIES = 3
-"""How often a job is tried again whose kit cannot be imported, for example while a site is deployed."""
+"""How often a job is retried whose kit cannot be imported, for example during a deployment."""
 
 
 @dramatiq.actor(actor_name="jinja_imagekit.make", max_retries=RETRIES)

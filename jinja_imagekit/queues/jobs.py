@@ -1,4 +1,4 @@
-"""Jobs: what a worker is told of a cache file, as JSON holds it, and how the worker makes the file."""
+"""Jobs: what a worker is told about a cache file, in values for JSON, and how it makes the file."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["make_job"]
 logger = logging.getLogger("jinja_imagekit.queues")
 
 VERSION = 1
-"""Of a message's form; a message of another version is refused."""
+"""Version of the message format; messages of other versions are refused."""
 
 MOST_ATTEMPTS = 3
-"""Workers that may die over one image before it is left alone."""
+"""How many workers may die making an image before it is left alone."""
 
 ATTEMPTS_SECONDS = 3600.0
-"""How long an image is left alone that workers died over."""
+"""Seconds to leave an image alone that workers died making."""
 
 
 class MalformedJob(ImageKitError, ValueError):
-    """A message is not a job of this version of the library."""
+    """A message is not a job for this version of the library."""
 
 
 class Job(NamedTuple):
@@ -39,7 +39,7 @@ class Job(NamedTuple):
     Attributes:
         kit: Where the worker finds the kit: `"module:attribute"`.
         generator: The generator's id.
-        kwargs: The generator's keywords, as a `Reference` has them.
+        kwargs: The generator's keywords, as in a `Reference`.
         name: The name under which the file was claimed.
         force: Make it even if it exists.
 
@@ -61,7 +61,7 @@ class Job(NamedTuple):
         """Return the job that a message describes.
 
         Raises:
-            MalformedJob: It describes none.
+            MalformedJob: It does not describe one.
         """
         match message:
             case {
@@ -78,7 +78,7 @@ class Job(NamedTuple):
         )
 
     def message(self) -> dict[str, Any]:
-        """Return the job as values that JSON holds."""
+        """Return the job as values that JSON can hold."""
         return {"version": VERSION, **self._asdict()}
 
 
@@ -86,7 +86,7 @@ def job_of(file: ImageCacheFile, force: bool = False) -> Job:
     """Return the job that makes a cache file.
 
     Args:
-        file: The cache file, which has a `reference` and whose kit has an `import_name`.
+        file: The cache file, which must have a `reference`, and whose kit must have an `import_name`.
         force: Make it even if it exists.
 
     Raises:
@@ -101,18 +101,18 @@ def job_of(file: ImageCacheFile, force: bool = False) -> Job:
 def make_job(message: object = None, /, *others: object, **named: object) -> None:
     """Make the cache file of a job; workers call this.
 
-    An image that cannot be made is told in the log and remembered for `failure_timeout` seconds; to the queue the job
-    ends well, since it could only try again in vain. What is not a job, or names a kit that this process was not
-    started with, is told in the log and dropped: nothing is imported, called or made on its word.
+    An image that cannot be made is logged and remembered for `failure_timeout` seconds; for the queue the job succeeds,
+    since a retry would be in vain. Anything that is not a job, or names a kit that this process was not started
+    with, is logged and dropped: nothing is imported, called or made on its word.
 
     Args:
-        message: What `Job.message` returned, after its way through the queue.
-        others: What no job has.
-        named: What no job has.
+        message: What `Job.message` returned, after its passage through the queue.
+        others: Nothing in a job.
+        named: Nothing in a job.
 
     Raises:
-        InvalidSetting: The kit cannot be imported, although this process was started with its name; the queue may try
-            again.
+        InvalidSetting: The kit cannot be imported, although this process was started with its name; the queue may
+            retry.
     """
     try:
         job = Job.from_message((message, others, named) if others or named else message)
@@ -136,20 +136,20 @@ def make_job(message: object = None, /, *others: object, **named: object) -> Non
 
 
 class _Worker(Simple):
-    """Makes files in a worker, and leaves an image alone that workers have died over."""
+    """Makes files in a worker, but leaves alone an image that workers have died making."""
 
     def make(self, file: ImageCacheFile) -> Record:
         """Make the file here and now, store it, and record it.
 
         Raises:
-            ImageKitError: The image could not be made, or several workers have died while they made it.
+            ImageKitError: The image could not be made, or several workers have died making it.
         """
         store, key = file.records.store, f"{file.settings.cache_prefix}attempts:{name_of(file)}"
-        # Called under the file's lock: whoever began before and did not end is dead.
+        # Called under the file's lock: whoever started earlier and did not finish is dead.
         begun = _number(store.get(key))
         if begun >= MOST_ATTEMPTS:
             source = file.source.name if file.source else None
-            reason = f"{begun} workers died while they made it (killed, out of memory?)"
+            reason = f"{begun} workers died making it (killed, out of memory?)"
             raise self.remember_failure(file, GenerationFailed(name_of(file), source, reason))
         store.set_many({key: str(begun + 1)}, ATTEMPTS_SECONDS)
         try:

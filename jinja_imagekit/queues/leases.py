@@ -1,4 +1,4 @@
-"""Claims that end with the process that holds them: each is renewed for as long as that lives."""
+"""Claims that end with the process that holds them, since each is renewed only while it lives."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from ..state import Records
 
 LEASE_SECONDS = 15.0
-"""How long the claim of a process that was killed keeps others from making its image."""
+"""Seconds for which a killed process's claim keeps others from making its image."""
 
 BEAT_SECONDS = 4.0
-"""Between two renewals: three may fail, while the state store is locked for example, before a claim is lost."""
+"""Seconds between renewals: three may fail, say while the state store is locked, before a claim is lost."""
 
 
 class Leases:
-    """The claims that this process holds on cache files that it makes, or is about to make."""
+    """This process's claims on cache files that it is making or about to make."""
 
     def __init__(self) -> None:
         self._forget()
@@ -29,9 +29,9 @@ class Leases:
         self._process = os.getpid()
 
     def hold(self, records: Records, name: str) -> None:
-        """Claim a file, and renew the claim until it is dropped or this process ends."""
+        """Claim a file and renew the claim until it is dropped or this process ends."""
         if self._process != os.getpid():
-            # The thread that renews is the parent's, and so is what it renews.
+            # The renewing thread is the parent's, and so are its claims.
             self._forget()
         records.renew(name, LEASE_SECONDS)
         with self._changed:
@@ -45,12 +45,12 @@ class Leases:
         with self._changed:
             self._held.pop((id(records), name), None)
             self._changed.notify_all()
-            # Within the lock: a renewal that is under way would bring the claim back.
+            # Within the lock, lest a renewal under way bring the claim back.
             records.release(name)
 
     @contextmanager
     def holding(self, records: Records, name: str) -> Iterator[None]:
-        """Hold a claim within a block."""
+        """Hold a claim within the block."""
         self.hold(records, name)
         try:
             yield

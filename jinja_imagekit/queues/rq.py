@@ -19,18 +19,18 @@ except ModuleNotFoundError as error:
     raise needs("rq", error) from error
 
 SOCKET_SECONDS = 5.0
-"""After which a Redis that does not answer is given up."""
+"""Seconds after which an unresponsive Redis is given up on."""
 
 RETRIES = 3
-"""How often RQ gives a job to another worker when one has died."""
+"""How often RQ passes a job on to another worker when one has died."""
 
 
 class RQ(QueueBackend):
     """Sends jobs to RQ's workers: `rq worker --serializer rq.serializers.JSONSerializer`.
 
     Args:
-        queue: The queue's name, or a queue whose workers use the same serializer as it does.
-        url: Where Redis is; by default what `RQ_REDIS_URL` says, as for RQ's own command.
+        queue: The queue's name, or a queue with the same serializer as its workers.
+        url: The address of Redis; by default `RQ_REDIS_URL`, as for RQ's own command.
         **options: What `Queue.enqueue_call` takes, such as `timeout` in seconds and `at_front`.
 
     Example:

@@ -1,4 +1,4 @@
-"""Threads of the same process make the cache files: no broker, no workers, nothing to set up."""
+"""Threads of the same process make the cache files, with no broker, workers or set-up."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ logger = logging.getLogger("jinja_imagekit.queues")
 
 
 class Threads(BaseAsync):
-    """Makes files on threads of this process, for a site's development and for small sites.
+    """Makes files on threads of this process, for development and for small sites.
 
-    What is still to be made when the process ends is made before it does; of a process that is killed, the next one
-    that needs the files makes them.
+    A process finishes what is pending before it ends; if it is killed, the next process that needs the files makes
+    them.
 
     Args:
-        workers: How many files are made at once.
+        workers: How many files are made at a time.
 
     Example:
         >>> backend = Threads(workers=4)
@@ -42,7 +42,7 @@ class Threads(BaseAsync):
     def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Schedule the file unless it exists, is scheduled already, or has just failed.
 
-        An upload is made at once: it may be closed by the time a thread would read it.
+        An upload's file is made at once, since the upload may be closed by the time a thread would read it.
 
         Raises:
             ImageKitError: An upload's image could not be made.
@@ -54,13 +54,13 @@ class Threads(BaseAsync):
 
     def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
         """Have a thread make the file."""
-        # Should this process be killed, others need not wait long for what it had yet to make.
+        # If this process is killed, others need not wait long for what it had yet to make.
         name = name_of(file)
         leases.hold(file.records, name)
         self._threads().submit(self._make, file, force, name)
 
     def _make(self, file: ImageCacheFile, force: bool, name: str) -> None:
-        # The name is what was claimed: a source that is replaced meanwhile gives the file another.
+        # The claimed name, since a source that is replaced in the meantime changes the file's name.
         try:
             self.make_scheduled(file, force)
         except Exception as error:  # noqa: BLE001  # nobody looks at what a thread raises
