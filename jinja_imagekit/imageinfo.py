@@ -30,6 +30,8 @@ from .sources import FileSource, Source
 if TYPE_CHECKING:
     from .kit import ImageKit
 
+__all__ = ["ImageInfo"]
+
 SIDECAR_SUFFIX = ".toml"
 """`canal.jpg.toml` beside `canal.jpg` holds what its author says of it."""
 

@@ -38,6 +38,8 @@ from .sources import Source
 if TYPE_CHECKING:
     from .kit import ImageKit
 
+__all__ = ["Picture", "PictureSource"]
+
 logger = logging.getLogger("jinja_imagekit.pictures")
 
 LAYOUTS = ("constrained", "full", "fixed")
