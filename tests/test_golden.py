@@ -617,7 +617,7 @@ DJANGO_SOURCES = ("photo.jpg", "shop/turned.jpg", "cut out.png", "moving.gif", "
 def django_answers(media: Path) -> Answer:
     """Return what fields, tags and forms of a Django project say of some sources, and the files that they make."""
     templates = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
-    _set_django_up(MEDIA_ROOT=str(media), MEDIA_URL="/media/", TEMPLATES=templates)
+    _set_django_up(BASE_DIR=media.parent, MEDIA_ROOT=str(media), MEDIA_URL="/media/", TEMPLATES=templates)
     from django.core.files.base import ContentFile
     from django.db import models
     from django.template import Context, Template

@@ -21,7 +21,7 @@ SETTINGS = """
 import os
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = BASE_DIR = Path(__file__).parent
 SECRET_KEY = "tests"
 USE_TZ = True
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "jinja_imagekit.django", "shop"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from django.apps import AppConfig
 from django.core.checks import register
 
@@ -9,6 +11,7 @@ from ..loading import announce_kit
 from ._engine.checks import check_former_name, check_settings
 from ._engine.current import KIT
 from ._engine.originals import watch
+from .conf import is_cache_chosen
 
 
 class ImageKitConfig(AppConfig):
@@ -24,3 +27,6 @@ class ImageKitConfig(AppConfig):
         register(check_settings)
         register(check_former_name)
         watch()
+        if not is_cache_chosen():
+            # The import of the state store on disk is not for the first page to wait for.
+            import_module("jinja_imagekit.state.database")

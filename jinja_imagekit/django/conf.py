@@ -101,6 +101,12 @@ def value(name: str) -> Any:
     return _WORK_OUT[name](found) if name in _WORK_OUT else found
 
 
+def is_cache_chosen() -> bool:
+    """Tell whether the project says which cache keeps the state."""
+    found = getattr(settings, f"{PREFIX}CACHE_BACKEND", None)
+    return found is not None and not ("CACHE_BACKEND" in _worked_out and found == _worked_out["CACHE_BACKEND"])
+
+
 def optional(name: str) -> Any:
     """Return a setting that django-imagekit gives no default; None where it is not set."""
     return getattr(settings, PREFIX + name, None)

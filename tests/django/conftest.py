@@ -48,6 +48,8 @@ settings.configure(
     ],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+    # Each test begins with an empty one.
+    IMAGEKIT_CACHE_BACKEND="default",
     CACHES={
         "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
         "images": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "images"},

@@ -21,6 +21,7 @@ PACKAGE, FOLDER = sys.argv[1], Path(sys.argv[2])
 
 settings.configure(
     INSTALLED_APPS=[PACKAGE],
+    BASE_DIR=FOLDER.parent,
     MEDIA_ROOT=str(FOLDER),
     IMAGEKIT_COMPATIBILITY="6.1",
     # django-imagekit insists on it where django-rq is installed; nothing is sent.

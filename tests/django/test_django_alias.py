@@ -22,6 +22,7 @@ INSTALLED_APPS = {apps}
 DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [{{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}}]
+BASE_DIR = {base!r}
 MEDIA_ROOT = {media!r}
 MEDIA_URL = "/media/"
 RQ_QUEUES = {{"default": {{}}}}
@@ -121,7 +122,7 @@ def run(tmp_path: Path) -> Callable[..., str]:
         path.write_text(textwrap.dedent(text), encoding="utf-8")
 
     def run(apps: list[str], code: str) -> str:
-        settings = SETTINGS.format(apps=apps, media=str(tmp_path / "media"))
+        settings = SETTINGS.format(apps=apps, base=str(tmp_path), media=str(tmp_path / "media"))
         (tmp_path / "project.py").write_text(settings, encoding="utf-8")
         paths = [str(tmp_path), *sys.path]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "DJANGO_SETTINGS_MODULE": "project"}

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from album.models import Photo
 from django.conf import settings
+from django.core.cache import caches
 from django.core.checks import run_checks
 from django.test import override_settings
 
 from jinja_imagekit.django import conf, get_kit
+from jinja_imagekit.django._engine.caches import CacheStore, state_key
 from jinja_imagekit.exceptions import InvalidSetting
 from jinja_imagekit.settings import Settings
 
 
 def messages() -> list[str]:
-    return [f"{message.id} {message.msg} {message.hint or ''}" for message in run_checks() if "imagekit" in message.id]
+    # The cache of the tests is in memory, which W003 says.
+    return [
+        f"{message.id} {message.msg} {message.hint or ''}"
+        for message in run_checks()
+        if "imagekit" in message.id and message.id != "imagekit.W003"
+    ]
 
 
 def test_defaults_stand_in_djangos_settings() -> None:
@@ -105,3 +114,67 @@ def test_state_may_be_kept_on_disk(make_photo: Any, tmp_path: Path) -> None:
         assert get_kit().records.get(photo.thumbnail.name).width == 50
         assert (tmp_path / "state" / "state").is_dir()
         get_kit().close()
+
+
+LOCMEM = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+FILES = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": "cache"}
+ROOMY = {**FILES, "OPTIONS": {"MAX_ENTRIES": 100_000}}
+
+
+@pytest.mark.parametrize("cache", [LOCMEM, FILES])
+def test_state_is_kept_on_disk_where_the_default_cache_is_not_fit_for_it(
+    cache: dict[str, Any], make_photo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a default cache that is small or each process's own, another process knows all without a look at a file."""
+    photo = make_photo()
+    os.utime(photo.image.path, (1e9, 1e9))
+    with override_settings(CACHES={"default": cache}, IMAGEKIT_CACHE_BACKEND=None, BASE_DIR=tmp_path):
+        url, size = photo.thumbnail.url, (photo.thumbnail.width, photo.thumbnail.height)
+        assert (tmp_path / ".imagekit" / "state").is_dir()
+        assert not any("imagekit.W003" in message.id for message in run_checks() if message.id)
+        # Another setting makes a new kit, which knows no more than another process would.
+        with override_settings(IMAGEKIT_FSYNC=True):
+            opened: list[str] = []
+            monkeypatch.setattr("os.open", lambda path, *_, **__: opened.append(path))
+            photo = Photo.objects.get()
+            assert (photo.thumbnail.url, photo.thumbnail.width, photo.thumbnail.height) == (url, *size)
+            assert opened == []
+
+
+def test_state_is_kept_in_the_cache_that_is_fit_or_chosen(make_photo: Any, tmp_path: Path) -> None:
+    """A default cache that holds enough keeps the state, and so does whatever cache the setting names."""
+    photo = make_photo()
+    for chosen in (
+        {"CACHES": {"default": {**ROOMY, "LOCATION": str(tmp_path / "cache")}}, "IMAGEKIT_CACHE_BACKEND": None},
+        {"CACHES": {"default": LOCMEM}, "IMAGEKIT_CACHE_BACKEND": "default"},
+    ):
+        with override_settings(BASE_DIR=tmp_path, **chosen):
+            assert photo.thumbnail.url
+            assert isinstance(get_kit().records.store, CacheStore)
+            assert caches["default"].get(state_key(photo.thumbnail.name))
+            ids = [message.id for message in run_checks()]
+            assert ("imagekit.W003" in ids) is (chosen["IMAGEKIT_CACHE_BACKEND"] is not None)
+    assert not (tmp_path / ".imagekit").exists()
+
+
+def test_state_folder_where_the_project_cannot_be_written(
+    make_photo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lies among the machine's temporary files then, for this user alone; a stranger's folder is not taken."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with override_settings(IMAGEKIT_CACHE_BACKEND=None, BASE_DIR=tmp_path / "missing"):
+        assert make_photo().thumbnail.url
+        (folder,) = (tmp_path / "temporary").iterdir()
+        assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    with override_settings(IMAGEKIT_CACHE_BACKEND=None, BASE_DIR=None):
+        assert isinstance(get_kit().records.store, CacheStore)
+
+
+def test_state_of_files_elsewhere_stays_in_the_cache(tmp_path: Path) -> None:
+    """A storage in memory is gone with its process, and so is what is known of it."""
+    memory = {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
+    with override_settings(STORAGES=memory, IMAGEKIT_CACHE_BACKEND=None, BASE_DIR=tmp_path):
+        assert isinstance(get_kit().records.store, CacheStore)
+        assert "imagekit.W003" in [message.id for message in run_checks()]

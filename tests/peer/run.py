@@ -76,7 +76,13 @@ def run_tests(tests: Path, compatibility: str | None, first_app: str | None = No
     subprocess.run(
         [*command, f"--junit-xml={report}", "--rootdir", str(tests.parent), "-c", os.devnull, "tests"],
         cwd=tests.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # The shim keeps its state there.
+            "TMPDIR": str(tests.parent),
+        },
         check=False,
     )
     outcomes = {}

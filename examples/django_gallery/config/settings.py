@@ -45,19 +45,11 @@ TEMPLATES = [
     }
 ]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": INSTANCE / "db.sqlite3"}}
-# Shared by all processes, and there again after a restart.
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-        "LOCATION": INSTANCE / "cache",
-        "OPTIONS": {"MAX_ENTRIES": 100_000},
-    }
-}
-
 STATIC_URL = "/static/"
 MEDIA_URL = "/media/"
 MEDIA_ROOT = INSTANCE / "media"
 
+IMAGEKIT_STATE_DIR = INSTANCE / "state"
 IMAGEKIT_DEFAULT_THUMBNAIL_FORMAT = "WEBP"
 IMAGEKIT_DEFAULT_THUMBNAIL_SRCSET_SCALES = [2]
 IMAGEKIT_ON_ERROR = "placeholder"

@@ -16,8 +16,10 @@ from .. import conf
 from ..cachefiles.backends import get_default_cachefile_backend
 from ..utils import get_storage
 from . import former_name
+from .caches import CacheStore
 from .current import get_kit
 from .former_options import SETTINGS
+from .state_folder import why_unfit
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
@@ -35,9 +37,24 @@ def check_settings(**_: Any) -> list[CheckMessage]:
             getattr(kit, part)
         get_storage()
         get_default_cachefile_backend()
+        messages.extend(_check_cache(kit.records.store))
     except (ImageKitError, ImproperlyConfigured) as error:
         messages.append(Error(str(error), id="imagekit.E001"))
     return messages
+
+
+def _check_cache(store: Any) -> list[CheckMessage]:
+    if not isinstance(store, CacheStore):
+        return []
+    reason = why_unfit(store.cache)
+    if reason is None:
+        return []
+    hint = (
+        "Name one that processes share and that holds enough, such as Redis, in IMAGEKIT_CACHE_BACKEND; or set "
+        "IMAGEKIT_STATE_STORE = 'jinja_imagekit.state.DiskStore.from_settings' and IMAGEKIT_STATE_DIR."
+    )
+    text = f"The cache {store.alias!r} is not fit to keep what is known of images: {reason}."
+    return [Warning(text, hint, id="imagekit.W003")]
 
 
 def check_former_name(**_: Any) -> list[CheckMessage]:

@@ -54,7 +54,10 @@ class CurrentKit:
     def forget_if_changed(self, *, setting: str, **_: Any) -> None:
         """Forget the kit when a setting has changed on which it depends."""
         if setting.startswith("IMAGEKIT_") or setting in _OTHERS:
-            self._kit = None
+            kit, self._kit = self._kit, None
+            if kit is not None:
+                # It opens again for whoever uses it still.
+                kit.close()
 
 
 current = CurrentKit()

@@ -22,7 +22,7 @@ from ...registry import CacheFileRegistry, Register, Unregister, make_generator
 from ...sources import FileSource, Source, SourceFinder
 from ...sources.remembered import RecordedSourceMemory
 from ...specs import ImageSpec as CoreSpec
-from ...state import Records
+from ...state import DiskStore, Records
 from .. import conf
 from ..cachefiles import ImageCacheFile, LazyImageCacheFile
 from ..cachefiles.backends import Simple, get_default_cachefile_backend
@@ -34,6 +34,7 @@ from .cachefile import EngineCacheFile, has_receivers
 from .caches import CacheStore
 from .current import KIT, current, get_kit
 from .sources import FieldSourceFinder, StoredName, StoredSource
+from .state_folder import state_folder
 from .storages import engine_storage, keeps_methods, unwrapped
 
 
@@ -59,10 +60,15 @@ class DjangoKit(ImageKit):
         """What is known of cache files and sources."""
         if conf.optional("STATE_STORE") is not None:
             return Records.from_settings(self._state_store(), self.settings)
+        # What is known of files elsewhere would outlive a storage that keeps them in memory, for tests.
+        folder = state_folder() if self.storage.is_local else None
+        if folder is not None:
+            store = DiskStore.from_settings(self.settings.replace(state_dir=folder))
+            return Records.from_settings(store, self.settings)
         # What is known of a file on a local disk is compared with the file itself, whoever has said it.
         kept = ("known:", "file:") if self.storage.is_local else ()
-        store = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix, kept)
-        return Records.from_settings(store, self.settings)
+        cache = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix, kept)
+        return Records.from_settings(cache, self.settings)
 
     @made_once
     def cachefile_backend(self) -> CacheFileBackend:

@@ -146,9 +146,26 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         """Size in bytes."""
         return self.engine.size
 
+    @property
+    def width(self) -> int:
+        """Width in pixels; the strategy may make the file first.
+
+        Raises:
+            MissingSource: The spec has no source.
+            ImageKitError: The image could not be made.
+        """
+        width: int = self._or_stand_in("width")
+        return width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels; see `width`."""
+        height: int = self._or_stand_in("height")
+        return height
+
     def _get_image_dimensions(self) -> tuple[int, int]:
-        # Django's ImageFile takes width and height from here; the engine knows them without opening the file.
-        return self._or_stand_in("width"), self._or_stand_in("height")
+        # Django's ImageFile would open the file.
+        return self.width, self.height
 
     def _or_stand_in(self, field: str) -> Any:
         known = get_kit().known_files.find(*self.call) if self.call is not None else None
