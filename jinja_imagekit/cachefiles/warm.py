@@ -43,6 +43,7 @@ class KnownFile:
     source_size: int
     source_modified_ns: int
     source_inode: int
+    source_changed_ns: int
     absent: tuple[str, ...]
     storage: FileSystemStorage
     _url: tuple[str, str] = "", ""
@@ -63,10 +64,11 @@ class KnownFile:
         try:
             source = os.stat(self.source_path)
             if (
-                source.st_mtime_ns != self.source_modified_ns
+                source.st_ctime_ns != self.source_changed_ns
+                or source.st_mtime_ns != self.source_modified_ns
                 or source.st_size != self.source_size
                 or source.st_ino != self.source_inode
-                or os.stat(self.path).st_size != self.size
+                or os.lstat(self.path).st_size != self.size
             ):
                 return False
         except OSError:

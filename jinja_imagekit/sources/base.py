@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from copy import copy
 from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol
@@ -12,6 +13,7 @@ from blake3 import blake3
 from ..exceptions import ImageTooLarge, UnreadableImage
 from ..images import Header, Layout, Limits, Original, examine, output_format
 from ..interfaces import Size
+from .names import source_error
 
 DIGEST_BYTES = 16
 """128 bits: no two images share a digest by accident, and BLAKE3 lets nobody choose two that do."""
@@ -21,16 +23,30 @@ RACY_NS = 20_000_000
 
 
 class Signature(NamedTuple):
-    """What a stat tells about a file's version."""
+    """What a stat tells about a file's version.
+
+    Attributes:
+        size: Bytes.
+        modified_ns: When the content was changed, which any program may set, in nanoseconds since the epoch.
+        inode: The file's number on its disk.
+        changed_ns: When anything of the file was changed, which no program may set; on Windows, when it was made.
+    """
 
     size: int
     modified_ns: int
     inode: int
+    changed_ns: int
 
     @classmethod
     def of(cls, facts: os.stat_result) -> Signature:
         """Return the signature in a stat result."""
-        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino)
+        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a change from now on would show in the times; a time to come is no reason to wait for it."""
+        now = time.time_ns()
+        return abs(now - self.modified_ns) > RACY_NS and abs(now - self.changed_ns) > RACY_NS
 
 
 class SourceFacts(NamedTuple):
@@ -99,7 +115,10 @@ class Source(ABC):
         """
         most = self._limits.max_source_bytes
         with self.open() as file:
-            data = self._read_from(file)
+            try:
+                data = self._read_from(file)
+            except OSError as error:
+                raise source_error(self.name, error) from error
         if len(data) > most:
             raise self._too_large()
         return data

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import stat
-import time
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
 from blake3 import blake3
 
-from ..exceptions import SourceNotAllowed, UnreadableImage
+from ..exceptions import UnreadableImage
 from ..images import Limits
+from ..no_links import open_file
 from ..settings import Settings
-from .base import RACY_NS, Signature, Source, SourceFacts, SourceMemory
+from .base import Signature, Source, SourceFacts, SourceMemory
 from .names import bare_name, source_error, stream_name
 
 
@@ -57,16 +56,11 @@ class FileSource(Source):
         self._memory = memory
 
     def open(self) -> BinaryIO:
-        """Return the file, open for reading; only a regular file is ever opened."""
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+        """Return the file, open for reading; only a regular file is ever opened, and through no link."""
         try:
-            descriptor = os.open(self.path, flags)
+            return open_file(self.path)
         except OSError as error:
             raise source_error(self.name, error) from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise SourceNotAllowed(self.name, "it is not a regular file")
-        return os.fdopen(descriptor, "rb")
 
     def signature(self) -> Signature:
         """Return what a stat tells about the file's version.
@@ -133,8 +127,7 @@ class FileSource(Source):
 
     def _remember(self, before: Signature) -> None:
         self.known_signature = None
-        settled = time.time_ns() - before.modified_ns > RACY_NS
-        if settled and self._facts and self.signature() == before:
+        if before.is_settled and self._facts and self.signature() == before:
             self.known_signature = before
             if self._memory:
                 self._memory.remember(self.path, before, self._facts)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, cast
 
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
+from ..no_links import LinkInTheWay, NotARegularFile
 
 # Segments of letters, digits, '-', '_' and spaces, with single dots inside: no such name can lead anywhere else.
 _ORDINARY = re.compile(r"[\w -]+(?:\.[\w -]+)*(?:/[\w -]+(?:\.[\w -]+)*)*")
@@ -63,9 +65,21 @@ def stream_name(stream: Any) -> str:
     return ""
 
 
+_NO_SUCH_NAME = (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EISDIR)
+"""What a system says of names that cannot lead to a file; everything else is trouble with the disk or the machine."""
+
+
 def source_error(name: str, error: OSError) -> SourceError:
+    """Return the error that says why a source cannot be read."""
+    reason = (error.strerror or str(error)).lower()
+    if isinstance(error, LinkInTheWay):
+        return SourceNotAllowed(name, "a symbolic link took the place of one of its folders while it was opened")
+    if isinstance(error, NotARegularFile):
+        return SourceNotAllowed(name, "it is not a regular file")
     if isinstance(error, FileNotFoundError):
         return SourceNotFound(name, "there is no such file")
     if isinstance(error, PermissionError):
-        return SourceNotAllowed(name, "its permissions do not allow reading it")
-    return SourceNotFound(name, (error.strerror or str(error)).lower())
+        return SourceNotAllowed(name, "the file system does not permit to read it")
+    if error.errno in _NO_SUCH_NAME:
+        return SourceNotFound(name, reason)
+    return SourceError(name, f"it cannot be read: {reason}")

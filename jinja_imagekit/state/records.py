@@ -67,13 +67,14 @@ class KnownSource:
     """What is known about one version of a source file.
 
     Attributes:
-        signature: The size in bytes, the time of the last change in nanoseconds, and the inode.
+        signature: The size in bytes, the time of the content's last change in nanoseconds, the inode, and the time
+            of the file's last change.
         digest: Hexadecimal digits that stand for the content.
         header: Plain values that describe the image; None if it is not an image.
         problem: Why there is no header.
     """
 
-    signature: tuple[int, int, int]
+    signature: tuple[int, int, int, int]
     digest: str
     header: Mapping[str, Any] | None = None
     problem: str | None = None
@@ -276,10 +277,13 @@ def _known_source_text(source: KnownSource) -> str:
 
 def _known_source(text: str) -> KnownSource | None:
     match _loads(text):
-        case [[size, modified, inode], str(digest), dict() | None as header, str() | None as problem] if (
-            _is_count(size) and type(modified) is int and _is_count(inode) and _is_hexadecimal(digest)
+        case [[size, modified, inode, changed], str(digest), dict() | None as header, str() | None as problem] if (
+            _is_count(size)
+            and type(modified) is type(changed) is int
+            and _is_count(inode)
+            and _is_hexadecimal(digest)
         ):
-            return KnownSource((size, modified, inode), digest, header, problem)
+            return KnownSource((size, modified, inode, changed), digest, header, problem)
     return None
 
 
