@@ -33,7 +33,7 @@ from .pregenerate.plan import Item, make_plan
 from .pregenerate.run import available_cores
 from .processors.arguments import anchor_name
 from .processors.resampling import scaled
-from .sources import Source
+from .sources import Signature, Source
 
 if TYPE_CHECKING:
     from .kit import ImageKit
@@ -1284,7 +1284,7 @@ class _KnownHtml(NamedTuple):
     """The HTML of a picture, which is right as long as its sources and files look as they did."""
 
     html: Markup
-    sources: tuple[tuple[str, int, int, int], ...]
+    sources: tuple[tuple[str, Signature], ...]
     files: tuple[tuple[str, int], ...]
     absent: tuple[str, ...]
     notes: tuple[tuple[str, str, dict[str, Any]], ...]
@@ -1295,12 +1295,12 @@ class _KnownHtml(NamedTuple):
         """Tell whether all is as it was, by one stat of each file."""
         stat = os.stat
         try:
-            for path, modified_ns, size, inode in self.sources:
+            for path, signature in self.sources:
                 facts = stat(path)
-                if facts.st_mtime_ns != modified_ns or facts.st_size != size or facts.st_ino != inode:
+                if (facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns) != signature:
                     return False
             for path, size in self.files:
-                if stat(path).st_size != size:
+                if os.lstat(path).st_size != size:
                     return False
         except OSError:
             return False
@@ -1483,15 +1483,16 @@ class Pictures:
             known = self._kit.known_files.find(candidate.generator_id, candidate.kwargs)
             if known is None:
                 return
-            sources[known.source_path] = (known.source_modified_ns, known.source_size, known.source_inode)
+            sources[known.source_path] = known.signature
             files.append((known.path, known.size))
             urls.append(known.url)
             absent.update(dict.fromkeys(known.absent))
             notes.append((known.name, candidate.generator_id, candidate.kwargs))
         if len(self._html) >= MOST_PICTURES:
             self._html.clear()
-        stats = tuple((path, *stat) for path, stat in sources.items())
-        self._html[call] = _KnownHtml(markup, stats, tuple(files), tuple(absent), tuple(notes), picture, tuple(urls))
+        self._html[call] = _KnownHtml(
+            markup, tuple(sources.items()), tuple(files), tuple(absent), tuple(notes), picture, tuple(urls)
+        )
 
 
 def _told(picture: Picture) -> dict[str, Any] | None:

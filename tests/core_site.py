@@ -14,6 +14,7 @@ from PIL import Image
 import drawing
 from jinja_imagekit import ImageKit, ImageSpec
 from jinja_imagekit.processors import ResizeToFill, ResizeToFit
+from jinja_imagekit.sources.base import RACY_NS
 
 
 @lru_cache(maxsize=4)
@@ -64,11 +65,12 @@ class Site:
 
 
 def settled(path: Path, content: bytes, age: float = 60.0) -> Path:
-    """Write a file whose last change was that many seconds ago."""
+    """Write a file whose content was changed that many seconds ago, and wait until another change would show."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     then = time.time() - age
     os.utime(path, (then, then))
+    time.sleep(1.1 * RACY_NS / 1e9)
     return path
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import socket
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from core_site import Card, Site, photo_bytes, settled
+from jinja2 import Environment
 
 from jinja_imagekit import BytesSource, ImageKit, Settings
 from jinja_imagekit.exceptions import (
@@ -443,15 +446,153 @@ def test_an_unchanged_file_is_read_once(site: Site) -> None:
     assert finder.named("photos/canal.jpg").digest != digest
 
 
-def test_a_file_that_has_just_been_written_is_not_trusted(site: Site) -> None:
+def test_a_file_that_has_just_been_written_is_not_trusted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file may change twice within one tick of the clock, so that its facts are not remembered yet."""
     memory = Memory()
     finder = SourceFinder([site.images], Limits(), memory)
-    settled(site.images / "new.jpg", photo_bytes(), age=-5)
+    path = settled(site.images / "new.jpg", photo_bytes())
+    monkeypatch.setattr("time.time_ns", lambda: path.stat().st_ctime_ns + 5_000_000)
     source = finder.named("new.jpg")
     assert source.digest
     assert source.known_signature is None
     assert not memory.facts
+
+
+@pytest.mark.parametrize("age", [-5, -86_400 * 365, 86_400 * 365 * 40], ids=["5 s to come", "next year", "long ago"])
+def test_whatever_date_a_file_bears_it_is_read_once(site: Site, age: float) -> None:
+    """A camera's clock may be wrong; only a change of a moment ago is worth another look."""
+    memory = Memory()
+    settled(site.images / "dated.jpg", photo_bytes(), age=age)
+    source = SourceFinder([site.images], Limits(), memory).named("dated.jpg")
+    assert source.digest
+    assert source.known_signature is not None
+    again = SourceFinder([site.images], Limits(), memory).named("dated.jpg")
+    again.open = lambda: pytest.fail("it was opened")  # type: ignore[method-assign]
+    assert again.digest == source.digest
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not say when a file was changed last")
+def test_an_edit_in_place_that_keeps_size_and_date_is_noticed(site: Site) -> None:
+    """As of `exiftool -P -overwrite_original_in_place`: pages get the new image, and so does a new process."""
+    path = site.write("plain.bmp", format="BMP")
+    url = site.kit.cachefile("card", source="plain.bmp").url
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.write(photo_bytes(seed=7, format="BMP"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    now = path.stat()
+    assert (now.st_size, now.st_mtime_ns, now.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    changed = {kit.cachefile("card", source="plain.bmp").url for kit in (site.kit, site.new_kit())}
+    assert len(changed) == 1
+    assert url not in changed
+
+
+def test_a_fresh_checkout_makes_nothing_anew(site: Site) -> None:
+    """Where all dates and inodes are others and the content is the same, sources are read again, and that is all."""
+    site.kit.register.cachefiles("card", [{"source": "photos/canal.jpg"}])
+    assert len(site.kit.generate().generated) == 1
+    path = site.images / "photos/canal.jpg"
+    copy = settled(site.images / "copy", path.read_bytes(), age=1_000)
+    os.replace(copy, path)
+    report = site.kit.generate()
+    assert (len(report.generated), len(report.skipped)) == (0, 1)
+
+
+class FailingFile(io.BytesIO):
+    """A file whose disk fails while it is read."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Fail."""
+        raise OSError(self._number, os.strerror(self._number))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOMEM, errno.EMFILE], ids=errno.errorcode.get)
+def test_trouble_with_the_disk_is_an_error_of_the_source(
+    site: Site, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Whether opening, reading or the look before fails: it names the source, and templates may have a policy."""
+    template = site.kit.install(Environment()).from_string(
+        "{% generateimage 'card' source='photos/canal.jpg' on_error='omit' %}ok"
+    )
+
+    def fail(*args: object, **options: object) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    for what, replacement in (
+        ("jinja_imagekit.sources.kinds.open_file", lambda path: FailingFile(number)),
+        ("jinja_imagekit.sources.kinds.open_file", fail),
+        ("jinja_imagekit.sources.finder.os.path.realpath", fail),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(what, replacement)
+            with pytest.raises(SourceError, match=r"canal\.jpg") as caught:
+                site.kit.source("photos/canal.jpg").read()
+            assert type(caught.value) is SourceError
+            assert os.strerror(number).lower() in str(caught.value)
+            assert template.render() == "ok"
+    upload = FailingFile(number)
+    with pytest.raises(SourceError, match="cannot be read"):
+        site.kit.process(upload, format="PNG")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="this system does not list open files")
+def test_what_fails_while_a_file_is_opened_leaves_no_descriptor(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever call fails, and whatever is found in the file's place."""
+    source = site.kit.source("photos/canal.jpg")
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fstat", lambda descriptor: (_ for _ in ()).throw(OSError(errno.EIO, "trouble")))
+        with pytest.raises(SourceError, match="trouble"):
+            source.open()
+    path = site.images / "photos/canal.jpg"
+    path.unlink()
+    for replace in (path.mkdir, lambda: (path.rmdir(), os.mkfifo(path))):
+        replace()
+        with pytest.raises(SourceNotAllowed):
+            source.open()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def _exchange(path: Path, target: Path, stop: threading.Event) -> None:
+    aside = path.with_name("aside")
+    while not stop.is_set():
+        path.rename(aside)
+        path.symlink_to(target)
+        path.unlink()
+        aside.rename(path)
+        # Now and then the folder is what it was.
+        stop.wait(0.0002)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+@pytest.mark.parametrize("folder", ["images", "images/photos", "images/photos/deep"])
+def test_a_folder_that_is_exchanged_for_a_link_leads_nowhere(site: Site, folder: str) -> None:
+    """While a folder, or the source folder itself, is a link now and then, nothing outside is ever read."""
+    settled(site.images / "photos/deep/x.jpg", photo_bytes())
+    settled(site.root / "outside" / "photos/deep/x.jpg", b"secret")
+    target = site.root / folder.replace("images", "outside")
+    source = site.kit.source("photos/deep/x.jpg")
+    stop = threading.Event()
+    thread = threading.Thread(target=_exchange, args=(site.root / folder, target, stop))
+    thread.start()
+    seen, errors = set(), 0
+    try:
+        for _ in range(3_000):
+            try:
+                with source.open() as file:
+                    seen.add(file.read())
+            except SourceError:
+                errors += 1
+    finally:
+        stop.set()
+        thread.join()
+    assert seen <= {photo_bytes()}
+    assert seen
+    assert errors
 
 
 def test_a_file_that_changes_while_it_is_read(site: Site) -> None:

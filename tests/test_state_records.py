@@ -156,8 +156,12 @@ def test_claim_ends_by_itself(store: MemoryStore, clock: Clock) -> None:
 
 def test_facts_of_a_source_come_back(records: Records) -> None:
     """What is known of sources comes back by path."""
-    good = KnownSource((1_000, 1_700_000_000_000_000_000, 42), "0123abcd", {"format": "JPEG", "width": 4_000})
-    bad = KnownSource((0, 0, 0), "ff", None, "it is empty")
+    good = KnownSource(
+        (1_000, 1_700_000_000_000_000_000, 42, 1_700_000_000_000_000_001),
+        "0123abcd",
+        {"format": "JPEG", "width": 4_000},
+    )
+    bad = KnownSource((0, 0, 0, 0), "ff", None, "it is empty")
     records.put_source_facts({"/photos/a.jpg": good, "/photos/b.jpg": bad})
     assert records.source_facts("/photos/a.jpg") == good
     assert records.source_facts("/photos/b.jpg") == bad
@@ -171,7 +175,7 @@ def test_paths_need_not_be_unicode(tmp_path: Path) -> None:
     """A file whose name is not UTF-8 is remembered like any other, on disk too."""
     store = DiskStore(tmp_path)
     records = Records(store)
-    known = KnownSource((1, 2, 3), "ab")
+    known = KnownSource((1, 2, 3, 4), "ab")
     path = os.fsdecode(b"/photos/caf\xe9.jpg")
     records.put_source_facts({path: known})
     assert records.source_facts(path) == known

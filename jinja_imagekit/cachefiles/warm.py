@@ -40,10 +40,7 @@ class KnownFile:
     width: int
     height: int
     source_path: str
-    source_size: int
-    source_modified_ns: int
-    source_inode: int
-    source_changed_ns: int
+    signature: Signature
     absent: tuple[str, ...]
     storage: FileSystemStorage
     _url: tuple[str, str] = "", ""
@@ -63,13 +60,9 @@ class KnownFile:
         """Tell whether source and file are unchanged, by one stat of each."""
         try:
             source = os.stat(self.source_path)
-            if (
-                source.st_ctime_ns != self.source_changed_ns
-                or source.st_mtime_ns != self.source_modified_ns
-                or source.st_size != self.source_size
-                or source.st_ino != self.source_inode
-                or os.lstat(self.path).st_size != self.size
-            ):
+            # Spelt out: this is asked for each tag.
+            found = source.st_size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns
+            if found != self.signature or os.lstat(self.path).st_size != self.size:
                 return False
         except OSError:
             return False
@@ -253,7 +246,7 @@ class KnownFiles:
         if found is None or path is None or not isinstance(storage, FileSystemStorage):
             return None
         absent = tuple(candidates[:found])
-        return KnownFile(name, path, size, width, height, candidates[found], *signature, absent, storage)
+        return KnownFile(name, path, size, width, height, candidates[found], signature, absent, storage)
 
     def _recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
         options = {name: value for name, value in kwargs.items() if name != "source"}

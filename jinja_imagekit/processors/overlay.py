@@ -105,7 +105,7 @@ class OverlayImage:
             return known
         try:
             facts = os.stat(path)
-            version = (facts.st_mtime_ns, facts.st_size)
+            version = (facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_ctime_ns)
             if known is not None and known.version == version:
                 return known
             with open(path, "rb") as file:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol
 
 from blake3 import blake3
 
-from ..exceptions import ImageTooLarge, UnreadableImage
+from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
 from ..images import Header, Layout, Limits, Original, examine, output_format
 from ..interfaces import Size
 from .names import source_error
@@ -114,11 +114,14 @@ class Source(ABC):
             ImageTooLarge: It has more bytes than `max_source_bytes`.
         """
         most = self._limits.max_source_bytes
-        with self.open() as file:
-            try:
+        try:
+            with self.open() as file:
                 data = self._read_from(file)
-            except OSError as error:
-                raise source_error(self.name, error) from error
+        except ImageKitError:
+            # Some of these are an OSError as well.
+            raise
+        except OSError as error:
+            raise source_error(self.name, error) from error
         if len(data) > most:
             raise self._too_large()
         return data

@@ -278,10 +278,7 @@ def _known_source_text(source: KnownSource) -> str:
 def _known_source(text: str) -> KnownSource | None:
     match _loads(text):
         case [[size, modified, inode, changed], str(digest), dict() | None as header, str() | None as problem] if (
-            _is_count(size)
-            and type(modified) is type(changed) is int
-            and _is_count(inode)
-            and _is_hexadecimal(digest)
+            _is_count(size) and type(modified) is type(changed) is int and _is_count(inode) and _is_hexadecimal(digest)
         ):
             return KnownSource((size, modified, inode, changed), digest, header, problem)
     return None
