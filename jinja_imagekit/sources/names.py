@@ -79,7 +79,7 @@ def source_error(name: str, error: OSError) -> SourceError:
     if isinstance(error, FileNotFoundError):
         return SourceNotFound(name, "there is no such file")
     if isinstance(error, PermissionError):
-        return SourceNotAllowed(name, "the file system does not permit to read it")
+        return SourceNotAllowed(name, "its permissions do not allow reading it")
     if error.errno in _NO_SUCH_NAME:
         return SourceNotFound(name, reason)
     return SourceError(name, f"it cannot be read: {reason}")
