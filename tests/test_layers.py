@@ -1,11 +1,13 @@
-"""The rules of the house hold: layers, types, style, and the shape of each module."""
+"""The rules of the code hold: layers, types, style, and the shape of each module."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,19 @@ def run(*command: str) -> None:
 
 
 def test_imports_keep_to_the_layers() -> None:
-    """A module imports only from its own row and the rows below, and only a host's module imports the host."""
+    """A module imports only from its own layer and the layers below, and only a host's module imports the host."""
     run("lint-imports", "--no-cache")
+
+
+def test_the_architecture_page_has_the_layers_of_the_contract() -> None:
+    """The page's table and the contract name the same modules in the same rows."""
+    page = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## The layers")[2].partition("\n## ")[0]
+    rows = [line.split("|")[2] for line in table.splitlines() if line.startswith("|")][2:]
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = config["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["id"] == "layers"]
+    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [set(re.findall(r"\w+", layer)) for layer in layers]
 
 
 def test_types_are_strict() -> None:
