@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+import time
+import zlib
 
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import GifImagePlugin, Image, ImageChops, ImageStat
 
 import drawing
 from jinja_imagekit.exceptions import EncodingFailed
@@ -125,6 +127,145 @@ def test_gif_frame_beyond_the_screen_is_cut() -> None:
     frames = original(data.replace(place, b"\x2c" + struct.pack("<HHHH", 36, 26, 8, 8))).frames(RULES, animated=True)
     assert [image.size for image in frames.images] == [(40, 30)] * 2
     assert frames.images[1].getpixel((38, 28))[:3] == (255, 0, 0)  # type: ignore[index]
+
+
+Box = tuple[int, int, int, int]
+WHOLE, LEFT, RIGHT = (0, 0, 4, 2), (0, 0, 2, 2), (2, 0, 2, 2)
+CLEAR, RED, GREEN, BLUE = (0, 0, 0, 0), (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
+
+
+def gif_of(*frames: tuple[Box, tuple[int, ...], int]) -> bytes:
+    """Return a GIF of 4 × 2 pixels whose frames have a box, a colour (or `CLEAR`) and a disposal."""
+    data = b"GIF89a" + struct.pack("<HHBBB", 4, 2, 0, 0, 0)
+    for (left, top, width, height), colour, disposal in frames:
+        image = Image.new("P", (width, height), 0 if colour != CLEAR else 1)
+        image.putpalette([*colour[:3], 9, 9, 9])
+        descriptor = b"\x2c" + struct.pack("<HHHHB", left, top, width, height, 0x80)
+        data += b"\x21\xf9\x04" + bytes((disposal << 2 | (colour == CLEAR), 10, 0, 1, 0))
+        body = b"".join(GifImagePlugin.getdata(image))
+        data += descriptor + bytes((*colour[:3], 9, 9, 9)) + body[body.index(b"\x2c") + 10 :]
+    return data + b";"
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([(WHOLE, RED, 0), (LEFT, BLUE, 0)], [(RED, RED), (BLUE, RED)]),
+        ([(LEFT, RED, 0), (RIGHT, BLUE, 0)], [(RED, CLEAR), (RED, BLUE)]),
+        ([(WHOLE, RED, 2), (LEFT, BLUE, 0)], [(RED, RED), (BLUE, CLEAR)]),
+        (
+            [(WHOLE, RED, 0), (LEFT, BLUE, 2), (RIGHT, GREEN, 0)],
+            [(RED, RED), (BLUE, RED), (CLEAR, GREEN)],
+        ),
+        (
+            [(WHOLE, RED, 0), (LEFT, BLUE, 3), (RIGHT, GREEN, 0)],
+            [(RED, RED), (BLUE, RED), (RED, GREEN)],
+        ),
+        ([(WHOLE, RED, 3), (RIGHT, GREEN, 0)], [(RED, RED), (CLEAR, GREEN)]),
+        ([(WHOLE, RED, 1), (WHOLE, CLEAR, 1)], [(RED, RED), (RED, RED)]),
+        ([((1, 1, 1, 1), RED, 0), (WHOLE, CLEAR, 0)], [(CLEAR, CLEAR), (CLEAR, CLEAR)]),
+    ],
+    ids=["over", "partial first", "to background", "of a part", "to what was", "of the first", "clear", "dot"],
+)
+def test_gif_is_composed_as_browsers_do(
+    frames: list[tuple[Box, tuple[int, ...], int]], expected: list[tuple[tuple[int, ...], ...]]
+) -> None:
+    """On a transparent canvas, which shows where no frame is or has been taken away, for a still as well."""
+    source = original(gif_of(*frames))
+    played = source.frames(RULES, animated=True)
+    for image, (left, right) in zip(played.images, expected, strict=True):
+        shown = image.convert("RGBA")
+        assert (shown.getpixel((0, 0)), shown.getpixel((3, 0))) == (left, right)
+    still = source.frames(RULES).images[0].convert("RGBA")
+    assert (still.getpixel((0, 0)), still.getpixel((3, 0))) == expected[0]
+    assert source.header.has_alpha or CLEAR not in {colour for pair in expected for colour in pair}
+
+
+def apng_of(*frames: tuple[Box, tuple[int, ...], int, int], hidden: bool = False, **wrong: int) -> bytes:
+    """Return an APNG of 4 × 2 pixels whose frames have a box, a colour, a disposal and a blend operation."""
+
+    def chunk(type: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + type + body + struct.pack(">I", zlib.crc32(type + body))
+
+    def rows(width: int, height: int, colour: tuple[int, ...]) -> bytes:
+        return zlib.compress((b"\0" + bytes(colour) * width) * height)
+
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 2, 8, 6, 0, 0, 0))
+    data += chunk(b"acTL", struct.pack(">II", wrong.get("count", len(frames)), 0))
+    number = wrong.get("first", 0)
+    if hidden:
+        data += chunk(b"IDAT", rows(4, 2, GREEN))
+    for index, ((left, top, width, height), colour, disposal, blend) in enumerate(frames):
+        place = struct.pack(">IIIIIHHBB", number, width, height, left, top, 1, 10, disposal, blend)
+        data, number = data + chunk(b"fcTL", place), number + 1
+        if index == 0 and not hidden:
+            data += chunk(b"IDAT", rows(width, height, colour))
+        else:
+            data, number = data + chunk(b"fdAT", struct.pack(">I", number) + rows(width, height, colour)), number + 1
+    return data + chunk(b"IEND", b"")
+
+
+HALF = (0, 0, 255, 128)
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        ([(WHOLE, RED, 0, 0), (RIGHT, HALF, 0, 1)], [(RED, RED), (RED, (127, 0, 128, 255))]),
+        ([(WHOLE, RED, 0, 0), (RIGHT, HALF, 0, 0)], [(RED, RED), (RED, HALF)]),
+        ([(WHOLE, RED, 1, 0), (RIGHT, BLUE, 0, 0)], [(RED, RED), (CLEAR, BLUE)]),
+        (
+            [(WHOLE, RED, 0, 0), (RIGHT, BLUE, 2, 0), ((0, 0, 1, 1), GREEN, 0, 0)],
+            [(RED, RED), (RED, BLUE), (GREEN, RED)],
+        ),
+    ],
+    ids=["over", "source", "to background", "to what was"],
+)
+def test_apng_is_composed_as_browsers_do(
+    frames: list[tuple[Box, tuple[int, ...], int, int]],
+    expected: list[tuple[tuple[int, ...], ...]],
+) -> None:
+    """Half-transparent pixels over opaque ones stay opaque, and each disposal is what the specification says."""
+    played = original(apng_of(*frames)).frames(RULES, animated=True)
+    for image, (left, right) in zip(played.images, expected, strict=True):
+        assert (image.getpixel((0, 0)), image.getpixel((3, 0))) == (left, right)
+
+
+def test_apng_of_one_frame_behind_a_hidden_image_is_that_frame() -> None:
+    """Browsers show the animation, which has one frame."""
+    source = original(apng_of((WHOLE, RED, 0, 0), hidden=True))
+    assert source.header.frames == 1
+    assert source.frames(RULES, animated=True).images[0].getpixel((0, 0)) == RED
+
+
+@pytest.mark.parametrize("wrong", [{"count": 3}, {"count": 1}, {"count": 0}, {"first": 5}])
+def test_apng_that_contradicts_itself_is_its_first_image(wrong: dict[str, int]) -> None:
+    """Wrong counts and sequence numbers leave the still image, as in browsers."""
+    source = original(apng_of((WHOLE, RED, 0, 0), (WHOLE, BLUE, 0, 0), **wrong))
+    assert source.header.frames == 1
+    assert source.frames(RULES, animated=True).images[0].getpixel((0, 0)) == RED
+
+
+def test_webp_whose_frames_leave_the_canvas_bare_is_transparent_there() -> None:
+    """Whether or not the file says so; and what is written says so."""
+    frames = [Image.new("RGBA", (16, 16), CLEAR) for _ in range(2)]
+    for index, frame in enumerate(frames):
+        frame.paste(RED, (0, 0, 4 + 4 * index, 16))
+    data = written(Frames(tuple(frames), (16, 16), (100, 100), 0), "WEBP", lossless=True)
+    assert data[20] & 0x10
+    unsaid = data[:20] + bytes((data[20] & ~0x10,)) + data[21:]
+    for each in (data, unsaid):
+        read = original(each).frames(RULES, animated=True)
+        assert [image.getpixel((14, 8))[3] for image in read.images] == [0, 0]  # type: ignore[index]
+        assert original(each).header.has_alpha
+
+
+def test_animated_avif_is_the_same_from_second_to_second() -> None:
+    """It does not say when it was made."""
+    frames = Frames(tuple(drawing.frames(32, 24, 3)), (32, 24), (100,) * 3, 0)
+    first = written(frames, "AVIF")
+    time.sleep(1.1)
+    assert written(frames, "AVIF") == first
 
 
 def test_apng_poster_is_not_a_frame_of_the_animation() -> None:

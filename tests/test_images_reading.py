@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -203,6 +204,23 @@ def test_transparent_colour_becomes_alpha(mode: str, transparency: object) -> No
     assert read_header(data, name="test", limits=LIMITS).has_alpha
     alpha = pixels(data).getchannel("A")
     assert alpha.tobytes() == bytes([255, 0, 255, 255] * 2)
+
+
+def test_transparent_colour_of_a_deep_png_is_compared_whole() -> None:
+    """Two colours of 16 bits that differ in their low bytes alone are two colours."""
+    key, other = (0x1234, 0x5678, 0x9ABC), (0x1234, 0x5678, 0x9ABD)
+    rows = b"\0" + struct.pack(">6H", *key, *other)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)),
+        (b"tRNS", struct.pack(">3H", *key)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    data = b"\x89PNG\r\n\x1a\n"
+    for type, body in chunks:
+        data += struct.pack(">I", len(body)) + type + body + struct.pack(">I", zlib.crc32(type + body))
+    image = pixels(data)
+    assert [image.getpixel((x, 0)) for x in (0, 1)] == [(0x12, 0x56, 0x9A, 0), (0x12, 0x56, 0x9A, 255)]
 
 
 def test_transparent_colour_of_a_shallow_png_becomes_alpha() -> None:

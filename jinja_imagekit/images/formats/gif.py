@@ -53,7 +53,8 @@ class Gif(Format):
             plays=gif.plays if len(gif.frames) > 1 else None,
             has_alpha=bare
             or any(frame.transparent is not None for frame in gif.frames)
-            or any(frame.disposal == _TO_BACKGROUND for frame in gif.frames[:-1]),
+            or any(frame.disposal == _TO_BACKGROUND for frame in gif.frames[:-1])
+            or (len(gif.frames) > 1 and first.disposal == _TO_PREVIOUS),
         )
 
     def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
