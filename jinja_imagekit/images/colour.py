@@ -7,9 +7,10 @@ import threading
 from collections import OrderedDict
 from hashlib import blake2b
 
-from PIL import Image, ImageChops, ImageCms, ImageColor
+from PIL import Image, ImageChops, ImageCms, ImageColor, ImageFilter
 
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA")
+GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I", "F")
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _ICC_SPACES = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB ", "CMYK": b"CMYK"}
@@ -39,6 +40,9 @@ def to_plain(image: Image.Image, *, scale_16_bit: bool = True, profile: bytes | 
         image = _lab_to_rgb(image)
     if profile and (transform := _to_srgb(profile, _ICC_SPACES.get(image.mode, b""))):
         image = _apply(image, transform)
+    elif profile and image.mode in ("L", "LA") and (transform := _to_srgb(profile, b"RGB ")):
+        # Grey samples with a profile for colours: its grey axis.
+        image = _apply(image.convert("RGB" if image.mode == "L" else "RGBA"), transform).convert(image.mode)
     # Without a profile CMYK has no colours; Pillow's formula, (1 - c)(1 - k), is the one of browsers.
     return image if image.mode in PLAIN_MODES else image.convert("RGB")
 
@@ -161,6 +165,17 @@ def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.I
     if alpha:
         converted.putalpha(alpha)
     return converted
+
+
+def with_table(image: Image.Image, table: ImageFilter.Color3DLUT) -> Image.Image:
+    """Return a plain image whose colours a table replaced; alpha stays."""
+    grey = image.mode in ("L", "LA")
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    shown = image.convert("RGB").filter(table)
+    shown = shown.getchannel("G") if grey else shown
+    if alpha:
+        shown.putalpha(alpha)
+    return shown
 
 
 def fits(profile: bytes, mode: str) -> bool:

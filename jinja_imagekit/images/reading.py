@@ -7,7 +7,7 @@ import threading
 from PIL import Image
 
 from ..time_limits import in_time
-from .colour import fits, in_one_mode, to_plain
+from .colour import GREY_MODES, fits, in_one_mode, to_plain, with_table
 from .formats import FORMATS
 from .formats.base import Layout
 from .frames import Frames, reduced_size
@@ -134,20 +134,24 @@ class Original:
             durations.append(frame.duration)
             images.append(_finished(frame.image, header, layout, rules))
         images = in_one_mode(images)
-        kept_profile = not rules.convert_to_srgb and layout.icc and fits(layout.icc, images[0].mode)
+        profile = layout.icc or layout.colours.profile(grey=images[0].mode in GREY_MODES)
+        kept_profile = not rules.convert_to_srgb and profile and fits(profile, images[0].mode)
         return Frames(
             images=tuple(images),
             full_size=header.size(rules.auto_orient),
             durations=tuple(durations) if animated else (),
             loop=layout.plays if animated else None,
-            icc_profile=layout.icc if kept_profile else None,
+            icc_profile=profile if kept_profile else None,
             exif=kept_exif(layout.exif, rules.keep_metadata, with_orientation=not rules.auto_orient),
         )
 
 
 def _finished(image: Image.Image, header: Header, layout: Layout, rules: PixelRules) -> Image.Image:
-    profile = layout.icc if rules.convert_to_srgb or image.mode == "CMYK" else None
-    image = to_plain(image, scale_16_bit=rules.scale_16_bit, profile=profile)
+    profile = layout.icc or layout.colours.profile(grey=image.mode in GREY_MODES)
+    converted = rules.convert_to_srgb or image.mode == "CMYK"
+    image = to_plain(image, scale_16_bit=rules.scale_16_bit, profile=profile if converted else None)
+    if converted and not layout.icc and (table := layout.colours.tone_map()):
+        image = with_table(image, table)
     if header.orientation > 1 and rules.auto_orient:
         image = image.transpose(_UPRIGHT[header.orientation])
     image.info = {}

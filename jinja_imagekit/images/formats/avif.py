@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from PIL import AvifImagePlugin, Image
 
+from ..primaries import SRGB, Colours
 from .base import BrokenFile, Format, Layout, Range, most_pieces
 
 
@@ -47,6 +50,7 @@ class Avif(Format):
             BrokenFile: A box reaches beyond its end.
         """
         _check_boxes(data)
+        meta = _Meta.of(data)
         with self.opened(data, animated=True) as image:
             frames = getattr(image, "n_frames", 1)
             return Layout(
@@ -55,9 +59,15 @@ class Avif(Format):
                 # Pillow does not tell; what encoders write unless told otherwise is "for ever".
                 plays=0 if frames > 1 else None,
                 has_alpha=image.mode == "RGBA",
+                colours=meta.colours(data) if meta else SRGB,
                 exif=image.info.get("exif", b""),
                 icc=image.info.get("icc_profile", b"") or b"",
             )
+
+    def bare(self, data: bytes, *, animated: bool) -> Any:
+        """Return a file that libavif reads, where it asks for more than browsers do."""
+        meta = _Meta.of(data)
+        return io.BytesIO(meta.with_sized_alpha(data) if meta else data)
 
     def sealed(self, data: bytes, image: Image.Image) -> bytes:
         """Take out when the file was written, which makes each run's file another one (14496-12, 8.2.2, 8.3.2, 8.4.2).
@@ -77,7 +87,9 @@ class Avif(Format):
 
 def _boxes(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield type, start and end of the bodies of the boxes between two places."""
-    while position + 8 <= end:
+    for _ in range(_MOST_BOXES):
+        if position + 8 > end:
+            return
         length, type = struct.unpack_from(">I4s", data, position)
         start = position + 8
         if length == 1:
@@ -93,6 +105,115 @@ def _times(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
             yield from _times(data, body, after)
         elif type in (b"mvhd", b"tkhd", b"mdhd"):
             yield body + 4, data[body]
+
+
+@dataclass(frozen=True, slots=True)
+class _Meta:
+    """What the boxes of a still image say of its items (ISO/IEC 23008-12).
+
+    Attributes:
+        start: Where the body of the box of all of them begins in the file.
+        end: Where it ends.
+        primary: The item that is shown.
+        alpha: The items that are its alpha.
+        properties: Type, start and end of each property.
+        associations: The numbers of each item's properties, with a bit that says whether one is essential.
+        parent: Start and end of the body of the box of properties.
+        place: Start and end of the body of the box of associations.
+    """
+
+    start: int
+    end: int
+    primary: int
+    alpha: tuple[int, ...]
+    properties: tuple[tuple[bytes, int, int], ...]
+    associations: dict[int, list[int]]
+    parent: tuple[int, int]
+    place: tuple[int, int]
+
+    @classmethod
+    def of(cls, data: bytes) -> _Meta | None:
+        """Return what a file says; None where it cannot be told, which is libavif's to complain of."""
+        try:
+            start, end = next((first, last) for type, first, last in _boxes(data, 0, len(data)) if type == b"meta")
+            boxes = {type: (first, last) for type, first, last in _boxes(data, start + 4, end)}
+            item = boxes[b"pitm"][0]
+            primary = int.from_bytes(data[item + 4 : item + (8 if data[item] else 6)], "big")
+            inner = {type: (first, last) for type, first, last in _boxes(data, *boxes[b"iprp"])}
+            properties = tuple(_boxes(data, *inner[b"ipco"]))
+            associations = _associations(data, inner[b"ipma"][0])
+            alpha = tuple(_alpha_items(data, *boxes[b"iref"], primary)) if b"iref" in boxes else ()
+        except (KeyError, IndexError, struct.error, StopIteration):
+            return None
+        return cls(start, end, primary, alpha, properties, associations, boxes[b"iprp"], inner[b"ipma"])
+
+    def property(self, item: int, type: bytes) -> int:
+        """Return the number of an item's first property of a type; 0 where it has none."""
+        numbers = (number & ~_ESSENTIAL for number in self.associations.get(item, ()))
+        return next((n for n in numbers if 0 < n <= len(self.properties) and self.properties[n - 1][0] == type), 0)
+
+    def colours(self, data: bytes) -> Colours:
+        """Return what the image's samples stand for, as far as numbers say it."""
+        for number in (each & ~_ESSENTIAL for each in self.associations.get(self.primary, ())):
+            if 0 < number <= len(self.properties):
+                type, start, end = self.properties[number - 1]
+                if type == b"colr" and data[start : start + 4] == b"nclx" and end - start >= 8:
+                    return Colours.of_codes(*struct.unpack_from(">HH", data, start + 4))
+        return SRGB
+
+    def with_sized_alpha(self, data: bytes) -> bytes:
+        """Return a file whose alpha states its size, which libavif asks for and browsers do not: the image's own.
+
+        The new box of items stands at the end, so that nothing else moves; the old one becomes free space.
+        """
+        size = self.property(self.primary, b"ispe")
+        lacking = [item for item in self.alpha if not self.property(item, b"ispe")]
+        if not (size and lacking and data[self.start - 4 : self.start] == b"meta"):
+            return data
+        associations = {**self.associations, **{item: [size, *self.associations.get(item, [])] for item in lacking}}
+        wide = len(self.properties) > 127
+        body = struct.pack(">II", 1 << 24 | wide, len(associations))
+        for item, numbers in sorted(associations.items()):
+            body += struct.pack(">IB", item, len(numbers))
+            for number in numbers:
+                narrow = (number & _ESSENTIAL) >> 8 | number & 0x7F
+                body += struct.pack(">H", number) if wide else bytes((narrow,))
+        inner = data[self.parent[0] : self.place[0] - 8] + _box(b"ipma", body) + data[self.place[1] : self.parent[1]]
+        meta = data[self.start : self.parent[0] - 8] + _box(b"iprp", inner) + data[self.parent[1] : self.end]
+        return data[: self.start - 4] + b"free" + data[self.start :] + _box(b"meta", meta)
+
+
+_ESSENTIAL = 0x8000
+_MOST_BOXES, _MOST_ITEMS = 4_096, 4_096
+
+
+def _box(type: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", len(body) + 8, type) + body
+
+
+def _associations(data: bytes, start: int) -> dict[int, list[int]]:
+    """Return the properties of each item (23008-12, 9.3.1)."""
+    wide_item, wide_number = data[start] > 0, data[start + 3] & 1
+    count = min(int.from_bytes(data[start + 4 : start + 8], "big"), _MOST_ITEMS)
+    found: dict[int, list[int]] = {}
+    position = start + 8
+    for _ in range(count):
+        item, many = struct.unpack_from(">IB" if wide_item else ">HB", data, position)
+        position += 5 if wide_item else 3
+        numbers = struct.unpack_from(f">{many}{'H' if wide_number else 'B'}", data, position)
+        position += 2 * many if wide_number else many
+        found[item] = [number if wide_number else (number & 0x80) << 8 | number & 0x7F for number in numbers]
+    return found
+
+
+def _alpha_items(data: bytes, start: int, end: int, primary: int) -> Iterator[int]:
+    """Yield the items that are auxiliary to an image, among which its alpha is."""
+    wide = data[start] > 0
+    for type, body, _ in _boxes(data, start + 4, end):
+        item, count = struct.unpack_from(">IH" if wide else ">HH", data, body)
+        targets = struct.unpack_from(f">{min(count, 64)}{'I' if wide else 'H'}", data, body + (6 if wide else 4))
+        if type == b"auxl" and primary in targets:
+            yield item
 
 
 _TOP_LEVEL_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"sidx", b"free", b"skip", b"uuid"})

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 from PIL import Image, ImageFile
 
 from ..colour import fits, may_be_transparent
+from ..primaries import SRGB, Colours
 
 
 class BrokenFile(ValueError):
@@ -36,6 +37,7 @@ class Layout:
         exif: The EXIF block, often empty.
         icc: The ICC profile, often empty.
         variant: Pillow's name of the variant of its format that it is; empty for the format itself.
+        colours: What the samples stand for, where the file says it by numbers and has no profile.
         depth: Bits of a sample in a PNG, otherwise 8.
     """
 
@@ -47,6 +49,7 @@ class Layout:
     has_alpha: bool = False
     exif: bytes = b""
     icc: bytes = b""
+    colours: Colours = SRGB
     variant: str = ""
     depth: int = 8
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 from PIL import Image, ImageChops, ImageFile, PngImagePlugin
 
 from ..colour import to_plain
+from ..primaries import SRGB, Colours
 from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Frame, Layout, Range, most_pieces, once_or_more, plays_in_all
 
 
@@ -61,7 +62,8 @@ class Png(Format):
             plays=plays if len(frames) > 1 else None,
             has_alpha=header[9] in (4, 6) or b"tRNS" in first or _leaves_bare(frames, header),
             exif=first.get(b"eXIf", b""),
-            icc=_profile(first.get(b"iCCP", b"")),
+            icc=b"" if b"cICP" in first else _profile(first.get(b"iCCP", b"")),
+            colours=_colours(first),
             depth=header[8],
         )
 
@@ -103,7 +105,7 @@ class Png(Format):
 
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_IN_LAYOUT = frozenset({b"IHDR", b"IDAT", b"acTL", b"tRNS", b"eXIf", b"iCCP"})
+_IN_LAYOUT = frozenset({b"IHDR", b"IDAT", b"acTL", b"tRNS", b"eXIf", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM"})
 _TO_BACKGROUND, _TO_PREVIOUS = 1, 2
 
 
@@ -131,6 +133,30 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
     else:
         raise BrokenFile("the PNG file has far more chunks than its size explains")
     raise BrokenFile("the PNG file is truncated: it has no end chunk")
+
+
+_USUAL_GAMMA = 1 / 2.2
+"""What programs write that mean sRGB; the exponent alone is not its curve."""
+
+
+def _colours(first: dict[bytes, bytes]) -> Colours:
+    """Return the colours that chunks state (third edition, 4.3, in the order of their precedence)."""
+    if len(code := first.get(b"cICP", b"")) >= 2:
+        return Colours.of_codes(code[0], code[1])
+    if b"sRGB" in first:
+        return SRGB
+    colours = SRGB
+    if len(chunk := first.get(b"gAMA", b"")) == 4:
+        exponent = int.from_bytes(chunk, "big") / 100_000
+        if 0.01 < exponent < 100 and abs(exponent / _USUAL_GAMMA - 1) > 0.02:
+            colours = Colours(gamma=1 / exponent)
+    if len(chunk := first.get(b"cHRM", b"")) == 32:
+        x, y = (struct.unpack(">8i", chunk)[start::2] for start in (0, 1))
+        white, red, green, blue = ((a / 100_000, b / 100_000) for a, b in zip(x, y, strict=True))
+        triangle = (red[0] - blue[0]) * (green[1] - blue[1]) - (green[0] - blue[0]) * (red[1] - blue[1])
+        if abs(triangle) > 0.001 and all(0 < point[1] < 1 and 0 <= point[0] < 1 for point in (white, red, green, blue)):
+            colours = Colours((red, green, blue, white), colours.gamma)
+    return colours
 
 
 def _profile(chunk: bytes) -> bytes:
