@@ -167,7 +167,8 @@ class ImageKit:
         Args:
             tool: What builds the site by asking for its pages, if anything may.
         """
-        return Renders(self.settings, isinstance(self.cachefile_strategy, Deferred), tool, self._begun_ns)
+        defers = isinstance(self.cachefile_strategy, Deferred)
+        return Renders(self.settings, defers, tool, self._begun_ns, ext.current_place)
 
     def _state_store(self) -> StateStore:
         store = load("state_store", self.settings.state_store)

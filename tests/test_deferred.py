@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from core_site import Site, photo_bytes, settled
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from jinja2 import Environment
+from jinja2 import DictLoader, Environment
 from PIL import Image
 from test_processors_sizes import others, resizers
 
@@ -647,3 +648,22 @@ def test_the_dimensions_promised_are_the_dimensions_made(
     with Image.open(str(kit.storage.path(str(outcome.name)))) as image:
         assert (*image.size, image.format) == promised
     kit.storage.delete(str(outcome.name))
+
+
+@pytest.mark.parametrize("enable_async", [False, True])
+def test_a_failure_names_the_lines_that_asked(tmp_path: Path, enable_async: bool) -> None:
+    """What is found out after the last page names template and line all the same, however many there are."""
+    site = Site(tmp_path, default_cachefile_strategy=DEFERRED)
+    settled(site.images / "half.jpg", photo_bytes()[:-500])
+    pages = {
+        "a.html": "\n{% thumbnail '9x9' 'half.jpg' %}\n{{ 'half.jpg' | thumbnail('8x8') }}",
+        **{f"{letter}.html": f"{{% thumbnail '{number}x' 'half.jpg' %}}" for number, letter in enumerate("bcde", 10)},
+    }
+    environment = site.kit.install(Environment(autoescape=True, loader=DictLoader(pages), enable_async=enable_async))
+    for name in ["a.html", "a.html", *pages]:
+        environment.get_template(name).render()
+    (reason,) = {each.reason.partition(" [")[2] for each in site.kit.finish().failed}
+    assert reason == "template 'a.html', line 2; template 'a.html', line 3; template 'b.html', line 1 and 3 more]"
+    environment.get_template("b.html").render()
+    (failed,) = site.kit.finish().failed
+    assert failed.reason.endswith(" [template 'b.html', line 1]")

@@ -54,6 +54,7 @@ def test_a_truncated_photo_ends_the_build_when_the_images_are_made(site: Pelican
     text = str(caught.value)
     assert "4 images could not be made:" in text
     assert text.count("bad.jpg [generator 'imagekit:thumbnail']: ") == 4
+    assert text.count("[walk.md, line 7; template 'article.html', line 1]") == 4
     assert len(site.published()) == 1
 
 

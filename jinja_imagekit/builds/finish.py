@@ -241,7 +241,22 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     kit.pictures.write_manifest()
     promises = _promised_sizes(plan, {outcome.name for outcome in report.generated})
     outcomes = [_checked(each, promises) for each in (*report.generated, *report.skipped, *report.failed)]
-    return Report([*outcomes, *_missing(kit, notes, items, outcomes), *failed], report.seconds)
+    outcomes = [_placed(kit, each) for each in (*outcomes, *_missing(kit, notes, items, outcomes))]
+    kit.renders.forget_places()
+    return Report([*outcomes, *failed], report.seconds)
+
+
+MOST_PLACES = 3
+"""Places of pages that a failure names; a site's logo may be on all of them."""
+
+
+def _placed(kit: ImageKit, outcome: Outcome) -> Outcome:
+    """Return a failure with the places in pages that asked for the image."""
+    places = kit.renders.places(outcome.generator_id, outcome.source) if outcome.status == "failed" else ()
+    if not places:
+        return outcome
+    more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
+    return outcome._replace(reason=f"{outcome.reason} [{'; '.join(places[:MOST_PLACES])}{more}]")
 
 
 def unmade(kit: ImageKit, notes: Notes) -> list[str]:

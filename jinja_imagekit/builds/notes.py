@@ -136,6 +136,7 @@ class Renders:
         defers: bool = False,
         tool: BuildTool | None = None,
         begun_ns: int | None = None,
+        where: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.path = settings.state_dir / own_name(FILE_NAME, settings)
         self._settings = settings
@@ -148,6 +149,8 @@ class Renders:
         self._is_written = False
         self._tool = tool
         self.defers = defers
+        self._where = where
+        self._places: dict[tuple[str, object], dict[str, None]] = {}
         self._keeps = defers or settings.keep_notes is not False
         self._most = None if defers or settings.keep_notes else MOST_NOTES
         self._are_too_many = False
@@ -220,6 +223,11 @@ class Renders:
             self._journal.append({"too_many": True})
         elif not self._are_too_many:
             note = self._noted[name] = Note(reference, served)
+            # An image that is made within the page says by itself which page that was.
+            place = self._where() if self.defers and reference is not None else None
+            if place is not None and reference is not None:
+                key = reference.generator_id, _hashable(reference.kwargs.get("source"))
+                self._places.setdefault(key, {})[place] = None
             self._journal.append({"file": name, **_entry(self._kept(note))})
 
     def _look_for_fork(self) -> None:
@@ -227,6 +235,14 @@ class Renders:
         if self._journal.is_inherited:
             self._journal.begin_anew()
             self._noted, self._failed, self._are_too_many = {}, {}, False
+
+    def places(self, generator_id: str, source: object) -> tuple[str, ...]:
+        """Return where this process's pages asked for images of a source, as far as their strategy deferred them."""
+        return tuple(self._places.get((generator_id, _hashable(source)), ()))
+
+    def forget_places(self) -> None:
+        """Forget where pages asked for images: a new render begins."""
+        self._places = {}
 
     @property
     def failed(self) -> tuple[FailedFile, ...]:
@@ -398,6 +414,10 @@ def own_name(name: str, settings: Settings) -> str:
     digest = hashlib.blake2b(prefix.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
     stem, dot, extension = name.partition(".")
     return f"{stem}-{re.sub('[^A-Za-z0-9]+', '-', prefix)[:32].strip('-')}-{digest}{dot}{extension}"
+
+
+def _hashable(source: object) -> object:
+    return source if isinstance(source, str) else repr(source)
 
 
 def _merge(into: dict[str, Note], notes: Notes) -> None:

@@ -9,13 +9,14 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from .calls import FILTERS, TAGS
+from .error_places import current_place, placed_at
 from .grammar import TagReader, tag_nodes
 from .runtime import Locate, TemplateRuntime
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
 
-__all__ = ["ImageKitExtension", "TemplateRuntime", "install"]
+__all__ = ["ImageKitExtension", "TemplateRuntime", "current_place", "install", "placed_at"]
 
 
 def install(environment: Environment, kit: ImageKit, *, locate: Locate | None = None) -> None:

@@ -10,7 +10,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 
 from ..exceptions import ImageKitError
-from .error_places import add_place, placed, placed_for
+from .error_places import add_place, current_place, placed, placed_at, placed_for
 from .files import TemplateImage
 from .grammar import FORMS, Asker, TagFunctions
 from .runtime import NotKnown, TemplateRuntime
@@ -219,7 +219,10 @@ async def _in_thread(asker: Asker, function: Callable[..., Any], *arguments: Any
     try:
         if not _on_asyncio():
             return function(*arguments)
-        return await asyncio.to_thread(function, *arguments)
+        here = current_place()
+        # The other thread has no template on its stack.
+        with placed_at(lambda: here):
+            return await asyncio.to_thread(function, *arguments)
     except Exception as error:
         add_place(error, asker)
         raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial, wraps
 from inspect import currentframe
 from typing import ParamSpec, TypeVar
@@ -56,17 +58,46 @@ def add_place(error: Exception, asker: Asker | None = None, generator_id: str | 
         error.generator_id = error.generator_id or generator_id
     if asker is not None and isinstance(error, UnknownKeyword) and not error.asked_by:
         asker.explain(error)
-    frame = currentframe()
-    # Jinja finds the template of a traceback in the same way (jinja2.debug).
-    while frame is not None and "__jinja_template__" not in frame.f_globals:
-        frame = frame.f_back
-    if frame is None:
+    found = _line_of_template()
+    if found is None:
         return
-    template = frame.f_globals["__jinja_template__"]
-    name = template.name or "<template>"
-    lineno = template.get_corresponding_lineno(frame.f_lineno)
+    name, lineno = found
     if isinstance(error, ImageKitError):
         if error.template is None:
             error.template, error.lineno = name, lineno
     elif not getattr(error, "__notes__", ()):
         error.add_note(f"This happened in template {name!r}, line {lineno}.")
+
+
+def _line_of_template() -> tuple[str, int] | None:
+    """Return the name and the line of the template that is being rendered on this thread, if any."""
+    frame = currentframe()
+    # Jinja finds the template of a traceback in the same way (jinja2.debug).
+    while frame is not None and "__jinja_template__" not in frame.f_globals:
+        frame = frame.f_back
+    if frame is None:
+        return None
+    template = frame.f_globals["__jinja_template__"]
+    return template.name or "<template>", template.get_corresponding_lineno(frame.f_lineno)
+
+
+_place: ContextVar[Callable[[], str | None] | None] = ContextVar("imagekit_place", default=None)
+
+
+@contextmanager
+def placed_at(place: Callable[[], str | None]) -> Iterator[None]:
+    """Have `current_place` call this within a block, where no template's own line tells where in a page it is."""
+    token = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+def current_place() -> str | None:
+    """Return where in a page an image is asked for, in words; None outside of pages."""
+    place = _place.get()
+    if place is not None:
+        return place()
+    found = _line_of_template()
+    return f"template {found[0]!r}, line {found[1]}" if found else None

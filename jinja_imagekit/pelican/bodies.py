@@ -6,6 +6,7 @@ import html
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -13,7 +14,7 @@ from urllib.parse import unquote
 from pelican.contents import Content
 
 from ..exceptions import ImageKitError, InvalidSetting, UnknownKeyword, nearest
-from ..ext import TemplateRuntime
+from ..ext import TemplateRuntime, placed_at
 from ..generatorlibrary import THUMBNAIL_ID
 from ..kit import ImageKit
 from ..markup import Attributes, image_attributes, rewrite_images
@@ -218,12 +219,12 @@ class BodyRewriter:
             seen[url] += 1
             if found is None or not url or self._names.is_elsewhere(url):
                 return {}
+            place = partial(_place_of, content, url, seen[url])
             try:
-                return self._new_values(found, url, content, attributes)
+                with placed_at(place):
+                    return self._new_values(found, url, content, attributes)
             except ImageKitError as error:
-                line = _line_of(content, url, seen[url])
-                place = f"{content.get_relative_source_path()}{f', line {line}' if line else ''}"
-                raise ImageKitError(f"{place}: <img src={url!r}>: {error}") from error
+                raise ImageKitError(f"{place()}: <img src={url!r}>: {error}") from error
 
         return change
 
@@ -233,18 +234,22 @@ class BodyRewriter:
         return found.attributes(self._kit, self._runtime, self._names.source(url, content), given)
 
 
-def _line_of(content: Content, url: str, occurrence: int) -> int | None:
-    """Return the line of an article's file in which an image's name occurs for the n-th time; None where it does not.
+def _place_of(content: Content, url: str, occurrence: int) -> str:
+    """Return an article's file, and the line in which an image's name occurs for the n-th time, if it does.
 
     What the article's format made of the text has no lines of its own.
     """
+    file = str(content.get_relative_source_path())
     try:
         lines = Path(content.source_path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return None
+        return file
     for name in (url, html.escape(url), unquote(url), posixpath.basename(url)):
         found = [number for number, line in enumerate(lines, start=1) for _ in range(line.count(name))]
+        # An article's metadata, which may name the image as well, ends with the first empty line.
+        end = next((number for number, line in enumerate(lines, start=1) if not line.strip()), 0)
+        found = [number for number in found if number > end] or found
         if found:
             # A summary repeats the images of the text.
-            return found[(occurrence - 1) % len(found)]
-    return None
+            return f"{file}, line {found[(occurrence - 1) % len(found)]}"
+    return file
