@@ -1,4 +1,4 @@
-"""Builds the site: draws the photos, makes their derivatives, renders the pages."""
+"""Builds the site: draws the photos, renders the pages, makes the images that they need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from collection import PICTURES, draw_missing
-from mysite import HERE, PLATE_WIDTHS, env, kit
+from mysite import HERE, env, kit
 
 OUTPUT = HERE / "output"
 
@@ -19,7 +19,7 @@ def render_pages() -> int:
     pages = {"index.html": env.get_template("index.html").render(pictures=PICTURES)}
     for index, picture in enumerate(PICTURES):
         pages[f"pictures/{picture.slug}.html"] = env.get_template("picture.html").render(
-            picture=picture, before=neighbours[index], after=neighbours[index + 2], widths=PLATE_WIDTHS
+            picture=picture, before=neighbours[index], after=neighbours[index + 2]
         )
     for name, html in pages.items():
         target = OUTPUT / name
@@ -33,10 +33,10 @@ def main() -> int:
     """Build, say where the result is, and return the exit status."""
     started = time.perf_counter()
     drawn = draw_missing(HERE / "content/images")
-    report = kit.generate("site")
+    pages = render_pages()
+    report = kit.finish()
     for failure in report.failed:
         print(f"{failure.generator_id} of {failure.source}: {failure.reason}", file=sys.stderr)
-    pages = render_pages()
     seconds = time.perf_counter() - started
     print(
         f"{drawn} photos drawn, {len(report.generated)} images made, {len(report.skipped)} fresh already,"

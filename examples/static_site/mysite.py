@@ -17,6 +17,9 @@ kit = ImageKit(
     location=HERE / "output",
     base_url="/",
     state_dir=HERE / ".imagekit",
+    # Pages are rendered first; what they need is made at the end, all of a source from one decode.
+    default_cachefile_strategy="jinja_imagekit.cachefiles.strategies.Deferred",
+    picture_placeholder="blur",
 )
 
 
@@ -35,14 +38,6 @@ class Card(ImageSpec):
 
     processors = (ResizeToFit(560, 420, upscale=False),)
 
-
-PLATE_WIDTHS = (480, 960, 1280)
-
-for width in PLATE_WIDTHS:
-    kit.register.generator(
-        f"site:plate:{width}", kit.spec(processors=[ResizeToFit(width, upscale=False)], format="WEBP")
-    )
-    kit.register.source_group(f"site:plate:{width}", GlobSourceGroup("**/*"))
 
 kit.register.source_group("site:hero", GlobSourceGroup("photos/first-light.jpg"))
 kit.register.source_group("site:card", GlobSourceGroup("**/*"))
