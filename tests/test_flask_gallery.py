@@ -109,7 +109,7 @@ def test_an_unknown_picture_is_not_found(gallery: flask.Flask) -> None:
 def test_the_galleries_images_can_be_made_before_anybody_comes(gallery: flask.Flask) -> None:
     """`flask imagekit generate` finds the specs and both folders."""
     hang(gallery, photo_bytes(300, 200))
-    result = gallery.test_cli_runner().invoke(args=["imagekit", "generate", "gallery:card"])
+    result = gallery.test_cli_runner().invoke(args=["imagekit", "generate", "gallery:lead"])
     assert result.exit_code == 0, result.output
     assert "9 images made" in result.output
 
@@ -122,7 +122,7 @@ def test_the_line_of_the_readme_finds_the_gallery(drawn: Path, tmp_path: Path) -
     command = [Path(sysconfig.get_path("scripts")) / "flask", "--app", "examples/flask_gallery", "imagekit", "list"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stderr
-    assert "gallery:card" in result.stdout
+    assert "gallery:lead" in result.stdout
 
 
 @pytest.mark.parametrize(("width", "density"), [(1300, 1), (1300, 2), (400, 3)])

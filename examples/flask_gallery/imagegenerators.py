@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jinja_imagekit import ImageSpec
-from jinja_imagekit.processors import ResizeToFill, ResizeToFit
+from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 
 from . import images
@@ -18,14 +18,6 @@ class Upload(ImageSpec):
     options = {"quality": 88}
 
 
-@images.register.generator("gallery:card")
-class Card(ImageSpec):
-    """A picture on the wall."""
-
-    processors = [ResizeToFill(600, 400)]
-    format = "WEBP"
-
-
 @images.register.generator("gallery:lead")
 class Lead(ImageSpec):
     """The picture that was hung last."""
@@ -34,10 +26,6 @@ class Lead(ImageSpec):
     format = "WEBP"
 
 
-for width in (640, 1120, 1680):
-    images.spec(f"gallery:plate:{width}", processors=[ResizeToFit(width, upscale=False)], format="WEBP")
-
 # `flask --app examples/flask_gallery imagekit generate` makes these before anybody comes.
 for folder in ("photos", "uploads"):
-    for id in ("gallery:card", "gallery:plate:640", "gallery:plate:1120", "gallery:plate:1680"):
-        images.register.source_group(id, GlobSourceGroup(f"{folder}/*.jpg"))
+    images.register.source_group("gallery:lead", GlobSourceGroup(f"{folder}/*.jpg"))

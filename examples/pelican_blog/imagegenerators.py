@@ -17,14 +17,6 @@ class Cover(ImageSpec):
     options = {"quality": 82}
 
 
-@generators.register("blog:card")
-class Card(ImageSpec):
-    """A picture in the list of articles."""
-
-    processors = (ResizeToFill(600, 400),)
-    format = "WEBP"
-
-
 @generators.register("blog:plate")
 class Plate(ImageSpec):
     """A picture between two paragraphs."""
