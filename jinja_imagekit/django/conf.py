@@ -76,6 +76,7 @@ DEFAULTS: dict[str, Any] = {
     **{name: default for name, default in vars(ImageKitConf).items() if name.isupper()},
     "COMPATIBILITY": None,
     "STORED_SOURCE_TIMEOUT": 3600,
+    "DELETE_WITH_SOURCE": False,
 }
 """django-imagekit's settings with its defaults, and those of this package alone; beside them stand a kit's."""
 

@@ -254,7 +254,8 @@ def reference_of(file: FieldFile) -> str | None:
     """Return what leads another process to a field's file: its model, key and field; None before it is saved."""
     instance: Any = getattr(file, "instance", None)
     field: Any = getattr(file, "field", None)
-    if instance is None or field is None or instance.pk is None:
+    # django-cleanup puts an object of its own in the place of an instance.
+    if field is None or getattr(instance, "pk", None) is None:
         return None
     return f"{_FIELD}{instance._meta.label}:{instance.pk}:{field.attname}"
 

@@ -198,6 +198,20 @@ class ImageCacheFile(BaseIKFile, ImageFile):
             # What is open is the file that was replaced.
             self.close()
 
+    def delete(self) -> None:
+        """Delete the file and forget what is known of it; nothing happens where there is none.
+
+        Raises:
+            SourceError: The source, whose content is part of the name, cannot be read.
+            StorageError: The file cannot be deleted.
+        """
+        self.close()
+        self.engine.delete()
+
+    # Templates refuse to call what alters data.
+    generate.alters_data = True  # type: ignore[attr-defined]  # functions take attributes
+    delete.alters_data = True  # type: ignore[attr-defined]
+
     def _generate(self) -> None:
         # Backends of a project's own call this to have the file made here and now.
         EngineBackend().make(self.engine)
