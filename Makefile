@@ -18,7 +18,7 @@ flask-demo: .venv/.flask
 pelican-demo: .venv/.pelican
 	$(BIN)/python examples/pelican_blog/build.py
 
-# A process for each core; a file's tests stay together.
+# One process per core; the tests of a file stay together.
 test: .venv/.test
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
@@ -35,7 +35,7 @@ test-peer: .venv/django-4.2/.stamp .venv/django-5.2/.stamp
 	.venv/django-4.2/bin/python tests/peer/run.py
 	.venv/django-5.2/bin/python tests/peer/run.py
 
-# Only for a change of names or bytes that is meant; `git diff` then shows which calls differ.
+# Only for an intended change of names or bytes; `git diff` then shows which calls differ.
 golden: .venv/.test
 	PYTHONPATH=examples $(BIN)/python tests/test_golden.py --record
 
