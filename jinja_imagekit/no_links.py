@@ -6,7 +6,9 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
+
+from .atomic_files import make_folder
 
 HAS_FOLDER_DESCRIPTORS = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") and hasattr(os, "O_DIRECTORY")
 """Whether files can be opened relative to an open folder, which nobody can exchange: everywhere but on Windows."""
@@ -28,25 +30,44 @@ class NotARegularFile(OSError):
     """Something else than a file is there: a folder, a pipe, a socket, a device."""
 
 
+class Modes(NamedTuple):
+    """What folders that are made are like.
+
+    Attributes:
+        mode: Their mode, whatever the process's umask says; None leaves it to the umask.
+    """
+
+    mode: int | None
+
+
 @contextmanager
-def folder(path: str) -> Iterator[int | None]:
+def folder(path: str, make: Modes | None = None) -> Iterator[int | None]:
     """Open a folder for the block, as the `dir_fd` of what is done in it; None where the system has none.
 
     Args:
         path: The folder's absolute path, resolved.
+        make: Make it, and what is missing above it, with these modes.
 
     Raises:
         LinkInTheWay: The path leads through a symbolic link.
-        OSError: There is no such folder, or it cannot be entered.
+        OSError: There is no such folder, or it cannot be made or entered.
     """
     if not HAS_FOLDER_DESCRIPTORS:
+        if make:
+            make_folder(path, make.mode)
         _check_resolved(path)
         yield None
         return
     descriptor = os.open(os.sep, _FOLDER_FLAGS)
     try:
         for name in filter(None, path.split(os.sep)):
-            inner = _enter(name, descriptor)
+            try:
+                inner = _enter(name, descriptor)
+            except FileNotFoundError:
+                if not make:
+                    raise
+                _make(name, descriptor, make.mode)
+                inner = _enter(name, descriptor)
             os.close(descriptor)
             descriptor = inner
         yield descriptor
@@ -80,6 +101,14 @@ def open_file(path: str) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def _make(name: str, within: int, mode: int | None) -> None:
+    # Another process may be faster.
+    with suppress(FileExistsError):
+        os.mkdir(name, 0o777 if mode is None else mode, dir_fd=within)
+        if mode is not None:
+            os.chmod(name, mode, dir_fd=within)
 
 
 def _enter(name: str, within: int) -> int:

@@ -8,15 +8,16 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from contracts.storage import StorageContract
 
-from jinja_imagekit import atomic_files
+from jinja_imagekit import atomic_files, no_links
 from jinja_imagekit.exceptions import StorageError
 from jinja_imagekit.settings import Settings
 from jinja_imagekit.storages import folder as storage_module
@@ -49,6 +50,16 @@ class TestFileSystemStorageWithFsync(StorageContract):
     def storage(self, tmp_path: Path) -> FileSystemStorage:
         """A storage with the other values of its settings."""
         return FileSystemStorage(tmp_path, fsync=True, file_permissions=None, directory_permissions=None)
+
+
+class TestFileSystemStorageWithoutFolderDescriptors(StorageContract):
+    """And one where folders cannot be opened, as on Windows."""
+
+    @pytest.fixture
+    def storage(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileSystemStorage:
+        """A storage that works by paths alone."""
+        monkeypatch.setattr(no_links, "HAS_FOLDER_DESCRIPTORS", False)
+        return FileSystemStorage(tmp_path / "deep" / "out")
 
 
 @pytest.mark.parametrize(
@@ -150,11 +161,59 @@ def test_link_that_appears_later_is_refused(storage: FileSystemStorage, tmp_path
     (storage.location / "a").symlink_to(tmp_path / "outside")
     with pytest.raises(StorageError, match="symbolic link"):
         storage.save("a/b.jpg", b"new")
-    with pytest.raises(StorageError, match="symbolic link"):
-        storage.open("a/b.jpg")
-    with pytest.raises(StorageError, match="symbolic link"):
-        storage.delete("a/b.jpg")
+    for method in (storage.open, storage.delete, storage.stat, storage.path):
+        with pytest.raises(StorageError, match="symbolic link"):
+            method("a/b.jpg")
     assert (tmp_path / "outside" / "b.jpg").read_bytes() == b"old"
+
+
+@needs_links
+def test_folders_that_are_exchanged_for_links_let_nothing_out(storage: FileSystemStorage, tmp_path: Path) -> None:
+    """While a folder is a link to outside now and then, nothing is written, read or deleted there."""
+    outside = tmp_path / "outside" / "b"
+    outside.mkdir(parents=True)
+    (outside / "secret.jpg").write_bytes(b"secret")
+    storage.save("a/b/own.jpg", b"own")
+    folder, aside, stop = storage.location / "a", storage.location / "aside", threading.Event()
+
+    def exchange() -> None:
+        while not stop.is_set():
+            with suppress(OSError):
+                folder.rename(aside)
+                folder.symlink_to(tmp_path / "outside")
+                folder.unlink()
+            with suppress(OSError):
+                aside.rename(folder)
+            # Now and then the folder is what it was.
+            stop.wait(0.0002)
+
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    seen, done, refused = set(), 0, 0
+
+    def read() -> None:
+        with storage.open("a/b/secret.jpg") as file:
+            seen.add(file.read())
+
+    try:
+        for _ in range(300):
+            for attempt in (
+                lambda: storage.save("a/b/new.jpg", b"new"),
+                read,
+                lambda: storage.delete("a/b/secret.jpg"),
+            ):
+                try:
+                    attempt()
+                    done += 1
+                except StorageError:
+                    refused += 1
+    finally:
+        stop.set()
+        thread.join()
+    assert (seen, [path.name for path in outside.iterdir()]) == (set(), ["secret.jpg"])
+    assert [path.name for path in outside.parent.iterdir()] == ["b"]
+    assert done
+    assert refused
 
 
 @needs_links
@@ -307,7 +366,7 @@ def test_interrupt_leaves_no_temporary(storage: FileSystemStorage, monkeypatch: 
     """Ctrl-C in the middle of a save goes through, and nothing is left."""
     storage.save("a.jpg", b"old")
 
-    def interrupt(*args: object) -> None:
+    def interrupt(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(storage_module.os, "replace", interrupt)
@@ -329,6 +388,7 @@ def test_open_file_on_windows_is_waited_for(storage: FileSystemStorage, monkeypa
             raise error
         replace(source, target)
 
+    monkeypatch.setattr(no_links, "HAS_FOLDER_DESCRIPTORS", False)
     monkeypatch.setattr(storage_module.os, "replace", refuse)
     monkeypatch.setattr(storage_module.time, "sleep", lambda seconds: None)
     storage.save("a.jpg", b"x")
@@ -345,11 +405,11 @@ def test_temporary_file_that_vanishes_is_written_again(
     replace = os.replace
     swept: list[str] = []
 
-    def sweep_first(source: str, target: str) -> None:
+    def sweep_first(source: str, target: str, **folders: int) -> None:
         if not swept:
             swept.append(source)
-            os.unlink(source)
-        replace(source, target)
+            os.unlink(source, dir_fd=folders.get("src_dir_fd"))
+        replace(source, target, **folders)
 
     monkeypatch.setattr(storage_module.os, "replace", sweep_first)
     storage.save("a.jpg", b"x")
@@ -484,15 +544,6 @@ def test_without_proc_a_process_is_asked_for_by_its_number(
     assert storage.sweep() == 1
     assert mine.exists()
     assert not dead.exists()
-
-
-def test_remembered_names_are_bounded(storage: FileSystemStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many names are asked for, only so many paths are kept."""
-    monkeypatch.setattr(storage_module, "_REMEMBERED_NAMES", 50)
-    for number in range(120):
-        storage.stat(f"{number}/{number}.jpg")
-    assert 0 < len(storage._paths) <= 50
-    assert 0 < len(storage._folders) <= 50
 
 
 @pytest.mark.parametrize("name", ["CON", "a/nul.jpg", "com1", "a.jpg:stream", "LPT9.txt"])

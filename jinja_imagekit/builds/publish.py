@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..atomic_files import make_folder, remove_empty_folders, temporary_name, write_whole
+from .. import no_links
+from ..atomic_files import PREFIX, remove_empty_folders, temporary_name, write_whole
 from ..exceptions import StorageError
 from ..interfaces import StoredFile
+from ..no_links import Modes
 from ..storages.folder import FileSystemStorage, check_name
 from .notes import Notes, own_name
 
@@ -251,16 +253,19 @@ class _Folder(FileSystemStorage):
         Raises:
             StorageError: The name is unsafe, or a symbolic link leads out of the folder.
         """
-        target = self._confined(name)
-        temporary = os.path.join(self._temporary_folder, temporary_name())
+        folder, last = self._resolved(name)
+        beside, made = os.path.join(os.path.realpath(self._root), PREFIX), Modes(self.directory_permissions)
         try:
-            for folder in (self._temporary_folder, os.path.dirname(target)):
-                make_folder(folder, self.directory_permissions)
-            os.link(path, temporary, follow_symlinks=False)
-            os.replace(temporary, target)
+            with no_links.folder(beside, make=made) as source, no_links.folder(folder, make=made) as target:
+                temporary = temporary_name() if source is not None else os.path.join(beside, temporary_name())
+                try:
+                    os.link(path, temporary, dst_dir_fd=source, follow_symlinks=False)
+                    self._rename(temporary, os.path.join(folder, last), source, target)
+                except BaseException:
+                    with suppress(OSError):
+                        os.unlink(temporary, dir_fd=source)
+                    raise
         except BaseException as error:
-            with suppress(OSError):
-                os.unlink(temporary)
             # Another file system, one without links, too many links, or a file that belongs to someone else.
             if isinstance(error, (OSError, NotImplementedError)):
                 return False

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from ..atomic_files import PREFIX, left_behind, make_folder, sweep_folder, temporary_name
+from .. import no_links
+from ..atomic_files import PREFIX, left_behind, sweep_folder, temporary_name
 from ..exceptions import StorageError
 from ..interfaces import StoredFile
+from ..no_links import LinkInTheWay, NotARegularFile, open_file
 from ..settings import Settings
 
 _REMEMBERED_NAMES = 20_000
@@ -115,8 +117,6 @@ class FileSystemStorage:
         self.fsync = fsync
         self._root = str(self.location)
         self._temporary_folder = os.path.join(self._root, PREFIX)
-        self._paths: dict[str, str] = {}
-        self._folders: set[str] = set()
         self._swept: frozenset[str] = frozenset()
 
     @classmethod
@@ -139,16 +139,16 @@ class FileSystemStorage:
         return f"{type(self).__name__}({self._root!r}, {self.base_url!r})"
 
     def save(self, name: str, content: bytes) -> None:
-        """Write `content` under exactly this name, whole or not at all, replacing any file there.
+        """Write `content` under exactly this name, whole or not at all, over whatever file stands there.
 
         Raises:
-            StorageError: The name is unsafe, or the file cannot be written; an old file of that name is unharmed.
+            StorageError: The name is unsafe, or the file cannot be written; an old file of the name is unharmed.
         """
-        path = self._confined(name)
+        folder, last = self._resolved(name)
         try:
-            self._save(path, content)
+            self._save(folder, last, content)
         except OSError as error:
-            raise StorageError(name, self._advice(error, path)) from error
+            raise StorageError(name, self._advice(error, os.path.join(folder, last))) from error
 
     def open(self, name: str) -> BinaryIO:
         """Open the file for reading.
@@ -156,19 +156,13 @@ class FileSystemStorage:
         Raises:
             StorageError: The name is unsafe, there is no such regular file, or it cannot be read.
         """
-        path = self._confined(name)
+        path = os.path.join(*self._resolved(name))
         try:
-            if not stat.S_ISREG(os.lstat(path).st_mode):
-                raise StorageError(name, f"{path} is not a regular file: delete it to have it made again.")
-            # The two flags close the gap after lstat: follow no link, wait for no FIFO.
-            flags = (
-                os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-            )
-            return os.fdopen(os.open(path, flags), "rb")
-        except FileNotFoundError as error:
+            return open_file(path)
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise StorageError(name, "there is no such file. Generate it first.") from error
-        except StorageError:
-            raise
+        except (LinkInTheWay, NotARegularFile) as error:
+            raise StorageError(name, f"{path} is not a regular file: delete it, and it is made again.") from error
         except OSError as error:
             raise StorageError(name, f"cannot be read ({error.strerror}): check the permissions of {path}.") from error
 
@@ -178,29 +172,33 @@ class FileSystemStorage:
         Raises:
             StorageError: The name is unsafe.
         """
-        # A kit asks this for every tag: a name is checked once, and only the stat is done each time.
-        path = self._paths.get(name) or self.path(name)
         try:
-            found = os.lstat(path)
-        except OSError:
+            found = os.lstat(self._confined(name))
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
             return None
         if not stat.S_ISREG(found.st_mode):
             return None
         return StoredFile(found.st_size, found.st_mtime_ns)
 
     def delete(self, name: str) -> None:
-        """Delete the file; no error if there is none.
+        """Delete the file; no error where there is none.
 
         Raises:
             StorageError: The name is unsafe, or the file cannot be deleted.
         """
-        path = self._confined(name)
+        folder, last = self._resolved(name)
         try:
-            _patiently(os.unlink, path)
+            with no_links.folder(folder) as within:
+                if within is not None:
+                    os.unlink(last, dir_fd=within)
+                else:
+                    _patiently(os.unlink, os.path.join(folder, last))
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise StorageError(name, self._advice(error, path)) from error
+            raise StorageError(name, self._advice(error, os.path.join(folder, last))) from error
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Yield the names of all regular files below the folder `prefix` in order, except temporary ones.
@@ -220,13 +218,7 @@ class FileSystemStorage:
         Raises:
             StorageError: The name is unsafe.
         """
-        path = self._paths.get(name)
-        if path is None:
-            if len(self._paths) >= _REMEMBERED_NAMES:
-                self._paths.clear()
-                self._folders.clear()
-            path = self._paths[name] = self._confined(name, self._folders)
-        return path
+        return self._confined(name)
 
     def url(self, name: str) -> str:
         """Return the URL from which the site serves the file, percent-encoded.
@@ -253,60 +245,76 @@ class FileSystemStorage:
             os.rmdir(self._temporary_folder)
         return count
 
-    def _confined(self, name: str, known: set[str] | None = None) -> str:
-        """Return the path of a name, unless one of its folders is a link to outside; `known` ones are not checked."""
+    def _confined(self, name: str) -> str:
+        """Return the path of a name, unless a folder of it is a link that leads out."""
         *folders, last = check_name(name).split("/")
         path = self._root
         for folder in folders:
             path = f"{path}{os.sep}{folder}"
-            if known is not None and path in known:
-                continue
-            if _is_link(path) and not _is_below(os.path.realpath(path), os.path.realpath(self._root)):
-                raise StorageError(name, f"the symbolic link {path} leads out of {self._root}: remove it.")
-            if known is not None:
-                known.add(path)
+            if _is_link(path):
+                self._check_below(name, path)
         return f"{path}{os.sep}{last}"
 
-    def _save(self, path: str, content: bytes) -> None:
-        folder = self._temporary_folder
+    def _resolved(self, name: str) -> tuple[str, str]:
+        """Return the path of a name's folder, in which no link is left, and its last part."""
+        path, last = os.path.split(self._confined(name))
+        return self._check_below(name, path), last
+
+    def _check_below(self, name: str, path: str) -> str:
+        real = os.path.realpath(path)
+        if not _is_below(real, os.path.realpath(self._root)):
+            raise StorageError(name, f"a symbolic link leads out of {self._root} at {path}: remove it.")
+        return real
+
+    def _save(self, folder: str, name: str, content: bytes) -> None:
+        temporary_folder = os.path.join(os.path.realpath(self._root), PREFIX)
+        beside = temporary_folder
         for attempt in range(5):
-            if folder not in self._swept:
-                self._swept |= {folder}
-                sweep_folder(folder)
+            if beside not in self._swept:
+                self._swept |= {beside}
+                sweep_folder(beside)
             try:
-                self._write_and_rename(folder, path, content)
+                self._write_and_rename(beside, folder, name, content)
                 return
             except FileNotFoundError:
-                # A folder is missing, or another machine's sweep took the temporary file for an abandoned one.
+                # A folder was removed, or another machine's sweep took the temporary file for a dead writer's.
                 if attempt == 4:
                     raise
-                make_folder(folder, self.directory_permissions)
-                make_folder(os.path.dirname(path), self.directory_permissions)
             except OSError as error:
-                # A folder below `location` is on another file system: rename within that folder.
-                if error.errno != errno.EXDEV or folder != self._temporary_folder:
+                # A folder below `location` lies on another file system: rename within that folder.
+                if error.errno != errno.EXDEV or beside != temporary_folder:
                     raise
-                folder = os.path.dirname(path)
+                beside = folder
 
-    def _write_and_rename(self, folder: str, path: str, content: bytes) -> None:
-        temporary = os.path.join(folder, temporary_name())
-        mode = 0o666 if self.file_permissions is None else self.file_permissions
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                if self.fsync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            if self.file_permissions is not None:
-                os.chmod(temporary, self.file_permissions)
-            _patiently(os.replace, temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
+    def _write_and_rename(self, beside: str, folder: str, name: str, content: bytes) -> None:
+        made = no_links.Modes(self.directory_permissions)
+        with no_links.folder(beside, make=made) as source, no_links.folder(folder, make=made) as target:
+            temporary = temporary_name() if source is not None else os.path.join(beside, temporary_name())
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            mode = 0o666 if self.file_permissions is None else self.file_permissions
+            descriptor = os.open(temporary, flags, mode, dir_fd=source)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                    if self.fsync:
+                        file.flush()
+                        os.fsync(file.fileno())
+                if self.file_permissions is not None:
+                    os.chmod(temporary, self.file_permissions, dir_fd=source)
+                self._rename(temporary, os.path.join(folder, name), source, target)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=source)
+                raise
         if self.fsync:
-            _fsync_folder(os.path.dirname(path))
+            _fsync_folder(folder)
+
+    @staticmethod
+    def _rename(temporary: str, path: str, source: int | None, target: int | None) -> None:
+        if target is None:
+            _patiently(os.replace, temporary, path)
+        else:
+            os.replace(temporary, os.path.basename(path), src_dir_fd=source, dst_dir_fd=target)
 
     def _names(self, folder: str, prefix: str) -> Iterator[str]:
         try:
