@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from collections import OrderedDict
 from hashlib import blake2b
@@ -79,6 +80,8 @@ def _grey_from_range(image: Image.Image) -> Image.Image:
     low, high = image.getextrema()
     assert isinstance(low, (int, float))
     assert isinstance(high, (int, float))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("its samples are not all numbers")
     if low >= 0 and high <= 1 and image.mode == "F":
         low, high = 0, 1
     elif low >= 0 and high <= 255:

@@ -7,16 +7,17 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import PIL
-from PIL import ImageFile, TiffImagePlugin
+from PIL import Image, ImageChops, ImageFile, TiffImagePlugin
 
-from ..colour import may_be_transparent
-from ..metadata import ICC_PROFILE, Directory, read_directory
-from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Layout, most_pieces
+from ..colour import may_be_transparent, to_plain
+from ..metadata import ICC_PROFILE, Directory, Entry, read_directory
+from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Frame, Layout, most_pieces
 
 
 class Tiff(Format):
@@ -40,10 +41,11 @@ class Tiff(Format):
         """
         directory = read_directory(data)
         _check_whole(directory, data)
+        _Samples.of(directory).check()
         icc = directory.entries.get(ICC_PROFILE)
         width, height = directory.number(_WIDTH, 0), directory.number(_HEIGHT, 0)
         tile = directory.number(_TILE_WIDTH, 0), directory.number(_TILE_HEIGHT, 0)
-        with self.opened(data, animated=False) as image:
+        with _named(directory), self.opened(data, animated=False) as image:
             return Layout(
                 width,
                 height,
@@ -59,6 +61,30 @@ class Tiff(Format):
         _silence_libtiff()
         with super().opened(data, animated=animated) as file:
             yield file
+
+    def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
+        """Yield the first image, its samples put right where Pillow reads them for others.
+
+        Raises:
+            BrokenFile: Samples are stored in a way that cannot be read right.
+        """
+        directory = read_directory(data)
+        samples = _Samples.of(directory)
+        if samples.are_deep_planes:
+            yield Frame(self._joined(data, directory, samples), 0)
+            return
+        with _named(directory), self.opened(data, animated=False) as file:
+            file.load()
+            yield Frame(samples.mended(file), 0)
+
+    def _joined(self, data: bytes, directory: Directory, samples: _Samples) -> Image.Image:
+        """Return an image of separate planes of 16 bits, which Pillow reads as if they had 8, from each on its own."""
+        planes = []
+        for number in range(len(samples.bits)):
+            with self.plugin(io.BytesIO(_with_directory(data, samples.of_plane(directory, number)))) as file:
+                file.load()
+                planes.append(to_plain(file))
+        return Image.merge({1: "L", 3: "RGB", 4: "RGBA"}[len(planes)], planes)
 
     def bare(self, data: bytes, *, animated: bool) -> Any:
         """Return the file with a directory of nothing but what makes the pixels of its first image.
@@ -82,12 +108,103 @@ def _silence_libtiff() -> None:
 
 
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
+_BITS, _PHOTOMETRIC, _PER_PIXEL, _PLANAR, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339
 _OFFSETS_AND_LENGTHS = ((273, 279), (324, 325))
 
 _PIXEL_TAGS = frozenset({254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323})
 _PIXEL_TAGS |= frozenset({324, 325, 332, 333, 334, 338, 339, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521})
 _PIXEL_TAGS |= frozenset({529, 530, 531, 532})
 """What says how pixels are stored: TIFF 6.0, and JPEG in TIFF (Technical Note 2)."""
+
+
+_WHITE_IS_ZERO, _RGB = 0, 2
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_PLANES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """How samples are stored: bits and format of each, what they mean, and whether each kind has a plane of its own."""
+
+    bits: tuple[int, ...]
+    format: int
+    photometric: int
+    planar: int
+
+    @classmethod
+    def of(cls, directory: Directory) -> _Samples:
+        """Return what a directory says."""
+        many = min(max(directory.number(_PER_PIXEL, 1), 1), 16)
+        bits = directory.numbers(_BITS)[:many] or (1,)
+        bits = bits * many if len(bits) == 1 else bits
+        formats = directory.numbers(_FORMAT) or (_UNSIGNED,)
+        return cls(bits, formats[0], directory.number(_PHOTOMETRIC, -1), directory.number(_PLANAR, 1))
+
+    def check(self) -> None:
+        """Refuse what Pillow reads, and reads wrong.
+
+        Raises:
+            BrokenFile: These are such samples.
+        """
+        signed_bytes = self.format == _SIGNED and self.bits[0] == 8
+        inverted = self.photometric == _WHITE_IS_ZERO and self.bits[0] > 16
+        deep_planes = self.planar == _PLANES and len(self.bits) > 1 and self.bits[0] > 8
+        if signed_bytes or inverted or (deep_planes and not self.are_deep_planes):
+            raise BrokenFile(f"the TIFF file has {self}, which are not read")
+
+    @property
+    def are_deep_planes(self) -> bool:
+        """Whether these are RGB samples of 16 bits in separate planes."""
+        deep = self.planar == _PLANES and self.bits in ((16,) * 3, (16,) * 4)
+        return deep and self.photometric == _RGB and self.format == _UNSIGNED
+
+    def of_plane(self, directory: Directory, number: int) -> Directory:
+        """Return the directory of a grey image of one plane."""
+        entries = dict(directory.entries)
+        for tag in (*_OFFSETS_AND_LENGTHS[0], *_OFFSETS_AND_LENGTHS[1]):
+            if tag in entries:
+                entry = entries[tag]
+                strips = entry.count // len(self.bits)
+                size = len(entry.raw) // max(entry.count, 1) * strips
+                entries[tag] = Entry(entry.type, strips, entry.raw[number * size : (number + 1) * size])
+        for tag, value in ((_PER_PIXEL, 1), (_BITS, 16), (_PHOTOMETRIC, 1), (_PLANAR, 1), (_FORMAT, _UNSIGNED)):
+            entries[tag] = Entry(3, 1, memoryview(value.to_bytes(2, directory.order)))
+        entries.pop(_EXTRA, None)
+        return Directory(directory.order, entries)
+
+    def mended(self, image: Image.Image) -> Image.Image:
+        """Return decoded pixels with what Pillow gets wrong put right.
+
+        Raises:
+            BrokenFile: A sample is above what Pillow can hold.
+        """
+        if self.bits[0] == 12 and image.mode.startswith("I;16"):
+            # Pillow hands out samples of 12 bits as they are.
+            image = image.point(lambda value: value * 16.00366 + 0.5)
+        if self.bits[0] == 32 and self.format == _UNSIGNED and image.mode == "I":
+            low = image.getextrema()[0]
+            if isinstance(low, (int, float)) and low < 0:
+                raise BrokenFile("the TIFF file has samples above 2,147,483,647, which are not read")
+        if self.bits[0] == 16 and self.photometric == _WHITE_IS_ZERO:
+            return ImageChops.invert(to_plain(image))
+        return image
+
+    def __str__(self) -> str:
+        kind = {_SIGNED: "signed", _FLOAT: "floating-point"}.get(self.format, "unsigned")
+        what = {0: "white is zero", 1: "grey", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "CIE L*a*b*"}
+        meaning = what.get(self.photometric, f"photometric interpretation {self.photometric}")
+        return f"{kind} samples of {self.bits[0]} bits ({meaning}, {len(self.bits)} a pixel)"
+
+
+@contextmanager
+def _named(directory: Directory) -> Iterator[None]:
+    """Say how samples are stored where Pillow does not know that way."""
+    try:
+        yield
+    except SyntaxError as error:
+        if "unknown pixel mode" not in str(error):
+            raise
+        raise BrokenFile(f"the TIFF file has {_Samples.of(directory)}, which are not read") from None
 
 
 def _check_whole(directory: Directory, data: bytes) -> None:
