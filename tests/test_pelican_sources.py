@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import posixpath
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from pelican_site import PelicanSite
@@ -152,3 +155,17 @@ def test_attached_images_are_there_or_nowhere(site: PelicanSite) -> None:
     site.article("walks/walk.md", Photo="{attach}canal.jpg")
     with pytest.raises(SourceNotFound, match=r"looked for walks/canal\.jpg below"):
         site.build()
+
+
+@pytest.mark.parametrize("settings", [{}, {"RELATIVE_URLS": True}, {"SITEURL": "https://walks.example"}])
+@pytest.mark.parametrize("name", ["a#1.jpg", "50%.jpg", "why?.jpg", '"q".jpg', "<b>.jpg", "a&amp;b.jpg", "é + ï.jpg"])
+def test_names_that_urls_have_other_uses_for(site: PelicanSite, name: str, settings: dict[str, Any]) -> None:
+    """A photo of any name that a disk allows has URLs that lead to files, in metadata and in the text."""
+    site.photo(f"walks/{name}", width=80, height=60)
+    site.template("article.html", "{{ article.content }}{% thumbnail '40x30' article.photo srcset='2' -- alt='' %}")
+    site.article("walks/walk.md", f"![]({quote(name)}){{.card}}", Photo=name)
+    site.build(IMAGEKIT_CLASSES={"card": "20x15"}, **settings)
+    texts = re.findall(r'(?:src="|srcset="[^"]* 1x, )([^" ]+)', site.page("walk.html"))
+    paths = [posixpath.normpath(unquote(urlsplit(html.unescape(text)).path).lstrip("/")) for text in texts]
+    assert len(set(paths)) == 3
+    assert sorted(paths) == site.published()

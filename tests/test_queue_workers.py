@@ -8,6 +8,7 @@ import os
 import signal
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,6 +138,26 @@ def test_an_image_over_which_workers_die_is_left_alone(site: QueueSite) -> None:
     wait_until(lambda: made(site, other), "another card is made")
     with pytest.raises(GenerationFailed, match="3 workers died"):
         Simple().generate(site.card(source, "deadly"))
+
+
+def test_a_poisoned_message_is_logged_and_dropped(site: QueueSite, tmp_path: Path) -> None:
+    """What names another kit, or is not a job, calls nothing, costs no worker its life, and is not tried again."""
+    before = site.said.count("A message was dropped")
+    (site.folder / "poison.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()\nkit = None\n")
+    job = {"version": 1, "generator": "card", "kwargs": {}, "name": "CACHE/images/x.png", "force": False}
+    backend: Any = site.kit.cachefile_backend
+    for message in (
+        {**job, "kit": "poison:kit"},
+        {**job, "kit": "os:abort"},
+        {"version": 1},
+        ["not", "a", "job"],
+        None,
+    ):
+        backend.send(message)
+    source = site.write("after.jpg", seed=8)
+    wait_until(lambda: made(site, source), "the worker makes what comes after them")
+    assert site.said.count("A message was dropped") - before == 5
+    assert not (tmp_path / "imported").exists()
 
 
 def test_what_lies_in_the_queue_is_json(site: QueueSite) -> None:
