@@ -279,13 +279,12 @@ def _name_unless_there(temporary: str, path: str) -> None:
 class _Blank(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
     """Makes what diskcache needs in an empty database."""
 
-    def __init__(self, folder: str, memory: sqlite3.Connection) -> None:
-        self._memory = memory
-        super().__init__(folder, disk=PlainDisk, **_OPTIONS)
+    # In place of a property of diskcache's, which opens the file.
+    _con: sqlite3.Connection | None = None
 
-    @property
-    def _con(self) -> sqlite3.Connection:
-        return self._memory
+    def __init__(self, folder: str, memory: sqlite3.Connection) -> None:
+        self._con = memory
+        super().__init__(folder, disk=PlainDisk, **_OPTIONS)
 
     def close(self) -> None:
         # diskcache calls this at the end of its constructor, in order to reopen the file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, cast
@@ -117,22 +118,34 @@ class _Segment:
     end: int
 
 
-def _segments(data: bytes, position: int = 2) -> Iterator[_Segment]:
+_NEXT = re.compile(rb"\xff[^\xff" + re.escape(bytes(_WITHOUT_LENGTH)) + rb"]", re.DOTALL)
+
+
+def _segments(data: bytes, position: int = 2, most: int = sys.maxsize) -> list[_Segment]:
+    """Return the segments up to the first scan or the end of the image, or the first few of them."""
+    # A list, since a generator would be entered once for each of them.
+    segments: list[_Segment] = []
     left = most_pieces(data, 2_048)
     garbage = _MOST_GARBAGE
-    while (start := _marker(data, position, position + garbage)) >= 0:
+    while True:
+        # As a rule, the next segment begins where the last one ends.
+        start = position if _NEXT.match(data, position) else _marker(data, position, position + garbage)
+        if start < 0:
+            break
         garbage -= start - position
         marker, body = data[start + 1], start + 2
         if marker == _END_OF_IMAGE:
-            yield _Segment(marker, start, body, body)
-            return
+            segments.append(_Segment(marker, start, body, body))
+            return segments
         end = body + int.from_bytes(data[body : body + 2], "big")
         if end < body + 2 or end > len(data):
             break
         if not left:
             raise BrokenFile("the JPEG file has far more segments than its size explains")
         left -= 1
-        yield _Segment(marker, start, body + 2, end)
+        segments.append(_Segment(marker, start, body + 2, end))
+        if marker == _START_OF_SCAN or len(segments) == most:
+            return segments
         position = end
     raise BrokenFile("the JPEG file is truncated: it ends before its image data")
 
@@ -258,7 +271,7 @@ def _end_of_scans(data: bytes, first: _Segment, frame: bytes) -> tuple[int, bool
             end = found.start() if found else len(data)
         else:
             end = segment.end
-        segment = next(_segments(data, end)) if _marker(data, end, end + _MOST_GARBAGE) >= 0 else None
+        segment = _segments(data, end, 1)[0] if _marker(data, end, end + _MOST_GARBAGE) >= 0 else None
         if segment is not None and segment.marker == _END_OF_IMAGE:
             has_end, segment = True, None
     if any(wanted.values()):
