@@ -82,13 +82,14 @@ class CacheFileBackend(ABC):
 
     def find(self, file: ImageCacheFile) -> Record | None:
         """Return the record of a file that exists and is whole; on a local disk the file itself decides."""
-        name = name_of(file)
-        record = file.records.get(name)
-        if not file.storage.is_local:
-            return record or (self._adopt_if_allowed(file) if file.settings.adopt_existing else None)
-        stored = file.storage.stat(name)
-        if stored is None:
+        name, storage = name_of(file), file.storage
+        # A stat is cheaper than a look into the store, and what does not exist needs no other.
+        stored = storage.stat(name) if storage.is_local else None
+        if storage.is_local and stored is None:
             return None
+        record = file.records.get(name)
+        if stored is None:
+            return record or (self._adopt_if_allowed(file) if file.settings.adopt_existing else None)
         if record is None:
             return self._adopt_if_allowed(file)
         return record if record.size == stored.size else None
@@ -132,6 +133,7 @@ class CacheFileBackend(ABC):
         record = self.describe(file, data)
         file.storage.save(name_of(file), data)
         file.records.put(record)
+        file.made = record
         return record
 
     def describe(self, file: ImageCacheFile, data: bytes) -> Record:

@@ -51,6 +51,8 @@ class ImageCacheFile:
     """
 
     generator_id: str | None
+    made: Record | None = None
+    """What was made, where this object made it; whoever asks the store as well learns of what came later."""
 
     def __init__(
         self,

@@ -154,7 +154,7 @@ class KnownFiles:
         if entry is None:
             return None
         key, text = entry
-        if self._store.get(key) != text:
+        if file.made is not None or self._store.get(key) != text:
             self._keep_entries([entry])
         id, source = str(file.generator_id), kwargs["source"]
         known = self._understood(text, source)
@@ -177,7 +177,7 @@ class KnownFiles:
         if not named or not isinstance(source, FileSource) or not file.generator_id:
             return None
         recipe = self._recipe(file.generator_id, kwargs)
-        record = file.records.get(file.name) if recipe and file.name else None
+        record = (file.made or file.records.get(file.name)) if recipe and file.name else None
         signature = source.known_signature
         if record is None or signature is None:
             return None
