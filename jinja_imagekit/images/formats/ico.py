@@ -40,8 +40,16 @@ class Ico(Format):
         """Yield the pixels of the largest icon."""
         icon = _largest(data)
         if _PNG.announces(icon):
-            return _PNG.frames(icon, layout, animated=animated, scale=scale)
-        return super().frames(data, layout, animated=animated, scale=scale)
+            yield from _PNG.frames(icon, layout, animated=animated, scale=scale)
+            return
+        frame = next(super().frames(data, layout, animated=animated, scale=scale))
+        if icon[_BITS] == 32 and frame.image.getchannel("A").getextrema() == (0, 0):
+            # Without any alpha the mask holds, which Pillow looks at when it is told of fewer bits.
+            masked = b"".join((icon[:_BITS], b"\x18", icon[_BITS + 1 :]))
+            with self.plugin(io.BytesIO(masked)) as file:
+                file.load()
+                frame = Frame(file, 0)
+        yield frame
 
     def bare(self, data: bytes, *, animated: bool) -> Any:
         """Return a file of the largest icon alone."""
@@ -49,6 +57,9 @@ class Ico(Format):
 
 
 _PNG = Png()
+
+_BITS = 12
+"""Where the directory's first entry says how many bits a pixel has."""
 
 _MOST_ICONS = 1_024
 """Icons of a file that are looked at; real ones have a dozen."""
@@ -76,4 +87,6 @@ def _largest(data: bytes) -> bytes:
     width, height = (int.from_bytes(image[at : at + 4], "little", signed=True) for at in (4, 8))
     if (width, height) != (best[0] or 256, 2 * (best[1] or 256)):
         raise BrokenFile("the ICO file is damaged: its directory contradicts its image")
-    return b"\0\0\1\0\1\0" + best[:12] + (22).to_bytes(4, "little") + image
+    # The image itself says how many bits a pixel has; directories say 0 or what they like.
+    directory = best[:6] + image[14:16] + best[8:12]
+    return b"\0\0\1\0\1\0" + directory + (22).to_bytes(4, "little") + image
