@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.checks import register
 
 from ..loading import announce_kit
@@ -27,6 +27,8 @@ class ImageKitConfig(AppConfig):
         register(check_settings)
         register(check_former_name)
         watch()
+        if apps.is_installed("rest_framework"):
+            import_module("jinja_imagekit.django.serializers").teach_model_serializers()
         if not is_cache_chosen():
             # The import of the state store on disk is not for the first page to wait for.
             import_module("jinja_imagekit.state.database")

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import generatorlibrary as core
 from ..generatorlibrary import THUMBNAIL_ID
 from ..processors import Thumbnail as ThumbnailProcessor
-from . import conf
 from .registry import register
 from .specs import ImageSpec
 
+__all__ = ["ImageSpec", "Thumbnail", "ThumbnailProcessor", "register"]
 
-class Thumbnail(ImageSpec):
-    """The spec behind `{% thumbnail %}`.
+
+class Thumbnail(core.Thumbnail, ImageSpec):
+    """The spec behind `{% thumbnail %}` and `{% picture %}`.
 
     Args:
-        width: Width in pixels; None follows from the height.
-        height: Height in pixels; None follows from the width.
+        width: Width in pixels; None derives it from the height.
+        height: Height in pixels; None derives it from the width.
         anchor: What a crop keeps.
-        crop: Fill the size and cut off the rest; by default so when width and height are given.
+        crop: Fill the size and crop the excess; the default if both width and height are given.
         upscale: Enlarge a source that is smaller.
         format: The format of the result; None for `IMAGEKIT_DEFAULT_THUMBNAIL_FORMAT`.
-        quality: The encoder's quality.
-        options: Further options of the encoder.
-        source: The image to start from.
+        **kwargs: What else `jinja_imagekit.generatorlibrary.Thumbnail` takes: `quality`, `options`, `source`.
 
     Raises:
         InvalidOption: The size or the anchor cannot be used.
     """
-
-    varies = False
 
     def __init__(
         self,
@@ -39,18 +37,14 @@ class Thumbnail(ImageSpec):
         crop: Any = None,
         upscale: bool | None = None,
         format: str | None = None,
-        quality: int | None = None,
-        options: dict[str, Any] | None = None,
-        source: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(source)
         # Django's templates have {% thumbnail … crop=0 %}, as django-imagekit's documentation does.
         crop = bool(crop) if isinstance(crop, int) else crop
-        self.processors = [ThumbnailProcessor(width, height, anchor=anchor, crop=crop, upscale=upscale)]
-        if quality is not None:
-            options = {**(options or {}), "quality": quality}
-        self.options = options
-        self.format = format or conf.optional("DEFAULT_THUMBNAIL_FORMAT")
+        super().__init__(width, height, anchor, crop, upscale, format, **kwargs)
+        # The names of django-imagekit tell a list from a tuple, and no options from empty ones.
+        self.processors = list(self.processors)
+        self.options = self.options or kwargs.get("options")
 
 
 register.generator(THUMBNAIL_ID, Thumbnail)

@@ -52,7 +52,11 @@ def main() -> None:
     package = import_module(PACKAGE)
     found = {}
     for each in [package.__name__, *(module.name for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."))]:
-        module = import_module(each)
+        try:
+            module = import_module(each)
+        except ModuleNotFoundError:
+            # What an extra is for, which is not installed everywhere.
+            continue
         found[each.removeprefix(PACKAGE)] = {
             name: {**describe(value), "own": origin(value).startswith((*OWN, "builtins."))}
             for name, value in vars(module).items()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from album.models import Avatar, Card, Concrete, ConcreteChild, Photo, counting
+from album.models import Album, Avatar, Card, Concrete, ConcreteChild, Page, Photo, counting
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.db import connection, models
@@ -289,4 +289,37 @@ def test_missing_original_is_one_error(make_photo: Any, media: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"photos/canal\.jpg"):
         _ = photo.thumbnail.url
     assert str(photo.thumbnail) == ""
-    assert "None" in repr(photo.thumbnail)
+    assert repr(photo.thumbnail) == "<ImageCacheFile: album:photo:thumbnail of photos/canal.jpg>"
+
+
+def test_source_of_a_related_instance(make_photo: Any, jpeg: bytes) -> None:
+    """A spec field may start from the image of an instance that the model refers to, and hears when that is saved."""
+    counting.calls.clear()
+    album = make_photo(model=Album, field="cover")
+    assert counting.calls == ["saved"]
+    pages = [Page.objects.create(album=album) for _ in range(2)]
+    lonely = Page.objects.create()
+    assert pages[0].teaser.url == pages[1].teaser.url
+    pages[0].teaser.generate()
+    assert size_of(pages[0].teaser.path) == (24, 18)
+    assert not lonely.teaser
+    assert [file.name for file in ImageFieldSourceGroup(Page, "album.cover").files()] == ["covers/canal.jpg"]
+    album.cover.save("other.jpg", ContentFile(jpeg))
+    assert counting.calls.count("saved") == 2
+
+
+def test_changed_name_in_update_fields_is_a_saved_source(make_photo: Any, saved: list[Any], jpeg: bytes) -> None:
+    """A new file and another name are told when the field alone is saved."""
+    photo = make_photo()
+    photo.image = ContentFile(jpeg, "other.jpg")
+    photo.save(update_fields=["image"])
+    assert [file.name for file in saved] == ["photos/canal.jpg", "photos/other.jpg"]
+    photo = Photo.objects.get()
+    photo.image = "photos/canal.jpg"
+    photo.save(update_fields=["image"])
+    assert saved[-1].name == "photos/canal.jpg"
+    assert len(saved) == 3
+    deferred = Photo.objects.only("pk").get()
+    deferred.image = "photos/other.jpg"
+    deferred.save(update_fields=["image"])
+    assert len(saved) == 4

@@ -114,9 +114,8 @@ def prune(kit: DjangoKit, *, dry_run: bool = False) -> PruneReport:
 
 
 def _is_of(group: Any, field: Any) -> bool:
-    model = getattr(group, "model_class", None)
-    is_model = isinstance(model, type) and (issubclass(field.model, model) or issubclass(model, field.model))
-    return is_model and group.image_field in (field.name, field.attname)
+    own = getattr(group, "own_field", None)
+    return own is not None and own in (field.name, field.attname) and bool(group.watches(field.model))
 
 
 def _originals() -> Iterator[str]:

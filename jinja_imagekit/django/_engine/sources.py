@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from django.apps import apps
-from django.core.exceptions import SuspiciousFileOperation
+from django.core.exceptions import ObjectDoesNotExist, SuspiciousFileOperation
 from django.db.models.fields.files import FieldFile
 
 from ...exceptions import SourceError, SourceNotAllowed, SourceNotFound
@@ -258,6 +258,19 @@ def reference_of(file: FieldFile) -> str | None:
     if field is None or getattr(instance, "pk", None) is None:
         return None
     return f"{_FIELD}{instance._meta.label}:{instance.pk}:{field.attname}"
+
+
+def source_of(instance: Any, path: str) -> Any:
+    """Return the file of a field, perhaps of a related instance: `"image"` or `"album.photo"`; None where one lacks."""
+    value = instance
+    for name in path.split("."):
+        try:
+            value = getattr(value, name)
+        except ObjectDoesNotExist:
+            return None
+        if value is None:
+            return None
+    return value
 
 
 class StoredName(str):

@@ -10,6 +10,7 @@ from django.db.models.fields.files import FieldFile
 
 from ...cachefiles.backends import Simple as EngineBackend
 from ...exceptions import ImageKitError
+from ...hashing import class_path
 from ...sources import Source
 from ...stand_ins import StandIn, covers, stand_in
 from .._engine.cachefile import DJANGO_PARTS, EngineCacheFile
@@ -249,7 +250,13 @@ class ImageCacheFile(BaseIKFile, ImageFile):
             return ""
 
     def __repr__(self) -> str:
-        return f"<ImageCacheFile: {self._known_name()}>"
+        return f"<ImageCacheFile: {self._known_name() or self._description()}>"
+
+    def _description(self) -> str:
+        """Return what the file is to be, without finding out what it is called."""
+        generator = self.given.get("generator")
+        source = getattr(generator, "source", None)
+        return f"{class_path(generator)} of {source}" if source else class_path(generator)
 
     def _known_name(self) -> str | None:
         # The truth of a cache file would have it made.
@@ -284,6 +291,10 @@ class LazyImageCacheFile(ImageCacheFile):
     def call(self) -> tuple[str, dict[str, Any]] | None:
         """The generator's id and keywords, where they alone lead to the file."""
         return (str(self.generator_id), self.kwargs) if not self.has_own_parts and not self.args else None
+
+    def _description(self) -> str:
+        source = self.kwargs.get("source")
+        return f"{self.generator_id} of {source}" if source else f"{self.generator_id} without a source"
 
     def make_generator(self) -> Any:
         """Return the generator of the id, made with these keywords.

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
+from django.apps import apps
 from django.db.models.signals import post_init, post_save, pre_save
 
 from .._engine.current import current
+from .._engine.sources import source_of
 from ..cachefiles import LazyImageCacheFile
 from ..signals import source_saved
 from ..utils import get_nonabstract_descendants
@@ -47,10 +49,13 @@ class ModelSignalRouter:
         """Return the names of the fields that hold sources, of a model or of an instance."""
         if not isinstance(model, type):
             model = type(model)
-        if model not in self._fields:
-            names = (group.image_field for group in self._source_groups if issubclass(model, group.model_class))
-            self._fields[model] = tuple(dict.fromkeys(names))
-        return self._fields[model]
+        if model in self._fields:
+            return self._fields[model]
+        names = tuple(dict.fromkeys(group.own_field for group in self._source_groups if group.watches(model)))
+        # Before all models are there, relations may lead nowhere yet.
+        if apps.models_ready:
+            self._fields[model] = names
+        return names
 
     @ik_model_receiver
     def post_init_receiver(self, sender: Any, instance: Any, **_: Any) -> None:
@@ -80,6 +85,8 @@ class ModelSignalRouter:
             memory.setdefault("source_names", {})[field] = name
             # A field that was not loaded with the instance is loaded when it is read, which is not a change.
             is_other = created or field in new or (old is not None and name != old)
+            # One that is named on purpose was set.
+            is_other = is_other or (old is None and update_fields is not None)
             # A storage may have saved another file under the same name, which is another string then.
             if not is_other and name and old is not None and name is not old:
                 is_other = current.get().has_changed(getattr(instance, field))
@@ -89,7 +96,7 @@ class ModelSignalRouter:
     def dispatch_signal(self, signal: Any, file: Any, model_class: type, instance: Any, attname: str) -> None:
         """Send a signal from each source group of a field."""
         for group in self._source_groups:
-            if group.image_field == attname and issubclass(model_class, group.model_class):
+            if group.own_field == attname and group.watches(model_class):
                 signal.send(sender=group, source=file)
 
     @staticmethod
@@ -120,11 +127,11 @@ def _is_new(instance: Any, field: str) -> bool:
 
 
 class ImageFieldSourceGroup:
-    """The files of one field of all instances of a model and of its subclasses.
+    """The files of one field of all instances of a model and of its subclasses, or of instances related to those.
 
     Args:
         model_class: The model; it may be abstract.
-        image_field: The name of the field.
+        image_field: The name of the field, with dots where it is a related instance's: `"album.photo"`.
     """
 
     def __init__(self, model_class: Any, image_field: str) -> None:
@@ -132,12 +139,32 @@ class ImageFieldSourceGroup:
         self.image_field = image_field
         signal_router.add(self)
 
+    @property
+    def own_field(self) -> str:
+        """The name of the field on the model that has it."""
+        return self.image_field.rpartition(".")[2]
+
+    def watches(self, model: type) -> bool:
+        """Tell whether instances of a model have the files, whose saving is to be told."""
+        owner = self.model_class
+        for name in self.image_field.split(".")[:-1]:
+            owner = owner._meta.get_field(name).related_model
+            if not isinstance(owner, type):
+                return False
+        return issubclass(model, owner)
+
     def files(self) -> Iterator[Any]:
-        """Yield the files of all instances; fields without one are passed over."""
+        """Yield the files of all instances; fields without one are passed over, and what several share comes once."""
+        *relations, _ = self.image_field.split(".")
+        seen: set[str] = set()
         for model in get_nonabstract_descendants(self.model_class):
-            for instance in model._default_manager.all().iterator():
-                file = getattr(instance, self.image_field)
-                if file:
+            instances = model._default_manager.all()
+            if relations:
+                instances = instances.select_related("__".join(relations))
+            for instance in instances.iterator():
+                file = source_of(instance, self.image_field)
+                if file and not (relations and file.name in seen):
+                    seen.add(file.name)
                     yield file
 
     def __repr__(self) -> str:

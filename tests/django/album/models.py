@@ -78,3 +78,16 @@ class Original(models.Model):
     """A model that keeps uploads small, in the format that they have."""
 
     image = ProcessedImageField([ResizeToFit(800, 800, upscale=False)], upload_to="originals")
+
+
+class Album(models.Model):
+    """An album with a cover."""
+
+    cover = models.ImageField(upload_to="covers", blank=True)
+
+
+class Page(models.Model):
+    """A page that shows its album's cover."""
+
+    album = models.ForeignKey(Album, models.CASCADE, null=True)
+    teaser = ImageSpecField([ResizeToFill(24, 18)], source="album.cover", format="PNG", cachefile_strategy=counting)

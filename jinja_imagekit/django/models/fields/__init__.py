@@ -33,7 +33,8 @@ class ImageSpecField(SpecHostField):
         processors: What is done to the image.
         format: The format of the result; None keeps the source's.
         options: Options of its encoder.
-        source: The name of the model's image field; None where it has one alone.
+        source: The name of the model's image field, or of a related instance's such as `"album.photo"`; None where the
+            model has one alone.
         cachefile_storage: Where the cache files are kept.
         autoconvert: Convert the image to a mode that the format can hold.
         cachefile_backend: How they are made.

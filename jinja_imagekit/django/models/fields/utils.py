@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..._engine.sources import source_of
 from ...cachefiles import ImageCacheFile, LazyImageCacheFile
 
 __all__ = ["ImageCacheFile", "ImageSpecFileDescriptor", "LazyImageCacheFile"]
@@ -15,7 +16,7 @@ class ImageSpecFileDescriptor:
     Args:
         field: The `ImageSpecField`.
         attname: Its name.
-        source_field_name: The name of the image field.
+        source_field_name: The name of the image field, with dots where it is a related instance's.
     """
 
     def __init__(self, field: Any, attname: str, source_field_name: str) -> None:
@@ -26,7 +27,7 @@ class ImageSpecFileDescriptor:
     def __get__(self, instance: Any, owner: Any) -> Any:
         if instance is None:
             return self.field
-        file = LazyImageCacheFile(self.field.spec_id, source=getattr(instance, self.source_field_name))
+        file = LazyImageCacheFile(self.field.spec_id, source=source_of(instance, self.source_field_name))
         instance.__dict__[self.attname] = file
         return file
 
