@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
-from .exceptions import ImageKitError, SourceNotFound, nearest
+from .exceptions import ImageKitError, nearest
 from .images import (
     FORMATS,
     Frames,
@@ -157,21 +157,15 @@ class ImageFacts:
         table = self._all.get(source.name, {})
         name = f"{source.name}{SIDECAR_SUFFIX}"
         # Another folder may have an image of the same name, with words of its own. Most images have none.
-        beside = self._find(name) if os.path.lexists(f"{source.path}{SIDECAR_SUFFIX}") else None
+        beside = self._kit.sources.lookup(name) if os.path.lexists(f"{source.path}{SIDECAR_SUFFIX}") else None
         if beside is not None and beside.path == f"{source.path}{SIDECAR_SUFFIX}":
             table = {**table, **_checked(_toml(beside), name)}
         return Sidecar(**table) if table else NO_SIDECAR
 
     def _read_all(self) -> dict[str, dict[str, Any]]:
-        file = self._find(SIDECAR_FILE)
+        file = self._kit.sources.lookup(SIDECAR_FILE)
         tables = {} if file is None else _toml(file)
         return {name: _checked(table, f"{SIDECAR_FILE}, {name!r}") for name, table in tables.items()}
-
-    def _find(self, name: str) -> FileSource | None:
-        try:
-            return self._kit.sources.named(name)
-        except SourceNotFound:
-            return None
 
 
 def _toml(file: FileSource) -> dict[str, Any]:

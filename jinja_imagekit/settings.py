@@ -16,6 +16,7 @@ from .loading import full_path
 __all__ = ["OTHER_FORMATS", "READABLE_FORMATS", "Settings"]
 
 READABLE_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "MPO", "ICO", "SVG")
+"""Formats that are read by default, by Pillow's names."""
 
 OTHER_FORMATS = (
     *("JPEG2000", "PPM", "PCX", "DCX", "DDS", "PSD", "QOI", "SGI", "SUN", "ICNS", "CUR", "IM", "MSP", "SPIDER"),

@@ -121,7 +121,7 @@ def test_a_failure_is_named_and_the_rest_is_made(run: Run, tmp_path: Path) -> No
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "failed blog:hero of broken.jpg: " in result.stderr
-    assert "no image" in result.stderr
+    assert "it is not an image of a readable format" in result.stderr
     assert len(files(tmp_path / "output")) == 3
 
 

@@ -72,7 +72,7 @@ def test_the_focus_of_a_sidecar(site: Site) -> None:
         (b"alt = ", "canal.jpg.toml cannot be read"),
         (b"alt = 3", "alt must be a string, not 3"),
         (b'atl = "A"', "Did you mean 'alt'"),
-        (b'focus = "left"', "sidecar file of photos/canal.jpg"),
+        (b'focus = "lft"', "sidecar file of photos/canal.jpg"),
         (b"\xff", "cannot be read"),
     ],
 )

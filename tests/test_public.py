@@ -47,7 +47,7 @@ def test_what_is_public_is_described(module: str) -> None:
     source = Path(str(named(module).__file__)).read_text(encoding="utf-8")
     for name in exported(module):
         value: Any = getattr(named(module), name)
-        below = re.search(rf'^{name}\b[^\n]*\n"""', source, re.MULTILINE)
+        below = re.search(rf'^{name}\b(?: = \((?:\n .*)*\n\)|[^\n]*)\n"""', source, re.MULTILINE)
         assert below or (getattr(value, "__module__", "").startswith("jinja_imagekit") and value.__doc__), name
 
 

@@ -122,7 +122,7 @@ def test_failures_of_one_source_stand_together_with_their_reason(kit: ImageKit, 
     (tmp_path / "images/broken.jpg").write_text("no image")
     page = Page(html_report(kit, kit.generate()))
     assert "2 images failed" in page.text
-    assert page.text.count("no image of a format") == 1
+    assert page.text.count("not an image of a readable format") == 1
     assert "blog:card, blog:hero" in page.text
 
 

@@ -86,10 +86,24 @@ class SourceFinder:
         raise error
 
     def named(self, name: str) -> FileSource:
-        """Return the file of this name in the first source folder that has it."""
+        """Return the file of this name in the first source folder that has it.
+
+        Raises:
+            SourceNotFound: There is none; the message says where it was looked for, and what is nearest.
+            SourceNotAllowed: As `find`.
+        """
+        found = self.lookup(name)
+        if found is None:
+            raise SourceNotFound(name, self._reason(name))
+        return found
+
+    def lookup(self, name: str) -> FileSource | None:
+        """Return the file of this name in the first source folder that has it; None where none has.
+
+        Raises:
+            SourceNotAllowed: As `find`.
+        """
         parts = check_name(name)
-        if not self._roots:
-            raise SourceNotFound(name, "no folder to look in; set source_dirs, or pass a pathlib.Path")
         absent: list[str] = []
         for prefix, root in self._roots:
             inner = parts[len(prefix) :]
@@ -115,7 +129,7 @@ class SourceFinder:
                 memory=self._memory,
                 absent=tuple(absent),
             )
-        raise SourceNotFound(name, self._reason(name))
+        return None
 
     def _reason(self, name: str) -> str:
         """Return why a name leads nowhere; for a busy page, this is worked out only every ten seconds."""
