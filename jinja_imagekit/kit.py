@@ -33,7 +33,7 @@ from .images import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import announce_kit, load, load_instance
 from .once import made_once
-from .pictures import Picture, Pictures, picture_call
+from .pictures import FOCUS_KEYWORD, WIDTH_KEYWORD, Picture, Pictures, adapted, picture_call
 from .pregenerate import GenerationInterrupted, Plan, Report, make_plan, run_plan, run_with_executor
 from .pregenerate.run import Progress
 from .registry import (
@@ -184,6 +184,9 @@ class ImageKit:
                 a generator itself is registered, which takes none.
             SourceError: The source cannot be found.
         """
+        if WIDTH_KEYWORD in kwargs or FOCUS_KEYWORD in kwargs:
+            width, focus = kwargs.pop(WIDTH_KEYWORD, None), kwargs.pop(FOCUS_KEYWORD, None)
+            return adapted(self.generator(id, **kwargs), width, focus)
         prototypes, key = self._prototypes, _prototype_key(id, kwargs)
         prototype = prototypes.get(key) if key else None
         if prototype is not None:

@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -31,9 +32,11 @@ from .interfaces import Size
 from .pregenerate.making import make_work
 from .pregenerate.plan import Item, make_plan
 from .pregenerate.run import available_cores
+from .processors import ResizeToFill, ResizeToFit, SmartResize
 from .processors.arguments import anchor_name
 from .processors.resampling import scaled
 from .sources import Signature, Source
+from .specs import ImageSpec
 
 if TYPE_CHECKING:
     from .kit import ImageKit
@@ -367,6 +370,12 @@ class Medium(NamedTuple):
         return f" {candidate.width}w" if self.sizes else f" {candidate.width / self.width:.4g}x"
 
 
+WIDTH_KEYWORD = "imagekit_width"
+"""A keyword of every spec by `kit.generator()`: the width in pixels to which its result is narrowed."""
+
+FOCUS_KEYWORD = "imagekit_focus"
+"""A keyword of every spec by `kit.generator()`: what its crops keep, as `parse_focus` takes it."""
+
 AT_KEYWORDS = ("size", "source", "focus", "widths", "sizes", "formats", "still")
 """What an entry of `at` may say."""
 
@@ -394,6 +403,7 @@ class PictureCall:
         priority: Whether it is loaded at once, before others.
         placeholder: One of `PLACEHOLDERS`, or None.
         missing_alt: What to do where nobody gives an alternative text: "error", "warn" or "ignore".
+        is_spec: Whether the size is the result's of a spec, which is made narrower for other candidates.
     """
 
     generator_id: str
@@ -411,6 +421,7 @@ class PictureCall:
     priority: bool = False
     placeholder: str | None = None
     missing_alt: str = "error"
+    is_spec: bool = False
 
 
 def picture_call(
@@ -483,6 +494,73 @@ def several_sizes_call(
         # Nobody asked for several sizes.
         return replace(call, layout="fixed", densities=(1.0,))
     return call
+
+
+def spec_sizes_call(
+    kit: ImageKit, generator_id: str, dimensions: Any, source: Any, kwargs: Mapping[str, Any]
+) -> PictureCall:
+    """Return what a `{% generateimage %}` with keywords of a picture asks for: an `<img>` in several of a spec's sizes.
+
+    Args:
+        kit: The kit.
+        generator_id: The spec's id.
+        dimensions: Nothing; the spec says how large its result is.
+        source: The image to start from.
+        kwargs: The tag's further keywords.
+
+    Raises:
+        InvalidOption: A keyword has a value that cannot be used.
+    """
+    own = {name: value for name, value in kwargs.items() if name not in PICTURE_KEYWORDS}
+    asked = {name: value for name, value in kwargs.items() if name in PICTURE_KEYWORDS}
+    call = several_sizes_call(kit, generator_id, "1x", source, asked)
+    options = {**own, **({} if call.focus is None else {FOCUS_KEYWORD: call.focus})}
+    return replace(call, options=options, is_spec=True)
+
+
+def adapted(generator: Any, width: Any, focus: Any) -> Any:
+    """Return a copy of a spec whose crops keep a focus, and whose result is narrowed.
+
+    Args:
+        generator: The spec.
+        width: Pixels; None leaves the result as wide as it is.
+        focus: What crops keep, as `parse_focus` takes it; None leaves it to the spec.
+
+    Raises:
+        InvalidOption: It is no spec, or one that makes its image by a `generate()` or `render()` of its own.
+    """
+    if not isinstance(generator, ImageSpec) or generator.makes_its_own():
+        name, value = ("widths", width) if width is not None else ("focus", focus)
+        raise InvalidOption(name, value, "only an ImageSpec whose processors make its image has them")
+    processors = list(generator.processors)
+    if focus is not None:
+        processors = [_focused(each, parse_focus(focus), generator) for each in processors]
+    if width is not None:
+        processors.append(ResizeToFit(width, upscale=False))
+    other = copy(generator)
+    # What its prototype worked out is of other processors.
+    other.__dict__.pop("_worked_out", None)
+    kind = type(generator)
+    if isinstance(getattr(kind, "processors", None), property):
+        # A property goes before what the copy itself has.
+        stated = {"processors": tuple(processors), "__module__": kind.__module__}
+        other.__class__ = type(kind.__name__, (kind,), stated)
+    else:
+        other.processors = tuple(processors)
+    return other
+
+
+def _focused(processor: Any, focus: Focus, spec: ImageSpec) -> Any:
+    """Return a processor that crops with a focus instead of its own anchor, and any other as it is."""
+    if not isinstance(processor, (ResizeToFill, SmartResize)):
+        return processor
+    size = processor.width, processor.height
+    if focus == "auto":
+        return SmartResize(*size, upscale=processor.upscale)
+    source = spec.get_source()
+    # Only a box has to know the source's proportions.
+    framing = Framing.of(source.size() if source and len(focus) == 4 else size, *size)
+    return ResizeToFill(*size, anchor=anchor_of(focus, framing), upscale=processor.upscale)
 
 
 def _one_of(name: str, value: object, known: Sequence[str]) -> str:
@@ -619,6 +697,8 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
         raise MissingSource(call.generator_id, getattr(call.source, "why", ""))
     named = str.__str__(call.source) if isinstance(call.source, str) else source
     header, settings = source.header, kit.settings
+    if call.is_spec:
+        return _spec_medium(kit, call, source, named)
     is_vector = header.is_vector
     width, height = parse_dimensions(call.dimensions)
     crop, upscale = call.options.get("crop"), call.options.get("upscale")
@@ -641,7 +721,8 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
         settings.max_result_pixels // (header.frames if animated else 1),
     )
     widths = _candidate_widths(call, framing)
-    focus = call.focus or _own_focus(kit, source)
+    # A single thumbnail is as it always was.
+    focus = call.focus or ("auto" if call.densities is not None else _own_focus(kit, source))
     anchor = anchor_of(focus, framing) if framing.crops else None
     is_boxed = bool(width and height and crop is not False)
     shared = _shared_options(call, framing, anchor, widths, is_boxed)
@@ -670,6 +751,28 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
     src = min(range(len(widths)), key=lambda index: (abs(widths[index] - shown_width), -index))
     point = anchor if isinstance(anchor, tuple) else None
     return Medium(media, shown_width, framing.height(shown_width), sizes, groups, src, header, source, point)
+
+
+def _spec_medium(kit: ImageKit, call: PictureCall, source: Source, named: str | Source) -> Medium:
+    """Return what is offered of a spec's result: itself, and what is narrower."""
+    spec = kit.generator(call.generator_id, **{**call.options, "source": source})
+    size = spec.output_size() if isinstance(spec, ImageSpec) else None
+    if size is None:
+        raise InvalidOption("widths", call.widths, "the size of this generator's image is not known beforehand")
+    framing = Framing.of(size, None, None)
+    widths = (framing.width,) if source.header.is_vector else _candidate_widths(call, framing)
+    candidates = []
+    for width in widths:
+        narrowed = {} if width == framing.width else {WIDTH_KEYWORD: width}
+        kwargs = {**call.options, **narrowed, "source": named}
+        height = framing.height(width)
+        candidates.append(Candidate(call.generator_id, kwargs, width, height, spec.output_format, source))
+    shown = min(widths, key=lambda each: (abs(each - FULL_SRC), each)) if call.layout == "full" else framing.width
+    src = min(range(len(widths)), key=lambda index: (abs(widths[index] - shown), -index))
+    sizes = ""
+    if len(widths) > 1 and call.layout != "fixed":
+        sizes = call.sizes or layout_sizes(call.layout, shown)
+    return Medium("", shown, framing.height(shown), sizes, (tuple(candidates),), src, source.header, source, None)
 
 
 def _offered_formats(

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from PIL import Image
 
 import drawing
-from jinja_imagekit import ImageKit
+from jinja_imagekit import ImageKit, ImageSpec
 from jinja_imagekit.exceptions import (
     ImageKitError,
     InvalidOption,
@@ -29,6 +30,7 @@ from jinja_imagekit.exceptions import (
     UnknownFormat,
 )
 from jinja_imagekit.images import Original
+from jinja_imagekit.processors import Adjust, ResizeToFill, ResizeToFit
 
 DEFERRED = "jinja_imagekit.cachefiles.strategies.Deferred"
 URL = re.compile(r'/CACHE/images/[^\s",()]+')
@@ -625,8 +627,6 @@ def test_a_deleted_candidate_is_made_again(site: Site) -> None:
 
 def test_pictures_of_the_users_own_generators(site: Site) -> None:
     """A generator that takes width, height and format may have pictures; its labels are those of its files."""
-    from jinja_imagekit import ImageSpec
-    from jinja_imagekit.processors import Adjust, ResizeToFit
 
     @site.kit.register.generator("grey")
     class Grey(ImageSpec):
@@ -794,3 +794,96 @@ def test_many_threads_print_one_picture_and_make_it_once(site: Site, monkeypatch
         pages = set(pool.map(lambda _: template.render(), range(16)))
     assert len(pages) == 1
     assert len(decoded) == 1
+
+
+HERO = "{% generateimage 'hero' source='canal.jpg' $ -- alt='' %}"
+
+
+@pytest.fixture
+def with_hero(site: Site) -> Site:
+    """Return a site with a spec that crops."""
+    site.kit.spec("hero", processors=[ResizeToFill(120, 60)], format="WEBP")
+    return site
+
+
+def test_several_sizes_of_a_spec(with_hero: Site) -> None:
+    """`{% generateimage %}` offers what its spec makes, and the same narrower; nothing is cut anew."""
+    html = named(with_hero, render(with_hero.kit, HERO.replace("$", "widths='40 60 120 240'")))
+    assert html == (
+        '<img src="120x60.webp" srcset="40x20.webp 40w, 60x30.webp 60w, 120x60.webp 120w"'
+        ' sizes="auto, (min-width: 120px) 120px, 100vw" width="120" height="60" loading="lazy" decoding="async" alt=""'
+        ' style="contain-intrinsic-size:120px 60px">'
+    )
+    plain = with_hero.kit.cachefile("hero", source="canal.jpg").url
+    told = render(with_hero.kit, "{% generateimage 'hero' source='canal.jpg' layout='constrained' as p %}{{ p.url }}")
+    assert told == plain
+    html = named(with_hero, render(with_hero.kit, "{{ 'canal.jpg' | generateimage('hero', priority=true) }}"))
+    assert html == '<img src="120x60.webp" width="120" height="60" fetchpriority="high">'
+
+
+def test_several_sizes_of_a_spec_are_made_again_without_rendering(tmp_path: Path) -> None:
+    """What a render noted of them leads to the same files in a later run."""
+    site = Site(tmp_path, default_cachefile_strategy=DEFERRED)
+    site.write("canal.jpg", 240, 180)
+    for kit in (site.kit, other := site.new_kit()):
+        kit.spec("hero", processors=[ResizeToFill(120, 60)], format="WEBP")
+    html = render(site.kit, HERO.replace("$", "widths='40 120'"))
+    assert site.kit.finish().ok
+    made = site.files()
+    for name in made:
+        (site.output / name).unlink()
+    assert len(other.generate().generated) == 2
+    assert site.files() == made
+    assert named(site, html).count(".webp") == 3
+
+
+def test_the_focus_of_a_spec_and_of_a_thumbnail(site: Site) -> None:
+    """`focus` alone says what is kept, and asks for no further sizes."""
+    image = Image.new("RGB", (300, 100), "white")
+    image.paste("red", (0, 0, 60, 100))
+    settled(site.images / "flag.png", drawing.encoded(image, "PNG"))
+
+    class Square(ImageSpec):
+        @property
+        def processors(self) -> Any:
+            return [ResizeToFill(50, 50)]
+
+    site.kit.register.generator("square", Square)
+    for focus, is_red in (("0% 50%", True), ("(0.0, 0.0, 0.2, 1.0)", True), ("r", False), ("none", False)):
+        value = focus if focus.startswith(("(", "none")) else repr(focus)
+        for tag in (
+            f"generateimage 'square' source='flag.png' focus={value}",
+            f"thumbnail '50x50' 'flag.png' anchor='c' focus={value}",
+        ):
+            html = render(site.kit, f"{{% {tag} -- alt='' %}}")
+            assert "loading" not in html
+            with Image.open(site.output / re.findall(r'src="/([^"]*)"', html)[0]) as shown:
+                assert (shown.convert("RGB").getpixel((2, 25)) == (255, 0, 0)) == is_red, tag
+
+
+def test_generators_that_cannot_have_several_sizes(site: Site) -> None:
+    """A spec that makes its image itself says nothing about its size beforehand."""
+
+    @site.kit.register.generator("own")
+    class Own(ImageSpec):
+        def generate(self) -> Any:
+            return BytesIO(photo_bytes(80, 60))
+
+    with pytest.raises(InvalidOption, match="not known beforehand"):
+        render(site.kit, "{% generateimage 'own' source='canal.jpg' widths='40 80' -- alt='' %}")
+    with pytest.raises(InvalidOption, match="only an ImageSpec whose processors"):
+        render(site.kit, "{% generateimage 'own' source='canal.jpg' focus='t' -- alt='' %}")
+
+
+def test_a_generators_own_focus_is_its_own(site: Site) -> None:
+    """A keyword that a generator has goes to it as it is."""
+    seen = []
+
+    @site.kit.register.generator("own")
+    class Own(ImageSpec):
+        def __init__(self, source: Any = None, focus: str = "") -> None:
+            super().__init__(source)
+            seen.append(focus)
+
+    render(site.kit, "{% generateimage 'own' source='canal.jpg' focus='mine' -- alt='' %}")
+    assert "mine" in seen

@@ -66,8 +66,8 @@ def thumbnail_tag(
 def generateimage_file(context: Context, generator_id: Any, kwargs: dict[str, Any], *, as_filter: bool = False) -> Any:
     """Do `{% generateimage 'id' name=value … as name %}`."""
     runtime = _runtime(context)
-    file = runtime.file(generator_id, runtime.located_in(kwargs, context))
-    return _given(context, runtime, file, Asker("generateimage", as_filter))
+    image = runtime.spec_image(generator_id, runtime.located_in(kwargs, context))
+    return _given(context, runtime, image, Asker("generateimage", as_filter))
 
 
 @pass_context

@@ -218,6 +218,8 @@ class TemplatePicture(Picture):
 
     def _plain_kwargs(self) -> dict[str, Any]:
         """Return the keywords of the image that it would be if it were a single one."""
+        if self._call.is_spec:
+            return {**self._call.options, "source": self._call.source}
         width, height = parse_dimensions(self._call.dimensions)
         return {**self._call.options, "width": width, "height": height, "source": self._call.source}
 

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Undefined
@@ -15,7 +16,20 @@ from markupsafe import Markup
 from ..exceptions import ImageKitError, InvalidOption
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
-from ..pictures import PictureCall, frozen, make_picture_plan, parse_dimensions, picture_call, several_sizes_call
+from ..pictures import (
+    FOCUS_KEYWORD,
+    Focus,
+    Framing,
+    PictureCall,
+    anchor_of,
+    frozen,
+    make_picture_plan,
+    parse_dimensions,
+    parse_focus,
+    picture_call,
+    several_sizes_call,
+    spec_sizes_call,
+)
 from ..sources import FileSource, NoSource
 from ..stand_ins import StandIn, checked_policy, covers, stand_in
 from .error_places import add_place
@@ -82,7 +96,12 @@ class TemplateRuntime:
             ImageKitError: The image could not be made.
         """
         _defined(generator_id, "The generator's id")
-        return _img(self._image(generator_id, self._unwrapped(kwargs), attributes, make), attributes)
+        if self.has_several_sizes(kwargs):
+            source = kwargs.get("source")
+            options = {name: value for name, value in kwargs.items() if name != "source"}
+            call = ("generateimage", generator_id, "", source, options, attributes)
+            return self._picture_html(self.spec_picture, call, make)
+        return _img(self._image(generator_id, self._with_focus(generator_id, kwargs), attributes, make), attributes)
 
     def thumbnail_tag(
         self,
@@ -224,6 +243,31 @@ class TemplateRuntime:
         """
         return self._template_picture(several_sizes_call, generator_id, dimensions, source, kwargs)
 
+    def spec_picture(
+        self, generator_id: str, dimensions: str, source: object, kwargs: dict[str, Any]
+    ) -> TemplatePicture:
+        """Return a spec's image with keywords of a picture as a template may have it; nothing has been opened yet.
+
+        Raises:
+            InvalidOption: A keyword cannot be used.
+        """
+        return self._template_picture(spec_sizes_call, generator_id, dimensions, source, kwargs)
+
+    def spec_image(self, generator_id: str, kwargs: dict[str, Any]) -> TemplateImage:
+        """Return a spec's image as a template may have it: a cache file, or a picture of several sizes."""
+        if not self.has_several_sizes(kwargs):
+            return self.file(generator_id, self._with_focus(generator_id, kwargs))
+        options = {name: value for name, value in kwargs.items() if name != "source"}
+        return self.spec_picture(generator_id, "", kwargs.get("source"), options)
+
+    def _with_focus(self, generator_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return a spec's keywords as they are passed on, what its crops keep among them."""
+        kwargs = self._unwrapped(kwargs)
+        if "focus" not in kwargs or _takes(self._kit.registered(generator_id), "focus"):
+            return kwargs
+        options = {name: value for name, value in kwargs.items() if name != "focus"}
+        return options if kwargs["focus"] is None else {**options, FOCUS_KEYWORD: parse_focus(kwargs["focus"])}
+
     def _template_picture(
         self,
         call_of: Callable[..., PictureCall],
@@ -298,8 +342,18 @@ class TemplateRuntime:
         parse = self._parse_dimensions if isinstance(dimensions, str) else parse_dimensions
         width, height = parse(_defined(dimensions, "The size of a thumbnail"))
         _defined(generator_id, "The generator's id")
-        options = {**kwargs, "width": width, "height": height, "source": source}
-        return THUMBNAIL_ID if generator_id is None else generator_id, self._unwrapped(options)
+        options = self._unwrapped({**kwargs, "width": width, "height": height, "source": source})
+        if "focus" in options:
+            focus = options.pop("focus")
+            if focus is not None:
+                options["anchor"] = self._anchor(parse_focus(focus), options["source"], width, height)
+        return THUMBNAIL_ID if generator_id is None else generator_id, options
+
+    def _anchor(self, focus: Focus, source: Any, width: int | None, height: int | None) -> Any:
+        """Return the anchor of a thumbnail that keeps a focus; only a box has to know the source's proportions."""
+        found = self._kit.source(source) if len(focus) == 4 and focus != "auto" else None
+        size = found.size(self._kit.settings.auto_orient) if found else (1, 1)
+        return anchor_of(focus, Framing.of(size, width, height))
 
     def file(self, generator_id: str, kwargs: dict[str, Any]) -> TemplateCacheFile:
         """Return a cache file as a template may have it; nothing has been opened yet."""
@@ -438,6 +492,14 @@ def _key(call: _Call) -> Hashable:
         return tag, id, dimensions, source, frozen(kwargs), frozen(dict(attributes))
     except TypeError:
         return None
+
+
+def _takes(generator: Any, keyword: str) -> bool:
+    """Tell whether a generator has a keyword of this name of its own."""
+    try:
+        return keyword in signature(generator).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 def _without_undefined(values: Mapping[str, Any]) -> dict[str, Any]:
