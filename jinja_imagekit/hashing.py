@@ -24,7 +24,13 @@ VERSION = 1
 DIGEST_BYTES = 16
 """128 bits: 2**64 cache files before two share a name by accident (the birthday bound)."""
 
-_FORMER_PATHS = {"jinja_imagekit.stand_ins.Unprocessed": "jinja_imagekit.policies.Unprocessed"}
+_FORMER_PATHS = {
+    "jinja_imagekit.stand_ins.Unprocessed": "jinja_imagekit.policies.Unprocessed",
+    **{
+        f"jinja_imagekit.sources.base.{name}": f"jinja_imagekit.sources.kinds.{name}"
+        for name in ("BytesSource", "FileSource", "StreamSource")
+    },
+}
 """The names that fingerprints keep for classes that have moved; new names would rename cache files."""
 
 

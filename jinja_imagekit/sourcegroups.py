@@ -12,7 +12,7 @@ from typing import Any
 
 from .exceptions import InvalidOption, SourceNotAllowed
 from .settings import Settings
-from .sources import check_name, neighbour
+from .sources import name_parts, neighbour
 
 __all__ = ["GlobSourceGroup"]
 
@@ -45,7 +45,7 @@ class GlobSourceGroup:
 
     def __init__(self, pattern: str, source_dirs: Sequence[str | Path] = ()) -> None:
         try:
-            check_name(pattern)
+            name_parts(pattern)
         except PermissionError as error:
             raise InvalidOption("pattern", pattern, str(error)) from error
         self.pattern = pattern

@@ -25,7 +25,7 @@ from jinja_imagekit.exceptions import (
     UnreadableImage,
 )
 from jinja_imagekit.images import Limits
-from jinja_imagekit.sources import FileSource, Signature, SourceFacts, SourceFinder, bare_name, check_name
+from jinja_imagekit.sources import FileSource, Signature, SourceFacts, SourceFinder, bare_name, name_parts
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="pipes, devices and links of POSIX")
 
@@ -523,8 +523,8 @@ def test_trouble_with_the_disk_is_an_error_of_the_source(
         raise OSError(number, os.strerror(number))
 
     for what, replacement in (
-        ("jinja_imagekit.sources.kinds.open_file", lambda path: FailingFile(number)),
-        ("jinja_imagekit.sources.kinds.open_file", fail),
+        ("jinja_imagekit.sources.base.open_file", lambda path: FailingFile(number)),
+        ("jinja_imagekit.sources.base.open_file", fail),
         ("jinja_imagekit.sources.finder.os.path.realpath", fail),
     ):
         with monkeypatch.context() as patch:
@@ -684,7 +684,7 @@ def test_a_cache_file_as_a_source(site: Site) -> None:
 @pytest.mark.parametrize("name", ["a.jpg", "a/b.jpg", "ä ö.jpg", "a'b&c.jpg", "-", "a..b.jpg", "...", ".hidden/x"])
 def test_names_that_are_fine(name: str) -> None:
     """Names are taken as they are as long as they stay below their folder."""
-    assert "/".join(check_name(name)) == name
+    assert "/".join(name_parts(name)) == name
 
 
 def test_the_facts_of_a_spec_without_a_kit(site: Site) -> None:

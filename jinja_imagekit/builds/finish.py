@@ -24,7 +24,7 @@ from ..pregenerate.plan import Item, Plan, make_plan, registered_items
 from ..pregenerate.report import Outcome, Report
 from ..pregenerate.run import Progress, run_plan
 from ..registry import match_ids
-from ..sources import check_name
+from ..sources import name_parts
 from ..wording import counted
 
 if TYPE_CHECKING:
@@ -341,7 +341,7 @@ def _has_source(kit: ImageKit, item: Item) -> bool:
     if type(source) is not str:
         return True
     try:
-        return any(map(os.path.lexists, kit.settings.source_paths(check_name(source))))
+        return any(map(os.path.lexists, kit.settings.source_paths(name_parts(source))))
     except SourceNotAllowed:
         return False
 

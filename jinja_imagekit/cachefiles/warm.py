@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import ImageKitError, NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
 from ..interfaces import StateStore
-from ..sources import FileSource, Signature, Source, check_name
+from ..sources import FileSource, Signature, Source, name_parts
 from ..specs import is_fixed
 from ..storages.folder import FileSystemStorage
 from . import ImageCacheFile
@@ -202,7 +202,7 @@ class KnownFiles:
         Raises:
             SourceNotAllowed: Nothing may have the name.
         """
-        return "/".join(check_name(source))
+        return "/".join(name_parts(source))
 
     def _recall(self, id: str, kwargs: dict[str, Any], source: str) -> KnownFile | None:
         recipe = self._recipe(id, kwargs)
@@ -233,7 +233,7 @@ class KnownFiles:
 
     def _candidates(self, source: str) -> list[str]:
         """Return the possible paths of a source; the first one that exists is it."""
-        return self._kit.settings.source_paths(check_name(source))
+        return self._kit.settings.source_paths(name_parts(source))
 
     def _known_file(
         self, name: str, size: int, width: int, height: int, signature: Signature, candidates: list[str]

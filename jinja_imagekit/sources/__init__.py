@@ -1,10 +1,19 @@
 """Turns whatever a template calls a source into one `Source`: a name, its bytes, a digest of them."""
 
-from .base import NoSource, Signature, Source, SourceFacts, SourceMemory, source_of
+from .base import (
+    BytesSource,
+    FileSource,
+    NoSource,
+    Signature,
+    Source,
+    SourceFacts,
+    SourceMemory,
+    StreamSource,
+    source_of,
+)
 from .finder import SourceFinder
 from .hints import neighbour
-from .kinds import BytesSource, FileSource, StreamSource
-from .names import bare_name, check_name, stream_name
+from .names import bare_name, name_parts, stream_name
 
 __all__ = [
     "BytesSource",
@@ -17,7 +26,7 @@ __all__ = [
     "SourceMemory",
     "StreamSource",
     "bare_name",
-    "check_name",
+    "name_parts",
     "neighbour",
     "source_of",
     "stream_name",

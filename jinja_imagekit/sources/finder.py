@@ -12,10 +12,9 @@ from typing import Any, cast
 
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 from ..images import Limits
-from .base import Source, SourceMemory
+from .base import BytesSource, FileSource, Source, SourceMemory, StreamSource
 from .hints import Folder, neighbour, reason
-from .kinds import BytesSource, FileSource, StreamSource
-from .names import check_name, source_error
+from .names import name_parts, source_error
 
 REASON_SECONDS = 10.0
 """Seconds for which the advice about a name that leads nowhere is remembered."""
@@ -103,7 +102,7 @@ class SourceFinder:
         Raises:
             SourceNotAllowed: As `find`.
         """
-        parts = check_name(name)
+        parts = name_parts(name)
         absent: list[str] = []
         for prefix, root in self._roots:
             inner = parts[len(prefix) :]

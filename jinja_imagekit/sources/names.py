@@ -20,14 +20,14 @@ def is_ordinary(name: str) -> bool:
     return _ORDINARY.fullmatch(name) is not None
 
 
-def check_name(name: str) -> tuple[str, ...]:
+def name_parts(name: str) -> tuple[str, ...]:
     """Return the parts of a source's name.
 
     Raises:
         SourceNotAllowed: The name is absolute, climbs out with `..`, or holds a NUL character.
 
     Example:
-        >>> check_name("photos/./canal.jpg")
+        >>> name_parts("photos/./canal.jpg")
         ('photos', 'canal.jpg')
     """
     if _ORDINARY.fullmatch(name):
