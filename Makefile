@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
+MUTANTS ?= 100000
 
-.PHONY: demo django-demo flask-demo pelican-demo test faults test-django test-peer golden docs lint bench coverage clean
+.PHONY: demo django-demo flask-demo pelican-demo test faults fuzz test-django test-peer golden docs lint bench coverage clean
 
 demo: .venv/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
@@ -25,6 +26,10 @@ test: .venv/.test
 # Kills, failing calls, full disks, races, damage, bombs: `make test` runs a few rounds of each, this all of them.
 faults: .venv/.test
 	FAULTS=full $(BIN)/python -m pytest tests/faults -n auto --dist worksteal
+
+# Mutants of image files of every format, in workers that may die; what does what none may is kept for the tests.
+fuzz: .venv/.test
+	$(BIN)/python tests/faults/fuzz.py --mutants $(MUTANTS)
 
 # The Django shim on the oldest Django that it supports; `make test` has the newest.
 test-django: .venv/django-4.2/.stamp

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -192,6 +193,30 @@ int unlink(const char *path)
 {
     REAL(unlink);
     return named(AT_FDCWD, path) && fails() ? -1 : real(path);
+}
+
+int unlinkat(int folder, const char *path, int flags)
+{
+    REAL(unlinkat);
+    return named(folder, path) && fails() ? -1 : real(folder, path, flags);
+}
+
+int mkdirat(int folder, const char *path, mode_t mode)
+{
+    REAL(mkdirat);
+    return named(folder, path) && fails() ? -1 : real(folder, path, mode);
+}
+
+int fstatat(int folder, const char *path, struct stat *found, int flags)
+{
+    REAL(fstatat);
+    return with_reads && named(folder, path) && fails() ? -1 : real(folder, path, found, flags);
+}
+
+int flock(int file, int operation)
+{
+    REAL(flock);
+    return opened(file) && fails() ? -1 : real(file, operation);
 }
 
 int mkdir(const char *path, mode_t mode)
