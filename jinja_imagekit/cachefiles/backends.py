@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import images
-from ..exceptions import GenerationFailed, ImageKitError, ImageTooLarge, ImageTooSlow, StorageError, UnreadableImage
+from ..exceptions import (
+    GenerationFailed,
+    ImageKitError,
+    ImageTooLarge,
+    ImageTooSlow,
+    SourceError,
+    StorageError,
+    UnreadableImage,
+)
 from ..hashing import class_path
 from ..images import Limits, Original, PixelRules
 from ..specs import ImageSpec
@@ -160,7 +168,9 @@ class CacheFileBackend(ABC):
         """Remember why a file could not be made, and return the error that says so."""
         known = error if isinstance(error, ImageKitError) else _generation_failed(file, error)
         known.generator_id = known.generator_id or file.generator_id or class_path(file.generator)
-        if not isinstance(error, StorageError):
+        # A disk's trouble passes, and to look again costs no more than to remember.
+        is_of_disk = isinstance(known, SourceError) and not isinstance(known, UnreadableImage)
+        if not isinstance(error, StorageError) and not is_of_disk:
             kind = type(known).__name__ if isinstance(known, UnreadableImage) else _KIND[known.concerns_image]
             file.records.fail(name_of(file), getattr(known, "reason", "") or known.message(), kind)
         return known

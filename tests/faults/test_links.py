@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -134,8 +136,10 @@ def test_cache_folders_that_are_exchanged_meanwhile(
                 for path in (link, folder):
                     if path.is_symlink():
                         path.unlink()
-                if spare.exists() and not folder.exists():
-                    spare.rename(folder)
+                if spare.exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+                    with suppress(OSError):
+                        spare.rename(folder)
 
     thread = threading.Thread(target=flip)
     thread.start()
