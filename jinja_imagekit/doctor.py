@@ -1,4 +1,4 @@
-"""Compares what is known of cache files with what is on the disk, and repairs what it can."""
+"""Compares what is known about cache files with what is on disk, and repairs what it can."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ __all__ = ["Finding"]
 Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "unfinished", "state", "sources"]
 
 Retry = Callable[[], bool]
-"""Mends something; tells whether that worked."""
+"""Repairs something; tells whether that worked."""
 
 _OURS = re.compile(r"(^|[/.])[0-9a-f]{32}(\.\w+)?$")
 """How the built-in namers end a name: with a fingerprint and an extension."""
 
 
 class Finding(NamedTuple):
-    """Something that is not as it should be.
+    """Something that is wrong.
 
     Attributes:
-        kind: "missing" (recorded, but there is no file), "truncated" (shorter than recorded), "unreadable" (no whole
-            image), "foreign" (not the image that was recorded, or none was), "temporary" (left by a writer that
-            died), "failed" (not generated: pages do without it), "unfinished" (a page names it, and nobody finished the
-            render), "state" (the state store cannot be used) or "sources" (a source folder does not exist, or a pattern
-            matches no file).
-        name: The cache file's name, a path, or the name of the source of what was not generated.
+        kind: "missing" (recorded, but there is no file), "truncated" (shorter than recorded), "unreadable" (not a
+            whole image), "foreign" (not the recorded image, or not recorded), "temporary" (left by a writer that
+            died), "failed" (not generated, and missing from pages), "unfinished" (a page refers to it, but the render
+            was not finished), "state" (the state store cannot be used) or "sources" (a source folder does not exist,
+            or a pattern matches no file).
+        name: The cache file's name, a path, or the name of the source of a file that was not generated.
         detail: What was found.
-        fixed: Whether it was mended.
+        fixed: Whether it was repaired.
     """
 
     kind: Kind
@@ -61,14 +61,13 @@ class Finding(NamedTuple):
 def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     """Compare records and files; each recorded file is read and decoded in full.
 
-    To fix is to delete and forget what is missing, truncated or unreadable, or not what was recorded, so that it is
-    made again when it is next needed. What failed is tried again. A whole image without a record, under a name that
-    ends with a fingerprint, is recorded: that is what is left when state was lost. Other files without a record may be
-    anybody's, and are left.
+    A fix deletes and forgets what is missing, truncated, unreadable or not what was recorded, so that it is made again
+    when next needed. Failures are tried again. A whole image without a record whose name ends with a fingerprint is
+    recorded, since that is what remains when state is lost. Other files without a record may be anybody's, and stay.
 
     Args:
         kit: The kit.
-        fix: Mend what can be.
+        fix: Repair what can be repaired.
 
     Returns:
         What was found, sorted by name.
@@ -77,7 +76,7 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     records = {record.name: record for record in kit.records.all()}
     if not kit.records.store.is_reliable:
         folder = str(kit.settings.state_dir)
-        return [Finding("state", folder, "it cannot be read, so that nothing is known of any cache file; see the log")]
+        return [Finding("state", folder, "it cannot be read, so nothing is known about any cache file; see the log")]
     storages = _storages(kit, records)
     recorded = _recorded_by_any(kit)
     with ThreadPoolExecutor(available_cores()) as pool:
@@ -89,10 +88,10 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     failures = _not_generated(kit)
     findings.extend(failures)
     for name in unmade(kit, kit.renders.unfinished(of_dead=True)):
-        detail = "a page names it, and nobody called kit.finish() after the last page: call it, or run generate"
+        detail = "a page refers to it, but kit.finish() was not called after the last page: call it, or run generate"
         findings.append(Finding("unfinished", name, detail))
     findings.extend(_without_sources(kit))
-    # Two generators may name one storage, each by an instance of its own.
+    # Two generators may name the same storage, each by its own instance.
     findings = sorted(set(findings), key=lambda finding: finding.name)
     if not fix:
         return findings
@@ -120,14 +119,14 @@ def _examine_recorded(kit: ImageKit, record: Record) -> Finding | None:
             return Finding("missing", record.name, "it was made, but there is no such file")
         if stored.size != record.size:
             kind: Kind = "truncated" if stored.size < record.size else "foreign"
-            return Finding(kind, record.name, f"it has {stored.size:,} bytes, and {record.size:,} were written")
+            return Finding(kind, record.name, f"it has {stored.size:,} bytes, but {record.size:,} were written")
         if record.generator == class_path(Unprocessed):
-            # A source that is shown as it is may well be damaged.
+            # A source that is shown unprocessed may well be damaged.
             return None
         header, _ = _decode(kit, storage, record.name)
     except ImageKitError as error:
         return Finding("unreadable", record.name, _reason(error))
-    # The record of an SVG has the size at which pages show it.
+    # The record of an SVG holds the size at which pages show it.
     size = (record.width, record.height) if header.is_vector else (header.width, header.height)
     if (*size, header.format) != (record.width, record.height, record.format):
         found = f"{header.format} of {header.width} × {header.height}"
@@ -146,7 +145,7 @@ def _decode(kit: ImageKit, storage: Storage, name: str) -> tuple[Header, int]:
 
 
 def _recorded_by_any(kit: ImageKit) -> set[str]:
-    """Return the names of the files of this kit, and of others that share its store with a prefix of their own."""
+    """Return the names of the files of this kit, and of others that share its store under their own prefix."""
     keys = kit.records.store.keys()
     return {name for key in keys for _, kind, name in [key.partition("file:")] if kind}
 
@@ -155,17 +154,17 @@ def _foreign_files(kit: ImageKit, storage: Storage, records: set[str], begun_ns:
     folder = kit.settings.cachefile_dir
     for name in storage.names(folder):
         hidden = name.rpartition("/")[2].startswith(".")
-        # Without a folder of their own, cache files lie among the site's.
+        # Without a folder of their own, cache files are among the site's.
         if name in records or hidden or name == kit.pictures.stylesheet or not (folder or _OURS.search(name)):
             continue
         stored = storage.stat(name)
-        # What was made meanwhile is recorded by whoever made it.
+        # Files made in the meantime are recorded by whoever made them.
         if stored is not None and stored.modified_ns < begun_ns and kit.records.get(name) is None:
-            yield Finding("foreign", name, "nothing is known of it")
+            yield Finding("foreign", name, "nothing is known about it")
 
 
 def _not_generated(kit: ImageKit) -> dict[Finding, Retry]:
-    """Return what failed and is still wanted, and how it is tried again."""
+    """Return what failed and is still wanted, each with a way to try again."""
     found: dict[Finding, Retry] = {}
     names = set()
     try:
@@ -183,14 +182,14 @@ def _not_generated(kit: ImageKit) -> dict[Finding, Retry]:
 
 def _name(file: ImageCacheFile | None) -> str | None:
     try:
-        # Its own truth would make it.
+        # Checking its truth value would make it.
         return None if file is None else file.name
     except Exception:  # noqa: BLE001  # a spec's properties may raise anything, an unreadable source does
         return None
 
 
 def _forget(kit: ImageKit, name: str) -> bool:
-    # It is tried again when it is next needed; whether that helps, only its source could tell.
+    # It will be tried again when next needed; only its source could tell whether that helps.
     kit.records.forget(name)
     return False
 
@@ -202,7 +201,7 @@ def _make_again(kit: ImageKit, file: ImageCacheFile | None) -> bool:
     kit.records.forget(name)
     try:
         Simple().generate(file)
-    except Exception:  # noqa: BLE001  # a processor may raise anything; it is still a failure, whose reason is known
+    except Exception:  # noqa: BLE001  # a processor may raise anything; it remains a failure, whose reason is known
         return False
     return True
 
@@ -210,7 +209,7 @@ def _make_again(kit: ImageKit, file: ImageCacheFile | None) -> bool:
 def _without_sources(kit: ImageKit) -> Iterator[Finding]:
     plan = Plan()
     try:
-        # It is run for what it warns of.
+        # It is run only for its warnings.
         for _ in registered_items(kit, plan=plan):
             pass
     except ImageKitError as error:
@@ -261,7 +260,7 @@ def _adopt_or_delete(kit: ImageKit, removal: Removal, storages: list[Storage], n
         removal.delete(storage, name)
         return True
     if header.is_vector:
-        # The size at which pages show it stands nowhere but in the record: the next run writes it anew.
+        # The size at which pages show it is only in the record: the next run writes it again.
         return False
     kit.records.put(Record(name, header.width, header.height, size, header.mimetype, header.format, generator=""))
     return True

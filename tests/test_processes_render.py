@@ -153,7 +153,7 @@ def test_an_end_without_finish_is_told(tmp_path: Path) -> None:
     script = write_site(tmp_path, ONE_BY_ONE)
     result = run(script, "40")
     assert result.returncode == 0
-    assert "1 image that pages name, such as CACHE/images/a/" in result.stderr
+    assert "1 image that pages refer to, such as CACHE/images/a/" in result.stderr
     assert "kit.finish()" in result.stderr
     command = [sys.executable, "-m", "jinja_imagekit.cli", "--kit", "mysite:kit"]
     found = subprocess.run([*command, "doctor", "--json"], capture_output=True, text=True, cwd=tmp_path, check=False)
@@ -161,7 +161,7 @@ def test_an_end_without_finish_is_told(tmp_path: Path) -> None:
     assert (found.returncode, finding["kind"]) == (1, "unfinished")
     assert "kit.finish()" in finding["detail"]
     # The same page again adds nothing.
-    assert "1 image that pages name" in run(script, "40").stderr
+    assert "1 image that pages refer to" in run(script, "40").stderr
     made = subprocess.run([*command, "generate"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert "1 image made" in made.stdout, made.stderr
     sound = subprocess.run([*command, "doctor"], capture_output=True, text=True, cwd=tmp_path, check=False)

@@ -1,1 +1,1 @@
-"""What a build does: notes what pages need, finishes, publishes, prunes."""
+"""The parts of a build: noting what pages need, finishing, publishing, pruning."""

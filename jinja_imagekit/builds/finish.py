@@ -1,4 +1,4 @@
-"""Makes what a render needs: the files that it noted, at its end or in a later run."""
+"""Makes the files that a render noted as needed, at its end or in a later run."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("jinja_imagekit.pregenerate")
 
 LONGEST_REASON = 2_000
-"""Characters of a failure's reason that are kept; people read it."""
+"""How many characters of a failure's reason are kept; it is for people to read."""
 
 
 def wanted_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None = None) -> Iterator[Item]:
-    """Yield all that is to be made: what is registered, and what the last finished render needs beside it.
+    """Yield everything to be made: what is registered, and what else the last finished render needs.
 
     Args:
         kit: The kit.
@@ -57,7 +57,7 @@ def wanted_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None 
 
 
 def rendered_beside(kit: ImageKit) -> Iterator[Item]:
-    """Yield what the last finished render needs and is registered nowhere.
+    """Yield what the last finished render needs and is not registered.
 
     Args:
         kit: The kit.
@@ -77,10 +77,10 @@ def _beside(kit: ImageKit, registered: set[object], patterns: Iterable[str] = ()
 
 
 def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
-    """Yield what the last finished render needs and can be made again, and what one needs that nobody finished.
+    """Yield what the last finished render, and any unfinished ones, need and can be made again.
 
-    What was made of an upload cannot, nor can what names a generator or a source that is gone: the pages have changed
-    since, and the next render says so.
+    Files made from an upload cannot, nor can files whose generator or source is gone: the pages have changed since, and
+    the next render will tell.
 
     Args:
         kit: The kit.
@@ -90,7 +90,7 @@ def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item
         notes = {**kit.renders.unfinished(of_dead=True), **(kit.renders.last() or {})}
         failed = kit.renders.last_failed()
     except ImageKitError as error:
-        logger.warning("What the last render needs is left out: %s", error)
+        logger.warning("Files that the last render needs are left out: %s", error)
         return
     patterns, known = list(patterns), kit.generators.get_ids()
     left_out = set(known).difference(match_ids(patterns, known)) if patterns else set()
@@ -103,7 +103,7 @@ def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item
         else:
             yield item
     for failure in failed:
-        # These are tried again, and reported again: the pages show something else until then.
+        # Failures are tried and reported again, since the pages do without the images.
         if failure.reference and failure.generator_id in known and failure.generator_id not in left_out:
             item = _item(kit, failure.reference)
             if item and (failure.lacks_source or _has_source(kit, item)):
@@ -111,13 +111,13 @@ def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item
 
 
 class Undone(NamedTuple):
-    """A cache file that somebody wanted and that could not be made.
+    """A cache file that is wanted but could not be made.
 
     Attributes:
         generator_id: Its generator's id.
-        source: What its source is called; None where it has none.
+        source: Its source's name; None if it has none.
         reason: Why it could not be made.
-        file: The cache file, where it can be told.
+        file: The cache file, if known.
     """
 
     generator_id: str
@@ -127,12 +127,12 @@ class Undone(NamedTuple):
 
 
 def keep_failures(kit: ImageKit, report: Report, *, of_all: bool = False) -> None:
-    """Remember what a run could not make, for whoever asks later, and forget what it could.
+    """Remember what a run could not make, for later inquiries, and forget what it could.
 
     Args:
         kit: The kit.
         report: What the run did.
-        of_all: Whether the run was to make all that is wanted, so that nothing else is undone.
+        of_all: Whether the run was to make everything wanted, so that nothing else is left.
     """
     store = kit.records.store
     failed = {_undone_key(kit, each.generator_id, each.source): each.reason for each in report.failed[:MOST_FAILURES]}
@@ -153,9 +153,9 @@ def _undone_key(kit: ImageKit, generator_id: str = "", source: str | None = None
 
 
 def undone(kit: ImageKit) -> Iterator[Undone]:
-    """Yield what was wanted and failed, by pages or the last runs, and has not been made since.
+    """Yield what pages or the last runs wanted, failed to get, and has not been made since.
 
-    Left out is what nobody wants any more: its registration or its source is gone.
+    Files that are no longer wanted, because their registration or source is gone, are left out.
 
     Args:
         kit: The kit.
@@ -188,7 +188,7 @@ def _still_wanted(kit: ImageKit) -> list[Item]:
     try:
         return list(wanted_items(kit, plan=Plan()))
     except ImageKitError:
-        # Something is registered that cannot be; `generate()` says so.
+        # A registration is invalid, which `generate()` reports.
         return []
 
 
@@ -215,17 +215,17 @@ def _file_of(kit: ImageKit, item: Item) -> ImageCacheFile | None:
 def _exists(file: ImageCacheFile) -> bool:
     try:
         return bool(file.name) and file.cachefile_backend.exists(file)
-    except Exception:  # noqa: BLE001  # a spec's properties may raise anything; so they did before
+    except Exception:  # noqa: BLE001  # a spec's properties may raise anything, as they did before
         return False
 
 
 def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Progress | None = None) -> Report:
-    """Write down what the render needs, make what is missing, and begin a new render.
+    """Write down what the render needs, make what is missing, and start a new render.
 
     Args:
         kit: The kit.
         workers: How many threads; by default as many as cores.
-        on_progress: Called for each file that is settled.
+        on_progress: Called for each file once it is settled.
 
     Raises:
         GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate` makes the rest.
@@ -247,11 +247,11 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
 
 
 MOST_PLACES = 3
-"""Places of pages that a failure names; a site's logo may be on all of them."""
+"""How many places in pages a failure names; a site's logo may be on every page."""
 
 
 def _placed(kit: ImageKit, outcome: Outcome) -> Outcome:
-    """Return a failure with the places in pages that asked for the image."""
+    """Return a failure with the places in pages that ask for the image."""
     places = kit.renders.places(outcome.generator_id, outcome.source) if outcome.status == "failed" else ()
     if not places:
         return outcome
@@ -260,16 +260,16 @@ def _placed(kit: ImageKit, outcome: Outcome) -> Outcome:
 
 
 def unmade(kit: ImageKit, notes: Notes) -> list[str]:
-    """Return the names of the deferred cache files among these notes that nobody has made yet."""
+    """Return the names of those deferred cache files among these notes that have not been made yet."""
     return [name for name, note in notes.items() if _is_deferred(kit, note) and kit.storage.stat(name) is None]
 
 
 _kits: WeakSet[ImageKit] = WeakSet()
-"""Kits of this process, whose pages may have been promised images when it ends."""
+"""This process's kits, whose pages may still lack images when it ends."""
 
 
 def tell_at_exit(kit: ImageKit) -> None:
-    """Have the log say it when this process ends and pages name images that nobody has made."""
+    """Log it if this process ends while pages refer to images that have not been made."""
     if not _kits:
         atexit.unregister(_tell_unfinished)
         atexit.register(_tell_unfinished, os.getpid())
@@ -277,23 +277,23 @@ def tell_at_exit(kit: ImageKit) -> None:
 
 
 def _tell_unfinished(pid: int) -> None:
-    # A worker of a pool leaves that to the process that it works for, and a failed build has other worries.
+    # A pool's worker leaves that to the process it works for, and a failed build has other worries.
     if pid != os.getpid() or multiprocessing.parent_process() is not None or hasattr(sys, "last_value"):
         return
     for kit in list(_kits):
-        # Whatever is wrong with a store or a folder by now, the process ends as it would have ended.
+        # Whatever may be wrong with a store or folder by now must not affect how the process ends.
         with suppress(Exception):
             names = unmade(kit, kit.renders.unfinished()) if _has_rendered(kit) else []
             if names:
                 logger.warning(
-                    "%s that pages name, such as %s, will be missing: nobody called kit.finish() after the last page.",
+                    "%s that pages refer to, such as %s, will be missing: call kit.finish() after the last page.",
                     counted(len(names), "image"),
                     names[0],
                 )
 
 
 def _has_rendered(kit: ImageKit) -> bool:
-    """Tell whether this process has noted anything, or another has for this one."""
+    """Tell whether this process has noted anything, or another has on its behalf."""
     return "renders" in vars(kit) or kit.settings.state_dir.exists()
 
 
@@ -303,13 +303,13 @@ def _is_deferred(kit: ImageKit, note: Note) -> bool:
     try:
         own = getattr(kit.registered(note.reference.generator_id), "cachefile_strategy", None)
         return isinstance(kit.cachefile_strategy if own is None else load_strategy(own), Deferred)
-    # A property's answer depends on the source; and a generator may be registered no longer.
+    # A property may depend on the source, and the generator may no longer be registered.
     except ImageKitError:
         return False
 
 
 def _leads_to(kit: ImageKit, name: str, note: Note) -> bool:
-    """Tell whether a note of an earlier render is still right: neither generator nor source has changed since."""
+    """Tell whether a note of an earlier render still holds: neither generator nor source has changed since."""
     item = note.reference and _item(kit, note.reference)
     try:
         return kit.storage.stat(name) is not None if not item else name_of(kit, item) == name
@@ -354,12 +354,12 @@ def _promised_sizes(plan: Plan, made: set[str | None]) -> dict[str | None, Size 
 
 
 def _checked(outcome: Outcome, promises: Mapping[str | None, Size | None]) -> Outcome:
-    """Return the outcome of a file that was made, as a failure where pages promise another size."""
+    """Return the outcome of a file that was made, as a failure if pages promise another size."""
     promised = promises.get(outcome.name) if outcome.status == "generated" else None
     if promised is None or promised == (outcome.width, outcome.height):
         return outcome
     reason = (
-        f"pages say that it has {promised[0]}×{promised[1]} pixels, and it has {outcome.width}×{outcome.height}: "
+        f"pages say that it has {promised[0]}×{promised[1]} pixels, but it has {outcome.width}×{outcome.height}: "
         "correct output_size() of its processors"
     )
     return outcome._replace(status="failed", reason=reason)
@@ -368,14 +368,14 @@ def _checked(outcome: Outcome, promises: Mapping[str | None, Size | None]) -> Ou
 def _missing(
     kit: ImageKit, notes: Notes, items: Mapping[str, Item | None], outcomes: Iterable[Outcome]
 ) -> Iterator[Outcome]:
-    """Yield a failure for each file that pages name, and that is not there now though nothing else went wrong."""
+    """Yield a failure for each file that pages refer to and that is missing although nothing else went wrong."""
     there = {each.name for each in outcomes}
     failed = {(each.generator_id, each.source) for each in outcomes if each.status == "failed"}
     for name, note in notes.items():
         item = items.get(name)
         if item is None:
             if note.served and kit.storage.stat(name) is None:
-                reason = "it was made of an upload, of bytes or of another folder's file, and is gone: render again"
+                reason = "it was made from an upload, bytes or a file in another folder, and is gone: render again"
                 yield Outcome("failed", "", None, name, reason)
         elif name not in there:
             named = _source_name(item)
@@ -385,7 +385,7 @@ def _missing(
 
 
 def _key(item: Item) -> object:
-    """Return what two items have in common when they name the same file."""
+    """Return what two items have in common if they stand for the same file."""
     key = (item.generator_id, *item.kwargs.items(), *map(type, item.kwargs.values()))
     try:
         hash(key)

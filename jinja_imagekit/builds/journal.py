@@ -1,4 +1,4 @@
-"""Notes of a render on the disk: each process appends to a file of its own, and whoever finishes reads them all."""
+"""A render's notes on disk: each process appends to a file of its own, and whoever finishes reads them all."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..atomic_files import left_behind, temporary_name
 logger = logging.getLogger("jinja_imagekit.renders")
 
 OLDEST_SECONDS = 24 * 60 * 60
-"""Age after which the notes of a process that died count for nothing: no build waits a day for its end."""
+"""Age after which a dead process's notes are ignored: no build waits a day for its end."""
 
 
 LOOK_SECONDS = 60.0
-"""How often a process that writes looks whether its file is still there."""
+"""Seconds between a writing process's checks that its file is still there."""
 
 
 class JournalFile(NamedTuple):
@@ -29,8 +29,8 @@ class JournalFile(NamedTuple):
 
     Attributes:
         path: Its file.
-        lines: What it noted, in order; a line that is damaged or half written is left out.
-        news: How many of the last lines nobody in this process has finished a render with.
+        lines: Its notes, in order, without damaged or half-written lines.
+        news: How many of the last lines have not yet been part of a render finished in this process.
         is_dead: Whether the process has ended.
         begun_ns: When its first line was written, in nanoseconds since the epoch.
     """
@@ -43,12 +43,12 @@ class JournalFile(NamedTuple):
 
 
 class Journal:
-    """Keeps a process's notes as they arise, so that they outlive it, however it ends.
+    """Writes a process's notes as they arise, so that they outlive it, however it ends.
 
-    A process that was forked begins a file of its own.
+    A forked process starts a file of its own.
 
     Args:
-        folder: Where all processes of one kit keep them; made when it is needed.
+        folder: Where all processes of a kit keep their notes; created when needed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,16 +63,16 @@ class Journal:
 
     @property
     def is_inherited(self) -> bool:
-        """Whether it was begun by the process that this one was forked from."""
+        """Whether it was started by the process that this one was forked from."""
         return self._pid != os.getpid()
 
     def begin_anew(self) -> None:
-        """Leave the file of the process that this one was forked from to it."""
+        """Leave the file to the process that this one was forked from."""
         self._close()
         self.__init__(self.folder)  # type: ignore[misc]  # all of it is the other process's
 
     def append(self, line: dict[str, Any]) -> None:
-        """Write a line; where that is impossible, the log says so once, and the process alone knows of it."""
+        """Write a line; if that is impossible, the log says so once, and only this process knows the note."""
         data = (json.dumps(line, separators=(",", ":")) + "\n").encode()
         try:
             self._look()
@@ -84,14 +84,14 @@ class Journal:
             if not self._complained:
                 self._complained = True
                 logger.warning(
-                    "What the pages need cannot be noted in %s (%s): other processes will not know of it. "
+                    "What the pages need cannot be noted in %s (%s): other processes will not know about it. "
                     "Make the folder writable, or set state_dir to one that is.",
                     self.folder,
                     error,
                 )
 
     def _look(self) -> None:
-        """Begin another file where the folder was deleted, or somebody took this process for dead after a day."""
+        """Start a new file if the folder was deleted, or if this process was taken for dead after a day."""
         now = time.monotonic()
         if self._file is not None and now - self._looked > LOOK_SECONDS:
             self._looked = now
@@ -109,7 +109,7 @@ class Journal:
             if self._file is None:
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._sweep()
-                # Its name says who writes it.
+                # Its name identifies the writer.
                 self._path = self.folder / temporary_name()
                 self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
                 os.write(self._file, json.dumps({"begun": time.time_ns()}).encode() + b"\n")
@@ -140,7 +140,7 @@ class Journal:
                     yield path
 
     def finish(self, others: list[JournalFile]) -> None:
-        """Begin anew: this process's notes and those of dead ones are kept elsewhere now."""
+        """Start afresh: this process's notes, and those of dead ones, are now kept elsewhere."""
         with self._mutex:
             self._read = {each.path: len(each.lines) for each in others if not each.is_dead}
             for each in others:
@@ -151,7 +151,7 @@ class Journal:
                 with suppress(OSError):
                     self._path.unlink()
             self._close()
-        # Other processes may keep theirs there.
+        # Other processes may have theirs there.
         with suppress(OSError):
             self.folder.rmdir()
 

@@ -1,4 +1,4 @@
-"""What a render needs: the cache files that its pages name, noted while they render and kept for later runs."""
+"""What a render needs: the cache files in its pages, noted while they render and kept for later runs."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from .journal import Journal
 logger = logging.getLogger("jinja_imagekit.renders")
 
 VERSION = 1
-"""Of the file's form; a file of another version is not read."""
+"""Version of the file format; files of other versions are not read."""
 
 FILE_NAME = "renders.json"
 
 FOLDER_NAME = "notes"
-"""Of the folder beside it, with what each process has noted of a render that is not finished."""
+"""The name of the folder beside it, where each process keeps notes of an unfinished render."""
 
 
 _DEFAULT_PREFIX = Settings().cache_prefix
 
 
 class NotedFile(Protocol):
-    """What is noted of a cache file."""
+    """What is noted about a cache file."""
 
     generator_id: str | None
 
@@ -56,8 +56,8 @@ class Note(NamedTuple):
     """A cache file that a render needs.
 
     Attributes:
-        reference: What leads to it in a later run; None where nothing does, since it was made of an upload or bytes.
-        served: Whether a page names it by its URL or path, rather than holding its content.
+        reference: What leads to it in a later run; None if nothing does, because it was made from an upload or bytes.
+        served: Whether a page refers to it by URL or path, rather than embedding its content.
     """
 
     reference: Reference | None
@@ -68,31 +68,31 @@ Notes = Mapping[str, Note]
 """Cache files by name."""
 
 MOST_NOTES = 20_000
-"""Cache files that are noted unless `keep_notes` says more: about 500 bytes each, 10 MB in all."""
+"""How many cache files are noted unless `keep_notes` allows more: about 500 bytes each, 10 MB in all."""
 
 MOST_FAILURES = 10_000
-"""Failures that are noted at once: a server that takes names from visitors never finishes its render."""
+"""How many failures are kept: a server that takes names from visitors never finishes its render."""
 
 
 class BuildTool(Protocol):
-    """What fetches a site's pages to build it, and has to hear of the images that they need."""
+    """A tool that builds a site by fetching its pages, and must learn about the images they need."""
 
     @property
     def is_building(self) -> bool:
-        """Whether it is asking for a page."""
+        """Whether it is fetching a page."""
 
     def needs(self, name: str) -> None:
-        """Hear that the page needs a cache file, which it names by its URL or path."""
+        """Learn that the page needs a cache file, to which it refers by URL or path."""
 
 
 class FailedFile(NamedTuple):
-    """A cache file that a page needs and could not be made, so that the page shows something else.
+    """A cache file that a page needs but that could not be made, so that the page shows something else.
 
     Attributes:
         generator_id: Its generator's id.
-        source: What its source is called; None where it has none.
+        source: Its source's name; None if it has none.
         reason: Why it could not be made.
-        reference: What leads to it in a later run; None where nothing does.
+        reference: What leads to it in a later run; None if nothing does.
         lacks_source: Whether there was no such source, rather than a bad one.
     """
 
@@ -104,20 +104,20 @@ class FailedFile(NamedTuple):
 
 
 Failures = tuple[FailedFile, ...]
-"""What pages show something else for."""
+"""The failures for which pages show something else."""
 
 
 class Renders:
-    """Notes the cache files that a render needs, and keeps those of the last render that was finished.
+    """Notes the cache files that a render needs, and keeps those of the last finished render.
 
-    A build ends, and somebody asks what it needs; the pages of a server never end. The setting `keep_notes` says which
-    it is. What is deferred is noted in any case: nothing else would make it.
+    A build ends, and then its needs matter; a server's pages never end. The setting `keep_notes` says which it is.
+    Deferred files are noted in any case, since nothing else would make them.
 
     Args:
         settings: The kit's settings; `renders.json` is kept in the `state_dir`.
         defers: Whether the kit's strategy makes files at the end of a render.
-        tool: What builds the site by asking for its pages, if anything may.
-        begun_ns: When the kit was made, in nanoseconds since the epoch: what other processes note from then on belongs
+        tool: A tool that may build the site by fetching its pages, if any.
+        begun_ns: When the kit was made, in nanoseconds since the epoch: notes of other processes from then on belong
             to the same render.
 
     Attributes:
@@ -157,15 +157,15 @@ class Renders:
 
     @property
     def noted(self) -> Notes:
-        """What the render that is under way needs so far.
+        """What the current render needs so far.
 
         Raises:
-            ImageKitError: That was too much to keep without `keep_notes`.
+            ImageKitError: There was too much to keep without `keep_notes`.
         """
         if self._are_too_many:
             raise ImageKitError(
-                f"The pages need more than {MOST_NOTES:,} images, and what they need is no longer kept, lest a server "
-                "keep it for ever. For a build, set keep_notes=True, and render again."
+                f"The pages need more than {MOST_NOTES:,} images, and their list is no longer kept, since that of a "
+                "server would grow for ever. For a build, set keep_notes=True, and render again."
             )
         return self._noted
 
@@ -174,7 +174,7 @@ class Renders:
 
         Args:
             file: The cache file.
-            served: Whether the page names it by its URL or path.
+            served: Whether the page refers to it by URL or path.
         """
         name = file.name
         if not name:
@@ -187,14 +187,14 @@ class Renders:
             self._keep(name, file.reference, served)
 
     def is_noted(self, name: str) -> bool:
-        """Tell whether `note_call` has nothing to add about a file; asked by whoever is about to call it."""
+        """Tell whether `note_call` has nothing to add about a file; a cheap check before calling it."""
         if (self._tool is not None and self._tool.is_building) or self._journal.is_inherited:
             return False
         known = self._noted.get(name)
         return not self._keeps or (known is not None and known.served)
 
     def note_call(self, name: str, generator_id: str, kwargs: Mapping[str, Any]) -> None:
-        """Note that a page names the file to which a generator's id and keywords lead, its source given by name."""
+        """Note that a page refers to the file of a generator's id and keywords, with the source given by name."""
         self._look_for_fork()
         self._tell(name)
         known = self._noted.get(name)
@@ -202,7 +202,7 @@ class Renders:
             self._keep(name, reference_to(generator_id, kwargs, None), True)
 
     def note_name(self, name: str) -> None:
-        """Note that a page names a file that is there, and that nothing makes again by itself."""
+        """Note that a page refers to an existing file, which will not be made again of its own accord."""
         self._look_for_fork()
         self._tell(name)
         if self.is_kept and name not in self._noted:
@@ -223,7 +223,7 @@ class Renders:
             self._journal.append({"too_many": True})
         elif not self._are_too_many:
             note = self._noted[name] = Note(reference, served)
-            # An image that is made within the page says by itself which page that was.
+            # An image that is made while its page renders reports the page by itself.
             place = self._where() if self.defers and reference is not None else None
             if place is not None and reference is not None:
                 key = reference.generator_id, _hashable(reference.kwargs.get("source"))
@@ -231,26 +231,26 @@ class Renders:
             self._journal.append({"file": name, **_entry(self._kept(note))})
 
     def _look_for_fork(self) -> None:
-        """Begin with nothing in a process that was forked: the other one knows its own, and does not hear of ours."""
+        """Start with nothing in a forked process: the parent knows its own notes, and never learns ours."""
         if self._journal.is_inherited:
             self._journal.begin_anew()
             self._noted, self._failed, self._are_too_many = {}, {}, False
 
     def places(self, generator_id: str, source: object) -> tuple[str, ...]:
-        """Return where this process's pages asked for images of a source, as far as their strategy deferred them."""
+        """Return where this process's pages asked for deferred images of a source."""
         return tuple(self._places.get((generator_id, _hashable(source)), ()))
 
     def forget_places(self) -> None:
-        """Forget where pages asked for images: a new render begins."""
+        """Forget where pages asked for images, since a new render begins."""
         self._places = {}
 
     @property
     def failed(self) -> tuple[FailedFile, ...]:
-        """What the render that is under way needs and could not be made."""
+        """What the current render needs but could not be made."""
         return tuple(self._failed.values())
 
     def note_failure(self, file: NotedFile, kwargs: Mapping[str, Any], error: ImageKitError) -> bool:
-        """Note that a page shows something else than a cache file, which could not be made; tell whether that is new.
+        """Note that a page shows something other than a cache file that could not be made; tell whether that is new.
 
         Args:
             file: The cache file.
@@ -262,7 +262,7 @@ class Renders:
         by_name = source is None or isinstance(source, str)
         reference = reference_to(id, kwargs, None) if by_name else None
         name = getattr(error, "source", None) or (str(source) if by_name and source else None)
-        # Each request brings upload objects of its own: what they hold is told by name.
+        # Each request brings its own upload objects: they are identified by name.
         key = (id, repr(reference.kwargs)) if reference else (id, vars(file).get("name") or name)
         if key in self._failed:
             return False
@@ -276,10 +276,10 @@ class Renders:
         return True
 
     def unfinished(self, of_dead: bool = False) -> Notes:
-        """Return what pages need of which nobody has finished the render, in this process and all others.
+        """Return what the pages of unfinished renders need, in this process and all others.
 
         Args:
-            of_dead: Leave out what processes noted that are still at it, this one included.
+            of_dead: Leave out the notes of processes that are still running, including this one.
 
         Raises:
             ImageKitError: As `noted`.
@@ -293,16 +293,16 @@ class Renders:
         return found
 
     def finish(self, leads: Callable[[str, Note], bool] = lambda name, note: True) -> tuple[Notes, Failures]:
-        """Write down what the render needs, in this process and all others, begin a new one, and return it.
+        """Write down and return what the render needs, in this process and all others, and start a new one.
 
-        A second call without a render between the two changes nothing. What was noted before this render began, by a
-        process that ended without finishing, counts as far as it still leads to the same file.
+        A second call without a render in between changes nothing. Notes from before this render, by a process that
+        ended without finishing, count if they still lead to the same file.
 
         Args:
-            leads: Tells whether the reference of a note still leads to the file of this name.
+            leads: Tells whether a note's reference still leads to the file of this name.
 
         Returns:
-            What the render needs, and what it needs and could not be made.
+            What the render needs, and what of that could not be made.
 
         Raises:
             ImageKitError: As `noted`.
@@ -312,7 +312,7 @@ class Renders:
         new = [each for each in others if each.begun_ns >= self._begun_ns]
         self._are_too_many |= any("too_many" in line for each in new for line in each.lines)
         noted, self._noted = self.noted, {}
-        # Another thread may still be about to note something in the old dict.
+        # Another thread may be about to note something in the old dict.
         noted = dict(noted)
         failed, self._failed = {repr(each): each for each in self.failed}, {}
         if noted or failed or self._finished is None or any(each.news for each in others):
@@ -331,7 +331,7 @@ class Renders:
         return noted, tuple(failed.values())
 
     def _finished_elsewhere(self) -> dict[str, Note]:
-        """Return what another process has written down while this one rendered: pages of the same site."""
+        """Return what another process has written down while this one rendered pages of the same site."""
         try:
             is_newer = os.stat(self.path).st_mtime_ns > self._begun_ns
             return dict(self.last() or {}) if is_newer else {}
@@ -339,16 +339,16 @@ class Renders:
             return {}
 
     def last(self) -> Notes | None:
-        """Return what the render that was last finished needs, by whatever process; None where there was none.
+        """Return what the render last finished by any process needs; None if there was none.
 
         Raises:
-            ImageKitError: What was written down is damaged, or cannot be read.
+            ImageKitError: The file is damaged or cannot be read.
         """
         read = self._read()
         return None if read is None else read[0]
 
     def last_failed(self) -> tuple[FailedFile, ...]:
-        """Return what the render that was last finished needs and could not be made, by whatever process.
+        """Return what the render last finished by any process needs but could not be made.
 
         Raises:
             ImageKitError: As `last`.
@@ -378,7 +378,7 @@ class Renders:
             write_whole(self.path, _text(notes, failed), self._settings)
         except OSError as error:
             logger.warning(
-                "What the pages need cannot be written to %s (%s): a later generate or prune will not know of it. "
+                "What the pages need cannot be written to %s (%s): a later generate or prune will not know about it. "
                 "Make the folder writable, or set state_dir to one that is.",
                 self.path,
                 error,
@@ -387,7 +387,7 @@ class Renders:
         return True
 
     def _kept(self, note: Note) -> Note:
-        # What is read back could have been forged, and must not lead out of the source folders.
+        # The file could be forged by the time it is read back, and must not lead out of the source folders.
         return note._replace(reference=note.reference and confined(note.reference, self._name_of))
 
     def _name_of(self, path: Path) -> str | None:
@@ -402,7 +402,7 @@ class Renders:
 
 
 def own_name(name: str, settings: Settings) -> str:
-    """Return what a file or folder in the `state_dir` is called that kits with another `cache_prefix` must not share.
+    """Return the name of a file or folder in the `state_dir` that kits with another `cache_prefix` must not share.
 
     Example:
         >>> own_name("renders.json", Settings()), own_name("renders.json", Settings(cache_prefix="shop:"))
@@ -447,7 +447,7 @@ def _failures_of(lines: Iterable[dict[str, Any]]) -> Iterator[FailedFile]:
 
 
 def _text(notes: Notes, failed: Iterable[FailedFile]) -> str:
-    # One line a file, so that two versions can be compared by eye.
+    # One line per file, so that two versions can be compared by eye.
     lines = [f"{json.dumps(name)}: {json.dumps(_entry(notes[name]), sort_keys=True)}" for name in sorted(notes)]
     failures = sorted(json.dumps(_failed_entry(each), sort_keys=True) for each in failed)
     end = '}, "failed": [\n' + ",\n".join(failures) + "\n]}\n" if failures else "}}\n"
@@ -473,7 +473,7 @@ def _parsed(text: str) -> tuple[Notes, tuple[FailedFile, ...]]:
         case {"version": version, "files": dict(files)} if version == VERSION:
             notes = {name: _note(entry) for name, entry in files.items()}
             return notes, tuple(map(_failed_file, record.get("failed", ())))
-    raise ValueError("no record of a render")
+    raise ValueError("not the record of a render")
 
 
 def _failed_file(entry: Any) -> FailedFile:
@@ -482,7 +482,7 @@ def _failed_file(entry: Any) -> FailedFile:
             reference = Reference(id, dict(entry["kwargs"])) if "kwargs" in entry else None
             if reference is None or is_confined(reference):
                 return FailedFile(id, source, reason, reference, entry.get("lacks_source") is True)
-    raise ValueError("no record of a cache file that failed")
+    raise ValueError("not the record of a failed cache file")
 
 
 def _note(entry: dict[str, Any]) -> Note:
@@ -492,4 +492,4 @@ def _note(entry: dict[str, Any]) -> Note:
     match entry:
         case {"generator": str(id), "kwargs": dict(kwargs)} if is_confined(Reference(id, kwargs)):
             return Note(Reference(id, kwargs), served)
-    raise ValueError("no record of a cache file")
+    raise ValueError("not the record of a cache file")

@@ -1,4 +1,4 @@
-"""Finds the cache files that nothing needs any more, and has them deleted."""
+"""Finds cache files that are no longer needed, and has them deleted."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ logger = logging.getLogger("jinja_imagekit.pruning")
 
 @dataclass(slots=True)
 class PruneReport:
-    """What a prune did, or would do.
+    """What a prune did or would do.
 
     Attributes:
-        removed: Names of the cache files that nothing needs, in order.
-        bytes: Their sizes together.
+        removed: Names of the unneeded cache files, in order.
+        bytes: Their total size.
         kept: How many files stay, or are needed and will be made.
-        forgotten: How many records of files that are gone already were forgotten.
+        forgotten: How many records of files that were already gone were forgotten.
         dry_run: Whether nothing was deleted.
     """
 
@@ -51,8 +51,8 @@ class _Needed(NamedTuple):
 
     Attributes:
         names: Cache files by name.
-        of_sources: Generator ids and source names of files whose name cannot be told, since the source cannot be read.
-        of_generators: Generator ids of files of which not even that can be told.
+        of_sources: Generator ids and source names of files whose name is unknown, since the source cannot be read.
+        of_generators: Generator ids of files about which not even that is known.
     """
 
     names: set[str]
@@ -71,17 +71,17 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
     """Delete the cache files that no registration and no recorded render needs.
 
     Only files that this library has a record of are deleted, below `cachefile_dir` or in the storage that their
-    generator names; whatever else stands there stays. A source that cannot be read keeps its files.
+    generator names; everything else stays. A source that cannot be read keeps its files.
 
     Args:
         kit: The kit.
         dry_run: Only say what would be deleted.
-        without_render: Go on though no render was ever finished: nothing but what is registered counts as needed.
+        without_render: Proceed even if no render was ever finished, so that only what is registered counts as needed.
 
     Raises:
         NotRegistered: Something is registered with an id that has no generator.
-        ImageKitError: No render was finished, or the record of the last one is damaged, so that nobody can tell what
-            the pages need.
+        ImageKitError: No render was finished, or the record of the last one is damaged, so that there is no telling
+            what the pages need.
         StorageError: A file cannot be deleted.
     """
     begun = time.time_ns()
@@ -89,8 +89,8 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
     unfinished, last = kit.renders.unfinished(), kit.renders.last()
     if last is None and not without_render:
         message = (
-            "No render was ever finished, so that nobody can tell what the pages use: render all of them, call "
-            "kit.finish(), then prune. Where nothing but registered images is used, pass --yes, or without_render=True."
+            "No render was ever finished, so there is no telling what the pages use: render all of them, call "
+            "kit.finish(), then prune. If only registered images are used, pass --yes, or without_render=True."
         )
         if not dry_run:
             raise ImageKitError(message)
@@ -110,7 +110,7 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
         is_elsewhere = storage is kit.storage and name not in there
         if stored is None:
             gone.append(name)
-        # What was made since the prune began is needed by whoever made it.
+        # Files made since the prune began are needed by whoever made them.
         elif is_elsewhere or stored.modified_ns > begun:
             kept.add(name)
         else:
@@ -129,7 +129,7 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
 def _needed(kit: ImageKit, rendered: set[str]) -> _Needed:
     needed = _Needed(rendered, set(), set())
     for problem in missing_folders(kit.settings).values():
-        raise ImageKitError(f"{problem} Nobody can tell what its images need, so that nothing is deleted.")
+        raise ImageKitError(f"{problem} There is no telling which images are needed, so nothing is deleted.")
     for item in registered_items(kit):
         try:
             name = name_of(kit, item)

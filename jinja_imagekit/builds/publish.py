@@ -1,4 +1,4 @@
-"""Puts the files that a render needs into a folder, and takes away what an earlier publish put there."""
+"""Puts the files that a render needs into a folder, and removes what earlier publishes put there."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ __all__ = ["PublishReport"]
 logger = logging.getLogger("jinja_imagekit.publishing")
 
 VERSION = 1
-"""Of the manifest's form; one of another version is not read."""
+"""Version of the manifest format; manifests of other versions are not read."""
 
 
 @dataclass(slots=True)
 class PublishReport:
-    """What a publish did, by names of cache files.
+    """What a publish did, as names of cache files.
 
     Attributes:
         put: Files that were linked or copied into the folder.
-        unchanged: Files that were there already.
-        removed: Files of an earlier publish that the pages need no more.
-        foreign: Files that stand under a cache file's name but are not ours, or were changed since; they stay.
-        missing: Files that the pages need, and that do not exist; `kit.finish()` says why.
+        unchanged: Files that were already there.
+        removed: Files of an earlier publish that the pages no longer need.
+        foreign: Files that have a cache file's name but are not ours, or were changed since; they stay.
+        missing: Files that the pages need but that do not exist; `kit.finish()` says why.
     """
 
     put: list[str] = field(default_factory=list)
@@ -60,12 +60,12 @@ class PublishReport:
 
 
 class Put(NamedTuple):
-    """What is remembered of a file that was put into the folder.
+    """What is remembered about a file that was put into the folder.
 
     Attributes:
         size: Its size in bytes.
         modified_ns: When it was last changed, in nanoseconds since the epoch.
-        source_modified_ns: The same of the cache file that it was made from.
+        source_modified_ns: The same for the cache file that it was made from.
     """
 
     size: int
@@ -73,28 +73,28 @@ class Put(NamedTuple):
     source_modified_ns: int
 
     def is_still(self, found: StoredFile) -> bool:
-        """Tell whether a file looks as it did when it was put there."""
+        """Tell whether a file is unchanged since it was put there."""
         return (self.size, self.modified_ns) == found
 
     def is_of(self, content: StoredFile, found: StoredFile) -> bool:
-        """Tell whether a file looks as it did, and so does the cache file that it was made from."""
+        """Tell whether both a file and the cache file that it was made from are unchanged."""
         return self.is_still(found) and (self.size, self.source_modified_ns) == content
 
 
 Manifest = dict[str, Put]
-"""What an earlier publish put into a folder, by name."""
+"""What earlier publishes put into a folder, by name."""
 
 
 def publish_files(kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -> PublishReport:
-    """Put the files that a render needs into a folder, and take away those of an earlier publish that it does not.
+    """Put the files that a render needs into a folder, and remove those of earlier publishes that it does not need.
 
-    Files are hard links where the file system can, else copies. A link shares its content with the cache file; that
-    is safe, since a cache file is replaced by another and never written into.
+    Files are hard links if the file system supports them, else copies. A link shares its content with the cache file;
+    that is safe, since cache files are replaced and never written into.
 
     Args:
         kit: The kit.
         notes: What the render needs.
-        folder: The folder; it is made when it is missing.
+        folder: The folder; it is created if it is missing.
 
     Raises:
         StorageError: The folder is not writable, or a symbolic link in it leads out of it.
@@ -105,7 +105,7 @@ def publish_files(kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -
 class _Publication:
     def __init__(self, kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -> None:
         self.settings = settings = kit.settings
-        # Resolved, so that one folder has one manifest whatever it is called.
+        # Resolved, so that a folder has one manifest whatever it is called.
         self.root = os.path.realpath(folder)
         self.storage = kit.storage
         self.target = _Folder(
@@ -120,7 +120,7 @@ class _Publication:
         self.wanted = sorted(name for name, note in notes.items() if note.served)
         self.earlier = self._read_manifest()
         self.report = PublishReport()
-        # Names come in order, so that those of one folder follow each other.
+        # Names come in order, so that those of a folder follow one another.
         self._real = lru_cache(maxsize=64)(os.path.realpath)
 
     def run(self) -> PublishReport:
@@ -133,7 +133,7 @@ class _Publication:
             elif not self._settle(name, content, manifest):
                 pending[name] = content
         if pending:
-            # Written before the files: what a killed publish has put there is still known to be ours.
+            # Written before the files, so that what a killed publish has put there is still known to be ours.
             planned = {name: _planned(content) for name, content in pending.items()}
             self._write_manifest({**self.earlier, **manifest, **planned})
         for name, content in pending.items():
@@ -146,12 +146,12 @@ class _Publication:
 
     def _miss(self, name: str, manifest: Manifest) -> None:
         self.report.missing.append(name)
-        logger.warning("%s is named by a page and does not exist: kit.finish() says why", name)
+        logger.warning("A page refers to %s, which does not exist: kit.finish() says why", name)
         if name in self.earlier:
             manifest[name] = self.earlier[name]
 
     def _settle(self, name: str, content: StoredFile, manifest: Manifest) -> bool:
-        """Take note of a file that stands in the folder already; False where it is to be put there."""
+        """Deal with a file that is already in the folder; return False if it is yet to be put there."""
         found = self.target.stat(name)
         if found is None and not os.path.lexists(self.target.path(name)):
             return False
@@ -161,7 +161,7 @@ class _Publication:
         known = self.earlier.get(name)
         linked = self._is_same_file(name)
         if linked and self._is_in_cache(name):
-            # The folder is the cache's own: nothing was put there, and nothing may be taken away.
+            # The folder is the cache's own: nothing was put there, and nothing may be removed.
             self.report.unchanged.append(name)
         elif linked or (known and known.is_of(content, found)):
             manifest[name] = Put(*found, content.modified_ns)
@@ -176,7 +176,7 @@ class _Publication:
 
     def _leave(self, name: str) -> None:
         self.report.foreign.append(name)
-        logger.warning("%s is left as it is: no publish put it into %s, or it was changed since", name, self.root)
+        logger.warning("%s is left alone: no publish put it into %s, or it has been changed since", name, self.root)
 
     def _is_same_file(self, name: str) -> bool:
         path = self.storage.path(name)
@@ -239,7 +239,7 @@ class _Publication:
         except OSError as error:
             raise StorageError(
                 str(self.manifest_file),
-                f"what is put into {self.root} cannot be noted here ({error.strerror}): make the folder writable, "
+                f"what is put into {self.root} cannot be recorded here ({error.strerror}): make the folder writable, "
                 "or set state_dir to one that is.",
             ) from error
 
@@ -248,7 +248,7 @@ class _Folder(FileSystemStorage):
     """A folder of published files."""
 
     def link(self, name: str, path: str) -> bool:
-        """Put a hard link to a file here, over whatever stands there; False where there can be none.
+        """Put a hard link to a file here, replacing any file; return False if that is impossible.
 
         Raises:
             StorageError: The name is unsafe, or a symbolic link leads out of the folder.
@@ -266,7 +266,7 @@ class _Folder(FileSystemStorage):
                         os.unlink(temporary, dir_fd=source)
                     raise
         except BaseException as error:
-            # Another file system, one without links, too many links, or a file that belongs to someone else.
+            # Another file system, one without links, too many links, or somebody else's file.
             if isinstance(error, (OSError, NotImplementedError)):
                 return False
             raise
