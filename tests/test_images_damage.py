@@ -239,6 +239,24 @@ def test_caps_count_the_frames_that_are_decoded() -> None:
         small.frames(RULES, animated=True)
 
 
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    """Twenty bytes of a progressive file are a pass over all of it."""
+    data = drawing.encoded(drawing.photo(64, 48), "JPEG", progressive=True)
+    scan = data.index(b"\xff\xda")
+    first = b"\xff\xda\0\x0c\3\1\0\2\0\3\0\0\0\x01" + b"\0"
+    with pytest.raises(UnreadableImage, match="more than 200 scans"):
+        decode(data[:scan] + first * 300 + data[scan:])
+
+
+def test_frames_larger_than_their_image_count_as_such() -> None:
+    """A GIF of one pixel whose frames reach far beyond it costs what they cost."""
+    frame = b"\x2c" + struct.pack("<HHHH", 0, 0, 3_000, 3_000) + b"\0\2\2\x44\1\0"
+    data = gif_of(1, 1)[:-1] + frame * 20 + b";"
+    with pytest.raises(ImageTooLarge, match="3,000 × 3,000 pixels in 21 frames"):
+        decode(data)
+    assert Original(data, name="test", limits=LIMITS).frames(RULES).images[0].size == (1, 1)
+
+
 def test_large_profiles_are_neither_used_nor_kept() -> None:
     """A profile of five megabytes counts as none, in every format that holds one."""
     profile = b"\0" * 36 + b"acsp" + bytes(5_000_000)

@@ -12,7 +12,7 @@ from .formats import (
 )
 from .formats.base import Layout
 from .frames import Frames
-from .header import Header, check_frames, examine, read_header, read_texts
+from .header import Header, examine, read_header, read_texts
 from .reading import Original, decoder_scale
 from .rules import Limits, PixelRules
 from .writing import encode
@@ -27,7 +27,6 @@ __all__ = [
     "Limits",
     "Original",
     "PixelRules",
-    "check_frames",
     "check_options",
     "decoder_scale",
     "encode",

@@ -62,16 +62,29 @@ def _eight_bit(image: Image.Image, scale: bool) -> Image.Image:
 
 
 def _grey_from_wide(image: Image.Image, scale: bool) -> Image.Image:
+    if image.mode not in _SIXTEEN_BIT:
+        return _grey_from_range(image) if scale else image.convert("L")
     key = image.info.get("transparency")
-    wide = image.convert("I") if image.mode in _SIXTEEN_BIT else image
-    if not scale:
-        grey = wide.convert("L")
-    elif image.mode in _SIXTEEN_BIT:
-        grey = wide.point([(value * 255 + 32767) // 65535 for value in range(65536)], "L")
-    else:
-        grey = _grey_from_range(wide)
-    if isinstance(key, int) and image.mode in _SIXTEEN_BIT:
-        grey.putalpha(wide.point([0 if value == key else 255 for value in range(65536)], "L"))
+    levels = [(value * 255 + 32767) // 65535 for value in range(65536)] if scale else None
+    grey = _levels(image, levels)
+    if isinstance(key, int):
+        grey.putalpha(_levels(image, [0 if value == key else 255 for value in range(65536)]))
+    return grey
+
+
+_BAND_PIXELS = 1 << 22
+
+
+def _levels(image: Image.Image, levels: list[int] | None) -> Image.Image:
+    """Return a grey image of 16 bits in mode L, by a table; without one, samples are cut at 255.
+
+    Pillow looks up in a mode that takes four times the memory of the result, which only a band of rows may have.
+    """
+    grey = Image.new("L", image.size)
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        wide = image.crop((0, top, image.width, min(top + rows, image.height))).convert("I")
+        grey.paste(wide.convert("L") if levels is None else wide.point(levels, "L"), (0, top))
     return grey
 
 

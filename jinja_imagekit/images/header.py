@@ -149,8 +149,14 @@ def _check_size(header: Header, format: Format, layout: Layout, name: str, limit
         )
 
 
-def check_frames(header: Header, *, name: str, limits: Limits) -> None:
+def check_frames(header: Header, layout: Layout, *, name: str, limits: Limits) -> None:
     """Check what all frames of an animation cost together, where all of them are wanted.
+
+    Args:
+        header: Its header.
+        layout: Its layout: frames may be larger than the image.
+        name: What errors call the image.
+        limits: The caps.
 
     Raises:
         ImageTooLarge: It exceeds one of the caps.
@@ -159,7 +165,8 @@ def check_frames(header: Header, *, name: str, limits: Limits) -> None:
         raise ImageTooLarge(
             name, f"it has {header.frames:,} frames; the setting max_frames allows {limits.max_frames:,}."
         )
-    _check_pixels(header.width, header.height, header.frames, name, limits)
+    width, height = max(header.width, layout.canvas[0]), max(header.height, layout.canvas[1])
+    _check_pixels(width, height, header.frames, name, limits)
 
 
 def _check_pixels(width: int, height: int, frames: int, name: str, limits: Limits) -> None:

@@ -113,7 +113,7 @@ class Original:
         animated = animated and rules.keep_animation and self.header.frames > 1
         key = (rules.auto_orient, rules.convert_to_srgb, rules.scale_16_bit, rules.keep_metadata, scale, animated)
         if animated:
-            check_frames(self.header, name=self._name, limits=self.limits)
+            check_frames(*self._examine(), name=self._name, limits=self.limits)
         with self._lock:
             if key not in self._decoded:
                 with reading(self._name):

@@ -22,7 +22,6 @@ class Gif(Format):
     extension = ".gif"
     mimetype = "image/gif"
     plugin = GifImagePlugin.GifImageFile
-    warns_of_size = True
 
     is_written = True
     modes = frozenset({"L", "P"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -105,8 +106,11 @@ lacks more than a few bytes asks for more: with the end marker, libjpeg would in
 _MOST_GARBAGE = 1 << 16
 """Bytes between segments, in all, that are passed over, as libjpeg does."""
 
-_MOST_SCANS = 200
-"""Each scan of a progressive file is a pass over the whole image, be it of 20 bytes; encoders make 3 to 64."""
+_MOST_SCANS, _FEWEST_SCANS, _MOST_PASSES = 200, 40, 2_500_000_000
+"""Each scan of a progressive file is a pass over the whole image, be it of 20 bytes; encoders make 3 to 20, rarely 64.
+
+So a large image may have fewer of them: not more than so many pixels are passed over in all.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +264,14 @@ def _end_of_scans(data: bytes, first: _Segment, frame: bytes) -> tuple[int, bool
     wanted = {frame[7 + 3 * number]: (1 << 64) - 1 for number in range(frame[6]) if 7 + 3 * number < len(frame)}
     progressive = frame[0] in _PROGRESSIVE
     segment: _Segment | None = first
+    height, width = struct.unpack_from(">HH", frame, 2)
+    most = min(_MOST_SCANS, max(_FEWEST_SCANS, _MOST_PASSES // max(1, width * height)))
     scans, has_end, end = 0, False, first.end
     while segment is not None:
         if segment.marker == _START_OF_SCAN:
             scans += 1
-            if scans > _MOST_SCANS:
-                raise BrokenFile(f"the JPEG file has more than {_MOST_SCANS} scans")
+            if scans > most:
+                raise BrokenFile(f"the JPEG file has more than {most} scans")
             _note_scan(wanted, data[segment.body : segment.end], progressive)
             found = _END_OF_SCAN.search(data, segment.end)
             end = found.start() if found else len(data)
