@@ -85,8 +85,9 @@ class Settings(PixelSettings, Caps):
         cache_prefix: What every key in the state store begins with, so that several kits can share one.
         cache_timeout: Seconds for which a record is kept; None keeps it for ever.
         failure_timeout: Seconds for which a failed generation is not tried again.
-        adopt_existing: Take a whole image that stands under a cache file's name for that cache file, even when
-            no record says who made it. For a site that brings its generated files along.
+        adopt_existing: Take an image that has the very name of a cache file, with its hash, for that cache file when no
+            record says who made it, as after the state was lost; from its beginning to its end it must have the
+            structure of a whole file. When false, such files are made again.
         keep_notes: Whether a kit notes which images its pages need, for `finish()`, `publish()` and `prune()`: True for
             a build, False for a server, whose pages never end; None notes the first 20,000. What a strategy defers is
             noted in any case.
@@ -153,7 +154,7 @@ class Settings(PixelSettings, Caps):
     cache_prefix: str = "imagekit:"
     cache_timeout: float | None = None
     failure_timeout: float = 60.0
-    adopt_existing: bool = False
+    adopt_existing: bool = True
     keep_notes: bool | None = None
     timeout: float | None = 120.0
     isolation: str | None = None

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import pickle
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from core_site import BrokenCard, Card, Counter, Site, Wide, photo_bytes, settled
+from jinja2 import Environment
 from PIL import Image
 
 from jinja_imagekit import BytesSource, ImageCacheFile, ImageKit, LazyImageCacheFile
@@ -27,6 +29,8 @@ from jinja_imagekit.exceptions import (
     StorageError,
     UnreadableImage,
 )
+from jinja_imagekit.images import Original
+from jinja_imagekit.processors import ResizeToFit
 from jinja_imagekit.sources import FileSource
 from jinja_imagekit.state import MemoryStore
 
@@ -185,26 +189,76 @@ def test_a_harmed_file_heals(site: Site, harm: Any, process: str) -> None:
     assert site.files() == {file.name: content}
 
 
-def test_a_file_that_nobody_knows_is_made_again(site: Site) -> None:
-    """A file of the right name and unknown origin is not believed, unless the setting says so."""
+def test_a_file_that_nobody_knows_is_taken_for_what_its_name_says(site: Site) -> None:
+    """Unless the setting says otherwise: then it is made again."""
     file = card(site)
     stranger = photo_bytes(30, 20, seed=3)
     settled(site.output / str(file.name), stranger)
-    assert file.read() != stranger
-    site.kit.records.forget(str(file.name))
-    settled(site.output / str(file.name), stranger)
-    adopting = site.new_kit(adopt_existing=True).cachefile("card", source="photos/canal.jpg")
-    assert (adopting.width, adopting.height, adopting.size) == (30, 20, len(stranger))
-    assert adopting.read() == stranger
+    for adopts in (True, False):
+        kit = site.new_kit(state_dir=site.root / f"state {adopts}", adopt_existing=adopts)
+        again = kit.cachefile("card", source="photos/canal.jpg")
+        assert ((again.width, again.height) == (30, 20)) is adopts
+        assert (again.read() == stranger) is adopts
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", photo_bytes()[:-600]])
-def test_only_a_whole_image_is_adopted(site: Site, content: bytes) -> None:
-    """What is not an image, or half of one, is made again whatever the setting."""
-    file = site.new_kit(adopt_existing=True).cachefile("card", source="photos/canal.jpg")
-    settled(site.output / str(file.name), content)
-    assert file.width == 24
-    assert file.read() != content
+WHOLE = {format: photo_bytes(format=format) for format in ("JPEG", "PNG", "GIF", "WEBP", "AVIF")}
+
+
+@pytest.mark.parametrize("format", WHOLE)
+def test_only_a_whole_image_is_taken_for_a_cache_file(site: Site, format: str) -> None:
+    """Where an end is missing, be it of a byte, what stands there is made again; so is what is not an image."""
+    site.kit.spec("kept", processors=[ResizeToFit(20)], format=format)
+    name, whole = str(site.kit.cachefile("kept", source="photos/canal.jpg").name), WHOLE[format]
+    cuts = [whole[:-count] for count in (1, 2, 3, 12, len(whole) // 2)]
+    for number, content in enumerate((b"", b"hello", bytes(len(whole)), *cuts)):
+        kit = site.new_kit(state_dir=site.root / f"state {number}")
+        kit.spec("kept", processors=[ResizeToFit(20)], format=format)
+        settled(site.output / name, content)
+        file = kit.cachefile("kept", source="photos/canal.jpg")
+        assert file.name == name
+        assert file.width == 20
+        assert file.read() != content
+
+
+def test_a_lost_state_makes_no_image_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the state folder was deleted, a run and pages decode nothing, and the records are there again."""
+    site.write("b.png", seed=2, format="PNG")
+    sources = [{"source": "photos/canal.jpg"}, {"source": "b.png"}]
+    ids = ("card", *(f"as:{format.lower()}" for format in WHOLE))
+
+    def new_kit() -> ImageKit:
+        kit = site.new_kit()
+        for id, format in zip(ids[1:], WHOLE, strict=True):
+            kit.spec(id, processors=[ResizeToFit(20)], format=format)
+        for id in ids:
+            kit.register.cachefiles(id, sources)
+        return kit
+
+    kit = new_kit()
+    assert len(kit.generate().generated) == 12
+    before = sorted(kit.records.all(), key=lambda record: record.name)
+    kit.close()
+    shutil.rmtree(site.state)
+    monkeypatch.setattr(Original, "frames", lambda *args, **options: pytest.fail("an image was decoded"))
+    kit = new_kit()
+    report = kit.generate()
+    assert (len(report.skipped), report.generated, report.failed) == (12, [], [])
+    assert sorted(kit.records.all(), key=lambda record: record.name) == before
+    shutil.rmtree(site.state)
+    page = new_kit().install(Environment()).from_string("{% generateimage 'card' source='b.png' %}")
+    assert 'width="24" height="16"' in page.render()
+
+
+def test_a_name_without_a_hash_says_nothing_about_what_stands_there(site: Site) -> None:
+    """A file that is always called the same may have been made of anything: without a record it is made again."""
+
+    class Named(Card):
+        cachefile_name = "CACHE/images/latest.jpg"
+
+    site.kit.register.generator("named", Named)
+    stranger = photo_bytes(30, 20, seed=3)
+    settled(site.output / "CACHE/images/latest.jpg", stranger)
+    assert site.kit.cachefile("named", source="photos/canal.jpg").read() != stranger
 
 
 def test_a_replaced_source(site: Site) -> None:
@@ -503,7 +557,10 @@ def test_a_storage_that_says_nothing_of_paths(site: Site) -> None:
     file = kit.cachefile("card", source="photos/canal.jpg")
     assert file.url.startswith("https://cdn.example/CACHE/images/photos/canal/")
     assert (file.width, file.read()) == (24, remote.kept[str(file.name)])
-    assert remote.stats == 0
+    # Whether there is one already, before the lock is taken and after; never again once it is recorded.
+    assert remote.stats == 2
+    assert kit.cachefile("card", source="photos/canal.jpg").url == file.url
+    assert remote.stats == 2
     with pytest.raises(ImageKitError, match=r"use url or open\(\)"):
         _ = file.path
 

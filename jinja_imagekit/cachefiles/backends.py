@@ -14,14 +14,16 @@ from ..exceptions import (
     ImageKitError,
     ImageTooLarge,
     ImageTooSlow,
+    NotFingerprintable,
     SourceError,
     StorageError,
     UnreadableImage,
 )
 from ..hashing import class_path
-from ..images import Limits, Original, PixelRules
+from ..images import Limits
 from ..specs import ImageSpec
 from ..state import Failure, Record
+from .namers import carries_hash
 
 if TYPE_CHECKING:
     from .file import ImageCacheFile
@@ -193,23 +195,22 @@ class CacheFileBackend(ABC):
         raise error
 
     def _adopt_if_allowed(self, file: ImageCacheFile) -> Record | None:
-        # Without a readable store "unknown" says nothing about the file; otherwise it is somebody else's.
         if file.storage.stat(name_of(file)) is None:
             return None
-        if not file.settings.adopt_existing and file.records.store.is_reliable:
-            return None
         try:
-            return self._adopt(file)
-        except (UnreadableImage, StorageError):
+            # Without a readable store "unknown" says nothing about the file.
+            return None if file.records.store.is_reliable and not _may_be_ours(file) else self._adopt(file)
+        except (UnreadableImage, StorageError, OSError):
             return None
 
     def _adopt(self, file: ImageCacheFile) -> Record:
-        with file.storage.open(name_of(file)) as stored:
+        """Take a file for what its name says; its structure tells that it is whole, and its pixels are not decoded."""
+        name = name_of(file)
+        with file.storage.open(name) as stored:
             data = stored.read()
-        original = Original(data, name=name_of(file), limits=_result_limits(file))
-        if not original.header.is_vector:
-            original.frames(PixelRules())
         record = self.describe(file, data)
+        if not data.endswith(images.FORMATS[record.format].end):
+            raise UnreadableImage(name, "it is cut short.")
         file.records.put(record)
         return record
 
@@ -266,6 +267,15 @@ class BaseAsync(CacheFileBackend):
     @abstractmethod
     def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
         """Have `make_scheduled(file, force)` called elsewhere."""
+
+
+def _may_be_ours(file: ImageCacheFile) -> bool:
+    if not file.settings.adopt_existing:
+        return False
+    try:
+        return carries_hash(name_of(file), file.generator)
+    except NotFingerprintable:
+        return False
 
 
 def name_of(file: ImageCacheFile) -> str:

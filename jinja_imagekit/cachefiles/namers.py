@@ -19,6 +19,9 @@ __all__ = ["hash", "source_name_as_path", "source_name_dot_hash"]
 LONGEST_PART = 230
 """Bytes of a folder's name: with a hash and an extension it stays below 255, the limit of most file systems."""
 
+SHORTEST_HASH = 16
+"""Digits that a name has of a hash at least: 64 bits."""
+
 BUILT_IN = tuple(f"{__name__}.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash"))
 """Dotted paths of this library's namers, whose names depend on a spec's hash and its source's name alone."""
 
@@ -55,7 +58,7 @@ def source_name_dot_hash(generator: Any) -> str:
         NotFingerprintable: The generator holds state that is not plain.
     """
     stem = _source_stem(generator)
-    return f"{stem}.{_digest(generator)[:16]}{_extension(generator)}" if stem else hash(generator)
+    return f"{stem}.{_digest(generator)[:SHORTEST_HASH]}{_extension(generator)}" if stem else hash(generator)
 
 
 def default_name(generator: Any, settings: Settings) -> str:
@@ -66,6 +69,15 @@ def default_name(generator: Any, settings: Settings) -> str:
     """
     namer: Namer = load("cachefile_namer", settings.cachefile_namer)
     return f"{settings.cachefile_dir}/{namer(generator)}".lstrip("/")
+
+
+def carries_hash(name: str, generator: Any) -> bool:
+    """Tell whether a name holds the hash of what a generator makes, so that nothing else can be meant by it.
+
+    Raises:
+        NotFingerprintable: The generator holds state that is not plain.
+    """
+    return _digest(generator)[:SHORTEST_HASH] in name
 
 
 def _digest(generator: Any) -> str:

@@ -87,6 +87,7 @@ class Format(ABC):
         extension: Of its files, with the dot.
         mimetype: Its media type.
         is_vector: Whether it is a drawing without pixels, which is passed on as it is.
+        end: What a file of this library's own making ends with, where `layout` does not tell a file that is cut short.
         plugin: Pillow's class that decodes it.
         decoder_scales: By what its decoder can shrink an image, the most first.
         warns_of_size: Whether Pillow's decoder warns on its own above `PIL.Image.MAX_IMAGE_PIXELS`.
@@ -107,6 +108,7 @@ class Format(ABC):
     extension: ClassVar[str]
     mimetype: ClassVar[str]
     is_vector: ClassVar[bool] = False
+    end: ClassVar[bytes] = b""
 
     plugin: ClassVar[type[ImageFile.ImageFile]]
     decoder_scales: ClassVar[tuple[int, ...]] = ()

@@ -21,6 +21,7 @@ class Gif(Format):
     name = "GIF"
     extension = ".gif"
     mimetype = "image/gif"
+    end = b";"
     plugin = GifImagePlugin.GifImageFile
 
     is_written = True

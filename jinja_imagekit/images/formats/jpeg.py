@@ -25,6 +25,7 @@ class Jpeg(Format):
     other_names = ("JPG", "JPE", "MPO")
     extension = ".jpg"
     mimetype = "image/jpeg"
+    end = b"\xff\xd9"
     plugin = JpegImagePlugin.JpegImageFile
     decoder_scales = tuple(reversed(DECODER_SCALES[1:]))
 
