@@ -98,11 +98,9 @@ class CacheFileBackend(ABC):
         if storage.is_local and stored is None:
             return None
         record = file.records.get(name)
-        if stored is None:
-            return record or (self._adopt_if_allowed(file) if file.settings.adopt_existing else None)
         if record is None:
-            return self._adopt_if_allowed(file)
-        return record if record.size == stored.size else None
+            return self._adopt_if_allowed(file) if stored or self._may_be_there(file) else None
+        return record if stored is None or record.size == stored.size else None
 
     def make(self, file: ImageCacheFile) -> Record:
         """Make the file here and now, store it, and record it.
@@ -194,9 +192,12 @@ class CacheFileBackend(ABC):
         error.generator_id = file.generator_id or class_path(file.generator)
         raise error
 
+    @staticmethod
+    def _may_be_there(file: ImageCacheFile) -> bool:
+        # Where a stat is a request over the network, only whoever would adopt the file asks.
+        return file.settings.adopt_existing and file.storage.stat(name_of(file)) is not None
+
     def _adopt_if_allowed(self, file: ImageCacheFile) -> Record | None:
-        if file.storage.stat(name_of(file)) is None:
-            return None
         try:
             # Without a readable store "unknown" says nothing about the file.
             return None if file.records.store.is_reliable and not _may_be_ours(file) else self._adopt(file)
