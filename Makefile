@@ -60,6 +60,7 @@ bench: .venv/.test
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/formats.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/growth.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/warm_tags.py
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pictures.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pregenerate.py
 
 coverage: .venv/.test
