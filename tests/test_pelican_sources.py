@@ -169,3 +169,15 @@ def test_names_that_urls_have_other_uses_for(site: PelicanSite, name: str, setti
     paths = [posixpath.normpath(unquote(urlsplit(html.unescape(text)).path).lstrip("/")) for text in texts]
     assert len(set(paths)) == 3
     assert sorted(paths) == site.published()
+
+
+@pytest.mark.parametrize("ending", ["-- class='x' %}", "as p %}{{ p }}"])
+def test_sources_of_an_art_direction_are_found_as_all_others(site: PelicanSite, ending: str) -> None:
+    """A name within `at` is looked for beside the article as well."""
+    site.photo("walks/canal.jpg", seed=1)
+    site.photo("walks/dunes.jpg", seed=2)
+    narrow = "{'(max-width: 600px)': {'source': 'dunes.jpg', 'size': '40x40'}}"
+    site.template("article.html", f"{{% picture '80x60' article.photo alt='' at={narrow} {ending}")
+    site.article("walks/walk.md", Photo="canal.jpg")
+    site.build()
+    assert set(source_folders(site.page("walk.html"))) == {"walks/canal", "walks/dunes"}

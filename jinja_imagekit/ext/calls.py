@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 
 from ..exceptions import ImageKitError
 from .error_places import add_place, current_place, placed, placed_at, placed_for
@@ -24,7 +25,9 @@ TAGS = {
 """What a compiled tag calls, by its name."""
 
 
-# Each takes the context, since Jinja works out constant filters of any other kind when it compiles a template.
+# Each function takes the context, since Jinja works out constant filters of any other kind when it compiles a template.
+
+
 @pass_context
 @placed_for("generateimage")
 def generateimage_tag(
@@ -32,7 +35,8 @@ def generateimage_tag(
 ) -> Any:
     """Do `{% generateimage 'id' name=value … -- attribute=value … %}`."""
     runtime = _runtime(context)
-    kwargs = runtime.located_in(kwargs, context)
+    if runtime.locate is not None:
+        kwargs = runtime.located(kwargs, context)
     try:
         return runtime.generateimage_tag(generator_id, kwargs, attributes, not context.environment.is_async)
     except NotKnown:
@@ -40,117 +44,80 @@ def generateimage_tag(
 
 
 @pass_context
-@placed_for("thumbnail")
-def thumbnail_tag(
-    context: Context,
-    generator_id: Any,
-    dimensions: Any,
-    source: Any,
-    kwargs: dict[str, Any],
-    attributes: Mapping[str, object],
-) -> Any:
-    """Do `{% thumbnail ['id'] 'WxH' source name=value … -- attribute=value … %}`."""
-    runtime = _runtime(context)
-    if runtime.locate is not None:
-        source = runtime.locate(source, context)
-    make = not context.environment.is_async
-    try:
-        return runtime.thumbnail_tag(generator_id, dimensions, source, kwargs, attributes, make)
-    except NotKnown:
-        arguments = generator_id, dimensions, source, kwargs, attributes
-        return _in_thread(Asker("thumbnail"), runtime.thumbnail_tag, *arguments)
-
-
-@pass_context
 @placed_for("generateimage")
 def generateimage_file(context: Context, generator_id: Any, kwargs: dict[str, Any], *, as_filter: bool = False) -> Any:
     """Do `{% generateimage 'id' name=value … as name %}`."""
     runtime = _runtime(context)
-    image = runtime.spec_image(generator_id, runtime.located_in(kwargs, context))
+    if runtime.locate is not None:
+        kwargs = runtime.located(kwargs, context)
+    image = runtime.spec_image(generator_id, kwargs)
     return _given(context, runtime, image, Asker("generateimage", as_filter))
 
 
 @pass_context
-@placed_for("thumbnail")
-def thumbnail_file(
-    context: Context,
-    generator_id: Any,
-    dimensions: Any,
-    source: Any,
-    kwargs: dict[str, Any],
-    *,
-    as_filter: bool = False,
-) -> Any:
-    """Do `{% thumbnail ['id'] 'WxH' source name=value … as name %}`."""
-    runtime = _runtime(context)
-    if runtime.locate is not None:
-        source = runtime.locate(source, context)
-    if runtime.has_several_sizes(kwargs):
-        image: TemplateImage = runtime.thumbnail_picture(generator_id, dimensions, source, kwargs)
-    else:
-        image = runtime.file(*runtime.thumbnail_call(generator_id, dimensions, source, kwargs))
-    return _given(context, runtime, image, Asker("thumbnail", as_filter))
-
-
-@pass_context
-@placed_for("picture")
-def picture_tag(
-    context: Context,
-    generator_id: Any,
-    dimensions: Any,
-    source: Any,
-    kwargs: dict[str, Any],
-    attributes: Mapping[str, object],
-) -> Any:
-    """Do `{% picture ['id'] 'WxH' source name=value … -- attribute=value … %}`."""
-    runtime = _runtime(context)
-    if runtime.locate is not None:
-        source, kwargs = runtime.locate(source, context), runtime.located_at(kwargs, context)
-    make = not context.environment.is_async
-    try:
-        return runtime.picture_tag(generator_id, dimensions, source, kwargs, attributes, make)
-    except NotKnown:
-        return _in_thread(Asker("picture"), runtime.picture_tag, generator_id, dimensions, source, kwargs, attributes)
-
-
-@pass_context
-@placed_for("picture")
-def picture_file(
-    context: Context,
-    generator_id: Any,
-    dimensions: Any,
-    source: Any,
-    kwargs: dict[str, Any],
-    *,
-    as_filter: bool = False,
-) -> Any:
-    """Do `{% picture ['id'] 'WxH' source name=value … as name %}`."""
-    runtime = _runtime(context)
-    if runtime.locate is not None:
-        source, kwargs = runtime.locate(source, context), runtime.located_at(kwargs, context)
-    picture = runtime.picture(generator_id, dimensions, source, kwargs)
-    return _given(context, runtime, picture, Asker("picture", as_filter))
-
-
-@pass_context
 def generateimage(context: Context, source: Any, /, *arguments: Any, **kwargs: Any) -> Any:
-    """Return the cache file of `{{ source | generateimage('id', name=value, …) }}`; it prints itself as an `<img>`."""
+    """Do `{{ source | generateimage('id', name=value, …) }}`."""
     (generator_id,) = _filter_arguments("generateimage", arguments, kwargs, "'blog:hero'")
     return generateimage_file(context, generator_id, {**kwargs, "source": source}, as_filter=True)
 
 
-@pass_context
-def thumbnail(context: Context, source: Any, /, *arguments: Any, **kwargs: Any) -> Any:
-    """Return the cache file of `{{ source | thumbnail('WxH', name=value, …) }}`; it prints itself as an `<img>`."""
-    dimensions, generator_id = _filter_arguments("thumbnail", arguments, kwargs, "'400x300'")
-    return thumbnail_file(context, generator_id, dimensions, source, kwargs, as_filter=True)
+def _sized_tag(name: str, write: Callable[..., Markup]) -> Callable[..., Any]:
+    """Return what does `{% name ['id'] 'WxH' source name=value … -- attribute=value … %}`."""
+
+    @pass_context
+    @placed_for(name)
+    def tag(
+        context: Context,
+        generator_id: Any,
+        dimensions: Any,
+        source: Any,
+        kwargs: dict[str, Any],
+        attributes: Mapping[str, object],
+    ) -> Any:
+        runtime = _runtime(context)
+        if runtime.locate is not None:
+            source, kwargs = runtime.locate(source, context), runtime.located(kwargs, context)
+        try:
+            make = not context.environment.is_async
+            return write(runtime, generator_id, dimensions, source, kwargs, attributes, make)
+        except NotKnown:
+            return _in_thread(Asker(name), write, runtime, generator_id, dimensions, source, kwargs, attributes)
+
+    return tag
 
 
-@pass_context
-def picture(context: Context, source: Any, /, *arguments: Any, **kwargs: Any) -> Any:
-    """Return the picture of `{{ source | picture('WxH', 'id', name=value, …) }}`; it prints itself as HTML."""
-    dimensions, generator_id = _filter_arguments("picture", arguments, kwargs, "'800x'")
-    return picture_file(context, generator_id, dimensions, source, kwargs, as_filter=True)
+def _sized_file(name: str, image_of: Callable[..., TemplateImage]) -> Callable[..., Any]:
+    """Return what does `{% name ['id'] 'WxH' source name=value … as target %}`."""
+
+    @pass_context
+    @placed_for(name)
+    def file(
+        context: Context,
+        generator_id: Any,
+        dimensions: Any,
+        source: Any,
+        kwargs: dict[str, Any],
+        *,
+        as_filter: bool = False,
+    ) -> Any:
+        runtime = _runtime(context)
+        if runtime.locate is not None:
+            source, kwargs = runtime.locate(source, context), runtime.located(kwargs, context)
+        image = image_of(runtime, generator_id, dimensions, source, kwargs)
+        return _given(context, runtime, image, Asker(name, as_filter))
+
+    return file
+
+
+def _sized_filter(name: str, file: Callable[..., Any], example: str) -> Callable[..., Any]:
+    """Return what does `{{ source | name('WxH', name=value, …) }}`."""
+
+    @pass_context
+    def apply(context: Context, source: Any, /, *arguments: Any, **kwargs: Any) -> Any:
+        dimensions, generator_id = _filter_arguments(name, arguments, kwargs, example)
+        return file(context, generator_id, dimensions, source, kwargs, as_filter=True)
+
+    return apply
 
 
 @placed
@@ -181,16 +148,19 @@ def imageinfo(context: Context, source: Any) -> Any:
     return runtime.imageinfo(source if runtime.locate is None else runtime.locate(source, context))
 
 
+_thumbnail_file = _sized_file("thumbnail", TemplateRuntime.thumbnail_image)
+_picture_file = _sized_file("picture", TemplateRuntime.picture)
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     TAGS["generateimage"].html: generateimage_tag,
     TAGS["generateimage"].file: generateimage_file,
-    TAGS["thumbnail"].html: thumbnail_tag,
-    TAGS["thumbnail"].file: thumbnail_file,
-    TAGS["picture"].html: picture_tag,
-    TAGS["picture"].file: picture_file,
+    TAGS["thumbnail"].html: _sized_tag("thumbnail", TemplateRuntime.thumbnail_tag),
+    TAGS["thumbnail"].file: _thumbnail_file,
+    TAGS["picture"].html: _sized_tag("picture", TemplateRuntime.picture_tag),
+    TAGS["picture"].file: _picture_file,
     "generateimage": generateimage,
-    "thumbnail": thumbnail,
-    "picture": picture,
+    "thumbnail": _sized_filter("thumbnail", _thumbnail_file, "'400x300'"),
+    "picture": _sized_filter("picture", _picture_file, "'800x'"),
     "imageinfo": imageinfo,
 }
 

@@ -74,11 +74,10 @@ class TemplateRuntime:
         self._default_scales = kit.settings.default_thumbnail_srcset_scales
         self._parse_dimensions = lru_cache(maxsize=256)(self._checked_dimensions)
 
-    def located_in(self, kwargs: dict[str, Any], context: Context) -> dict[str, Any]:
-        """Return a generator's keywords with the source that the template's value stands for."""
-        if self.locate is None or "source" not in kwargs:
-            return kwargs
-        return {**kwargs, "source": self.locate(kwargs["source"], context)}
+    def located(self, kwargs: dict[str, Any], context: Context) -> dict[str, Any]:
+        """Return keywords with the sources that the template's values stand for, those of an art direction too."""
+        locate = self.locate
+        return kwargs if locate is None else self._with_sources(kwargs, lambda source: locate(source, context))
 
     def generateimage_tag(
         self, generator_id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool = True
@@ -293,11 +292,6 @@ class TemplateRuntime:
         (source,) = self._unwrapped(_with_source({"source": source})).values()
         return self._kit.imageinfo(source)
 
-    def located_at(self, kwargs: dict[str, Any], context: Context) -> dict[str, Any]:
-        """Return a picture's keywords with the sources that the values in its art direction stand for."""
-        locate = self.locate
-        return kwargs if locate is None else self._with_sources(kwargs, lambda source: locate(source, context))
-
     def _with_sources(self, kwargs: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
         """Return keywords with every source changed, those of an art direction too."""
         changed = {name: change(value) if name == "source" else value for name, value in kwargs.items()}
@@ -307,6 +301,18 @@ class TemplateRuntime:
                 for media, entry in changed["at"].items()
             }
         return changed
+
+    def thumbnail_image(
+        self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
+    ) -> TemplateImage:
+        """Return a thumbnail as a template may have it, a picture where it has several sizes; nothing is opened yet.
+
+        Raises:
+            InvalidOption: A keyword cannot be used.
+        """
+        if self.has_several_sizes(kwargs):
+            return self.thumbnail_picture(generator_id, dimensions, source, kwargs)
+        return self.file(*self.thumbnail_call(generator_id, dimensions, source, kwargs))
 
     def has_several_sizes(self, kwargs: Mapping[str, Any]) -> bool:
         """Tell whether the keywords of a `{% thumbnail %}` are those of a picture."""
