@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.template import TemplateSyntaxError
+from album.models import Photo
+from django.template import Context, Template, TemplateSyntaxError
 from django.test import override_settings
 from jinja2 import Environment
 
 from jinja_imagekit.django import get_kit
 from jinja_imagekit.django.signals import content_required, existence_required
-from jinja_imagekit.exceptions import InvalidOption, MissingSource, NotRegistered, SourceNotFound
+from jinja_imagekit.exceptions import (
+    InvalidOption,
+    MissingAlt,
+    MissingSource,
+    NotRegistered,
+    SourceNotFound,
+    UnreadableImage,
+)
 
 IMG = re.compile(r'<img src="/media/CACHE/images/photos/canal/\w+\.(\w+)" width="(\d+)" height="(\d+)">')
 
@@ -34,6 +42,12 @@ IMG = re.compile(r'<img src="/media/CACHE/images/photos/canal/\w+\.(\w+)" width=
         "{% thumbnail '50x' photo.image srcset='1.5 2' -- alt='' %}",
         "{% thumbnail '50x' photo.image as th %}<a href='{{ th.url }}'>{{ th.width }} {{ th.height }}</a>",
         "{% generateimage 'album:square' source=photo.image as th %}{% if th %}{{ th.url }}{% endif %}",
+        "{% picture '160x' photo.image -- alt='A canal' class='hero' %}",
+        "{% picture '160x' photo.image alt='A canal' priority=True as p %}<head>{{ p.preload }}</head>{{ p }}{{ p.width }}",
+        "{% picture '100x50' photo.image at=at focus='20% 80%' formats='webp' placeholder='color' -- alt='' %}",
+        "{% picture 'album:square' '40x40' photo.image layout='fixed' -- alt='' %}",
+        "{% thumbnail '100x' photo.image widths='50 100' -- alt='' %}",
+        "{% thumbnail '100x' photo.image widths='50 100' as th %}{{ th.srcset }} {{ th.sizes }}",
     ],
 )
 def test_same_html_as_jinja(tag: str, make_photo: Any, render: Any) -> None:
@@ -43,9 +57,10 @@ def test_same_html_as_jinja(tag: str, make_photo: Any, render: Any) -> None:
     """
     photo = make_photo()
     jinja = get_kit().install(Environment(autoescape=True))
-    expected = jinja.from_string(tag.replace("|default:''", "|default('')")).render(photo=photo)
+    at = {"(max-width: 400px)": "40x40"}
+    expected = jinja.from_string(tag.replace("|default:''", "|default('')")).render(photo=photo, at=at)
     for _ in range(2):
-        found = render(tag, photo=photo)
+        found = render(tag, photo=photo, at=at)
         assert unescape(found.replace(" , ", ", ").replace(".0x", "x")) == unescape(expected)
     assert "/media/CACHE/images/photos/canal/" in expected
 
@@ -242,3 +257,38 @@ def test_placeholder_gives_its_reason_while_debugging(make_photo: Any, media: Pa
     assert "canal.jpg" not in render(tag, photo=photo)
     with override_settings(DEBUG=True):
         assert "canal.jpg" in render(tag, photo=photo)
+
+
+def test_picture_makes_its_files_at_once_and_then_none(make_photo: Any, render: Any, media: Path) -> None:
+    """The first page makes all candidates of one decode; another page, here and in another process, opens nothing."""
+    photo = make_photo()
+    os.utime(photo.image.path, (1e9, 1e9))
+    tag = "{% picture '160x' photo.image -- alt='' %}"
+    first = render(tag, photo=photo)
+    files = {path.name for path in (media / "CACHE").rglob("*.*")}
+    assert files == set(re.findall(r"\w+\.(?:avif|webp)", first))
+    assert len(files) > 4
+    stamps = {path: path.stat().st_mtime_ns for path in (media / "CACHE").rglob("*.*")}
+    assert render(tag, photo=Photo.objects.get()) == first
+    with override_settings(IMAGEKIT_FSYNC=True):
+        assert render(tag, photo=Photo.objects.get()) == first
+    assert stamps == {path: path.stat().st_mtime_ns for path in (media / "CACHE").rglob("*.*")}
+
+
+def test_picture_without_alternative_text_names_template_and_line(make_photo: Any) -> None:
+    """What a picture shows has to be said; `alt=''` says that it is decoration."""
+    template = Template("{% load imagekit %}\n{% picture '160x' photo.image %}")
+    with pytest.raises(MissingAlt) as caught:
+        template.render(Context({"photo": make_photo()}))
+    assert caught.value.lineno == 2
+
+
+def test_picture_of_a_bad_image_follows_the_policy(make_photo: Any, render: Any) -> None:
+    """A placeholder, or nothing, stands in for a picture that cannot be made."""
+    photo = make_photo()
+    Path(photo.image.path).write_bytes(b"broken")
+    assert "data:image/svg" in render("{% picture '160x' photo.image on_error='placeholder' -- alt='' %}", photo=photo)
+    shown = render("{% picture '160x' photo.image on_error='omit' alt='' as p %}[{{ p }}]", photo=photo)
+    assert shown == "[]"
+    with pytest.raises(UnreadableImage):
+        render("{% picture '160x' photo.image -- alt='' %}", photo=photo)

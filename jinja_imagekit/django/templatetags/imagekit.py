@@ -1,4 +1,4 @@
-"""The tags `{% generateimage %}` and `{% thumbnail %}` of Django's templates; they write what Jinja's write."""
+"""The tags of Django's templates, `generateimage`, `thumbnail` and `picture`; they write what Jinja's write."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from django.template.base import FilterExpression, Parser, Token
 from markupsafe import Markup
 
 from ...exceptions import ImageKitError, UnknownKeyword
+from ...ext.files import TemplatePicture
 from ...ext.grammar import Asker, TagArguments
 from ...ext.runtime import TemplateRuntime
-from ...stand_ins import checked_policy
 from .._engine.current import get_kit
 from ..cachefiles import ImageCacheFile
 from ..registry import generator_registry
@@ -29,6 +29,7 @@ __all__ = [
     "generator_registry",
     "get_cachefile",
     "parse_dimensions",
+    "picture",
     "register",
     "thumbnail",
 ]
@@ -69,6 +70,14 @@ class DjangoRuntime(TemplateRuntime):
     def _remember(self, file: Any, kwargs: dict[str, Any]) -> None:
         # The file does so itself.
         return None
+
+    def django_file(self, id: str, kwargs: dict[str, Any]) -> ImageCacheFile:
+        """Return a generator's cache file as Django knows it, with the policy among the keywords."""
+        self._kit.registered(id)
+        policy, options = self._split(kwargs)
+        file: ImageCacheFile = get_kit().django_file(id, **options)
+        file.on_error = policy
+        return file
 
     def srcset(self, urls: Mapping[str, str]) -> str:
         """Return the value of `srcset` for URLs by pixel density, spelt as in django-imagekit, which tests look for."""
@@ -147,42 +156,40 @@ class Arguments(TagArguments[FilterExpression | bool]):
 
 
 class ImageNode(template.Node):
-    """A tag that writes an `<img>`, or assigns a cache file.
+    """A tag that writes HTML, or assigns a cache file or picture.
 
     Args:
         arguments: What stands in the tag.
-        write: Writes the `<img>`: called with the runtime, the resolved positional arguments, keywords and attributes.
-        call: Returns the generator's id and keywords, called with the runtime and the same but the attributes.
+        write: Writes the HTML: called with the runtime, the resolved positional arguments, keywords and attributes.
+        give: Returns what `as` assigns, called with the runtime and the same but the attributes.
     """
 
-    def __init__(self, arguments: Arguments, write: Callable[..., Markup], call: Callable[..., Any]) -> None:
+    def __init__(self, arguments: Arguments, write: Callable[..., Markup], give: Callable[..., Any]) -> None:
         self._asker = Asker(arguments.name)
         self._target = arguments.target
         self._positional = arguments.arguments
         self._keywords = arguments.keywords
         self._attributes = arguments.attributes
         self._write = write
-        self._call = call
+        self._give = give
 
     def render(self, context: Any) -> str:
-        """Return the `<img>`; an assignment returns nothing.
+        """Return the HTML; an assignment returns nothing.
 
         Raises:
             ImageKitError: The image could not be made, or a value cannot be used.
         """
         positional = [_resolved(each, context) for each in self._positional]
         keywords = {name: _resolved(each, context) for name, each in self._keywords.items()}
-        kit = get_kit()
+        runtime = _runtime(get_kit())
         try:
             if self._target is not None:
-                id, options = self._call(_runtime(kit), positional, keywords)
-                kit.registered(id)
-                policy = options.pop("on_error", None)
-                file = context[self._target] = kit.django_file(id, **options)
-                file.on_error = checked_policy(policy, kit.settings.on_error)
+                given = context[self._target] = self._give(runtime, positional, keywords)
+                if isinstance(given, TemplatePicture):
+                    given.asker = self._asker
                 return ""
             attributes = {name: _resolved(value, context) for name, value in self._attributes.items()}
-            return self._write(_runtime(kit), positional, keywords, attributes)
+            return self._write(runtime, positional, keywords, attributes)
         except ImageKitError as error:
             if isinstance(error, UnknownKeyword):
                 self._asker.explain(error)
@@ -204,22 +211,34 @@ def _write_image(runtime: DjangoRuntime, positional: list[Any], keywords: dict[s
     return runtime.generateimage_tag(positional[0], keywords, attributes)
 
 
-def _image_call(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return positional[0], keywords
+def _give_image(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any]) -> ImageCacheFile:
+    return runtime.django_file(positional[0], keywords)
+
+
+def _with_id(positional: list[Any]) -> tuple[Any, Any, Any]:
+    """Return generator id, dimensions and source, the first of which may be left out."""
+    id, dimensions, source = positional if len(positional) == 3 else (None, *positional)
+    return id, dimensions, source
 
 
 def _write_thumbnail(
     runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any], attributes: Any
 ) -> Markup:
-    id, dimensions, source = positional if len(positional) == 3 else (None, *positional)
-    return runtime.thumbnail_tag(id, dimensions, source, keywords, attributes)
+    return runtime.thumbnail_tag(*_with_id(positional), keywords, attributes)
 
 
-def _thumbnail_call(
-    runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any]
-) -> tuple[str, dict[str, Any]]:
-    id, dimensions, source = positional if len(positional) == 3 else (None, *positional)
-    return runtime.thumbnail_call(id, dimensions, source, keywords)
+def _give_thumbnail(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any]) -> Any:
+    if runtime.has_several_sizes(keywords):
+        return runtime.thumbnail_picture(*_with_id(positional), keywords)
+    return runtime.django_file(*runtime.thumbnail_call(*_with_id(positional), keywords))
+
+
+def _write_picture(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any], attributes: Any) -> Markup:
+    return runtime.picture_tag(*_with_id(positional), keywords, attributes)
+
+
+def _give_picture(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any]) -> TemplatePicture:
+    return runtime.picture(*_with_id(positional), keywords)
 
 
 @register.tag
@@ -230,7 +249,7 @@ def generateimage(parser: Parser, token: Token) -> ImageNode:
 
         {% generateimage 'blog:hero' source=article.photo as hero %}<a href="{{ hero.url }}">…</a>
     """
-    return ImageNode(Arguments(parser, token), _write_image, _image_call)
+    return ImageNode(Arguments(parser, token), _write_image, _give_image)
 
 
 @register.tag
@@ -239,4 +258,16 @@ def thumbnail(parser: Parser, token: Token) -> ImageNode:
 
     The keywords are `anchor`, `crop`, `upscale`, `format`, `quality`, and `srcset='1.5 2'` for further densities.
     """
-    return ImageNode(Arguments(parser, token), _write_thumbnail, _thumbnail_call)
+    return ImageNode(Arguments(parser, token), _write_thumbnail, _give_thumbnail)
+
+
+@register.tag
+def picture(parser: Parser, token: Token) -> ImageNode:
+    """Write a responsive picture: `{% picture ['id'] 'WxH' source name=value … -- attribute=value … %}`.
+
+    The keywords are `layout`, `widths`, `sizes`, `formats`, `at`, `focus`, `alt`, `priority`, `placeholder`, and those
+    of `{% thumbnail %}`. With `as name` at the end, the picture is assigned instead:
+
+        {% picture '800x' article.photo alt=article.title priority=True as p %}{{ p.preload }}{{ p }}
+    """
+    return ImageNode(Arguments(parser, token), _write_picture, _give_picture)
