@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from html import unescape
@@ -43,9 +44,9 @@ IMG = re.compile(r'<img src="/media/CACHE/images/photos/canal/\w+\.(\w+)" width=
         "{% thumbnail '50x' photo.image as th %}<a href='{{ th.url }}'>{{ th.width }} {{ th.height }}</a>",
         "{% generateimage 'album:square' source=photo.image as th %}{% if th %}{{ th.url }}{% endif %}",
         "{% picture '160x' photo.image -- alt='A canal' class='hero' %}",
-        "{% picture '160x' photo.image alt='A canal' priority=True as p %}<head>{{ p.preload }}</head>{{ p }}{{ p.width }}",
+        "{% picture '160x' photo.image alt='A canal' priority=True as p %}<head>{{ p.preload }}</head>{{ p }}",
         "{% picture '100x50' photo.image at=at focus='20% 80%' formats='webp' placeholder='color' -- alt='' %}",
-        "{% picture 'album:square' '40x40' photo.image layout='fixed' -- alt='' %}",
+        "{% picture 'imagekit:thumbnail' '40x40' photo.image layout='fixed' -- alt='' %}",
         "{% thumbnail '100x' photo.image widths='50 100' -- alt='' %}",
         "{% thumbnail '100x' photo.image widths='50 100' as th %}{{ th.srcset }} {{ th.sizes }}",
     ],
