@@ -131,7 +131,7 @@ def anchor(value: Any, *more: str) -> Any:
         )
     for part in value:
         number("anchor", part, 0, 1)
-    return value
+    return tuple(value)
 
 
 def anchor_point(value: Anchor | None) -> tuple[float, float]:

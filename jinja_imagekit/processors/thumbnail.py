@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 from PIL import Image
 from pilkit import processors as pilkit  # type: ignore[import-untyped]
@@ -80,11 +82,16 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
         """Return the processor that does the work, for its own size unless another is given."""
         if width is None:
             width, height = self.width, self.height
-        if not self.crop:
-            return ResizeToFit(width, height, upscale=self.upscale)
-        if self.anchor == "auto":
-            return SmartResize(width, height, upscale=self.upscale)  # type: ignore[arg-type]  # a crop has both
-        return ResizeToFill(width, height, anchor=self.anchor, upscale=self.upscale)
+        return _resampling(width, height, self.crop, self.anchor, self.upscale)
+
+
+@lru_cache(maxsize=256)
+def _resampling(width: int | None, height: int | None, crop: bool, anchor: Any, upscale: bool) -> Resampling:
+    if not crop:
+        return ResizeToFit(width, height, upscale=upscale)
+    if anchor == "auto":
+        return SmartResize(width, height, upscale=upscale)  # type: ignore[arg-type]  # a crop has both
+    return ResizeToFill(width, height, anchor=anchor, upscale=upscale)
 
 
 JUDGED_WIDTH = 320
