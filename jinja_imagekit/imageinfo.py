@@ -8,11 +8,13 @@ import re
 import tomllib
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
+from . import isolation
 from .exceptions import ImageKitError, nearest
 from .images import (
     FORMATS,
@@ -24,8 +26,12 @@ from .images import (
     encode,
     read_texts,
 )
+from .interfaces import Size
 from .once import made_once
+from .recipes import Recipe
+from .settings import Settings
 from .sources import FileSource, Source
+from .time_limits import time_limit
 
 if TYPE_CHECKING:
     from .kit import ImageKit
@@ -136,7 +142,7 @@ class ImageFacts:
         digest = source.digest
         look = self._looks.get(digest) or self.known_look(digest)
         if look is None:
-            look = _look_of(Original(source.read(), name=source.name, limits=Limits.from_settings(self._kit.settings)))
+            look = _look_of(_reduced(source, self._kit.settings))
             self._kit.records.store.set_many({self._key(digest): json.dumps(look, separators=(",", ":"))})
         if len(self._looks) >= MOST_REMEMBERED:
             self._looks.clear()
@@ -187,10 +193,46 @@ def _checked(table: Any, where: str) -> dict[str, Any]:
     return table
 
 
-def _look_of(original: Original) -> Look:
-    rules = PixelRules(keep_animation=False)
-    scale = decoder_scale(original.header, rules, (COLOUR_PIXELS, COLOUR_PIXELS))
-    image = original.frames(rules, scale=scale).images[0].convert("RGBA")
+class _Reduced:
+    """Lets the decoder reduce an image as far as its colours allow, and does nothing else."""
+
+    def sampled_size(self, size: Size) -> Size:
+        """Return the size at which colours are told."""
+        return COLOUR_PIXELS, COLOUR_PIXELS
+
+    def process(self, image: Image.Image) -> Image.Image:
+        """Return the image."""
+        return image
+
+    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
+        """Return what the decoder has made."""
+        return image
+
+
+def _reduced(source: Source, settings: Settings) -> Image.Image:
+    """Return a source's first frame, reduced by the decoder, which runs where the settings want it."""
+    limits, rules = Limits.from_settings(settings), PixelRules(keep_animation=False)
+    original = source.as_original(limits)
+    if not settings.isolation:
+        with time_limit(settings.timeout, source.name):
+            scale = decoder_scale(original.header, rules, (COLOUR_PIXELS, COLOUR_PIXELS))
+            return original.frames(rules, scale=scale).images[0]
+    recipe = Recipe(
+        name=source.name,
+        processors=(_Reduced(),),
+        format="PNG",
+        # It is read once, here.
+        options={"compress_level": 0},
+        rules=rules,
+        limits=replace(limits, max_result_pixels=limits.max_source_pixels),
+        keeps_vectors=False,
+    )
+    made = isolation.make(recipe, original.data, timeout=settings.timeout, memory=settings.worker_memory)
+    return Original(made, name=source.name, limits=recipe.limits.of_results()).frames(rules).images[0]
+
+
+def _look_of(image: Image.Image) -> Look:
+    image = image.convert("RGBA")
     # Averaged with their transparency, hidden colours do not count.
     white = Image.new("RGBA", image.size, "white")
     image = Image.alpha_composite(white, image).convert("RGB")

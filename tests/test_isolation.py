@@ -277,3 +277,17 @@ def test_a_process_that_died_while_idle_is_replaced(tmp_path: Path) -> None:
     worker._process.kill()
     worker._process.wait()
     assert kit.process(tmp_path / "a.jpg").format == "JPEG"
+
+
+@pytest.mark.parametrize("source", [photo_bytes(960, 720), drawing.alpha_png(drawing.photo(400, 300)), "animation"])
+def test_what_a_picture_shows_until_it_loads_is_isolated_as_well(tmp_path: Path, source: Any) -> None:
+    """Colour and blur are the same wherever the source is decoded."""
+    if source == "animation":
+        source = drawing.animated("GIF", drawing.frames(40, 30, 4), [40] * 4)
+    looks = []
+    for number, isolation_setting in enumerate((None, "process")):
+        kit = ImageKit(isolation=isolation_setting, state_dir=tmp_path / str(number), location=tmp_path)
+        found = kit.source(source)
+        assert found is not None
+        looks.append(kit.image_facts.look(found))
+    assert looks[0] == looks[1]
