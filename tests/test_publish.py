@@ -117,7 +117,7 @@ def test_files_of_others_stay(make_kit: MakeKit, tmp_path: Path, caplog: pytest.
     assert (site / first).read_text() == "the user's own"
     assert (site / second).read_text() == "optimised"
     assert (site / "CACHE/images/notes.txt").exists()
-    assert "left as it is" in caplog.text
+    assert "left alone" in caplog.text
 
 
 def test_the_same_content_from_elsewhere_is_not_taken_over(make_kit: MakeKit, tmp_path: Path) -> None:
