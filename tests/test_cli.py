@@ -304,7 +304,7 @@ def test_doctor_ends_with_1_until_all_is_mended(run: Run, tmp_path: Path) -> Non
     mended = run("doctor", "--fix")
     assert mended.exit_code == 0
     assert "1 finding, 1 fixed" in mended.stdout
-    assert "All is as it should be." in run("doctor").stdout
+    assert "Everything is as it should be." in run("doctor").stdout
     run("generate")
     assert victim.read_bytes() == whole
 
@@ -357,12 +357,12 @@ def test_ctrl_c_stops_at_once_and_leaves_whole_files(site: Path) -> None:
         assert time.monotonic() - pressed < 2
     assert first.startswith("made "), errors
     assert process.returncode == 130, errors
-    assert "Interrupted; what was made is whole and stays" in rest
+    assert "Interrupted; what has been made is whole and stays" in rest
     assert "Traceback" not in errors
     made = files(site / "output")
     assert 1 <= len(made) < 61
     assert not [name for name in made if "imagekit-tmp" in name]
-    assert command("--kit", "mysite:kit", "doctor").stdout == "All is as it should be.\n"
+    assert command("--kit", "mysite:kit", "doctor").stdout == "Everything is as it should be.\n"
     finished = command("--kit", "mysite:kit", "generate")
     assert finished.returncode == 0
     assert len(files(site / "output")) == 61

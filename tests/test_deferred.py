@@ -498,7 +498,7 @@ def test_ctrl_c_in_a_script_is_one_line(make_kit: MakeKit, images_dir: Path, tmp
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 1
     first, *rest = result.stderr.splitlines()
-    assert first.startswith("Interrupted; what was made is whole and stays: ")
+    assert first.startswith("Interrupted; what has been made is whole and stays: ")
     assert "The next run makes the rest." in first
     assert [line for line in rest if "kit.finish()" not in line] == []
 

@@ -257,7 +257,7 @@ def test_a_script_with_its_own_specs(site: Site) -> None:
 
 
 def test_a_script_without_a_guard(site: Site) -> None:
-    """A script that begins its work whenever it is imported is told what to write."""
+    """A script that must start its work whenever it is imported is told what to write."""
     done = run_script(site.root, SCRIPT + "\n    kit.generate(processes=True)\n")
     assert done.returncode == 1
     assert "if __name__ == '__main__':" in done.stderr.splitlines()[-1]

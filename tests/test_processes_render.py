@@ -165,7 +165,7 @@ def test_an_end_without_finish_is_told(tmp_path: Path) -> None:
     made = subprocess.run([*command, "generate"], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert "1 image made" in made.stdout, made.stderr
     sound = subprocess.run([*command, "doctor"], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert sound.stdout == "All is as it should be.\n"
+    assert sound.stdout == "Everything is as it should be.\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command `jinja-imagekit`, whose subcommands other hosts can mount as their own."""
+"""The command `jinja-imagekit`, whose subcommands other programs can offer as their own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def commands(get_kit: GetKit, name: str = "imagekit") -> click.Group:
     """Return a group of all subcommands, for a kit's own command line.
 
     Args:
-        get_kit: Returns the kit. It is called when a subcommand runs, within click's context, and not for `--help`.
+        get_kit: Returns the kit. It is called within click's context when a subcommand runs, but not for `--help`.
         name: The group's name.
 
     Example:
@@ -36,17 +36,17 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command and end the process with its exit status.
 
     Args:
-        arguments: What the command line says after the command's name; by default the process's own arguments.
+        arguments: The command line after the command's name; by default the process's own arguments.
     """
     for stream in (sys.stdout, sys.stderr):
-        # A file's name may hold what the terminal's encoding has not.
+        # A file's name may hold characters that the terminal's encoding lacks.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
     command_line().main(arguments, prog_name="jinja-imagekit")
 
 
 def _terminate(number: int, frame: object) -> None:
-    # Once: what ends the run needs its time.
+    # Only once, since ending the run takes time.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Terminated
 
@@ -55,7 +55,7 @@ def command_line() -> click.Group:
     """Return the whole command, with the options that say where the kit is."""
     found = subcommands(lambda: find_kit(click.get_current_context().meta.get(_KIT)))
     for command in found:
-        # Said behind the subcommand, it is the same option.
+        # After the subcommand it is the same option.
         command.params.append(_kit_option(hidden=True))
     group = _Group(
         "jinja-imagekit",
@@ -72,7 +72,7 @@ def _kit_option(**options: Any) -> click.Option:
         metavar="MODULE:ATTRIBUTE",
         expose_value=False,
         callback=_keep_kit_option,
-        help="The kit, or a function that returns it. By default, what pyproject.toml says as kit "
+        help="The kit, or a function that returns it. By default, the kit that pyproject.toml names "
         "under [tool.jinja-imagekit].",
         **options,
     )
@@ -84,14 +84,14 @@ def _keep_kit_option(context: click.Context, option: click.Parameter, value: str
 
 
 class _Group(click.Group):
-    """A group whose subcommands end with one clear message where something is wrong."""
+    """A group whose subcommands end with one clear message if something is wrong."""
 
     def __init__(self, name: str, commands: list[click.Command], **options: Any) -> None:
         super().__init__(name, commands, context_settings={"help_option_names": ["-h", "--help"]}, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
-        # Imported late, as everything that `--help` does not need: the command is to start at once.
+        # Imported late, like everything that `--help` does not need, so that the command starts at once.
         from ..exceptions import ImageKitError
 
         try:

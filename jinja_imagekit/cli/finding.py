@@ -25,7 +25,7 @@ _HOW = (
 
 
 class KitNotFound(click.ClickException):
-    """There is no kit where the command was told to look; it ends with the status of wrong usage."""
+    """There is no kit where the command was told to look; it exits with the status for wrong usage."""
 
     exit_code = 2
 
@@ -33,8 +33,8 @@ class KitNotFound(click.ClickException):
 def find_kit(reference: str | None = None) -> ImageKit:
     """Return the kit that a reference names, or the one that the nearest `pyproject.toml` names.
 
-    The current folder is put on `sys.path`. A `pyproject.toml` of a parent folder makes that folder the current one
-    first, so that the kit's relative paths mean the same from wherever in the site the command is run.
+    The current folder is put on `sys.path`. A `pyproject.toml` in a parent folder first makes that folder the current
+    one, so that the kit's relative paths mean the same wherever in the site the command is run.
 
     Args:
         reference: `module:attribute`; the attribute is a kit, a Flask application that has one, or a callable that
@@ -102,7 +102,7 @@ def _broken(reference: str, error: BaseException) -> KitNotFound:
 
 
 def _places(error: BaseException) -> Iterator[str]:
-    """Yield where the site's own code went wrong, the innermost first."""
+    """Yield the places where the site's own code went wrong, the innermost first."""
     here = os.path.dirname(os.path.dirname(__file__))
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith(("<", here)):

@@ -1,4 +1,4 @@
-"""The subcommands: each asks for the kit, and imports what it needs, when it runs: `--help` is to start at once."""
+"""The subcommands, each of which gets the kit and its imports only when it runs, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ GetKit = Callable[[], "ImageKit"]
 """Returns the kit, when it is needed."""
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C: 128 and the number of SIGINT, as shells count."""
+"""Exit status after Ctrl-C: 128 plus the number of SIGINT, as in shells."""
 
 TERMINATED = 143
-"""Exit status after SIGTERM, by which supervisors and build servers end a process."""
+"""Exit status after SIGTERM, with which supervisors and build servers end processes."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM has come; the run ends as after Ctrl-C, and leaves nothing half written."""
+    """SIGTERM was received; the run ends as after Ctrl-C, and leaves nothing half written."""
 
 
 def subcommands(get_kit: GetKit) -> list[click.Command]:
@@ -39,26 +39,26 @@ def subcommands(get_kit: GetKit) -> list[click.Command]:
 def _generate(get_kit: GetKit) -> click.Command:
     @click.command("generate")
     @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
-    @click.option("--force", is_flag=True, help="Make even what is fresh.")
+    @click.option("--force", is_flag=True, help="Make files even if they are up to date.")
     @click.option(
         "-j", "--workers", type=click.IntRange(min=1), metavar="N", help="How many at a time.  [default: cores]"
     )
     @click.option("--processes", is_flag=True, help="Work in processes instead of threads.")
     @click.option("-n", "--dry-run", is_flag=True, help="List what would be made, and make nothing.")
     @click.option("--json", "as_json", is_flag=True, help="Write the outcome of each file as JSON.")
-    @click.option("-q", "--quiet", is_flag=True, help="Write nothing but failures.")
-    @click.option("--strict", is_flag=True, help="Fail where a folder is missing, or a pattern matches no file.")
+    @click.option("-q", "--quiet", is_flag=True, help="Write only failures.")
+    @click.option("--strict", is_flag=True, help="Fail if a folder is missing or a pattern matches no file.")
     @click.option(
         "--report",
         "page",
-        # Resolved before the kit is found, which may change the current folder.
+        # Resolved before looking for the kit, which may change the current folder.
         type=click.Path(dir_okay=False, writable=True, resolve_path=True),
-        help="Write an HTML page of what was done.",
+        help="Write an HTML report.",
     )
     @click.option(
         "--manifest",
         type=click.Path(dir_okay=False, writable=True, resolve_path=True),
-        help="Write what is known of all pictures of the last render as JSON.",
+        help="Write what is known about all pictures of the last render as JSON.",
     )
     def generate(
         patterns: tuple[str, ...],
@@ -70,12 +70,12 @@ def _generate(get_kit: GetKit) -> click.Command:
         manifest: str | None,
         **options: Any,
     ) -> None:
-        """Make the images of all source groups and registered cache files that are not there yet.
+        """Make the missing images of all source groups and registered cache files.
 
         A PATTERN chooses generators: an id, the first segments of one, '*' within a segment, '**' for anything.
         """
         if dry_run and page:
-            raise click.UsageError("--report shows what was done, and --dry-run does nothing: leave one of them out.")
+            raise click.UsageError("--report shows what was done, but --dry-run does nothing: leave one of them out.")
         kit = get_kit()
         if dry_run:
             report = _planned(kit, patterns, options["force"])
@@ -156,7 +156,7 @@ def _summary(report: Report, *, dry_run: bool, interrupted: bool) -> str:
     counts = f"{counted(made, 'image')} made, {fresh:,} fresh already, {failed:,} failed"
     took = f"in {seconds_in_words(report.seconds)}"
     pace = f", {made / report.seconds:.1f}/s" if made and report.seconds else ""
-    start = "Interrupted; what was made is whole and stays: " if interrupted else ""
+    start = "Interrupted; what has been made is whole and stays: " if interrupted else ""
     return f"{start}{counts}, {took}{pace}"
 
 
@@ -167,7 +167,7 @@ def _list(get_kit: GetKit) -> click.Command:
     def list_ids(sources: bool, as_json: bool) -> None:
         """List the generators' ids, their source groups, and how many images each is to make.
 
-        Images that the last finished render needs count as well.
+        Images that the last finished render needs are included.
         """
         kit = get_kit()
         entries = [_entry(kit, id, rendered) for id, rendered in _rendered_by(kit).items()]
@@ -181,7 +181,7 @@ def _list(get_kit: GetKit) -> click.Command:
 
 
 def _rendered_by(kit: ImageKit) -> dict[str, list[str]]:
-    """Return the images of the last render that are registered nowhere, by their generators' ids."""
+    """Return the images of the last render that are not registered, by their generators' ids."""
     from ..builds.finish import rendered_beside
 
     found: dict[str, list[str]] = {id: [] for id in kit.generators.get_ids()}
@@ -225,12 +225,12 @@ def _show_entry(entry: dict[str, Any], with_sources: bool) -> None:
 def _prune(get_kit: GetKit) -> click.Command:
     @click.command("prune")
     @click.option("-n", "--dry-run", is_flag=True, help="List what would be deleted, and delete nothing.")
-    @click.option("--yes", is_flag=True, help="Go on though no render was finished: only registrations count.")
+    @click.option("--yes", is_flag=True, help="Proceed even if no render was finished: only registrations count.")
     @click.option("--json", "as_json", is_flag=True, help="Write what was deleted as JSON.")
     def prune(dry_run: bool, yes: bool, as_json: bool) -> None:
-        """Delete the cache files that no registration and no recorded render needs.
+        """Delete the cache files that neither a registration nor a recorded render needs.
 
-        Without a finished render nobody can tell what the pages use; then nothing is deleted.
+        Without a finished render there is no telling what the pages use, and nothing is deleted.
         """
         kit = get_kit()
         report = kit.prune(dry_run=dry_run, without_render=yes)
@@ -251,9 +251,9 @@ def _clear(get_kit: GetKit) -> click.Command:
     @click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
     @click.option("--yes", is_flag=True, help="Do not ask.")
     def clear(patterns: tuple[str, ...], yes: bool) -> None:
-        """Delete the cache files of the generators that a PATTERN matches, and what is known of them.
+        """Delete the cache files of the generators that a PATTERN matches, and what is known about them.
 
-        They are made again when they are next needed.
+        They are made again when next needed.
         """
         from ..exceptions import NotRegistered
 
@@ -278,13 +278,13 @@ def _in_words(records: list[Record]) -> str:
 
 def _doctor(get_kit: GetKit) -> click.Command:
     @click.command("doctor")
-    @click.option("--fix", is_flag=True, help="Repair what can be: delete what is damaged, so that it is made again.")
+    @click.option("--fix", is_flag=True, help="Repair what can be repaired: damaged files are deleted, and made again.")
     @click.option("--json", "as_json", is_flag=True, help="Write the findings as JSON.")
     def doctor(fix: bool, as_json: bool) -> None:
-        """Compare what is known of the cache files with the files themselves.
+        """Compare what is known about the cache files with the files themselves.
 
         Finds what is missing, truncated, unreadable, foreign, not generated, or left by a process that died. The exit
-        status is 1 when something was found that was not fixed.
+        status is 1 if something was found that was not fixed.
         """
         kit = get_kit()
         findings = kit.doctor(fix=fix)
@@ -297,7 +297,9 @@ def _doctor(get_kit: GetKit) -> click.Command:
                 click.echo(printable(f"{finding.kind} {finding.name}: {finding.detail}{end}"))
             fixed = sum(finding.fixed for finding in findings)
             click.echo(
-                f"{counted(len(findings), 'finding')}, {fixed:,} fixed" if findings else "All is as it should be."
+                f"{counted(len(findings), 'finding')}, {fixed:,} fixed"
+                if findings
+                else "Everything is as it should be."
             )
         if not all(finding.fixed for finding in findings):
             click.get_current_context().exit(1)
@@ -306,5 +308,5 @@ def _doctor(get_kit: GetKit) -> click.Command:
 
 
 def _unknown_pattern(error: NotRegistered, patterns: tuple[str, ...]) -> Exception:
-    """Return an error of usage where a pattern of the command line matches nothing, else the error itself."""
+    """Return a usage error if a pattern on the command line matches nothing, or else the error itself."""
     return click.UsageError(printable(str(error))) if error.id in patterns else error

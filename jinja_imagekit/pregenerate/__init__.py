@@ -1,4 +1,4 @@
-"""The plan and the run behind `kit.generate()`: what is missing, and all cores to make it."""
+"""The plan and the run behind `kit.generate()`, which makes what is missing on all cores."""
 
 from .executors import run_with_executor
 from .plan import Item, Plan, SourceWork, dry_run, make_plan, registered_items

@@ -1,4 +1,4 @@
-"""Runs a plan in other processes, or on other machines: plain values go out, outcomes come back."""
+"""Runs a plan in other processes or on other machines: plain values go out, outcomes come back."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ if TYPE_CHECKING:
     from ..kit import ImageKit
 
 AHEAD = 2
-"""Payloads that wait at each worker of a foreign executor, so that none waits for the network."""
+"""Payloads queued for each worker of a foreign executor, so that none waits for the network."""
 
 UNKNOWN_SIZE = 64
-"""Payloads that are out at once at a foreign executor where nobody says how many workers it has."""
+"""Payloads sent to a foreign executor at a time if its number of workers is not given."""
 
 Sent = tuple["Payload", SourceWork]
 
 
 class Payload(NamedTuple):
-    """All that is to be made of one source, as plain values.
+    """Everything to be made from one source, as plain values.
 
     Attributes:
         kit: What leads to the kit in the other process.
         source: The source's reference; None for generators without one.
         weight: The source's size in bytes.
         calls: Generator ids and their keywords without the source.
-        force: Make what exists as well.
+        force: Make existing files too.
     """
 
     kit: bytes
@@ -69,7 +69,7 @@ def make_payload(payload: Payload, submission: str = "") -> list[Outcome]:
 
     Args:
         payload: What to make.
-        submission: Tells one submission from another: Dask takes equal calls for one, and hands out its old result.
+        submission: Distinguishes submissions: Dask would treat equal calls as one, and return its old result.
     """
     kit = _load_kit(payload.kit)
     with kit.worker_context():
@@ -82,7 +82,7 @@ def make_payload(payload: Payload, submission: str = "") -> list[Outcome]:
 
 
 def _known_by(source: Source) -> Any:
-    # A name stays a name, so that the answer can be remembered for templates, which say it the same way.
+    # A name stays a name, so that the answer can be remembered for templates, which use the same name.
     return source.original if isinstance(source.original, str) and source.original == source.reference else source
 
 
@@ -99,7 +99,7 @@ def _load_kit(payload: bytes) -> Any:
 
 
 def portable_kit(kit: ImageKit) -> bytes:
-    """Return what leads to a kit in another process: where to import it from, else the kit by value.
+    """Return what leads to a kit in another process: where to import it from, or else the kit by value.
 
     Raises:
         CannotRebuild: The kit cannot be rebuilt elsewhere.
@@ -117,9 +117,9 @@ class _Run:
     """Payloads on their way through executors.
 
     Attributes:
-        local: What cannot be sent as plain values.
-        suspects: What was out when a worker died; one of them may be the reason.
-        is_broken: Whether the executor takes nothing any more.
+        local: Work that cannot be sent as plain values.
+        suspects: Work that was out when a worker died; one of them may be the cause.
+        is_broken: Whether the executor no longer accepts work.
         is_proven: Whether workers are known to start.
     """
 
@@ -139,11 +139,11 @@ class _Run:
         self.is_proven = False
 
     def outcomes(self, executor: Executor, most: int) -> Iterator[list[Outcome]]:
-        """Send out what waits, and yield what comes back, until all is done or the executor is broken.
+        """Send out what is waiting, and yield what comes back, until all is done or the executor is broken.
 
         Args:
             executor: The executor.
-            most: How many payloads are out at once.
+            most: How many payloads are out at a time.
 
         Raises:
             CannotRebuild: A worker cannot rebuild the kit.
@@ -184,7 +184,7 @@ class _Run:
             self.suspects.append(sent)
 
     def take_suspects(self) -> list[Sent]:
-        """Return the suspects, of which each is tried once more, alone."""
+        """Return the suspects, each of which is tried once more on its own."""
         suspects, self.suspects = self.suspects, []
         return suspects
 
@@ -194,7 +194,7 @@ def _submit(executor: Executor, payload: Payload) -> Future[list[Outcome]]:
 
 
 def _payload(work: SourceWork, kit: bytes, force: bool) -> Payload | None:
-    """Return the payload of some work; None where it is not made of plain values and is done in this process."""
+    """Return the payload for some work; None if it does not consist of plain values, and is done in this process."""
     reference = work.source.reference if work.source else None
     if work.source is not None and reference is None:
         return None
@@ -231,22 +231,21 @@ def run_with_executor(
 ) -> Report:
     """Make what a plan names in other processes.
 
-    A worker that dies costs its own source: that is tried once more, alone, and then reported. What cannot be sent
-    as plain values (uploads, bytes, cache files of unregistered generators) is made in this process. What an executor
-    leaves undone that breaks when a worker dies, as those of `concurrent.futures` do, is made by processes of this
-    library's own.
+    A worker that dies costs only its own source, which is tried once more, on its own, and then reported. What cannot
+    be sent as plain values (uploads, bytes, cache files of unregistered generators) is made in this process. If an
+    executor breaks when a worker dies, as those of `concurrent.futures` do, this library's own processes make the rest.
 
     Args:
         kit: The kit.
         plan: What to make.
-        force: Make what exists as well.
+        force: Make existing files too.
         executor: Any `concurrent.futures.Executor`; by default a process pool of its own.
         workers: How many processes, by default as many as cores; or how many workers the executor has.
-        on_progress: Called in this thread for each file that is settled.
+        on_progress: Called in this thread for each file once it is settled.
 
     Raises:
         CannotRebuild: The kit cannot be rebuilt in another process.
-        GenerationInterrupted: Ctrl-C; what was made until then is whole and recorded.
+        GenerationInterrupted: Ctrl-C; what was made by then is whole and recorded.
     """
     begun = time.perf_counter()
     run = _Run(kit, plan, force)
@@ -298,19 +297,19 @@ def _alone(executor: Executor, suspect: Sent) -> list[Outcome]:
     except CannotRebuild:
         raise
     except BrokenExecutor:
-        return _failures(work, RuntimeError("the worker process died twice while it was made (killed, out of memory?)"))
+        return _failures(work, RuntimeError("the worker process died twice making it (killed, out of memory?)"))
     except Exception as error:  # noqa: BLE001  # whatever a foreign executor raises when a worker dies
         return _failures(work, error)
 
 
 def _check_workers_start() -> None:
-    """Raise an error where not even an idle worker process lives."""
+    """Raise an error if not even an idle worker process survives."""
     with _pool(1) as pool:
         try:
             pool.submit(os.getpid).result()
         except BrokenExecutor as error:
             raise CannotRebuild(
-                "worker processes die while they start. A script that makes images in processes begins its work "
+                "worker processes die while they start. A script that makes images in processes must start its work "
                 "below `if __name__ == '__main__':`"
             ) from error
 
@@ -318,7 +317,7 @@ def _check_workers_start() -> None:
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     others = set(active_children())
-    # A fork would copy the locks of this process's threads; a fresh interpreter copies nothing.
+    # A fork would copy the locks of this process's threads; a fresh interpreter does not.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker)
     try:
         yield pool
@@ -327,14 +326,14 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         deadline = time.monotonic() + GRACE_SECONDS
         for process in set(active_children()) - others:
             process.join(max(0.0, deadline - time.monotonic()))
-            # A file gets its name when it is whole, so that none is harmed.
+            # Files get their names only when they are whole, so none is harmed.
             process.terminate()
         raise
     pool.shutdown()
 
 
 def _begin_worker() -> None:
-    # Ctrl-C reaches all processes of a terminal; the one that shares out the work says what becomes of the others.
+    # Ctrl-C reaches all processes of a terminal; the one that hands out the work decides about the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Writes what a pregeneration did as one HTML page that needs nothing else."""
+"""Reports a pregeneration as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 __all__ = ["write_html_report"]
 
 MOST_PICTURES = 200
-"""Results that the contact sheet shows: with their sources at most 400 previews, about 4 MB."""
+"""How many results the contact sheet shows: with their sources at most 400 previews, about 4 MB."""
 
 MOST_FAILURES = 500
-"""Failures that are listed, those of one source and reason together."""
+"""How many failures are listed, counting those with the same source and reason once."""
 
 TOP = 10
-"""Rows of the slowest and of the heaviest."""
+"""How many of the slowest and the largest images are listed."""
 
 WIDTH, HEIGHT = 264, 198
-"""Pixels that a preview fits into; at 4:3 and WebP 60 it has about 8 kB."""
+"""Maximum size of a preview in pixels; at 4:3 and WebP 60 it has about 8 kB."""
 
 MOST_DRAWING_BYTES = 65_536
-"""Of an SVG that is its own preview: logos have a tenth of it."""
+"""Maximum bytes of an SVG that serves as its own preview; logos have a tenth of that."""
 
 _FORMAT, _OPTIONS = "WEBP", {"quality": 60, "method": 2}
 _RULES = PixelRules(keep_animation=False)
@@ -70,8 +70,8 @@ class Sheet:
 
     Attributes:
         source: The source's name, or None.
-        size: Bytes of the source; 0 where they are not known.
-        results: What was made of it.
+        size: Bytes of the source; 0 if unknown.
+        results: What was made from it.
         preview: A small picture of the source.
         previews: Small pictures of the results.
     """
@@ -92,7 +92,7 @@ def write_html_report(
         kit: The kit.
         report: What a pregeneration did.
         path: The page to write.
-        most_pictures: How many results the contact sheet shows at most.
+        most_pictures: The maximum number of results on the contact sheet.
 
     Raises:
         OSError: The page cannot be written.
@@ -103,7 +103,7 @@ def write_html_report(
     text = html_report(kit, report, most_pictures=most_pictures)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A file name that is not Unicode holds surrogates, which UTF-8 has not.
+    # A file name that is not Unicode holds surrogates, which UTF-8 cannot encode.
     target.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
@@ -136,14 +136,14 @@ def _source_sizes(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 
 def _greatest(outcomes: list[Outcome], key: str) -> list[tuple[Outcome, float]]:
-    """Return the outcomes with the greatest values, and each one's share of the first's."""
+    """Return the outcomes with the greatest values, each with its share of the first one's."""
     top = sorted(outcomes, key=lambda outcome: -getattr(outcome, key))[:TOP]
     top = [outcome for outcome in top if getattr(outcome, key)]
     return [(outcome, getattr(outcome, key) / getattr(top[0], key)) for outcome in top]
 
 
 def _failures(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """Return the failures, those of one source and reason together: one bad source fails for every generator."""
+    """Return the failures, grouped by source and reason, since a bad source fails for every generator."""
     together: dict[tuple[str | None, str], list[str]] = {}
     for outcome in outcomes:
         together.setdefault((outcome.source, outcome.reason), []).append(outcome.generator_id)
@@ -183,7 +183,7 @@ def _fill_sheet(kit: ImageKit, sheet: Sheet) -> None:
 def _read(read: Callable[[], bytes]) -> bytes:
     try:
         return read()
-    except Exception:  # noqa: BLE001  # a storage of the site's own may raise anything; a picture less spoils no page
+    except Exception:  # noqa: BLE001  # a site's own storage may raise anything; the page can do without a picture
         return b""
 
 
@@ -198,11 +198,11 @@ def _result_bytes(kit: ImageKit, outcome: Outcome) -> bytes:
 
 
 def make_preview(data: bytes, name: str, limits: Limits) -> Preview | None:
-    """Return a small picture of an image; None where it cannot be read.
+    """Return a small picture of an image; None if it cannot be read.
 
     Args:
         data: The whole image file.
-        name: What the image is called.
+        name: The image's name.
         limits: The caps on what is read.
     """
     try:

@@ -1,4 +1,4 @@
-"""Makes all that is wanted of one source: the source is read once, and its pixels are decoded once a scale."""
+"""Makes everything wanted from one source, reading it once and decoding it once for each scale."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Stopped = Callable[[], bool]
 Spread = Callable[[list[Callable[[], None]]], None]
-"""Runs pieces of work, some of them perhaps on other threads, and returns when all are done."""
+"""Runs pieces of work, perhaps some of them on other threads, and returns when all are done."""
 
 
 def in_turn(pieces: list[Callable[[], None]]) -> None:
@@ -37,12 +37,12 @@ def make_work(
     Args:
         kit: The kit.
         work: The source and its files.
-        force: Make what exists as well.
-        stopped: Tells whether to leave the rest undone.
-        spread: Runs the pieces, a file each.
+        force: Make existing files too.
+        stopped: Tells whether to abandon the rest.
+        spread: Runs the pieces of work, one for each file.
 
     Returns:
-        An outcome for each file, but for those left undone.
+        An outcome for each file that was not abandoned.
     """
     making = _Making(kit, work, force, stopped)
     return making.run(spread)
@@ -76,11 +76,11 @@ class _Making:
             for file, _ in self.work.files:
                 if _shares_source(file):
                     file.generator.share_source(source)
-                    # It may have been replaced since the plan was made.
+                    # The source may have been replaced since the plan was made.
                     file.rename()
 
     def _wanted(self, locks: ExitStack) -> list[tuple[ImageCacheFile, dict[str, Any]]]:
-        """Lock the files, in the order of their names lest two runs wait for each other, and drop the fresh ones."""
+        """Lock the files, ordered by name so that two runs cannot wait for each other, and drop those up to date."""
         named: dict[str, tuple[ImageCacheFile, dict[str, Any]]] = {}
         for file, kwargs in self.work.files:
             try:
@@ -91,7 +91,7 @@ class _Making:
             if name and name not in named:
                 named[name] = file, kwargs
             else:
-                # It is wanted twice, or its spec has no source.
+                # It occurs twice, or its spec has no source.
                 self.outcomes.append(skipped(file))
         wanted = []
         for name in sorted(named):
@@ -106,7 +106,7 @@ class _Making:
     def _make(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
         if self.stopped():
             return
-        # Another spec's processor may have asked for it meanwhile.
+        # Another spec's processor may have asked for it in the meantime.
         if not self.force and _was_made(file):
             self.outcomes.append(skipped(file))
             return
@@ -154,7 +154,7 @@ class _Making:
 
 
 def _was_made(file: ImageCacheFile) -> bool:
-    """Tell whether a file exists that did not a moment ago; where that takes a network, it is made again instead."""
+    """Tell whether a file has come into existence; if that takes a network, it is simply made again instead."""
     try:
         stored = file.storage.stat(str(file.name)) if file.storage.is_local else None
         return stored is not None and file.cachefile_backend.exists(file)
@@ -163,6 +163,6 @@ def _was_made(file: ImageCacheFile) -> bool:
 
 
 def _shares_source(file: ImageCacheFile) -> bool:
-    """Tell whether a file's spec makes its image of decoded pixels that other specs may share."""
+    """Tell whether a file's spec makes its image from decoded pixels that other specs may share."""
     generator = file.generator
     return isinstance(generator, ImageSpec) and generator.shares_source()

@@ -1,4 +1,4 @@
-"""Plans a pregeneration: lists the cache files, drops the fresh ones, groups the rest by source; or only says so."""
+"""Plans a pregeneration: lists the cache files, drops those that are up to date, groups the rest by source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("jinja_imagekit.pregenerate")
 
 
 class Item(NamedTuple):
-    """One cache file to make: a generator's id and keywords, or a cache file that somebody registered."""
+    """A cache file to make: a generator's id and keywords, or a registered cache file."""
 
     generator_id: str
     kwargs: dict[str, Any]
@@ -35,12 +35,12 @@ class Item(NamedTuple):
 
 @dataclass(slots=True)
 class SourceWork:
-    """All that is to be made of one source.
+    """Everything to be made from one source.
 
     Attributes:
-        source: The source; None for generators that have none.
+        source: The source; None for generators without one.
         files: The cache files and the keywords that led to them.
-        weight: The source's size in bytes; heavy work is begun first.
+        weight: The source's size in bytes; heavy work starts first.
     """
 
     source: Source | None
@@ -50,13 +50,13 @@ class SourceWork:
 
 @dataclass(slots=True)
 class Plan:
-    """What a run has to do, and what needs no doing.
+    """What a run has to do, and what is already settled.
 
     Attributes:
         works: The work, by source.
-        outcomes: What is settled already: fresh files, and sources that cannot be had.
-        warnings: What looks like a mistake, and keeps nothing from being made: a folder that does not exist, a
-            pattern that matches no file. By what they are about.
+        outcomes: What is already settled: files that are up to date, and unusable sources.
+        warnings: What looks like a mistake but does not prevent anything: a folder that does not exist, a pattern
+            that matches no file; by subject.
     """
 
     works: list[SourceWork] = field(default_factory=list)
@@ -70,17 +70,17 @@ class Plan:
 
 
 def registered_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None = None) -> Iterator[Item]:
-    """Yield what source groups and cache-file registrations name.
+    """Yield what source groups and cache file registrations name.
 
     Args:
         kit: The kit.
         patterns: Id patterns; none for all.
-        plan: Takes what looks like a mistake as a warning, and a group whose sources cannot be listed as a failure.
+        plan: Collects likely mistakes as warnings, and groups whose sources cannot be listed as failures.
 
     Raises:
         NotRegistered: A pattern matches no id, or something is registered with an id that has no generator.
         InvalidOption: A registration is neither a cache file nor keywords.
-        Exception: Whatever a source group raises, where there is no plan.
+        Exception: Whatever a source group raises, if there is no plan.
     """
     used = dict.fromkeys([*kit.source_groups.get_ids(), *kit.cachefile_registry.get_ids()])
     for id in used:
@@ -111,7 +111,7 @@ def _items_of(kit: ImageKit, id: str, group: SourceGroup, plan: Plan | None) -> 
 
 
 def sources_of(group: SourceGroup, kit: ImageKit) -> Iterator[object]:
-    """Yield the sources of a group, what the kit made itself left out; a group without folders looks in the kit's."""
+    """Yield the sources of a group, except what the kit made itself; a group without folders looks in the kit's."""
     is_result = _results_of(kit)
     names_in = getattr(group, "names_in", None)
     if names_in:
@@ -123,7 +123,7 @@ def sources_of(group: SourceGroup, kit: ImageKit) -> Iterator[object]:
 
 
 def _results_of(kit: ImageKit) -> Callable[[str], bool]:
-    """Return what tells whether a kit made what lies under a real path: its cache files, published ones, its state."""
+    """Return a test of whether a kit made what is at a real path: its cache files, published ones, its state."""
     settings = kit.settings
     location, folder = os.path.realpath(settings.location), settings.cachefile_dir
     own = [os.path.realpath(settings.state_dir), *([os.path.join(location, *folder.split("/"))] if folder else [])]
@@ -131,7 +131,7 @@ def _results_of(kit: ImageKit) -> Callable[[str], bool]:
     def is_result(path: str) -> bool:
         if any(path == each or path.startswith(each + os.sep) for each in own):
             return True
-        # A copy elsewhere has the same name from the folder of cache files on.
+        # A copy elsewhere has the same name, starting with the folder of cache files.
         parts = path.replace(os.sep, "/").rpartition(f"/{folder}/")
         names = [f"{folder}/{parts[2]}"] if folder and parts[1] else []
         if path.startswith(location + os.sep):
@@ -155,7 +155,7 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
     Args:
         kit: The kit.
         items: What to make; the same file twice is made once.
-        force: Make what is fresh as well.
+        force: Make files even if they are up to date.
         plan: The plan to write into; by default a new one.
     """
     plan = plan or Plan()
@@ -167,7 +167,7 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
                 outcome = Outcome("skipped", item.generator_id, str(item.kwargs["source"]), known.name)
                 plan.outcomes.append(_with_size(outcome, known))
                 continue
-            # A cache file's own truth would make it.
+            # Checking a cache file's truth value would make it.
             file = kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
             if not force and _is_fresh(file):
                 plan.outcomes.append(skipped(file))
@@ -190,7 +190,7 @@ def _is_fresh(file: ImageCacheFile) -> bool:
 
 
 def skipped(file: ImageCacheFile) -> Outcome:
-    """Return the outcome of a cache file that is there already, or has no name, since its spec has no source."""
+    """Return the outcome of a cache file that already exists, or has no name because its spec has no source."""
     source = file.source.name if file.source else None
     outcome = Outcome("skipped", file.generator_id or "", source, file.name)
     return _with_size(outcome, file.records.get(file.name) if file.name else None)
@@ -209,7 +209,7 @@ def failed(generator_id: str, kwargs: Mapping[str, Any], error: Exception) -> Ou
 
 def _add_work(works: dict[object, SourceWork], file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
     source = file.source
-    # One file may have two names, by a link; each names cache files of its own.
+    # A link may give a file two names, each of which has its own cache files.
     key = (source.path, source.name) if isinstance(source, FileSource) else id(source) if source else id(file)
     work = works.get(key)
     if work is None:
@@ -221,11 +221,11 @@ def _add_work(works: dict[object, SourceWork], file: ImageCacheFile, kwargs: dic
 def dry_run(plan: Plan, force: bool = False) -> Report:
     """Return a report in which "generated" is what a run of the plan would make; nothing is made.
 
-    A source is opened only where its content is not remembered: the name of its files depends on it.
+    A source is opened only if its content is not remembered, since its files' names depend on it.
 
     Args:
         plan: The plan.
-        force: Whether the run would make what exists as well.
+        force: Whether the run would make existing files too.
     """
     outcomes = list(plan.outcomes)
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""Shows a pregeneration while it runs: a bar on a terminal, lines elsewhere."""
+"""Shows the progress of a pregeneration: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 _REDRAW_SECONDS = 0.1
 
 _ESTIMATE_AFTER = 3
-"""Files that are made before the time left is shown: two tell nothing."""
+"""How many files are made before the time left is shown: two would say nothing."""
 
 _BYTES_A_FILE = 300_000
-"""What making a file costs beside reading its source, in bytes of the source: of a photo both take about as long."""
+"""The cost of making a file, besides reading its source, in bytes of source: for a photo both take about as long."""
 
 _MOST_NAME = 40
-"""Characters of a file's label beside the bar."""
+"""Maximum length in characters of a file's label beside the bar."""
 
 
 class Quiet:
-    """Shows failures alone, on standard error."""
+    """Shows only failures, on standard error."""
 
     def __enter__(self) -> Quiet:
         return self
@@ -39,19 +39,19 @@ class Quiet:
     ) -> None: ...
 
     def begin(self, plan: Plan) -> None:
-        """Take note of what is to be made; called before the first file is settled."""
+        """Learn what is to be made, before the first file is settled."""
 
     def __call__(self, outcome: Outcome, settled: int, total: int) -> None:
-        """Take note of a file that is settled."""
+        """Learn that a file is settled."""
         if outcome.status == "failed":
             echo_failure(outcome)
 
 
 class Lines(Quiet):
-    """Writes a line for each image that was made."""
+    """Writes a line for each image made."""
 
     def __call__(self, outcome: Outcome, settled: int, total: int) -> None:
-        """Take note of a file that is settled."""
+        """Learn that a file is settled."""
         super().__call__(outcome, settled, total)
         if outcome.status == "generated":
             result = f"{outcome.width} × {outcome.height}, {size_in_words(outcome.size)}"
@@ -69,7 +69,7 @@ class Bar(Quiet):
         self._pace = Pace()
 
     def begin(self, plan: Plan) -> None:
-        """Take note of what is to be made."""
+        """Learn what is to be made."""
         self._pace = Pace(plan)
 
     def __exit__(
@@ -81,7 +81,7 @@ class Bar(Quiet):
             echo_failure(outcome)
 
     def __call__(self, outcome: Outcome, settled: int, total: int) -> None:
-        """Take note of a file that is settled."""
+        """Learn that a file is settled."""
         now = time.monotonic()
         self._pace.settle(outcome, now)
         if outcome.status == "failed":
@@ -111,13 +111,13 @@ class Bar(Quiet):
 class Pace:
     """How fast images are made, and how long the rest takes.
 
-    What was fresh took no time, so that only files that were made tell. A large source takes longer than a small one:
-    each file counts by its share of its source's bytes. The first source of each core is left out: they all began at
-    once, and those that are still at it when the first is done would count for too much.
+    Files that are up to date take no time, so only those that are made count. A large source takes longer than a small
+    one, so each file counts by its share of its source's bytes. The first source of each core is left out: they all
+    start at once, and those still running when the first one is done would count for too much.
 
     Args:
         plan: What is to be made.
-        cores: How many sources are worked at at once.
+        cores: How many sources are worked on at a time.
     """
 
     def __init__(self, plan: Plan | None = None, cores: int | None = None) -> None:
@@ -131,7 +131,7 @@ class Pace:
         self._done = 0.0
 
     def settle(self, outcome: Outcome, now: float) -> None:
-        """Take note of a file that is settled at a moment of `time.monotonic()`."""
+        """Learn that a file was settled, at a time of `time.monotonic()`."""
         cost = self._costs.get(outcome.source, 0.0)
         self._left = max(0.0, self._left - cost)
         if outcome.status != "generated":
@@ -145,19 +145,19 @@ class Pace:
             self._last = now
 
     def per_second(self) -> float | None:
-        """Return how many images are made a second; None where that cannot be told yet."""
+        """Return how many images are made per second; None if it is too early to tell."""
         if self._made < _ESTIMATE_AFTER or self._last <= self._begun:
             return None
         return self._made / (self._last - self._begun)
 
     def seconds_left(self) -> float | None:
-        """Return how many seconds the rest takes; None where that cannot be told yet."""
+        """Return how many seconds the rest takes; None if it is too early to tell."""
         if not self._done or self.per_second() is None:
             return None
         return self._left * (self._last - self._begun) / self._done
 
     def in_words(self) -> str:
-        """Return images per second and the time left, as far as they can be told."""
+        """Return images per second and the time left, as far as they are known."""
         rate, seconds = self.per_second(), self.seconds_left()
         left = round(seconds or 0)
         return "" if rate is None else f"{rate:.1f}/s" + (f", {left // 60}:{left % 60:02} left" if left else "")
@@ -169,10 +169,10 @@ def _cost(work: SourceWork) -> float:
 
 
 def progress_display(*, quiet: bool = False) -> Quiet:
-    """Return what shows the progress of a run, to be entered as a context.
+    """Return a context manager that shows the progress of a run.
 
     Args:
-        quiet: Show failures alone.
+        quiet: Show only failures.
     """
     if quiet:
         return Quiet()
@@ -185,5 +185,5 @@ def echo_failure(outcome: Outcome) -> None:
 
 
 def label(outcome: Outcome) -> str:
-    """Return what a cache file is called before it has a name."""
+    """Return a label for a cache file that may not have a name yet."""
     return f"{outcome.generator_id} of {outcome.source}" if outcome.source else outcome.generator_id

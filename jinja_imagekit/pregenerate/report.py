@@ -16,12 +16,12 @@ class Outcome(NamedTuple):
     """What became of one cache file.
 
     Attributes:
-        status: "generated", "skipped" (it was there already) or "failed".
+        status: "generated", "skipped" (it already existed) or "failed".
         generator_id: The generator's id.
         source: The source's name, or None.
-        name: The cache file's name, or None where the source could not even be read.
+        name: The cache file's name, or None if the source could not even be read.
         reason: Why it failed.
-        seconds: How long it took, without waiting.
+        seconds: How long it took, not counting waits.
         source_size: Bytes of the source.
         size: Bytes of the result.
         width: Width of the result in pixels.
@@ -49,7 +49,7 @@ class Report:
 
     Attributes:
         generated: Outcomes of files that were made.
-        skipped: Outcomes of files that were there already.
+        skipped: Outcomes of files that already existed.
         failed: Outcomes of files that could not be made.
         warnings: What looks like a mistake: a source folder that does not exist, a pattern that matches no file.
 
@@ -95,9 +95,9 @@ class Report:
 
 
 class GenerationInterrupted(KeyboardInterrupt, SystemExit):
-    """A pregeneration was interrupted; what it made is whole and stays.
+    """A pregeneration was interrupted; what it has made is whole and stays.
 
-    Where nobody catches it, the process ends with a line that says so, and with status 1, as after other errors.
+    If it is not caught, the process ends with a line that says so, and with status 1, as after other errors.
 
     Attributes:
         report: How far it got.
@@ -107,6 +107,6 @@ class GenerationInterrupted(KeyboardInterrupt, SystemExit):
         super().__init__(repr(report))
         self.report = report
         self.code = (
-            f"Interrupted; what was made is whole and stays: {counted(len(report.generated), 'image')} made, "
+            f"Interrupted; what has been made is whole and stays: {counted(len(report.generated), 'image')} made, "
             f"{len(report.failed):,} failed. The next run makes the rest."
         )

@@ -1,4 +1,4 @@
-"""Runs a plan on threads: heavy sources first, and whoever runs out of sources helps with the files of the last."""
+"""Runs a plan on threads: large sources first, and idle threads help with the files of the last ones."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def run_plan(
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> Report:
-    """Make what a plan names, on threads: Pillow lets go of the interpreter lock while it works.
+    """Make what a plan names, on threads, since Pillow releases the interpreter lock while it works.
 
     Args:
         kit: The kit.
         plan: What to make.
-        force: Make what exists as well.
+        force: Make existing files too.
         workers: How many threads; by default as many as cores.
-        on_progress: Called in this thread for each file that is settled.
+        on_progress: Called in this thread for each file once it is settled.
 
     Raises:
-        GenerationInterrupted: Ctrl-C; what was made until then is whole and recorded.
+        GenerationInterrupted: Ctrl-C; what was made by then is whole and recorded.
     """
     begun = time.perf_counter()
     crew = Crew(kit, plan.works, force, workers or available_cores())
@@ -72,9 +72,9 @@ def run_plan(
 
 
 def begin_progress(plan: Plan, on_progress: Progress | None) -> list[Outcome]:
-    """Report what a plan has settled already, and return it as a list of its own."""
+    """Report what a plan has already settled, and return it as a new list."""
     if on_progress:
-        # A display of this library's own takes note of the whole plan, by which it tells how long the rest takes.
+        # This library's own displays are given the whole plan, from which they tell how long the rest takes.
         getattr(on_progress, "begin", lambda plan: None)(plan)
         for count, outcome in enumerate(plan.outcomes, 1):
             on_progress(outcome, count, plan.total)
@@ -82,12 +82,12 @@ def begin_progress(plan: Plan, on_progress: Progress | None) -> list[Outcome]:
 
 
 class Crew:
-    """Threads that share out sources, and the files of a source where no source is left.
+    """Threads that share the sources among them and, when none is left, the files of a source.
 
     Args:
         kit: The kit.
-        works: What to make, the heaviest source first.
-        force: Make what exists as well.
+        works: What to make, the largest source first.
+        force: Make existing files too.
         size: How many threads.
     """
 
@@ -122,7 +122,7 @@ class Crew:
                 yield from settled
 
     def settled(self) -> list[Outcome]:
-        """Return the outcomes that nobody has taken yet."""
+        """Return the outcomes that have not been taken yet."""
         left: list[Outcome] = []
         while not self._outcomes.empty():
             settled = self._outcomes.get()
@@ -130,7 +130,7 @@ class Crew:
         return left
 
     def stop(self, seconds: float) -> None:
-        """Leave the rest undone, and wait that long for what is being written."""
+        """Abandon the rest, and wait this long for files that are being written."""
         self._stopping.set()
         deadline = time.monotonic() + seconds
         for thread in self._threads:
@@ -148,7 +148,7 @@ class Crew:
         self._outcomes.put(None)
 
     def _next_task(self) -> Callable[[], None] | None:
-        """Return the next source, else a file of a source that another thread is at; None when all is done."""
+        """Return the next source, or else a file of another thread's source; None when all is done."""
         with self._news:
             while True:
                 if self._works:
@@ -191,7 +191,7 @@ class Crew:
 
 
 class _Piece:
-    """A callable that runs once, whoever calls it first."""
+    """A callable that runs only once, for its first caller."""
 
     def __init__(self, run: Callable[[], None]) -> None:
         self._run = run
@@ -203,7 +203,7 @@ class _Piece:
         if not self._claim.acquire(blocking=False):
             return
         try:
-            # The owner waits for it, with the locks of all files of the source.
+            # The owner waits for it, holding the locks of all files of the source.
             with working_for(self._owner):
                 self._run()
         finally:
