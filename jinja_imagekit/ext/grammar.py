@@ -61,9 +61,7 @@ class TagFunctions(NamedTuple):
 _HERO = "{% generateimage 'blog:hero' source=photo -- alt=title %}"
 
 FORMS = {
-    "generateimage": TagForm(
-        1, 1, "one argument, the generator's id", "{% generateimage 'blog:hero' source=photo -- alt=title %}"
-    ),
+    "generateimage": TagForm(1, 1, "one argument, the generator's id", _HERO, ("on_error", *PICTURE_KEYWORDS)),
     "thumbnail": TagForm(
         2,
         3,
