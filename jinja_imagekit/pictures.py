@@ -1183,13 +1183,23 @@ class Picture:
 
     def _alternative(self, given: _Given) -> object:
         alt = given.alt if given.alt is not None else self.alt
-        if alt is None and self._call.missing_alt != "ignore":
+        if alt is None:
             self._miss_alt(MissingAlt(repr(self)[1:-1].replace(":", "", 1)))
         return alt
 
     def _miss_alt(self, error: MissingAlt) -> None:
-        if self._call.missing_alt == "error":
-            raise error
+        miss_alt(self._call.missing_alt, error)
+
+
+def miss_alt(policy: str | None, error: MissingAlt) -> None:
+    """Do about a missing alternative text what the setting `missing_alt` says.
+
+    Raises:
+        MissingAlt: It is "error".
+    """
+    if policy == "error":
+        raise error
+    if policy == "warn":
         logger.warning("%s", error)
 
 

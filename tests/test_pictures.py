@@ -887,3 +887,20 @@ def test_a_generators_own_focus_is_its_own(site: Site) -> None:
 
     render(site.kit, "{% generateimage 'own' source='canal.jpg' focus='mine' -- alt='' %}")
     assert "mine" in seen
+
+
+def test_the_seeds_tags_ask_for_a_text_where_the_setting_says_so(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """By default they ask for none."""
+    for template in (
+        "{% thumbnail '80x' 'canal.jpg' %}",
+        "{% thumbnail '80x' 'canal.jpg' widths='40 80' %}",
+        "{% generateimage 'card' source='canal.jpg' -- class='a' alt=none %}",
+        "{{ 'canal.jpg' | thumbnail('80x') }}",
+    ):
+        assert "<img" in render(site.kit, template)
+        with pytest.raises(MissingAlt, match=r"no alternative text.*line 1"):
+            render(site.new_kit(missing_alt="error"), template)
+        caplog.clear()
+        assert "<img" in render(site.new_kit(missing_alt="warn"), template)
+        assert "has no alternative text" in caplog.text
+    assert render(site.new_kit(missing_alt="error"), "{% thumbnail '80x' 'canal.jpg' -- alt='' %}")

@@ -11,7 +11,7 @@ from ..cachefiles import LazyImageCacheFile
 from ..exceptions import ImageKitError, MissingAlt
 from ..html import img_tag
 from ..once import made_once
-from ..pictures import Picture, PictureCall, Plan, Shown, parse_dimensions
+from ..pictures import Picture, PictureCall, Plan, Shown, miss_alt, parse_dimensions
 from ..stand_ins import StandIn, covers, stand_in
 from .error_places import add_place, placed
 from .grammar import Asker
@@ -145,7 +145,13 @@ class TemplateCacheFile(LazyImageCacheFile):
         if self.stand_in is not None:
             # It may have been necessary for the size alone.
             shown = self.stand_in.url, self.stand_in.width, self.stand_in.height
-        return img_tag(*shown) if shown[0] else Markup()
+        if not shown[0]:
+            return Markup()
+        if self._kit.settings.missing_alt is not None:
+            error = MissingAlt(f"What {self.generator_id} made")
+            add_place(error)
+            miss_alt(self._kit.settings.missing_alt, error)
+        return img_tag(*shown)
 
     def __str__(self) -> str:
         html = self.__html__()

@@ -13,7 +13,7 @@ from jinja2 import Undefined
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from ..exceptions import ImageKitError, InvalidOption
+from ..exceptions import ImageKitError, InvalidOption, MissingAlt
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
 from ..pictures import (
@@ -24,6 +24,7 @@ from ..pictures import (
     anchor_of,
     frozen,
     make_picture_plan,
+    miss_alt,
     parse_dimensions,
     parse_focus,
     picture_call,
@@ -71,6 +72,7 @@ class TemplateRuntime:
         self.locate = locate
         self._sandboxed = sandboxed
         self._on_error = kit.settings.on_error
+        self._missing_alt = kit.settings.missing_alt
         self._default_scales = kit.settings.default_thumbnail_srcset_scales
         self._parse_dimensions = lru_cache(maxsize=256)(self._checked_dimensions)
 
@@ -95,6 +97,8 @@ class TemplateRuntime:
             ImageKitError: The image could not be made.
         """
         _defined(generator_id, "The generator's id")
+        if self._missing_alt is not None and not self.has_several_sizes(kwargs):
+            self._check_alt(f"{generator_id} of {kwargs.get('source')}", attributes)
         if self.has_several_sizes(kwargs):
             source = kwargs.get("source")
             options = {name: value for name, value in kwargs.items() if name != "source"}
@@ -126,6 +130,8 @@ class TemplateRuntime:
             NotKnown: `make` is false, and an image is not known yet.
             ImageKitError: An image could not be made.
         """
+        if self._missing_alt is not None and not self.has_several_sizes(kwargs):
+            self._check_alt(f"The thumbnail {dimensions} of {source}", attributes)
         if not kwargs and not self._default_scales and type(dimensions) is str and type(source) is str:
             return self._plain_thumbnail(generator_id, dimensions, source, attributes, make)
         if kwargs and self.has_several_sizes(kwargs):
@@ -317,6 +323,14 @@ class TemplateRuntime:
     def has_several_sizes(self, kwargs: Mapping[str, Any]) -> bool:
         """Tell whether the keywords of a `{% thumbnail %}` are those of a picture."""
         return not _PICTURE_KEYWORDS.isdisjoint(kwargs)
+
+    def _check_alt(self, what: str, attributes: Mapping[str, object]) -> None:
+        """Do what the setting says where an author gives no alternative text."""
+        alt = next((value for name, value in attributes.items() if name.lower() == "alt"), None)
+        if alt is None or alt is False or isinstance(alt, Undefined):
+            error = MissingAlt(what)
+            add_place(error)
+            miss_alt(self._missing_alt, error)
 
     def _plain_thumbnail(
         self, generator_id: str | None, dimensions: str, source: str, attributes: Mapping[str, object], make: bool
