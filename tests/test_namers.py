@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from core_site import Card, Chart, Site, Wide, photo_bytes
@@ -154,14 +156,37 @@ def test_a_namer_that_does_not_exist(site: Site) -> None:
 
 def test_long_and_awkward_source_names(site: Site) -> None:
     """Quotes, percent signs, umlauts and names of 200 characters give files that their URLs lead to."""
-    from urllib.parse import unquote
-
     for name in ('it\'s 100% \u00fcber "q" #1?.jpg', "n" * 200 + ".jpg", "\u65e5\u672c/\u8a9e.jpg"):
         site.write(name)
         file = site.kit.cachefile("card", source=name)
         assert file.url.isascii()
         assert not set("\"'<> #?") & set(file.url)
         assert (site.output / unquote(file.url).lstrip("/")).is_file()
+
+
+@pytest.mark.parametrize("namer", ["source_name_as_path", "source_name_dot_hash"])
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("photo #1?.jpg", "photo _1_"),
+        ("100%20 <b>.jpg", "100_20 _b_"),
+        ('a "q"|x*:y\x07.jpg', "a _q__x__y_"),
+        ("trip. /day 1 .jpg", "trip__/day 1_"),
+        ("con/nul.tar.jpg", "_con/_nul.tar"),
+        ("com1 .jpg", "com1_"),
+        ("ordinary name.jpg", "ordinary name"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_names_that_urls_and_windows_have_other_uses_for(site: Site, namer: str, name: str, safe: str) -> None:
+    """The cache file has a name that every file system and web server takes as it is, the same on each machine."""
+    site.write(name)
+    kit = site.new_kit(spec_cachefile_namer=f"jinja_imagekit.cachefiles.namers.{namer}")
+    file = kit.cachefile("card", source=name)
+    assert str(file.name).startswith(f"CACHE/images/{safe}{'/' if namer == 'source_name_as_path' else '.'}")
+    assert unquote(file.url) == f"/{file.name}"
+    assert Path(file.path).is_file()
+    assert file.width == 24
 
 
 class Upload:

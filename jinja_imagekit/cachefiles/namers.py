@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,15 +13,18 @@ from ..interfaces import Namer
 from ..loading import load
 from ..settings import Settings
 from ..sources import source_of
-from ..storages.folder import is_safe_name
+from ..storages.folder import is_safe_name, is_windows_device
 
 __all__ = ["hash", "source_name_as_path", "source_name_dot_hash"]
 
 LONGEST_PART = 230
 """Bytes of a folder's name: with a hash and an extension it stays below 255, the limit of most file systems."""
 
-SHORTEST_HASH = 16
-"""Digits that a name has of a hash at least: 64 bits."""
+FEWEST_DIGITS = 12
+"""Digits of a hash that a name has at least: those of django-imagekit's shortest, 48 bits."""
+
+_UNSAFE = re.compile(r'[\x01-\x1f\x7f<>:"|?*#%]')
+"""What URLs, static hosts and the file systems of Windows have other uses for."""
 
 BUILT_IN = tuple(f"{__name__}.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash"))
 """Dotted paths of this library's namers, whose names depend on a spec's hash and its source's name alone."""
@@ -58,7 +62,7 @@ def source_name_dot_hash(generator: Any) -> str:
         NotFingerprintable: The generator holds state that is not plain.
     """
     stem = _source_stem(generator)
-    return f"{stem}.{_digest(generator)[:SHORTEST_HASH]}{_extension(generator)}" if stem else hash(generator)
+    return f"{stem}.{_digest(generator)[:16]}{_extension(generator)}" if stem else hash(generator)
 
 
 def default_name(generator: Any, settings: Settings) -> str:
@@ -77,7 +81,7 @@ def carries_hash(name: str, generator: Any) -> bool:
     Raises:
         NotFingerprintable: The generator holds state that is not plain.
     """
-    return _digest(generator)[:SHORTEST_HASH] in name
+    return _digest(generator)[:FEWEST_DIGITS] in name
 
 
 def _digest(generator: Any) -> str:
@@ -99,6 +103,15 @@ def _source_stem(generator: Any) -> str:
     if source is None:
         raise InvalidOption("generator", generator, "this namer names cache files after their source, and it has none")
     name = PurePosixPath(source.name)
-    stem = name.with_suffix("").as_posix() if name.name else ""
+    stem = "/".join(map(_safe, name.with_suffix("").parts)) if name.name else ""
     # Visitors name their uploads as they like; where no storage takes the name, only the hash is left.
     return stem if is_safe_name(stem) and all(len(part.encode()) <= LONGEST_PART for part in name.parts) else ""
+
+
+def _safe(part: str) -> str:
+    """Return a part of a name as every file system and every web server takes it, the same on all of them."""
+    safe = _UNSAFE.sub("_", part)
+    # Windows drops what is at the end, and has devices under some names, whatever their extension.
+    ended = safe.rstrip(". ")
+    safe = ended + "_" * (len(safe) - len(ended)) if ended else safe
+    return f"_{safe}" if is_windows_device(safe) else safe
