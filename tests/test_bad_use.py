@@ -157,7 +157,7 @@ KEYWORDS = [
     (
         "{% thumbnail '9x9' 'photo.jpg' src='x' %}",
         "{% thumbnail %}: src='x'",
-        "The source has no name; write",
+        "The source is passed without a name, for example: {%",
     ),
     ("{% thumbnail '9x9' 'photo.jpg' alt='x' as t %}{{ t.url }}", "{% thumbnail %}: alt='x'", _AFTER),
     ("{% thumbnail 'card' '9x9' 'photo.jpg' %}", "{% thumbnail %}: width=9", "for generators that take a size"),

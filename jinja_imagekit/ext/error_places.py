@@ -1,4 +1,4 @@
-"""Says in an error which line of which template was being rendered."""
+"""Adds to an error the template and the line that were being rendered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def placed(function: Callable[P, T], asker: Asker | None = None) -> Callable[P, T]:
-    """Return the function with its errors placed: what it raises says where in a template it was called.
+    """Return a function whose errors say where in a template it was called.
 
     Args:
         function: A function of a tag, or a method of an object whose attribute `asker` says who asked for it.
@@ -86,7 +86,7 @@ _place: ContextVar[Callable[[], str | None] | None] = ContextVar("imagekit_place
 
 @contextmanager
 def placed_at(place: Callable[[], str | None]) -> Iterator[None]:
-    """Have `current_place` call this within a block, where no template's own line tells where in a page it is."""
+    """Have `current_place` return what this returns, within a block that no template's line describes."""
     token = _place.set(place)
     try:
         yield

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def _field(name: str, *, is_known: bool = False, is_replaced: bool = False) -> Any:
-    """Return a property of cache files whose errors say which line of a template asked for it.
+    """Return a property of cache files whose errors name the line of the template that asked for it.
 
     Args:
         name: The property's name.
-        is_known: Whether what the kit knows of a file has it, too.
-        is_replaced: Whether what stands in for an image has it, too.
+        is_known: Whether `KnownFile` has it, too.
+        is_replaced: Whether `StandIn` has it, too.
     """
     inherited: property = getattr(LazyImageCacheFile, name)
 
@@ -51,7 +51,7 @@ def _field(name: str, *, is_known: bool = False, is_replaced: bool = False) -> A
 
 
 class TemplateCacheFile(LazyImageCacheFile):
-    """A cache file whose errors say which line of a template used it, and whose text is its `<img>`.
+    """A cache file whose errors name the line of the template that used it, and whose text is its `<img>`.
 
     Where its image cannot be made, and `on_error` is not "raise", its URL, width, height, media type and truth are
     those of what stands in for it; it is false when that is nothing.
@@ -65,7 +65,7 @@ class TemplateCacheFile(LazyImageCacheFile):
     Attributes:
         asker: The tag or filter that asked for it.
         escapes: Whether the template escapes what it prints, so that the text has to be marked as HTML.
-        stand_in: What stands in for the image, once that was found to be necessary.
+        stand_in: What is shown instead of the image, once it has failed.
     """
 
     asker: Asker | None = None

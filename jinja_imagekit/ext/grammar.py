@@ -1,4 +1,4 @@
-"""What may stand in a tag, in Jinja's templates and in any other, and how Jinja's tokens become a tag's parts."""
+"""The parts of a tag in any template language, and how they are read from Jinja's tokens."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _ATTRIBUTE = re.compile(
     "alt|class|crossorigin|decoding|dir|draggable|fetchpriority|hidden|id|ismap|itemprop|lang|loading|referrerpolicy|role|"
     "style|tabindex|title|usemap|on[a-z]+|(aria|data)_.*"
 )
-"""The attributes that an `<img>` may have beside those that the tags write, as keywords are spelt."""
+"""Attributes of an `<img>` that the tags do not write themselves, spelt as keywords."""
 
 
 class Asker(NamedTuple):
@@ -100,11 +100,11 @@ class Asker(NamedTuple):
     is_filter: bool = False
 
     def explain(self, error: UnknownKeyword) -> None:
-        """Have an error say whose keyword it is about, which one is nearest, and where HTML attributes belong."""
+        """Add to an error who passed the keyword, which keyword is nearest, and where HTML attributes go."""
         form, keyword = FORMS[self.name], error.option
         error.asked_by = f"The filter {self.name}" if self.is_filter else f"{{% {self.name} %}}"
         if keyword == "src" and form.positional:
-            error.advice = f"The source has no name; write for example {self._example(form)}."
+            error.advice = f"The source is passed without a name, for example: {self._example(form)}"
             return
         if keyword in form.positional:
             error.advice = f"{error.asked_by} is for generators that take a size; for any other, write {_HERO}"
@@ -125,7 +125,7 @@ class Asker(NamedTuple):
 
 
 class TagArguments(Generic[E]):
-    """The parts of one tag, and what its author is told where one of them cannot be right.
+    """The parts of one tag, and the errors for parts that cannot be right.
 
     A template language's own reader fills it, part by part, and calls `check` at the end.
 
@@ -155,7 +155,7 @@ class TagArguments(Generic[E]):
             self.fail(f"{name}= is given twice", lineno)
 
     def check_attribute(self, name: str, lineno: int | None = None) -> None:
-        """Refuse an HTML attribute that cannot be, is the tag's own, or was given before."""
+        """Refuse an HTML attribute that is invalid, belongs to the tag, or was given before."""
         try:
             check_attribute_name(name)
         except InvalidAttribute as error:
@@ -235,9 +235,7 @@ class TagReader(TagArguments[nodes.Expr]):
         except TemplateSyntaxError as error:
             if not (error.message or "").startswith("unexpected char"):
                 raise
-            self.fail(
-                f"{error.message}. An attribute name with such a character is quoted: '@click'='…'.", error.lineno
-            )
+            self.fail(f"{error.message}. Quote attribute names with such a character: '@click'='…'.", error.lineno)
         return [*tokens, stream.current]
 
     def _read_arguments(self) -> None:
@@ -279,7 +277,7 @@ class TagReader(TagArguments[nodes.Expr]):
         while not self._at_end():
             token = self._stream.current
             if token.type == DELIMITER:
-                self.fail("a second '--'; an attribute name that holds it is quoted: 'data--x'=…", token.lineno)
+                self.fail("a second '--'; quote an attribute name that contains one: 'data--x'=…", token.lineno)
             if self._at_assignment():
                 self.refuse_both(token.lineno)
             self._refuse_comma()
@@ -303,7 +301,7 @@ class TagReader(TagArguments[nodes.Expr]):
             name += _NAME_JOINTS[next(self._stream).type]
             part = next(self._stream)
             if part.type != "name":
-                self.fail(f"the attribute name that begins with {name!r} has to be quoted: '{name}…'=…", part.lineno)
+                self.fail(f"the attribute name that begins with {name!r} must be quoted: '{name}…'=…", part.lineno)
             name += part.value
         self.check_attribute(name, token.lineno)
         return name

@@ -30,14 +30,14 @@ class ImageKit:
     cache files and state are kept in its instance folder. The static folder of each blueprint is a source folder
     under the blueprint's name: `shop/hat.jpg`.
 
-    What is registered here is there for every app, whether it comes before or after it. Modules that are called
-    `imagegenerators`, beside the app and beside each blueprint, are imported before the first request; the registry
-    that such a module calls `generators` belongs to the app.
+    What is registered here is available in every app, added before or after. Modules named `imagegenerators`, next to
+    the app and next to each blueprint, are imported before the first request; a registry named `generators` in such a
+    module is added to the app.
 
     Args:
         app: An app, where there is only one; otherwise call `init_app` for each.
         generators: Registries of packages that ship specs.
-        import_name: Where the workers of a queue import the app from, as `"mysite:app"` or `"mysite:create_app"`.
+        import_name: Where a queue's workers import the app from, as `"mysite:app"` or `"mysite:create_app"`.
 
     Example:
         >>> app = flask.Flask("mysite")

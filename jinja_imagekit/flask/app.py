@@ -31,7 +31,7 @@ PREFIX = "IMAGEKIT_"
 """What the names of settings begin with in an app's configuration."""
 
 MODULE = "imagegenerators"
-"""The name of the modules that are looked for beside an app and its blueprints."""
+"""The name of the modules that are imported from beside an app and its blueprints."""
 
 logger = logging.getLogger("jinja_imagekit.flask")
 
@@ -94,14 +94,14 @@ class AppImages:
         return self.kit
 
     def try_to_complete(self, sender: object = None, **_: Any) -> None:
-        """Do what `complete` does where nobody could be told of an error: it is logged."""
+        """Do what `complete` does, and log its errors."""
         try:
             self.complete()
         except Exception:
             logger.exception("The imagegenerators modules of %r cannot be imported", self.app.name)
 
     def complete(self) -> None:
-        """Take in the folders and generators of the app and of all blueprints that it has by now.
+        """Add the folders and generators of the app and of all its blueprints so far.
 
         Raises:
             Exception: Whatever importing an `imagegenerators` module raises.
@@ -131,10 +131,10 @@ class AppImages:
 
 
 def images_of(app: flask.Flask) -> AppImages:
-    """Return what `init_app` made for an app, with everything that the app has by now.
+    """Return what `init_app` made for an app, with all its blueprints so far.
 
     Raises:
-        ImageKitError: It made nothing.
+        ImageKitError: `init_app` was not called.
     """
     kit = app.extensions.get("imagekit")
     if not isinstance(kit, AppKit):

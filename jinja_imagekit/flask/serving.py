@@ -1,4 +1,4 @@
-"""An app's cache files and their URLs: where they begin, who serves them, and that Frozen-Flask hears of them."""
+"""An app's cache files and their URLs: what they begin with, who serves them, and how Frozen-Flask learns of them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class CacheFileUrls:
         return [str(PurePosixPath("/", path.lstrip("/"), tail)) for path in paths]
 
     def view(self, filename: str) -> flask.Response:
-        """Answer with a cache file, or only say that the reader's copy is still right.
+        """Respond with a cache file, or with 304 if the client's copy is current.
 
         Raises:
             NotFound: There is no such cache file.

@@ -69,7 +69,7 @@ class ImageClass(NamedTuple):
         return cls(generator_id, dimensions, widths, sizes, words)
 
     def check(self, name: str, kit: ImageKit, runtime: TemplateRuntime) -> None:
-        """Find out before a page is rendered whether the class can be used.
+        """Check the class before any page is rendered.
 
         Args:
             name: The class's name.
@@ -237,7 +237,7 @@ class BodyRewriter:
 def _place_of(content: Content, url: str, occurrence: int) -> str:
     """Return an article's file, and the line in which an image's name occurs for the n-th time, if it does.
 
-    What the article's format made of the text has no lines of its own.
+    The HTML that was made of the article has no line numbers of the file.
     """
     file = str(content.get_relative_source_path())
     try:

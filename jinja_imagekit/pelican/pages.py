@@ -1,4 +1,4 @@
-"""The pages that Pelican has written: URLs of images as its settings want them, and what stands in for bad images.
+"""The pages that Pelican has written: their URLs of images, and placeholders for images that failed.
 
 A template does not know which page it renders, and a page is written before its images are made. So URLs begin with a
 placeholder until the page is there (below `SITEURL`, relative to each page, absolute in feeds), and pages are edited
@@ -25,7 +25,7 @@ from ..stand_ins import DEFAULT_SIZE, placeholder_uri
 logger = logging.getLogger("jinja_imagekit.pelican")
 
 PLACEHOLDER = "/__imagekit_site__"
-"""Stands for the site's URL until a page is written: a template does not know which page it renders."""
+"""Written instead of the site's URL until the page exists, since a template does not know which page it renders."""
 
 Localize = Callable[[str], str]
 """Turns a URL of the kit into the one that a page has."""

@@ -13,7 +13,7 @@ LEASE_SECONDS = 15.0
 """Seconds for which a killed process's claim keeps others from making its image."""
 
 BEAT_SECONDS = 4.0
-"""Seconds between renewals: three may fail, say while the state store is locked, before a claim is lost."""
+"""Seconds between renewals: two in a row may fail, say while the state store is locked, before a claim is lost."""
 
 
 class Leases:
