@@ -825,11 +825,13 @@ class Shown(NamedTuple):
     Attributes:
         plan: The plan; None where something stands in.
         urls: The URL of each candidate, in the plan's order.
+        names: The name of each candidate in its storage.
         stand_in: URL, width and height in pixels of what stands in; the URL is empty where nothing does.
     """
 
     plan: Plan | None
     urls: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     stand_in: tuple[str, int, int] = ("", 0, 0)
 
 
@@ -1083,37 +1085,44 @@ class Picture:
     def as_dict(self) -> dict[str, Any]:
         """Return the picture as plain values, for JSON; `bytes` is None for a file that has not been made."""
         shown = self._shown()
+        told = self._outline(shown)
+        if shown.plan is None:
+            return told
+        told["alt"] = self.alt
+        look = self._look_from_afar()
+        told["color"] = look.color if look else None
+        told["placeholder"] = self.placeholder or None
+        return self._kit.pictures.with_bytes(told)
+
+    def _outline(self, shown: Shown) -> dict[str, Any]:
+        """Return what `as_dict` tells but for what has to be looked up: bytes and colours."""
         if shown.plan is None:
             url, width, height = shown.stand_in
             return {"source": None, "url": url, "width": width, "height": height, "candidates": []}
-        look = self._look_from_afar()
         own = shown.plan.own
-        candidates, urls = [], iter(shown.urls)
-        for medium in shown.plan.media:
-            for candidate in medium.candidates():
-                file = _file_of(self._kit, candidate)
-                record = self._kit.records.get(file.name) if file.name else None
-                candidates.append(
-                    {
-                        **({"media": medium.media} if medium.media else {}),
-                        "url": next(urls),
-                        "name": file.name,
-                        "type": mimetype(candidate.format),
-                        "width": candidate.width,
-                        "height": candidate.height,
-                        "bytes": record.size if record and file.cachefile_backend.exists(file) else None,
-                    }
-                )
+        queries = [medium.media for medium in shown.plan.media for _ in medium.candidates()]
+        files = zip(queries, shown.plan.candidates(), shown.names, shown.urls, strict=True)
         return {
             "source": own.source.name,
-            "url": self.url,
+            "url": self._offers(shown)[-1].src,
             "width": own.width,
             "height": own.height,
             "sizes": own.sizes,
-            "alt": self.alt,
-            "color": look.color if look else None,
-            "placeholder": self.placeholder or None,
-            "candidates": candidates,
+            "alt": self._call.alt,
+            "color": None,
+            "placeholder": None,
+            "candidates": [
+                {
+                    **({"media": media} if media else {}),
+                    "url": url,
+                    "name": name,
+                    "type": mimetype(candidate.format),
+                    "width": candidate.width,
+                    "height": candidate.height,
+                    "bytes": None,
+                }
+                for media, candidate, name, url in files
+            ],
         }
 
     def candidates(self) -> tuple[Candidate, ...]:
@@ -1155,9 +1164,10 @@ class Picture:
         return make_picture_plan(self._kit, self._call)
 
     def _look(self, plan: Plan) -> Shown:
-        urls = candidate_urls(self._kit, plan)
-        self._kit.pictures.note(self, urls)
-        return Shown(plan, urls)
+        names, urls = candidate_files(self._kit, plan)
+        shown = Shown(plan, urls, names)
+        self._kit.pictures.note(self, shown)
+        return shown
 
     def _offers(self, shown: Shown) -> tuple[PictureSource, ...]:
         """Return what each `<source>` offers, in the order of the page, and what the `<img>` does at the end."""
@@ -1325,13 +1335,14 @@ def _is_compound(condition: str) -> bool:
 # --- the files ----------------------------------------------------------------------------------------------------
 
 
-def candidate_urls(kit: ImageKit, plan: Plan) -> tuple[str, ...]:
-    """Return the URLs of a plan's candidates, in its order; what is missing is made first where the strategy says so.
+def candidate_files(kit: ImageKit, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names and URLs of a plan's candidates; what is missing is made first where the strategy says so.
 
     Raises:
         ImageKitError: An image could not be made.
     """
     candidates = list(plan.candidates())
+    names: list[str] = []
     urls: list[str] = []
     unknown: list[tuple[int, ImageCacheFile]] = []
     for candidate in candidates:
@@ -1340,19 +1351,22 @@ def candidate_urls(kit: ImageKit, plan: Plan) -> tuple[str, ...]:
         known = kit.known_files.find(candidate.generator_id, candidate.kwargs) if asks else None
         if known is not None:
             kit.renders.note_call(known.name, candidate.generator_id, candidate.kwargs)
+            names.append(known.name)
             urls.append(known.url)
         else:
             unknown.append((len(urls), _file_of(kit, candidate)))
+            names.append("")
             urls.append("")
     on_demand = [candidates[place] for place, file in unknown if _is_made_on_demand(file)]
     if len(on_demand) > 1:
         make_together(kit, on_demand)
     for place, file in unknown:
         urls[place] = file.url
+        names[place] = str(file.name)
         # Of one that is made later, there is nothing to remember yet.
         if type(file.cachefile_strategy) is not Deferred:
             kit.known_files.remember(file, candidates[place].kwargs)
-    return tuple(urls)
+    return tuple(names), tuple(urls)
 
 
 def _file_of(kit: ImageKit, candidate: Candidate) -> ImageCacheFile:
@@ -1502,12 +1516,14 @@ class Pictures:
             if self._kit.storage.stat(self.stylesheet):
                 self._kit.renders.note_name(self.stylesheet)
 
-    def note(self, picture: Picture, urls: tuple[str, ...]) -> None:
+    def note(self, picture: Picture, shown: Shown) -> None:
         """Note a picture of a page, for the manifest."""
-        if urls not in self._noted and self._kit.renders.is_kept:
+        if shown.urls not in self._noted and self._kit.renders.is_kept:
             if len(self._noted) >= MOST_PICTURES:
                 self._noted.clear()
-            self._noted[urls] = picture
+            self._noted[shown.urls] = picture
+            # Another process may finish the render.
+            self._kit.renders.note_picture(picture._outline(shown))
 
     @property
     def manifest_path(self) -> Path:
@@ -1524,16 +1540,17 @@ class Pictures:
             StorageError: A file cannot be written.
         """
         noted, self._noted = list(self._noted.values()), {}
-        if noted:
+        elsewhere = [entry for entry in self._kit.renders.pictures if _identity(entry)]
+        if noted or elsewhere:
             with ThreadPoolExecutor(available_cores()) as pool:
-                told = [entry for entry in pool.map(_told, noted) if entry]
-            entries = {_identity(entry): entry for entry in (*self._kept_entries(), *told)}
+                told = [*pool.map(self._completed, elsewhere), *pool.map(_told, noted)]
+            entries = {_identity(entry): entry for entry in (*self._kept_entries(), *told) if entry}
             try:
                 self._write(self.manifest_path, entries.values())
             except StorageError as error:
                 logger.warning("The manifest of pictures cannot be written. %s", error)
         if path is not None:
-            self._write(path, map(self._with_bytes, self.read_manifest()))
+            self._write(path, map(self.with_bytes, self.read_manifest()))
 
     def read_manifest(self) -> list[dict[str, Any]]:
         """Return the pictures of the manifest; none where there is no manifest, or a damaged one."""
@@ -1547,12 +1564,25 @@ class Pictures:
             logger.warning("%s cannot be read (%s), and is begun anew.", self.manifest_path, error)
         return []
 
-    def _with_bytes(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Return an entry with the sizes of files that have been made since it was written."""
+    def with_bytes(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return what is told of a picture with the sizes of its files, as far as they have been made."""
         for candidate in entry["candidates"]:
             record = self._kit.records.get(candidate["name"])
             candidate["bytes"] = candidate.get("bytes") if record is None else record.size
         return entry
+
+    def _completed(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Return what another process told of a picture, with what it did not look up."""
+        try:
+            source = self._kit.source(entry["source"])
+            if source is not None and not source.is_vector:
+                look = self._kit.image_facts.look(source)
+                entry["color"] = look.color
+                entry["placeholder"] = None if source.header.has_alpha else look.blur
+                entry["alt"] = entry["alt"] or self._kit.image_facts.sidecar(source).alt
+        except (ImageKitError, KeyError) as error:
+            logger.info("The manifest tells no colour of %s: %s", entry["source"], error)
+        return self.with_bytes(entry)
 
     def _kept_entries(self) -> list[dict[str, Any]]:
         storage = self._kit.storage
@@ -1585,7 +1615,7 @@ class Pictures:
             if not renders.is_noted(name):
                 renders.note_call(name, id, kwargs)
         if known.urls not in self._noted:
-            self.note(known.picture, known.urls)
+            self.note(known.picture, known.picture._shown())
         return known.html
 
     def keep_html(self, call: Hashable, markup: Markup, picture: Picture) -> None:

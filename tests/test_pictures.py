@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -904,3 +905,29 @@ def test_the_seeds_tags_ask_for_a_text_where_the_setting_says_so(site: Site, cap
         assert "<img" in render(site.new_kit(missing_alt="warn"), template)
         assert "has no alternative text" in caplog.text
     assert render(site.new_kit(missing_alt="error"), "{% thumbnail '80x' 'canal.jpg' -- alt='' %}")
+
+
+def _render_in_child(root: Path, number: int) -> None:
+    site = Site(root, default_cachefile_strategy=DEFERRED)
+    render(site.kit, f"{{% picture '80x' '{number}.jpg' -- alt='' %}}")
+
+
+def test_the_manifest_tells_of_pictures_that_other_processes_rendered(tmp_path: Path) -> None:
+    """Whoever finishes the render writes down the pictures of all."""
+    site = Site(tmp_path, default_cachefile_strategy=DEFERRED)
+    for number in range(3):
+        site.write(f"{number}.jpg", 240, 180, number)
+    render(site.kit, "{% picture '80x' '0.jpg' -- alt='' %}")
+    children = [get_context("spawn").Process(target=_render_in_child, args=(tmp_path, number)) for number in (1, 2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+    assert site.kit.finish().ok
+    told = {entry["source"]: entry for entry in json.loads((site.state / "images.json").read_text())["pictures"]}
+    assert sorted(told) == ["0.jpg", "1.jpg", "2.jpg"]
+    for entry in told.values():
+        assert entry["color"]
+        assert entry["placeholder"]
+        assert None not in {candidate["bytes"] for candidate in entry["candidates"]}

@@ -122,6 +122,7 @@ class Renders:
 
     Attributes:
         defers: Whether the kit's strategy makes files at the end of a render.
+        pictures: What other processes noted of their pictures in the render that was finished last.
 
     Example:
         >>> renders = Renders(Settings())
@@ -149,6 +150,7 @@ class Renders:
         self._is_written = False
         self._tool = tool
         self.defers = defers
+        self.pictures: list[dict[str, Any]] = []
         self._where = where
         self._places: dict[tuple[str, object], dict[str, None]] = {}
         self._keeps = defers or settings.keep_notes is not False
@@ -207,6 +209,11 @@ class Renders:
         self._tell(name)
         if self.is_kept and name not in self._noted:
             self._keep(name, None, True)
+
+    def note_picture(self, told: dict[str, Any]) -> None:
+        """Note what a manifest tells of a picture, for the process that finishes the render."""
+        self._look_for_fork()
+        self._journal.append({"picture": told})
 
     @property
     def is_kept(self) -> bool:
@@ -311,6 +318,7 @@ class Renders:
         others = self._journal.others()
         new = [each for each in others if each.begun_ns >= self._begun_ns]
         self._are_too_many |= any("too_many" in line for each in new for line in each.lines)
+        self.pictures = [line["picture"] for each in new for line in each.lines if "picture" in line]
         noted, self._noted = self.noted, {}
         # Another thread may be about to note something in the old dict.
         noted = dict(noted)

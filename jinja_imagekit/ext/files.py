@@ -220,7 +220,7 @@ class TemplatePicture(Picture):
         kwargs = self._plain_kwargs()
         file = self._kit.cachefile(self._call.generator_id, **kwargs)
         found = stand_in(self._kit, file, kwargs, error, self._on_error)
-        return Shown(None, (), (found.url, found.width, found.height))
+        return Shown(None, stand_in=(found.url, found.width, found.height))
 
     def _plain_kwargs(self) -> dict[str, Any]:
         """Return the keywords of the image that it would be if it were a single one."""
