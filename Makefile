@@ -31,14 +31,21 @@ faults: .venv/.test
 fuzz: .venv/.test
 	$(BIN)/python tests/faults/fuzz.py --mutants $(MUTANTS)
 
-# The Django shim on the oldest Django that it supports; `make test` has the newest.
-test-django: .venv/django-4.2/.stamp
+# The Django shim on the oldest Django that it supports and on the newest; `make test` has the one between.
+test-django: .venv/django-4.2/.stamp .venv/django-6.0/.stamp
 	.venv/django-4.2/bin/python -m pytest tests/django
+	@$(call on-django-6,-m pytest tests/django)
 
-# django-imagekit's own tests against the shim, on both.
-test-peer: .venv/django-4.2/.stamp .venv/django-5.2/.stamp
+# django-imagekit's own tests against the shim, on all three.
+test-peer: .venv/django-4.2/.stamp .venv/django-5.2/.stamp .venv/django-6.0/.stamp
 	.venv/django-4.2/bin/python tests/peer/run.py
 	.venv/django-5.2/bin/python tests/peer/run.py
+	@$(call on-django-6,tests/peer/run.py)
+
+# Django 6.0 needs Python 3.12; where there is none, it is left out.
+PYTHON312 ?= python3.12
+on-django-6 = if [ -x .venv/django-6.0/bin/python ]; then .venv/django-6.0/bin/python $(1); \
+	else echo "Left out: Django 6.0 needs Python 3.12, and there is no $(PYTHON312)."; fi
 
 # Only for an intended change of names or bytes; `git diff` then shows which calls differ.
 golden: .venv/.test
@@ -99,8 +106,14 @@ clean:
 	$(PIP) -e '.[docs]'
 	@touch $@ .venv/.demo
 
+FOR_DJANGO = django-imagekit==6.1.1 pytest pytest-django beautifulsoup4
+
 .venv/django-%/.stamp: pyproject.toml | .venv/bin/python
 	$(PYTHON) -m venv .venv/django-$*
-	.venv/django-$*/bin/python -m pip install --quiet --disable-pip-version-check -e . 'Django==$*.*' \
-		django-imagekit==6.1.1 pytest pytest-django beautifulsoup4
+	.venv/django-$*/bin/python -m pip install --quiet --disable-pip-version-check -e . 'Django==$*.*' $(FOR_DJANGO)
+	@touch $@
+
+.venv/django-6.0/.stamp: pyproject.toml | .venv/bin/python
+	@if $(PYTHON312) -c "" 2>/dev/null; then $(PYTHON312) -m venv .venv/django-6.0 && \
+		.venv/django-6.0/bin/python -m pip install --quiet --disable-pip-version-check -e . 'Django==6.0.*' $(FOR_DJANGO); fi
 	@touch $@

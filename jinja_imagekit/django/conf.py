@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -172,6 +173,9 @@ _worked_out: dict[str, Any] = {}
 
 
 def _set_defaults() -> None:
+    if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
+        # There is no project: this is the command that renames.
+        return
     # Apps read settings.IMAGEKIT_CACHE_BACKEND and its like, which django-imagekit sets, and works out, as well.
     for name, default in DEFAULTS.items():
         if getattr(settings, PREFIX + name, default) == default:

@@ -56,7 +56,7 @@ def test_text_of_a_cache_file_makes_nothing(jpeg: bytes, media: Path) -> None:
     assert str(file).startswith("CACHE/images/a/")
     assert repr(file) == f"<ImageCacheFile: {file.name}>"
     assert not media.exists()
-    assert repr(LazyImageCacheFile("album:card", source=None)) == "<ImageCacheFile: album:card without a source>"
+    assert repr(LazyImageCacheFile("album:card", source=None)) == "<ImageCacheFile: None>"
     assert str(LazyImageCacheFile("album:card", source=None)) == ""
 
 

@@ -1,7 +1,7 @@
 """Runs django-imagekit's own tests against this library's Django shim.
 
 Run it with `make test-peer`. The source distribution comes from the package registry into a temporary folder, and
-nothing of it is kept. The tests run as they are, against django-imagekit; with the shim's names in their imports; and
+nothing of it is kept. The tests run as they are, against django-imagekit; renamed by this library's command; and
 as they are again, with the alias `imagekit`; the last two with the shim's defaults, and with
 `IMAGEKIT_COMPATIBILITY = "6.1"`. Each test has to give what it gives django-imagekit, but for those below.
 """
@@ -29,11 +29,6 @@ EXPECTED = {
 }
 """The tests that assert a fault of django-imagekit's, with the fault; the page on migration names them as well."""
 
-_NAMES = (
-    (re.compile(r"\b(from|import) imagekit\b"), r"\1 jinja_imagekit.django"),
-    (re.compile(r"(['\"])imagekit(\.[a-z]|['\"])"), r"\1jinja_imagekit.django\2"),
-)
-
 
 def download(folder: Path) -> Path:
     """Return the folder of the source distribution's tests."""
@@ -44,19 +39,6 @@ def download(folder: Path) -> Path:
         distribution.extractall(folder, filter="data")
     (tests,) = folder.glob("*/tests")
     return tests
-
-
-def rename_imports(tests: Path) -> int:
-    """Put the shim's names into the tests, and return in how many files."""
-    changed = 0
-    for path in tests.rglob("*.py"):
-        text = renamed = path.read_text(encoding="utf-8")
-        for pattern, replacement in _NAMES:
-            renamed = pattern.sub(replacement, renamed)
-        if renamed != text:
-            path.write_text(renamed, encoding="utf-8")
-            changed += 1
-    return changed
 
 
 def run_tests(tests: Path, compatibility: str | None, first_app: str | None = None) -> dict[str, str]:
@@ -115,8 +97,11 @@ def main() -> int:
         drawing.photo(320, 240).save(media / "reference.png")
         renamed = Path(temporary) / "shim" / "tests"
         shutil.copytree(tests, renamed)
+        command = [sys.executable, "-m", "jinja_imagekit.django.rename", str(renamed)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        rename = subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout
         theirs = run_tests(tests, None)
-        print(f"{PEER}: {counts(theirs)}; the imports of {rename_imports(renamed)} files are renamed")
+        print(f"{PEER}: {counts(theirs)}; {''.join(re.findall('.* files changed', rename))} to rename them")
         for way, folder, app in (("by rename", renamed, None), ("by alias", tests, "jinja_imagekit.django.alias")):
             for compatibility in (None, "6.1"):
                 ours = run_tests(folder, compatibility, app)

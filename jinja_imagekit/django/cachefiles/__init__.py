@@ -256,7 +256,7 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         """Return what the file is to be, without finding out what it is called."""
         generator = self.given.get("generator")
         source = getattr(generator, "source", None)
-        return f"{class_path(generator)} of {source}" if source else class_path(generator)
+        return f"{class_path(generator)} of {source}" if source else "None"
 
     def _known_name(self) -> str | None:
         # The truth of a cache file would have it made.
@@ -294,7 +294,7 @@ class LazyImageCacheFile(ImageCacheFile):
 
     def _description(self) -> str:
         source = self.kwargs.get("source")
-        return f"{self.generator_id} of {source}" if source else f"{self.generator_id} without a source"
+        return f"{self.generator_id} of {source}" if source else "None"
 
     def make_generator(self) -> Any:
         """Return the generator of the id, made with these keywords.
