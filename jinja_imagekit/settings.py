@@ -41,6 +41,7 @@ class Caps:
     max_source_pixels: int = 100_000_000
     max_result_pixels: int = 100_000_000
     max_frames: int = 1_000
+    repair: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,7 @@ class Settings(PixelSettings, Caps):
         max_source_pixels: Largest source: width times height, of all frames together where it is animated.
         max_result_pixels: Largest result: width times height, of all frames together.
         max_frames: Most frames of an animation.
+        repair: Show what decodes of a damaged JPEG, PNG or GIF, and log a warning, instead of refusing it.
         timeout: Seconds that an image may take; None for any time. Without `isolation` it is looked at between frames
             and stages, and what a decoder or encoder does in one go is not interrupted.
         isolation: "process" decodes and encodes in processes of their own, which end when an image takes too long or

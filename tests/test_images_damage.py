@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageChops, ImageFile, ImageStat
 
 import drawing
 from jinja_imagekit.exceptions import ImageTooLarge, InvalidSetting, UnreadableImage
@@ -255,6 +255,49 @@ def test_frames_larger_than_their_image_count_as_such() -> None:
     with pytest.raises(ImageTooLarge, match="3,000 × 3,000 pixels in 21 frames"):
         decode(data)
     assert Original(data, name="test", limits=LIMITS).frames(RULES).images[0].size == (1, 1)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "progressive jpeg", "jpeg with exif", "png", "gif", "animated gif", "apng"])
+def test_repair_shows_what_decodes(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The setting takes a file that was cut: what comes first is there, and a warning says that it is damaged."""
+    data = WHOLE[kind]()
+    cut = data[: len(data) * 8 // 10]
+    limits = Limits(repair=True)
+    whole = Original(data, name="whole", limits=limits).frames(RULES).images[0].convert("RGBA")
+    assert not caplog.records
+    read = Original(cut, name="cut.jpg", limits=limits).frames(RULES).images[0].convert("RGBA")
+    assert read.size == whole.size
+    upper = (0, 0, 64, 1)
+    difference = ImageStat.Stat(ImageChops.difference(read.crop(upper), whole.crop(upper)))
+    assert max(difference.mean) < 12
+    assert caplog.records or "animated" in kind or kind == "apng"
+    with pytest.raises(UnreadableImage):
+        decode(cut)
+
+
+def test_repair_takes_a_wrong_checksum_and_missing_rows() -> None:
+    """A PNG with either is shown as far as it goes."""
+    rows = b"\0\xff" * 4
+    data = png_file(struct.pack(">IIBBBBB", 8, 8, 1, 0, 0, 0, 0), rows)
+    for damaged in (data, data[:-13] + bytes(1) + data[-12:]):
+        image = Original(damaged, name="test", limits=Limits(repair=True)).frames(RULES).images[0]
+        assert [image.getpixel((0, y)) for y in (0, 3, 7)] == [255, 255, 0]
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_repair_never_raises_another_error(kind: str) -> None:
+    """Whatever is cut or wrong, the image is read or is an UnreadableImage."""
+    data = WHOLE[kind]()
+    limits = Limits(repair=True, max_source_pixels=1_000_000)
+    for at in range(0, len(data), max(1, len(data) // 100)):
+        for damaged in (data[:at], data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]):
+            with suppress(UnreadableImage):
+                decode(damaged, limits)
+
+
+def test_what_was_made_is_never_repaired() -> None:
+    """Results are whole, whatever sources may be."""
+    assert not Limits(repair=True).of_results().repair
 
 
 def test_large_profiles_are_neither_used_nor_kept() -> None:

@@ -90,7 +90,7 @@ def examine(data: bytes, *, name: str, limits: Limits) -> tuple[Header, Layout]:
             name, f"it has {len(data):,} bytes; the setting max_svg_bytes allows {limits.max_svg_bytes:,}."
         )
     with reading(name):
-        layout = format.layout(data)
+        layout = format.layout(format.completed(data) if limits.repair else data)
         header = _header(format, layout)
     _check_size(header, format, layout, name, limits)
     return header, layout

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from dataclasses import replace
 
 from PIL import Image
 
+from ..exceptions import ImageKitError
 from ..time_limits import in_time
 from .colour import GREY_MODES, fits, in_one_mode, to_plain, with_table
 from .formats import FORMATS
@@ -14,6 +17,8 @@ from .frames import Frames, reduced_size
 from .header import Header, check_frames, examine, reading
 from .metadata import kept_exif
 from .rules import Limits, PixelRules
+
+logger = logging.getLogger("jinja_imagekit.images")
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -128,11 +133,17 @@ class Original:
 
     def _decode(self, rules: PixelRules, scale: int, animated: bool) -> Frames:
         header, layout = self._examine()
-        images: list[Image.Image] = []
-        durations: list[int] = []
-        for frame in in_time(FORMATS[header.format].frames(self.data, layout, animated=animated, scale=scale)):
-            durations.append(frame.duration)
-            images.append(_finished(frame.image, header, layout, rules))
+        format = FORMATS[header.format]
+        try:
+            images, durations = self._frames(self.data, header, layout, rules, scale, animated)
+        except (ImageKitError, MemoryError):
+            raise
+        except Exception as error:
+            if not self.limits.repair:
+                raise
+            logger.warning("%r is damaged, and what decodes of it is shown: %s", self._name, error)
+            layout = replace(layout, repair=True)
+            images, durations = self._frames(format.completed(self.data), header, layout, rules, scale, animated)
         images = in_one_mode(images)
         profile = layout.icc or layout.colours.profile(grey=images[0].mode in GREY_MODES)
         kept_profile = not rules.convert_to_srgb and profile and fits(profile, images[0].mode)
@@ -144,6 +155,16 @@ class Original:
             icc_profile=profile if kept_profile else None,
             exif=kept_exif(layout.exif, rules.keep_metadata, with_orientation=not rules.auto_orient),
         )
+
+    def _frames(
+        self, data: bytes, header: Header, layout: Layout, rules: PixelRules, scale: int, animated: bool
+    ) -> tuple[list[Image.Image], list[int]]:
+        images: list[Image.Image] = []
+        durations: list[int] = []
+        for frame in in_time(FORMATS[header.format].frames(data, layout, animated=animated, scale=scale)):
+            durations.append(frame.duration)
+            images.append(_finished(frame.image, header, layout, rules))
+        return images, durations
 
 
 def _finished(image: Image.Image, header: Header, layout: Layout, rules: PixelRules) -> Image.Image:

@@ -42,6 +42,7 @@ class Limits(Caps):
             readable_formats=readable_formats,
             max_source_bytes=max(self.max_source_bytes, Caps.max_source_bytes),
             max_source_pixels=self.max_result_pixels,
+            repair=False,
         )
 
 

@@ -39,6 +39,7 @@ class Layout:
         variant: Pillow's name of the variant of its format that it is; empty for the format itself.
         colours: What the samples stand for, where the file says it by numbers and has no profile.
         depth: Bits of a sample in a PNG, otherwise 8.
+        repair: Take what decodes of a damaged file.
     """
 
     width: int
@@ -52,6 +53,7 @@ class Layout:
     colours: Colours = SRGB
     variant: str = ""
     depth: int = 8
+    repair: bool = False
 
 
 class Frame(NamedTuple):
@@ -138,6 +140,10 @@ class Format(ABC):
             BrokenFile: It is truncated, damaged so that its structure shows it, or holds no image.
         """
 
+    def completed(self, data: bytes) -> bytes:
+        """Return a truncated file with the structure that it lacks, where it can be repaired; else `data` itself."""
+        return data
+
     def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
         """Yield the frames of a file: all of them, or the first one alone.
 
@@ -223,6 +229,17 @@ class Format(ABC):
             image: The first frame, as it was written.
         """
         return data
+
+
+def loaded(file: ImageFile.ImageFile, *, repair: bool) -> Image.Image:
+    """Return the pixels of an opened file: all of them or, to repair it, those that were decoded before an error."""
+    try:
+        file.load()
+    except (OSError, SyntaxError, ValueError, IndexError):
+        if not repair or getattr(file, "_im", None) is None:
+            raise
+        return file._new(file.im)
+    return file
 
 
 def most_pieces(data: bytes, least: int = 1_024) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import GifImagePlugin, Image
 
 from ..colour import flatten, may_be_transparent
-from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, most_pieces
+from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, loaded, most_pieces
 
 
 class Gif(Format):
@@ -57,18 +57,28 @@ class Gif(Format):
             or (len(gif.frames) > 1 and first.disposal == _TO_PREVIOUS),
         )
 
+    def completed(self, data: bytes) -> bytes:
+        """Return a file that ends behind its last whole frame, or with what there is of its first one."""
+        gif = _Gif((0, 0), b"")
+        try:
+            _walk_into(gif, data)
+        except (IndexError, struct.error, BrokenFile):
+            # The zeros end the block that is cut, and then the blocks.
+            return data[: gif.frames[-1].end] + b";" if gif.frames else data + bytes(256) + b";"
+        return data
+
     def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
         """Yield the frames, each composed with what stood before it as browsers do: on a transparent canvas."""
         gif = _walk(data)
         first = gif.frames[0]
         covers = (first.left, first.top, first.width, first.height) == (0, 0, *gif.size)
         if covers and not (animated and layout.frames > 1):
-            yield Frame(_decoded(data, gif, first), first.milliseconds)
+            yield Frame(_decoded(data, gif, first, layout.repair), first.milliseconds)
             return
         grey = True
         canvas = Image.new("RGBA", gif.size)
         for frame in gif.frames if animated else gif.frames[:1]:
-            own = _decoded(data, gif, frame)
+            own = _decoded(data, gif, frame, layout.repair)
             grey = grey and own.mode == "L"
             own = own.convert("RGBA")
             before = canvas.copy() if frame.disposal == _TO_PREVIOUS else None
@@ -147,7 +157,8 @@ def _walk(data: bytes) -> _Gif:
         BrokenFile: It is truncated, or holds no image.
     """
     try:
-        gif = _walked(data)
+        gif = _Gif((0, 0), b"")
+        _walk_into(gif, data)
     except (IndexError, struct.error):
         raise BrokenFile("the GIF file is truncated: it ends within a block") from None
     if not gif.frames:
@@ -155,10 +166,10 @@ def _walk(data: bytes) -> _Gif:
     return gif
 
 
-def _walked(data: bytes) -> _Gif:
+def _walk_into(gif: _Gif, data: bytes) -> None:
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     position = 13 + _colour_table_bytes(flags)
-    gif = _Gif((width, height), data[13:position])
+    gif.size, gif.palette = (width, height), data[13:position]
     most_frames = most_pieces(data, 2_048)
     left = _OF_A_FRAME * most_frames + most_pieces(data, 128)
     milliseconds, disposal, transparent = 0, 0, None
@@ -195,7 +206,6 @@ def _walked(data: bytes) -> _Gif:
             raise BrokenFile(f"the GIF file is damaged at byte {position}")
         if left < 0 or len(gif.frames) > most_frames:
             raise BrokenFile("the GIF file has far more blocks than its size explains")
-    return gif
 
 
 _LOOPING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
@@ -223,7 +233,7 @@ def _skip_sub_blocks(data: bytes, position: int, left: int) -> tuple[int, int]:
     return position + 1, left - 1
 
 
-def _decoded(data: bytes, gif: _Gif, frame: _GifFrame) -> Image.Image:
+def _decoded(data: bytes, gif: _Gif, frame: _GifFrame, repair: bool) -> Image.Image:
     """Return the pixels of one frame alone, in mode P, or L where its palette is grey."""
     bits = max(2, len(frame.palette) // 3).bit_length() - 2
     table = 0x80 | bits if frame.palette else 0
@@ -233,8 +243,7 @@ def _decoded(data: bytes, gif: _Gif, frame: _GifFrame) -> Image.Image:
     descriptor = b"\x2c\0\0\0\0" + size + bytes((frame.flags & 0x40,))
     with GifImagePlugin.GifImageFile(io.BytesIO(head + descriptor + data[frame.start : frame.end] + b";")) as file:
         file.decodermaxblock = BLOCK_BYTES
-        file.load()
-        return file
+        return loaded(file, repair=repair)
 
 
 def _least(canvas: Image.Image, grey: bool) -> Image.Image:

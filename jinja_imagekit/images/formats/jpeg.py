@@ -54,6 +54,10 @@ class Jpeg(Format):
         Raises:
             BrokenFile: Its data ends before its last row, or scans are missing.
         """
+        if layout.repair:
+            # Of what is missing, libjpeg makes a grey that goes on from the last row.
+            yield self._decoded(_bare(data, _EOI, repair=True)[0], layout, scale)
+            return
         file, tells = _bare(data, _FILLER)
         frame = self._decoded(file, layout, scale)
         if not tells:
@@ -226,12 +230,13 @@ class _Pieces:
         self._pieces = []
 
 
-def _bare(data: bytes, filler: bytes) -> tuple[_Pieces, bool]:
+def _bare(data: bytes, filler: bytes, *, repair: bool = False) -> tuple[_Pieces, bool]:
     """Return a whole JPEG file without its metadata, and whether what follows its data tells if that is complete.
 
     Args:
         data: The whole file.
         filler: What follows the image data, where one scan holds all of it or the file lacks its end marker.
+        repair: Scans may be missing.
 
     Raises:
         BrokenFile: It holds no image data, or scans are missing.
@@ -250,13 +255,13 @@ def _bare(data: bytes, filler: bytes) -> tuple[_Pieces, bool]:
                 found = _END_OF_SCAN.search(data, segment.end)
                 end = found.start() if found else len(data)
                 return _Pieces(b"".join(parts), memoryview(data)[segment.end : end], filler), True
-            end, has_end = _end_of_scans(data, segment, frame)
+            end, has_end = _end_of_scans(data, segment, frame, repair=repair)
             pieces = (b"".join(parts), memoryview(data)[segment.end : end])
             return _Pieces(*pieces, _EOI) if has_end else _Pieces(*pieces, filler, _EOI), has_end
     raise BrokenFile("the JPEG file holds no image data")
 
 
-def _end_of_scans(data: bytes, first: _Segment, frame: bytes) -> tuple[int, bool]:
+def _end_of_scans(data: bytes, first: _Segment, frame: bytes, *, repair: bool) -> tuple[int, bool]:
     """Return where the last of several scans ends, and whether an end marker stands there.
 
     Raises:
@@ -281,7 +286,7 @@ def _end_of_scans(data: bytes, first: _Segment, frame: bytes) -> tuple[int, bool
         segment = _segments(data, end, 1)[0] if _marker(data, end, end + _MOST_GARBAGE) >= 0 else None
         if segment is not None and segment.marker == _END_OF_IMAGE:
             has_end, segment = True, None
-    if any(wanted.values()):
+    if any(wanted.values()) and not repair:
         raise BrokenFile("the JPEG file is truncated: scans are missing")
     return end, has_end
 

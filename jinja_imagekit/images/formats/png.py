@@ -13,7 +13,18 @@ from PIL import Image, ImageChops, ImageFile, PngImagePlugin
 
 from ..colour import to_plain
 from ..primaries import SRGB, Colours
-from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Frame, Layout, Range, most_pieces, once_or_more, plays_in_all
+from .base import (
+    MOST_PROFILE_BYTES,
+    BrokenFile,
+    Format,
+    Frame,
+    Layout,
+    Range,
+    loaded,
+    most_pieces,
+    once_or_more,
+    plays_in_all,
+)
 
 
 class Png(Format):
@@ -67,13 +78,24 @@ class Png(Format):
             depth=header[8],
         )
 
+    def completed(self, data: bytes) -> bytes:
+        """Return a file that has an end, behind what there is of its last chunk."""
+        end = len(_SIGNATURE)
+        try:
+            for chunk in _chunks(data):
+                end = chunk.end + 4
+        except BrokenFile:
+            cut = data[end + 8 :] if data[end + 4 : end + 8] == b"IDAT" else b""
+            return b"".join((data[:end], _chunk(b"IDAT", cut) if cut else b"", _chunk(b"IEND", b"")))
+        return data
+
     def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
         """Yield the image, or the composed frames of an animation.
 
         Raises:
             BrokenFile: A checksum does not match, or rows are missing.
         """
-        parts = _Parts.of(data)
+        parts = _Parts.of(data, layout.repair)
         frames = _frames(data)[1] if animated or layout.frames == 1 else []
         # A single frame behind a hidden image is what browsers show.
         if (animated and layout.frames > 1) or (len(frames) == 1 and not frames[0].is_default):
@@ -245,15 +267,17 @@ class _Parts:
         header: The body of its header chunk.
         colours: Palette and transparency, which all frames share.
         image: The chunks of the still image's data.
+        repair: Whether checksums may be wrong.
     """
 
     data: bytes
     header: bytes
     colours: bytes
     image: list[_Chunk]
+    repair: bool
 
     @classmethod
-    def of(cls, data: bytes) -> _Parts:
+    def of(cls, data: bytes, repair: bool = False) -> _Parts:
         """Take a file apart.
 
         Raises:
@@ -265,10 +289,10 @@ class _Parts:
             if chunk.type == b"IDAT":
                 image.append(chunk)
             elif chunk.type == b"IHDR":
-                header = bytes(_checked(data, chunk))
+                header = bytes(_checked(data, chunk, repair))
             elif chunk.type in (b"PLTE", b"tRNS"):
-                colours += _chunk(chunk.type, bytes(_checked(data, chunk)))
-        return cls(data, header, colours, image)
+                colours += _chunk(chunk.type, bytes(_checked(data, chunk, repair)))
+        return cls(data, header, colours, image, repair)
 
     def file(self, chunks: list[_Chunk], size: tuple[int, int] | None = None) -> bytes:
         """Return a PNG file of the data of some chunks, those of the image or of one frame.
@@ -279,14 +303,16 @@ class _Parts:
             BrokenFile: A checksum does not match.
         """
         header = struct.pack(">II", *size) + self.header[8:] if size else self.header
-        pieces = [_checked(self.data, chunk)[4 if chunk.type == b"fdAT" else 0 :] for chunk in chunks]
+        pieces = [_checked(self.data, chunk, self.repair)[4 if chunk.type == b"fdAT" else 0 :] for chunk in chunks]
         image = _chunk_parts(b"IDAT", pieces)
         return b"".join([_SIGNATURE, _chunk(b"IHDR", header), self.colours, *image, _chunk(b"IEND", b"")])
 
 
-def _checked(data: bytes, chunk: _Chunk) -> memoryview:
+def _checked(data: bytes, chunk: _Chunk, repair: bool) -> memoryview:
     view = memoryview(data)
-    if zlib.crc32(view[chunk.start - 4 : chunk.end]) != int.from_bytes(view[chunk.end : chunk.end + 4], "big"):
+    if not repair and zlib.crc32(view[chunk.start - 4 : chunk.end]) != int.from_bytes(
+        view[chunk.end : chunk.end + 4], "big"
+    ):
         raise BrokenFile(f"the PNG file is damaged: the checksum of a {chunk.type.decode('latin-1')} chunk is wrong")
     return view[chunk.start : chunk.end]
 
@@ -305,7 +331,10 @@ def _chunk_parts(type: bytes, pieces: list[memoryview]) -> list[bytes | memoryvi
 
 def _decoded(data: bytes, layout: Layout) -> Image.Image:
     """Return the pixels of a bare file, its transparent colour as Pillow understands it."""
-    file = _whole(data)
+    if layout.repair:
+        file: Image.Image = loaded(PngImagePlugin.PngImageFile(io.BytesIO(data)), repair=True)
+    else:
+        file = _whole(data)
     key = file.info.get("transparency")
     if isinstance(key, int) and file.mode in ("1", "L") and layout.depth < 8 and key < 2**layout.depth:
         # The transparent colour has the file's depth, the decoded pixels have eight bits.
