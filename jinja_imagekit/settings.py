@@ -92,6 +92,11 @@ class Settings(PixelSettings, Caps):
         keep_notes: Whether a kit notes which images its pages need, for `finish()`, `publish()` and `prune()`: True for
             a build, False for a server, whose pages never end; None notes the first 20,000. What a strategy defers is
             noted in any case.
+        timeout: Seconds that an image may take; None for any time. Without `isolation` it is looked at between frames
+            and stages, and what a decoder or encoder does in one go is not interrupted.
+        isolation: "process" decodes and encodes in processes of their own, which end when an image takes too long or
+            too much memory, or when a decoder crashes; None does it in this one.
+        worker_memory: Bytes that such a process may take beyond what it has at its start.
         default_thumbnail_format: The format of `imagekit:thumbnail`; None keeps the source's.
         default_thumbnail_srcset_scales: Pixel densities that `{% thumbnail %}` adds when it is given no `srcset`.
         picture_formats: Formats that `{% picture %}` offers, the preferred one first; the last one is the `<img>`.
@@ -114,11 +119,6 @@ class Settings(PixelSettings, Caps):
         max_result_pixels: Largest result: width times height, of all frames together.
         max_frames: Most frames of an animation.
         repair: Show what decodes of a damaged JPEG, PNG or GIF, and log a warning, instead of refusing it.
-        timeout: Seconds that an image may take; None for any time. Without `isolation` it is looked at between frames
-            and stages, and what a decoder or encoder does in one go is not interrupted.
-        isolation: "process" decodes and encodes in processes of their own, which end when an image takes too long or
-            too much memory, or when a decoder crashes; None does it in this one.
-        worker_memory: Bytes that such a process may take beyond what it has at its start.
         decode_margin: A JPEG may be decoded at a reduced scale that is still at least this many times the size
             needed. 1.0 is fastest; 1.5 keeps an SSIM of 0.989 or more against the full decode (docs, "Formats");
             0 decodes in full.

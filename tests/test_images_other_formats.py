@@ -24,7 +24,7 @@ def test_further_formats_where_the_setting_names_them(format: str, tmp_path: Pat
     with pytest.raises(UnreadableImage, match="max_source_pixels"):
         small.cachefile("imagekit:thumbnail", source="a.img", width=31).generate()
     usual = ImageKit(source_dirs=[tmp_path], location=tmp_path)
-    with pytest.raises(UnreadableImage, match="not an image of a readable format"):
+    with pytest.raises(UnreadableImage, match=r"not an image of a readable format|or name JPEG2000"):
         usual.cachefile("imagekit:thumbnail", source="a.img", width=30).generate()
 
 

@@ -9,10 +9,13 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "a JPEG XL image, which browsers do not show yet; convert it to JPEG, WebP or AVIF"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image, which browsers do not show yet; convert it to JPEG, WebP or AVIF"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 image; convert it to JPEG or PNG"),
+    (
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+        "a JPEG 2000 image; convert it to JPEG or PNG, or name JPEG2000 in the setting readable_formats",
+    ),
     (b"%PDF-", "a PDF document; export the page as PNG or SVG"),
     (b"%!PS", "a PostScript drawing; export it as SVG or PNG"),
-    (b"8BPS", "a Photoshop document; export it as PNG, JPEG or TIFF"),
+    (b"8BPS", "a Photoshop document; export it as PNG, JPEG or TIFF, or name PSD in the setting readable_formats"),
     (b"gimp xcf", "a GIMP document; export it as PNG or JPEG"),
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer and not the image itself; run `git lfs pull`"),
     (b"PK\x03\x04", "a ZIP archive or an office document; take the image out of it"),
