@@ -146,7 +146,7 @@ def test_a_bad_source_is_named_with_all_that_leads_to_it(
 
 
 _AFTER = "HTML attributes come after '--': {% thumbnail '400x300' photo -- alt=title %}"
-_NO_ATTRIBUTES = "A filter writes no HTML attributes; the tag does: {% thumbnail '400x300' photo -- alt=title %}"
+_NO_ATTRIBUTES = "Filters do not write HTML attributes; the tag does: {% thumbnail '400x300' photo -- alt=title %}"
 
 KEYWORDS = [
     ("{% thumbnail '9x9' 'photo.jpg' alt='x' %}", "{% thumbnail %}: alt='x'", f"no such keyword. {_AFTER}"),

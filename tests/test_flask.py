@@ -310,7 +310,7 @@ def test_a_second_init_app_is_an_error(tmp_path: Path) -> None:
     app = make_app(tmp_path, "shop", images)
     kit = kit_of(app)
     for again in (images, ImageKit()):
-        with pytest.raises(ImageKitError, match="'shop' has an ImageKit already"):
+        with pytest.raises(ImageKitError, match="'shop' already has an ImageKit"):
             again.init_app(app)
     assert kit_of(app) is kit
 

@@ -231,7 +231,7 @@ def test_an_unknown_keyword_is_told_before_anything_is_read(site: PelicanSite, v
         ({"size": "40x30", "widths": "600"}, InvalidSetting, "'widths' lists widths in pixels"),
         ({"size": "40x30", "widths": (600, "2x")}, InvalidSetting, "'widths' lists widths in pixels"),
         ({"size": "40x30", "widths": (600,), "srcset": "2"}, InvalidSetting, "instead of 'srcset'"),
-        ({"generator": "blog:card", "widths": (600,)}, InvalidSetting, "beside a 'size'"),
+        ({"generator": "blog:card", "widths": (600,)}, InvalidSetting, "along with a 'size'"),
         ({"size": "40x30", "widths": (70_000,)}, InvalidOption, "between 1 and"),
         ({"size": "40x30", "anchor": "nowhere"}, InvalidOption, "anchor='nowhere'"),
         ({"size": "40x30", "on_error": "ignore"}, InvalidOption, "on_error='ignore'"),

@@ -62,7 +62,7 @@ def test_the_plugin_named_twice_is_told(site: PelicanSite) -> None:
     """The command ends with status 1 and says what to do."""
     result = site.command(PLUGINS=[PLUGIN, PLUGIN])
     assert result.returncode == 1
-    assert "'jinja_imagekit.pelican' is named 2 times; name it once" in result.stdout
+    assert "'jinja_imagekit.pelican' is listed 2 times; list it once" in result.stdout
     assert not site.output.exists()
 
 

@@ -152,7 +152,7 @@ def test_a_cache_folder_that_cannot_be_written_is_told(site: PelicanSite) -> Non
 
 def test_the_plugin_is_named_once(site: PelicanSite) -> None:
     """Naming it twice is told, and how to put it right."""
-    with pytest.raises(InvalidSetting, match=r"'PLUGINS'.*named 2 times; name it once"):
+    with pytest.raises(InvalidSetting, match=r"'PLUGINS'.*listed 2 times; list it once"):
         site.build(PLUGINS=[PLUGIN, PLUGIN])
 
 
@@ -163,8 +163,8 @@ def test_the_plugin_is_named_once(site: PelicanSite) -> None:
         ({"IMAGEKIT_CLASES": {}}, "Did you mean 'IMAGEKIT_CLASSES'?"),
         ({"IMAGEKIT_ON_ERROR": "warn"}, "must be one of raise, placeholder, original, omit"),
         ({"IMAGEKIT_SOURCE_DIRS": "images"}, "must be a list or tuple"),
-        ({"IMAGEKIT_CLASSES": ["card"]}, "must be a dict with strings as its keys"),
-        ({"IMAGEKIT_SPECS": {1: "card"}}, "must be a dict with strings as its keys"),
+        ({"IMAGEKIT_CLASSES": ["card"]}, "must be a dict with strings as keys"),
+        ({"IMAGEKIT_SPECS": {1: "card"}}, "must be a dict with strings as keys"),
         ({"IMAGEKIT_GENERATORS": "imagegenerators"}, "must be a list"),
         ({"IMAGEKIT_GENERATORS": ["json"]}, "is not a GeneratorRegistry"),
         ({"IMAGEKIT_GENERATORS": ["no_such_module"]}, "'no_such_module' is not a dotted path"),

@@ -250,7 +250,7 @@ MALFORMED = [
     ("thumbnail '8x8' p -- alt='x' 'y'", "HTML attributes are written name=value"),
     ("thumbnail '8x8' p -- alt='x' 5", "HTML attributes are written name=value"),
     ("thumbnail '8x8' p -- (x)", "HTML attributes are written name=value"),
-    ("thumbnail '8x8' p -- :class='x'", "is quoted, as in: '@click'"),
+    ("thumbnail '8x8' p -- :class='x'", "quote names with.*as in: '@click'"),
     ("thumbnail '8x8' p -- alt='x' -- b", "a second '--'"),
     ("thumbnail '8x8' p -- alt='x' alt='y'", "the attribute alt is given twice"),
     ("thumbnail '8x8' p -- alt='x' ALT='y'", "the attribute ALT is given twice"),

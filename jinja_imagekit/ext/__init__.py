@@ -23,7 +23,7 @@ def install(environment: Environment, kit: ImageKit, *, locate: Locate | None = 
     """Add the tags and filters to an environment, for the images of a kit; what `ImageKit.install` does.
 
     Args:
-        environment: A Jinja environment of any class. Overlays made of it afterwards have the tags as well.
+        environment: A Jinja environment of any class. Overlays made from it afterwards have the tags too.
         kit: The kit; a second call replaces it.
         locate: See `TemplateRuntime`.
 
@@ -35,7 +35,7 @@ def install(environment: Environment, kit: ImageKit, *, locate: Locate | None = 
         True
     """
     environment.add_extension(ImageKitExtension)
-    environment.imagekit = TemplateRuntime(  # type: ignore[attr-defined]  # Jinja's way
+    environment.imagekit = TemplateRuntime(  # type: ignore[attr-defined]  # Jinja's idiom
         kit, sandboxed=environment.sandboxed, locate=locate
     )
 
@@ -43,7 +43,7 @@ def install(environment: Environment, kit: ImageKit, *, locate: Locate | None = 
 class ImageKitExtension(Extension):
     """Compiles the tags to calls of the runtime that `ImageKit.install` puts on the environment.
 
-    Compiled templates hold no trace of a kit or of its settings: they may outlive both in a bytecode cache.
+    Compiled templates hold no trace of a kit or its settings, since they may outlive both in a bytecode cache.
     """
 
     tags = set(TAGS)  # noqa: RUF012  # as Jinja declares it

@@ -1,4 +1,4 @@
-"""The functions that compiled tags and the filters call: they find the runtime, and say where an error happened."""
+"""The functions behind compiled tags and filters, which find the runtime and say where errors happened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .files import TemplateImage
 from .grammar import FORMS, Asker, TagFunctions
 from .runtime import NotKnown, TemplateRuntime
 
-# The names hold a space, so that no template can call these filters.
+# The names contain spaces, so that no template can call these filters.
 TAGS = {
     "generateimage": TagFunctions("imagekit generateimage tag", "imagekit generateimage file"),
     "thumbnail": TagFunctions("imagekit thumbnail tag", "imagekit thumbnail file"),
@@ -124,17 +124,17 @@ def _sized_filter(name: str, file: Callable[..., Any], example: str) -> Callable
 def _filter_arguments(
     name: str, arguments: tuple[Any, ...], kwargs: Mapping[str, Any], example: str
 ) -> tuple[Any, ...]:
-    """Return the arguments of a filter that have no name, with None for a generator's id that is left out."""
-    # The source is an argument of the tag, but not of the filter.
+    """Return a filter's positional arguments, with None for an omitted generator id."""
+    # The source is an argument of the tag but not of the filter.
     form = FORMS[name]
     fewest, most = max(1, form.fewest - 1), max(1, form.most - 1)
     problem = ""
     if not fewest <= len(arguments) <= most:
-        what = "the dimensions, and a generator's id if there is one" if most > 1 else "a generator's id"
-        problem = f"takes {what}, not {len(arguments)} arguments without a name"
+        what = "the dimensions, and optionally a generator's id" if most > 1 else "a generator's id"
+        problem = f"takes {what}, not {len(arguments)} positional arguments"
     for given in kwargs:
         if given == "source" or given in form.positional:
-            problem = f"takes no keyword {given}=, since that is given without a name"
+            problem = f"takes no keyword {given}=, since that argument is positional"
     if problem:
         raise ImageKitError(f"The filter {name} {problem}; write for example {{{{ photo | {name}({example}) }}}}")
     return (*arguments, None)[:most]
@@ -169,17 +169,17 @@ def _runtime(context: Context) -> TemplateRuntime:
     runtime: TemplateRuntime | None = getattr(context.environment, "imagekit", None)
     if runtime is None:
         raise ImageKitError(
-            "This Jinja environment has the extension of jinja_imagekit, but no kit. "
+            "This Jinja environment has jinja_imagekit's extension but no kit. "
             "Call kit.install(environment), which adds both."
         )
     return runtime
 
 
 def _given(context: Context, runtime: TemplateRuntime, image: TemplateImage, asker: Asker) -> Any:
-    """Return a file or picture as a template may have it."""
+    """Return a file or picture in the form that a template gets."""
     image.escapes = bool(context.eval_ctx.autoescape)
     image.asker = asker
-    # What the template does with the image afterwards, it does on the event loop.
+    # Whatever the template does with the image afterwards happens on the event loop.
     if context.environment.is_async and not image.is_known():
         return _in_thread(asker, runtime.made_ahead, image)
     return runtime.handed_out(image)
@@ -190,7 +190,7 @@ async def _in_thread(asker: Asker, function: Callable[..., Any], *arguments: Any
         if not _on_asyncio():
             return function(*arguments)
         here = current_place()
-        # The other thread has no template on its stack.
+        # The other thread's stack holds no template.
         with placed_at(lambda: here):
             return await asyncio.to_thread(function, *arguments)
     except Exception as error:

@@ -29,7 +29,7 @@ def placed(function: Callable[P, T], asker: Asker | None = None) -> Callable[P, 
         try:
             return function(*args, **kwargs)
         except AttributeError as error:
-            # Jinja takes an AttributeError for an attribute that is not there, and prints nothing.
+            # Jinja takes an AttributeError to mean a missing attribute, and prints nothing.
             failure = ImageKitError(f"AttributeError: {error}")
             add_place(failure)
             raise failure from error
@@ -42,16 +42,16 @@ def placed(function: Callable[P, T], asker: Asker | None = None) -> Callable[P, 
 
 
 def placed_for(name: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Return the decorator that places the errors of a tag's function."""
+    """Return a decorator that adds places to the errors of a tag's function."""
     return partial(placed, asker=Asker(name))
 
 
 def add_place(error: Exception, asker: Asker | None = None, generator_id: str | None = None) -> None:
-    """Write into an error which line of which template is being rendered, if any; the first place stays.
+    """Add to an error which line of which template is being rendered, if any, unless it has a place already.
 
     Args:
         error: One of this library's gets `template` and `lineno`; any other gets a note.
-        asker: What asked for the image, which explains a keyword that nobody knows.
+        asker: What asked for the image, which explains an unknown keyword.
         generator_id: The id of the generator that was to make the image.
     """
     if generator_id and isinstance(error, ImageKitError) and error.concerns_image:
@@ -72,7 +72,7 @@ def add_place(error: Exception, asker: Asker | None = None, generator_id: str | 
 def _line_of_template() -> tuple[str, int] | None:
     """Return the name and the line of the template that is being rendered on this thread, if any."""
     frame = currentframe()
-    # Jinja finds the template of a traceback in the same way (jinja2.debug).
+    # Jinja finds the template in a traceback in the same way (jinja2.debug).
     while frame is not None and "__jinja_template__" not in frame.f_globals:
         frame = frame.f_back
     if frame is None:

@@ -1,4 +1,4 @@
-"""The cache file and the picture that a template gets, and the view of a file that a sandbox allows."""
+"""The cache file and the picture that templates get, and the view of a file that a sandbox allows."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def _field(name: str, *, is_known: bool = False, is_replaced: bool = False) -> A
 class TemplateCacheFile(LazyImageCacheFile):
     """A cache file whose errors name the line of the template that used it, and whose text is its `<img>`.
 
-    Where its image cannot be made, and `on_error` is not "raise", its URL, width, height, media type and truth are
-    those of what stands in for it; it is false when that is nothing.
+    If its image cannot be made and `on_error` is not "raise", its URL, width, height, media type and truth are those of
+    what stands in for it; it is false if nothing does.
 
     Args:
         generator_id: The id of a registered generator.
@@ -79,27 +79,27 @@ class TemplateCacheFile(LazyImageCacheFile):
 
     @placed
     def is_known(self) -> bool:
-        """Tell whether the file is known to be there, so that its use takes next to no time."""
+        """Tell whether the file is known to exist, so that using it takes next to no time."""
         return self._kit.known_files.find(str(self.generator_id), self._kwargs) is not None
 
     def make(self) -> None:
-        """Make the file where its strategy makes files on demand.
+        """Make the file if its strategy makes files on demand.
 
         Raises:
-            ImageKitError: It cannot be made, and the policy does not cover that.
+            ImageKitError: It cannot be made, and the policy does not cover that error.
         """
         if self and self.stand_in is None:
             self.remember()
 
     def known(self) -> Any:
-        """Return what the kit knows of the file, if that still holds; a page that asks needs the file."""
+        """Return what the kit knows about the file, if that still holds; a page that asks needs the file."""
         known = self._kit.known_files.find(str(self.generator_id), self._kwargs)
         if known is not None:
             self._kit.renders.note_call(known.name, str(self.generator_id), self._kwargs)
         return known
 
     def remember(self) -> None:
-        """Have the kit remember the file, if it exists now."""
+        """Have the kit remember the file, if it exists by now."""
         self._kit.known_files.remember(self, self._kwargs)
 
     def replace(self, error: ImageKitError) -> StandIn:
@@ -143,7 +143,7 @@ class TemplateCacheFile(LazyImageCacheFile):
     def __html__(self) -> Markup:
         shown = self.url, self.width, self.height
         if self.stand_in is not None:
-            # It may have been necessary for the size alone.
+            # It may have been necessary only for the size.
             shown = self.stand_in.url, self.stand_in.width, self.stand_in.height
         if not shown[0]:
             return Markup()
@@ -155,15 +155,15 @@ class TemplateCacheFile(LazyImageCacheFile):
 
     def __str__(self) -> str:
         html = self.__html__()
-        # `~` and filters such as `replace` take the text first, and then look whether that is marked as HTML.
+        # `~` and filters such as `replace` take the text first, then check whether it is marked as HTML.
         return html if self.escapes else str.__str__(html)
 
 
 class TemplatePicture(Picture):
     """A picture whose errors say which line of a template used it, and whose text is its HTML.
 
-    Where its images cannot be made, and `on_error` is not "raise", it is a single `<img>` of what stands in for them,
-    or nothing. There is nothing public on it with which a template can write or learn paths.
+    If its images cannot be made and `on_error` is not "raise", it is a single `<img>` of what stands in for them, or
+    nothing. It has no public attribute with which a template could write, or learn paths.
 
     Args:
         kit: The kit.
@@ -172,7 +172,7 @@ class TemplatePicture(Picture):
 
     Attributes:
         asker: The tag or filter that asked for it.
-        escapes: Whether the template escapes what it prints, so that the text has to be marked as HTML.
+        escapes: Whether the template escapes what it prints, so that the text must be marked as HTML.
     """
 
     asker: Asker | None = None
@@ -186,14 +186,14 @@ class TemplatePicture(Picture):
     html_with = placed(Picture.html_with)
 
     def is_known(self) -> bool:
-        """Return false: a picture's plan takes time, too."""
+        """Return false, since a picture's plan takes time too."""
         return False
 
     def make(self) -> None:
-        """Make the images where they are made on demand.
+        """Make the images if they are made on demand.
 
         Raises:
-            ImageKitError: They cannot be made, and the policy does not cover that.
+            ImageKitError: They cannot be made, and the policy does not cover that error.
         """
         self._shown()
 
@@ -223,7 +223,7 @@ class TemplatePicture(Picture):
         return Shown(None, stand_in=(found.url, found.width, found.height))
 
     def _plain_kwargs(self) -> dict[str, Any]:
-        """Return the keywords of the image that it would be if it were a single one."""
+        """Return the keywords of the single image that it would be otherwise."""
         if self._call.is_spec:
             return {**self._call.options, "source": self._call.source}
         width, height = parse_dimensions(self._call.dimensions)
@@ -249,8 +249,8 @@ def _viewed(name: str) -> Any:
 class SandboxedImage:
     """A view of a cache file with which a template can neither write nor learn paths.
 
-    Jinja's sandbox refuses names that begin with an underscore, and there is nothing else here than what an `<img>`
-    needs. A tag takes it as a source as it takes the cache file.
+    Jinja's sandbox refuses names that begin with an underscore, and otherwise there is only what an `<img>` needs. Tags
+    accept it as a source, like the cache file itself.
 
     Args:
         file: The cache file.
@@ -283,5 +283,5 @@ class SandboxedImage:
 
 
 def unwrap(value: Any) -> Any:
-    """Return the cache file behind a view, and every other value as it is."""
+    """Return the cache file behind a view, and any other value unchanged."""
     return value._file if isinstance(value, SandboxedImage) else value

@@ -30,12 +30,12 @@ class TagForm(NamedTuple):
     """What one tag takes before its keywords.
 
     Attributes:
-        fewest: The number of arguments without a name.
-        most: The number of arguments without a name where the generator's id is given.
+        fewest: The number of positional arguments.
+        most: The number of positional arguments when the generator's id is given.
         takes: What they are, in words.
-        example: A whole tag.
-        keywords: The tag's own keywords, beside the generator's.
-        positional: The generator's keywords that the arguments stand for, which may not be given by name as well.
+        example: A complete tag.
+        keywords: The tag's own keywords, in addition to the generator's.
+        positional: The generator's keywords that the arguments stand for, which may not be given by name too.
     """
 
     fewest: int
@@ -110,7 +110,7 @@ class Asker(NamedTuple):
             error.advice = f"{error.asked_by} is for generators that take a size; for any other, write {_HERO}"
             return
         attributes = (
-            f"A filter writes no HTML attributes; the tag does: {form.example}"
+            f"Filters do not write HTML attributes; the tag does: {form.example}"
             if self.is_filter
             else f"HTML attributes come after '--': {form.example}"
         )
@@ -127,14 +127,14 @@ class Asker(NamedTuple):
 class TagArguments(Generic[E]):
     """The parts of one tag, and the errors for parts that cannot be right.
 
-    A template language's own reader fills it, part by part, and calls `check` at the end.
+    A template language's own reader fills it in, part by part, and calls `check` at the end.
 
     Args:
         name: The tag's name, one of `FORMS`.
 
     Attributes:
         name: The tag's name.
-        arguments: Expressions without a name.
+        arguments: Positional expressions.
         keywords: Expressions by name, before the delimiter.
         attributes: Expressions by HTML attribute name, after the delimiter.
     """
@@ -146,11 +146,11 @@ class TagArguments(Generic[E]):
         self.attributes: dict[str, E] = {}
 
     def fail(self, problem: str, lineno: int | None = None) -> NoReturn:
-        """Raise the template language's own error about this tag."""
+        """Raise the template language's own error for this tag."""
         raise NotImplementedError
 
     def check_keyword(self, name: str, lineno: int | None = None) -> None:
-        """Refuse a keyword that was given before."""
+        """Refuse a keyword that was already given."""
         if name in self.keywords:
             self.fail(f"{name}= is given twice", lineno)
 
@@ -174,11 +174,11 @@ class TagArguments(Generic[E]):
         self.fail("HTML attributes are missing after '--'; without any, leave out the '--'", lineno)
 
     def refuse_both(self, lineno: int | None = None) -> NoReturn:
-        """Refuse a target beside attributes."""
+        """Refuse both a target and attributes."""
         self.fail("'as name' assigns the image and writes no HTML, so it takes no attributes after '--'", lineno)
 
     def check(self, *, assigns: bool) -> None:
-        """Refuse too few or too many arguments, and keywords that stand for one of them."""
+        """Refuse too few or too many arguments, and keywords that duplicate one of them."""
         form = FORMS[self.name]
         if not form.fewest <= len(self.arguments) <= form.most:
             self.fail(f"takes {form.takes}, not {len(self.arguments)}; write for example {form.example}")
@@ -192,11 +192,11 @@ class TagArguments(Generic[E]):
 class TagReader(TagArguments[nodes.Expr]):
     """One of Jinja's tags, read to its end: its arguments, and what follows them.
 
-    An argument is any expression of Jinja's. Where Jinja would read two of them as one (`'100x100' 'photo.jpg'`,
+    An argument is any Jinja expression. Where Jinja would read two of them as one (`'100x100' 'photo.jpg'`,
     `'10x10' (photo)`, `photo -- alt`), they are kept apart.
 
     Args:
-        parser: Jinja's parser, standing at the tag's name.
+        parser: Jinja's parser, positioned at the tag's name.
 
     Attributes:
         lineno: The tag's first line.
@@ -223,7 +223,7 @@ class TagReader(TagArguments[nodes.Expr]):
         self.check(assigns=self.target is not None)
 
     def fail(self, problem: str, lineno: int | None = None) -> NoReturn:
-        """Raise the `TemplateSyntaxError` of a problem with this tag."""
+        """Raise a `TemplateSyntaxError` about this tag."""
         self._parser.fail(f"{{% {self.name} %}}: {problem}", lineno or self.lineno)
 
     def _take_tokens(self) -> list[Token]:
@@ -251,7 +251,7 @@ class TagReader(TagArguments[nodes.Expr]):
                 self.arguments.append(self._parser.parse_expression())
                 if self._stream.current.type == "assign":
                     self.fail(
-                        "arguments have plain names; HTML attributes come after '--', as in: -- data-id=3",
+                        "keywords have plain names; HTML attributes come after '--', as in: -- data-id=3",
                         self._stream.current.lineno,
                     )
         return None
@@ -292,8 +292,8 @@ class TagReader(TagArguments[nodes.Expr]):
         quoted = token.type == "string" and self._stream.look().type == "assign"
         if not quoted and token.type != "name":
             self.fail(
-                f"unexpected {describe_token(token)!r}: HTML attributes are written name=value, and a name with other "
-                "characters than letters, digits, '_', '-', ':' and '.' is quoted, as in: '@click'='…'",
+                f"unexpected {describe_token(token)!r}: HTML attributes are written name=value; quote names with "
+                "characters other than letters, digits, '_', '-', ':' and '.', as in: '@click'='…'",
                 token.lineno,
             )
         name = str(next(self._stream).value)
@@ -332,7 +332,7 @@ class TagReader(TagArguments[nodes.Expr]):
 
 
 def _separate(tokens: list[Token]) -> Iterator[Token]:
-    """Yield a tag's tokens with marks of our own wherever Jinja would read on beyond the end of an argument."""
+    """Yield a tag's tokens with marks of our own wherever Jinja would read beyond the end of an argument."""
     depth = 0
     before = Token(0, BOUNDARY, "")
     rest = iter(range(len(tokens)))
@@ -340,7 +340,7 @@ def _separate(tokens: list[Token]) -> Iterator[Token]:
         token = tokens[index]
         after = tokens[index + 1] if index + 1 < len(tokens) else Token(token.lineno, "eof", "")
         if depth == 0 and token.type == "sub" and after.type in ("sub", "block_end"):
-            # `--%}` arrives as one minus: the other belongs to the end of the block.
+            # `--%}` arrives as a single minus, since the other belongs to the end of the block.
             token = Token(token.lineno, DELIMITER, DELIMITER)
             if after.type == "sub":
                 next(rest)
@@ -364,7 +364,7 @@ def _begins_argument(before: Token, token: Token, after: Token) -> bool:
 
 
 def tag_nodes(tag: TagReader, functions: TagFunctions) -> nodes.Node:
-    """Return what Jinja compiles a tag to: a call whose result is written, or assigned.
+    """Return what Jinja compiles a tag to: a call whose result is written or assigned.
 
     Args:
         tag: The tag.
@@ -386,5 +386,5 @@ def _dict_node(values: dict[str, nodes.Expr], lineno: int) -> nodes.Dict:
 
 
 def _call(function: str, arguments: list[nodes.Expr], lineno: int) -> nodes.Filter:
-    # Jinja calls a filter directly; a call goes through Context.call, which takes 4 µs and asks the sandbox.
+    # Jinja calls filters directly; calls go through Context.call, which takes 4 µs and consults the sandbox.
     return nodes.Filter(arguments[0], function, arguments[1:], [], None, None, lineno=lineno)

@@ -1,4 +1,4 @@
-"""What the tags and filters of one environment do with the images of one kit."""
+"""What an environment's tags and filters do with a kit's images."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ TagImage = StandIn | tuple[str, int | None, int | None]
 """URL, width and height in pixels, or what stands in for an image."""
 
 Locate = Callable[[Any, Context], Any]
-"""Returns the source that a template's value stands for; called with the value and the template's context."""
+"""Returns the source that a value in a template stands for, given the value and the template's context."""
 
 _PICTURE_KEYWORDS = frozenset({"layout", "widths", "sizes", "formats", "at", "priority", "placeholder"})
 """Keywords that make a `{% thumbnail %}` a picture in one format."""
 
 
 class NotKnown(Exception):
-    """An image would have to be looked up or made first."""
+    """An image would first have to be looked up or made."""
 
 
 class TemplateRuntime:
-    """The images of one kit as the templates of one environment and its overlays ask for them.
+    """A kit's images, for the templates of one environment and its overlays.
 
     Args:
         kit: The kit.
         sandboxed: Hand templates a view of a cache file, with which they can neither write nor learn paths.
-        locate: For hosts whose authors name images in ways of their own.
+        locate: For hosts whose authors have their own ways to name images.
     """
 
     def __init__(self, kit: ImageKit, *, sandboxed: bool = False, locate: Locate | None = None) -> None:
@@ -90,7 +90,7 @@ class TemplateRuntime:
             generator_id: The generator's id.
             kwargs: The generator's keywords.
             attributes: HTML attributes.
-            make: Look up and make what is not known yet.
+            make: Look up and make images that are not known yet.
 
         Raises:
             NotKnown: `make` is false, and the image is not known yet.
@@ -121,9 +121,9 @@ class TemplateRuntime:
             generator_id: The generator's id; None for `imagekit:thumbnail`.
             dimensions: Width and height in pixels: `"400x300"`, `"400x"` or `"x300"`.
             source: The image to start from.
-            kwargs: The generator's further keywords, and `srcset`: pixel densities beside 1.
+            kwargs: The generator's further keywords, and `srcset`: pixel densities in addition to 1.
             attributes: HTML attributes.
-            make: Look up and make what is not known yet.
+            make: Look up and make images that are not known yet.
 
         Raises:
             InvalidOption: The dimensions or the densities cannot be used.
@@ -156,14 +156,14 @@ class TemplateRuntime:
         attributes: Mapping[str, object],
         make: bool,
     ) -> Markup:
-        """Do `thumbnail_tag` for several densities: each image is labelled by what it is, and none made twice."""
+        """Do `thumbnail_tag` for several densities, labelling each image by its real density and making none twice."""
         policy, kwargs = self._split(options)
         try:
             source = self._found(kwargs["source"], make)
             call = several_sizes_call(self._kit, id, dimensions, source, _own(kwargs), (1.0, *scales))
             medium = make_picture_plan(self._kit, call).own
         except ImageKitError:
-            # What is wrong with the source is told, or stood in for, as for a single image.
+            # Problems with the source are dealt with as for a single image.
             return _img(self._image(id, options, attributes, make), attributes)
         (candidates,) = medium.formats
         image = self._image(id, {**candidates[medium.src].kwargs, "on_error": policy}, _NO_ATTRIBUTES, make)
@@ -181,7 +181,7 @@ class TemplateRuntime:
         return ", ".join(f"{url} {density}" for density, url in urls.items())
 
     def _found(self, source: Any, make: bool) -> Any:
-        """Return a source as it is to be passed on; unless `make` is set, one that has to be read is not known."""
+        """Return a source as it is to be passed on; unless `make` is set, one that must be read counts as unknown."""
         source = _defined_source(source)
         if not make:
             found = self._kit.source(source)
@@ -206,7 +206,7 @@ class TemplateRuntime:
             source: The image to start from.
             kwargs: The picture's keywords and its generator's.
             attributes: HTML attributes of the `<img>`.
-            make: Look up and make what is not known yet.
+            make: Look up and make images that are not known yet.
 
         Raises:
             NotKnown: `make` is false, and an image is not known yet.
@@ -231,7 +231,7 @@ class TemplateRuntime:
     def picture(
         self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
     ) -> TemplatePicture:
-        """Return a picture as a template may have it; nothing has been opened yet.
+        """Return a picture in the form that a template gets; nothing has been opened yet.
 
         Raises:
             InvalidOption: A keyword cannot be used.
@@ -241,7 +241,7 @@ class TemplateRuntime:
     def thumbnail_picture(
         self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
     ) -> TemplatePicture:
-        """Return a thumbnail with keywords of a picture as a template may have it; nothing has been opened yet.
+        """Return a thumbnail with a picture's keywords in the form that a template gets; nothing has been opened yet.
 
         Raises:
             InvalidOption: A keyword cannot be used.
@@ -251,7 +251,7 @@ class TemplateRuntime:
     def spec_picture(
         self, generator_id: str, dimensions: str, source: object, kwargs: dict[str, Any]
     ) -> TemplatePicture:
-        """Return a spec's image with keywords of a picture as a template may have it; nothing has been opened yet.
+        """Return a spec's image with a picture's keywords as a template gets it; nothing has been opened yet.
 
         Raises:
             InvalidOption: A keyword cannot be used.
@@ -259,14 +259,14 @@ class TemplateRuntime:
         return self._template_picture(spec_sizes_call, generator_id, dimensions, source, kwargs)
 
     def spec_image(self, generator_id: str, kwargs: dict[str, Any]) -> TemplateImage:
-        """Return a spec's image as a template may have it: a cache file, or a picture of several sizes."""
+        """Return a spec's image in the form that a template gets: a cache file, or a picture of several sizes."""
         if not self.has_several_sizes(kwargs):
             return self.file(generator_id, self._with_focus(generator_id, kwargs))
         options = {name: value for name, value in kwargs.items() if name != "source"}
         return self.spec_picture(generator_id, "", kwargs.get("source"), options)
 
     def _with_focus(self, generator_id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Return a spec's keywords as they are passed on, what its crops keep among them."""
+        """Return a spec's keywords as they are passed on, including what its crops keep."""
         kwargs = self._unwrapped(kwargs)
         if "focus" not in kwargs or _takes(self._kit.registered(generator_id), "focus"):
             return kwargs
@@ -299,7 +299,7 @@ class TemplateRuntime:
         return self._kit.imageinfo(source)
 
     def _with_sources(self, kwargs: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
-        """Return keywords with every source changed, those of an art direction too."""
+        """Return keywords with every source changed, including those in art direction."""
         changed = {name: change(value) if name == "source" else value for name, value in kwargs.items()}
         if isinstance(changed.get("at"), Mapping):
             changed["at"] = {
@@ -335,7 +335,7 @@ class TemplateRuntime:
     def _plain_thumbnail(
         self, generator_id: str | None, dimensions: str, source: str, attributes: Mapping[str, object], make: bool
     ) -> Markup:
-        """Do `thumbnail_tag` for what most tags are: two strings, and attributes."""
+        """Do `thumbnail_tag` for the usual kind of tag: two strings and attributes."""
         kit = self._kit
         call = (generator_id, dimensions, source)
         known = kit.known_files.find_call(call)
@@ -358,7 +358,7 @@ class TemplateRuntime:
         """
         if "srcset" in kwargs:
             raise InvalidOption("srcset", kwargs["srcset"], "only a tag that writes <img> has one")
-        # Whatever is not a string may have no hash either.
+        # Values other than strings may not be hashable.
         parse = self._parse_dimensions if isinstance(dimensions, str) else parse_dimensions
         width, height = parse(_defined(dimensions, "The size of a thumbnail"))
         _defined(generator_id, "The generator's id")
@@ -370,23 +370,23 @@ class TemplateRuntime:
         return THUMBNAIL_ID if generator_id is None else generator_id, options
 
     def _anchor(self, focus: Focus, source: Any, width: int | None, height: int | None) -> Any:
-        """Return the anchor of a thumbnail that keeps a focus; only a box has to know the source's proportions."""
+        """Return the anchor of a thumbnail that keeps a focus; only for a box does it depend on the source."""
         found = self._kit.source(source) if len(focus) == 4 and focus != "auto" else None
         size = found.size(self._kit.settings.auto_orient) if found else (1, 1)
         return anchor_of(focus, Framing.of(size, width, height))
 
     def file(self, generator_id: str, kwargs: dict[str, Any]) -> TemplateCacheFile:
-        """Return a cache file as a template may have it; nothing has been opened yet."""
+        """Return a cache file in the form that a template gets; nothing has been opened yet."""
         policy, options = self._split(self._unwrapped(kwargs))
         _defined(generator_id, "The generator's id")
         return TemplateCacheFile(generator_id, kit=self._kit, kwargs=_with_source(options), on_error=policy)
 
     def handed_out(self, image: TemplateImage) -> TemplateImage | SandboxedImage:
-        """Return what a template gets of an image."""
+        """Return an image in the form that a template gets."""
         return SandboxedImage(image) if self._sandboxed and isinstance(image, TemplateCacheFile) else image
 
     def made_ahead(self, image: TemplateImage) -> TemplateImage | SandboxedImage:
-        """Return what a template gets of an image, which is made first; what fails says so when it is used."""
+        """Return an image in the form that a template gets, making it first; failures show when it is used."""
         try:
             image.make()
         except ImageKitError as error:

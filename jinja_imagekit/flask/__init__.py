@@ -1,4 +1,4 @@
-"""The Flask extension: a kit for each app, its cache files served, and its commands."""
+"""The Flask extension: a kit for each app, the route for its cache files, and its commands."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ logger = logging.getLogger("jinja_imagekit.flask")
 class ImageKit:
     """Gives each Flask app a kit of its own, at `app.extensions["imagekit"]`.
 
-    Settings are those of `Settings`, in `app.config` under `IMAGEKIT_` and their names in capitals; relative folders
-    are taken from the app's `root_path`. Unless told otherwise, sources are looked up in the app's static folder, and
-    cache files and state are kept in its instance folder. The static folder of each blueprint is a source folder
-    under the blueprint's name: `shop/hat.jpg`.
+    The settings are those of `Settings`, in `app.config`, in capitals and prefixed with `IMAGEKIT_`; relative folders
+    are relative to the app's `root_path`. By default, sources are looked up in the app's static folder, and cache
+    files and state are kept in its instance folder. Each blueprint's static folder is a source folder under the
+    blueprint's name: `shop/hat.jpg`.
 
     What is registered here is available in every app, added before or after. Modules named `imagegenerators`, next to
     the app and next to each blueprint, are imported before the first request; a registry named `generators` in such a
     module is added to the app.
 
     Args:
-        app: An app, where there is only one; otherwise call `init_app` for each.
+        app: An app, if there is only one; otherwise call `init_app` for each.
         generators: Registries of packages that ship specs.
         import_name: Where a queue's workers import the app from, as `"mysite:app"` or `"mysite:create_app"`.
 
@@ -69,13 +69,13 @@ class ImageKit:
         Blueprints may be registered before or after.
 
         Raises:
-            ImageKitError: The app has a kit already.
+            ImageKitError: The app already has a kit.
             InvalidSetting: A setting is unknown, or its value unusable.
         """
         if "imagekit" in app.extensions:
             raise ImageKitError(
-                f"The Flask app {app.name!r} has an ImageKit already: pass the app to ImageKit(…) or call "
-                f"init_app(app), once."
+                f"The Flask app {app.name!r} already has an ImageKit: pass the app to ImageKit(…) or call "
+                f"init_app(app), but only once."
             )
         images = AppImages(app, (self.generators, *self._parents), self._import_name)
         app.extensions["imagekit"] = images.kit
@@ -83,7 +83,7 @@ class ImageKit:
         images.kit.install(app.jinja_env)
         images.urls.add_route()
         app.cli.add_command(commands(images.kit_for_command))
-        # The signal reaches scripts that push a context; where importing fails, a request says so.
+        # The signal reaches scripts that push a context; if importing fails, a request will say so.
         flask.appcontext_pushed.connect(images.try_to_complete, app)
         app.before_request(images.complete)
 
@@ -93,7 +93,7 @@ class ImageKit:
 
         Raises:
             ImageKitError: The current app has none.
-            RuntimeError: There is no current app, as Flask says it.
+            RuntimeError: There is no current app (Flask's own error).
         """
         return images_of(flask.current_app).kit
 
@@ -112,7 +112,7 @@ class ImageKit:
 
 
 class SharedRegister:
-    """What `kit.register` is for one kit, for the kits of all apps.
+    """Like `kit.register`, but for the kits of all apps.
 
     Args:
         generators: The registry that each kit has as a parent.
@@ -125,19 +125,19 @@ class SharedRegister:
         self._kits: WeakSet[Kit] = WeakSet()
 
     def source_group(self, generator_id: str, source_group: SourceGroup) -> None:
-        """Say that a generator makes an image of each source of a group; see `kit.register.source_group`."""
+        """Register a group of sources for a generator; see `kit.register.source_group`."""
         self._source_groups.append((generator_id, source_group))
         for kit in self._kits:
             kit.register.source_group(generator_id, source_group)
 
     def cachefiles(self, generator_id: str, cachefiles: CacheFiles) -> None:
-        """Name cache files that pregeneration is to make; see `kit.register.cachefiles`."""
+        """Register cache files for pregeneration to make; see `kit.register.cachefiles`."""
         self._cachefiles.append((generator_id, cachefiles))
         for kit in self._kits:
             kit.register.cachefiles(generator_id, cachefiles)
 
     def share_with(self, kit: Kit) -> None:
-        """Register with one more kit what was, and what will be, registered here."""
+        """Register everything with one more kit, now and in future."""
         self._kits.add(kit)
         for generator_id, source_group in self._source_groups:
             kit.register.source_group(generator_id, source_group)

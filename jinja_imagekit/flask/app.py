@@ -1,4 +1,4 @@
-"""One app: its settings, its kit, and what the app's blueprints and `imagegenerators` modules add to it."""
+"""An app's settings and kit, and what its blueprints and `imagegenerators` modules add."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ..storages.folder import FileSystemStorage
 from .serving import CacheFileUrls
 
 PREFIX = "IMAGEKIT_"
-"""What the names of settings begin with in an app's configuration."""
+"""The prefix of settings in an app's configuration."""
 
 MODULE = "imagegenerators"
 """The name of the modules that are imported from beside an app and its blueprints."""
@@ -50,28 +50,28 @@ class AppKit(Kit):
         self.images = images
 
     def worker_context(self) -> AbstractContextManager[object]:
-        """Return the context of the app, in which the worker of a queue makes an image."""
+        """Return the app context, in which a queue's worker makes an image."""
         return self.images.app.app_context()
 
     @made_once
     def storage(self) -> Storage:
-        """The storage of cache files that have none of their own, whose URLs begin where the app is mounted."""
+        """The default storage of cache files, whose URLs begin where the app is mounted."""
         if self.settings.default_file_storage is not None:
             return super().storage
         return FileSystemStorage.from_settings(self.settings, self.images.urls.base_url)
 
     @made_once
     def renders(self) -> Renders:
-        """What the pages need, where anybody wants to know."""
+        """What the pages need, if anybody wants to know."""
         return self.make_renders(self.images.urls)
 
 
 class AppImages:
-    """One app's kit, with the URLs of its cache files, and with its blueprints' folders and generators.
+    """An app's kit, with the URLs of its cache files and its blueprints' folders and generators.
 
     Args:
         app: The app.
-        generators: Registries that go before what the app's own modules export.
+        generators: Registries that take precedence over those of the app's own modules.
         import_name: Where the workers of a queue import the app from.
     """
 
@@ -88,7 +88,7 @@ class AppImages:
         self._is_begun = False
 
     def kit_for_command(self) -> Kit:
-        """Return the kit for a command of `flask imagekit`, within a context of the app."""
+        """Return the kit for a `flask imagekit` command, within an app context."""
         click.get_current_context().with_resource(self.app.app_context())
         self.complete()
         return self.kit
@@ -106,7 +106,7 @@ class AppImages:
         Raises:
             Exception: Whatever importing an `imagegenerators` module raises.
         """
-        # Flask lets nobody add a blueprint after the first request.
+        # Flask does not allow new blueprints after the first request.
         if self._is_begun and len(self._blueprints) == len(self.app.blueprints):
             return
         with self._completing:
@@ -138,13 +138,13 @@ def images_of(app: flask.Flask) -> AppImages:
     """
     kit = app.extensions.get("imagekit")
     if not isinstance(kit, AppKit):
-        raise ImageKitError(f"The Flask app {app.name!r} has no ImageKit: call init_app(app) where it is made.")
+        raise ImageKitError(f"The Flask app {app.name!r} has no ImageKit: call init_app(app) where the app is created.")
     kit.images.complete()
     return kit.images
 
 
 def settings_of(app: flask.Flask) -> Settings:
-    """Return the settings that an app's configuration gives; relative folders are taken from its `root_path`.
+    """Return the settings in an app's configuration; relative folders are relative to its `root_path`.
 
     Raises:
         InvalidSetting: A key with the prefix names no setting, or its value is unusable.
@@ -163,7 +163,7 @@ def settings_of(app: flask.Flask) -> Settings:
         "location": instance / "imagekit",
         "state_dir": instance / ".imagekit",
         "debug": app.debug,
-        # A server's pages never end; a freezer says when it asks for one.
+        # A server's pages never end; a freezer says when it fetches one.
         "keep_notes": False,
     }
     changes |= {name: value for name, value in defaults.items() if name not in given}
@@ -173,11 +173,11 @@ def settings_of(app: flask.Flask) -> Settings:
 
 
 def _imported_module(import_name: str, root_path: str) -> ModuleType | None:
-    """Import the module `imagegenerators` beside an app or a blueprint; None where there is none.
+    """Import the module `imagegenerators` beside an app or blueprint, and return it; None if there is none.
 
     Args:
-        import_name: What Flask was told to be the app's or the blueprint's module or package.
-        root_path: The folder of that.
+        import_name: The app's or blueprint's module or package, as passed to Flask.
+        root_path: Its folder.
 
     Raises:
         Exception: Whatever importing the module raises.
@@ -185,7 +185,7 @@ def _imported_module(import_name: str, root_path: str) -> ModuleType | None:
     package = import_name if hasattr(sys.modules.get(import_name), "__path__") else import_name.rpartition(".")[0]
     name = f"{package}.{MODULE}" if package else MODULE
     spec = find_spec(name)
-    # Without a package, the name may be anybody's on sys.path.
+    # Without a package, it might be any module of that name on sys.path.
     if spec is None or (not package and Path(spec.origin or "").parent != Path(root_path)):
         return None
     return import_module(name)

@@ -19,13 +19,13 @@ from ..storages.folder import join_url
 ENDPOINT = "imagekit_cachefile"
 
 YEAR = 31_536_000
-"""Seconds: the longest time for which HTTP caches keep an answer (RFC 2616, 14.21). Names carry a digest."""
+"""Seconds: the longest time that HTTP caches keep a response (RFC 2616, 14.21). Names hold a digest."""
 
 _MIMETYPES = {format.extension: format.mimetype for format in OUTPUT_FORMATS.values()}
 
 
 class CacheFileUrls:
-    """The way from a cache file to its URL and back.
+    """Maps cache files to URLs and back.
 
     Args:
         app: The app.
@@ -51,9 +51,9 @@ class CacheFileUrls:
         return static if folder == PurePath() else join_url(static, folder.as_posix())
 
     def base_url(self) -> str:
-        """Return the URL from which the folder of cache files is served, as `url_for` has it in the current request.
+        """Return the URL from which the folder of cache files is served, as by `url_for` in the current request.
 
-        Where a dispatcher or a proxy mounts the app below a path of its own, only the request knows that path.
+        If a dispatcher or proxy mounts the app below a path, only the request knows that path.
         """
         if self._below_mount is not None and flask.has_request_context():
             mount = flask.request.root_path
@@ -62,7 +62,7 @@ class CacheFileUrls:
         return self._kit.settings.base_url
 
     def add_route(self) -> None:
-        """Add the route, unless the app's static route does the work or the files have another host."""
+        """Add the route, unless the app's static route or another host serves the files."""
         if self._folder_in_static is None:
             for rule in self._rules():
                 self._app.add_url_rule(rule, ENDPOINT, self.view)
@@ -75,7 +75,7 @@ class CacheFileUrls:
         root = _root_of(self._app)
         paths = [url.path]
         if root and f"{url.path}/".startswith(f"{root}/"):
-            # A mounted app sees its URLs without the root; Flask's own server mounts nothing.
+            # A mounted app sees URLs without the root; Flask's own server does not mount apps.
             paths.insert(0, url.path.removeprefix(root))
         return [str(PurePosixPath("/", path.lstrip("/"), tail)) for path in paths]
 
@@ -94,12 +94,12 @@ class CacheFileUrls:
         except FileNotFoundError:
             raise NotFound from None
         if name == self._kit.pictures.stylesheet:
-            # The only one whose content changes under its name.
+            # The only file whose content changes under its name.
             response.cache_control.max_age, response.cache_control.no_cache = None, True
         else:
             response.cache_control.immutable = True
         response.headers["X-Content-Type-Options"] = "nosniff"
-        # An SVG that is opened by itself could run scripts on the site's origin.
+        # An SVG opened on its own could run scripts in the site's origin.
         response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
         return response
 
@@ -124,7 +124,7 @@ class CacheFileUrls:
 
     @property
     def is_building(self) -> bool:
-        """Whether Frozen-Flask is asking for a page."""
+        """Whether Frozen-Flask is fetching a page."""
         return "FREEZER_DESTINATION" in self._app.config and flask.has_request_context()
 
 
@@ -135,7 +135,7 @@ def _root_of(app: flask.Flask) -> str:
 
 
 def _folder_in_static(app: flask.Flask, location: str | os.PathLike[str]) -> PurePath | None:
-    """Return where a folder lies in the app's static folder; None where it lies elsewhere."""
+    """Return a folder's path within the app's static folder; None if it is elsewhere."""
     if not app.static_folder or not app.has_static_folder:
         return None
     path, static = (Path(os.path.abspath(folder)) for folder in (location, app.static_folder))

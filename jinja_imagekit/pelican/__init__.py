@@ -1,6 +1,6 @@
-"""The Pelican plugin: one kit for a whole site, whose images are made when all pages are written.
+"""The Pelican plugin: one kit for the whole site, whose images are made once all pages are written.
 
-Name it in `pelicanconf.py`, with whatever settings you want under `IMAGEKIT_…`:
+Name it in `pelicanconf.py`, along with any settings, prefixed with `IMAGEKIT_`:
 
     PLUGINS = ["jinja_imagekit.pelican"]
 """
@@ -51,7 +51,7 @@ def kit(settings_file: str = "pelicanconf.py") -> ImageKit:
 
 
 def _site(settings: Mapping[str, Any]) -> Site | None:
-    # Signals reach every site that is built in this process, and another one may do without the plugin.
+    # Signals reach every site built in this process, and another one may not use the plugin.
     site = settings.get(SITE)
     return site if isinstance(site, Site) else None
 
@@ -59,7 +59,7 @@ def _site(settings: Mapping[str, Any]) -> Site | None:
 def _prepare(pelican: Any) -> None:
     times = pelican.settings["PLUGINS"].count(__name__)
     if times > 1:
-        raise InvalidSetting("PLUGINS", f"{__name__!r} is named {times} times; name it once")
+        raise InvalidSetting("PLUGINS", f"{__name__!r} is listed {times} times; list it once")
     if times:
         pelican.settings[SITE] = Site()
 

@@ -1,4 +1,4 @@
-"""Images in the text of articles and pages: an `<img>` of a named class becomes what that class stands for."""
+"""Images in the text of articles and pages, where an `<img>` becomes what its class stands for."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _EXPECTED = (
     "write a generator's id such as 'blog:card', a size such as '400x300', or a dict such as "
     "{'size': '400x300', 'format': 'WEBP'} or {'generator': 'blog:card', 'tint': 'red'}"
 )
-_EXPECTED_WIDTHS = "'widths' lists widths in pixels, beside a 'size', and instead of 'srcset'"
+_EXPECTED_WIDTHS = "'widths' lists widths in pixels, along with a 'size' and instead of 'srcset'"
 
 
 class ImageClass(NamedTuple):
-    """What an `<img>` of one class becomes.
+    """What an `<img>` of a class becomes.
 
     Attributes:
         generator_id: The id of its generator; None for `imagekit:thumbnail`.
         dimensions: Width and height in pixels as `{% thumbnail %}` takes them; None for `{% generateimage %}`.
-        widths: Widths in pixels that are offered beside it, in `srcset`.
+        widths: Widths in pixels to offer in `srcset`.
         sizes: The attribute `sizes`, for `widths`.
         keywords: The generator's keywords.
     """
@@ -51,10 +51,10 @@ class ImageClass(NamedTuple):
 
     @classmethod
     def from_setting(cls, name: str, value: Any) -> ImageClass:
-        """Return what the setting says of one class.
+        """Return what the setting says about a class.
 
         Raises:
-            InvalidSetting: It says neither a generator nor a size, or widths that cannot be used.
+            InvalidSetting: It gives neither a generator nor a size, or unusable widths.
         """
         if isinstance(value, str):
             value = {"size" if DIMENSIONS.fullmatch(value) else "generator": value}
@@ -74,7 +74,7 @@ class ImageClass(NamedTuple):
         Args:
             name: The class's name.
             kit: The site's kit.
-            runtime: Does what the tags do.
+            runtime: The implementation of the tags.
 
         Raises:
             InvalidSetting: A keyword is unknown; the message says which is nearest.
@@ -105,11 +105,11 @@ class ImageClass(NamedTuple):
     def attributes(
         self, kit: ImageKit, runtime: TemplateRuntime, source: object, given: Mapping[str, None]
     ) -> Attributes | None:
-        """Return the attributes that a template's tag would write; None where it would write no tag.
+        """Return the attributes that a template's tag would write; None if it would write no element.
 
         Args:
             kit: The site's kit.
-            runtime: Does what the tags do.
+            runtime: The implementation of the tags.
             source: The image to start from.
             given: The author's attributes, which the tag leaves out.
 
@@ -130,12 +130,12 @@ class ImageClass(NamedTuple):
         for width in self.widths:
             expected = self._expected_width(kit, runtime, width, source)
             if expected is not None and expected in promised:
-                # A photo that is too small for two widths gives one image for both.
+                # A photo too small for two widths gives a single image for both.
                 continue
             promised.add(expected)
             one = self._thumbnail(runtime, self.scaled_to(width), source, {}) or {}
             url = one.get("src") or ""
-            # A stand-in has no file, or is the same for all widths.
+            # A stand-in has no file, or the same one for all widths.
             if one.get("width") and not url.startswith("data:"):
                 entries.setdefault(url, f"{url} {one['width']}w")
         return {"srcset": ", ".join(entries.values()), "sizes": self.sizes} if entries else {}
@@ -147,7 +147,7 @@ class ImageClass(NamedTuple):
             generator = kit.generator(id, **options)
             size = generator.output_size() if isinstance(generator, ImageSpec) else None
         except ImageKitError:
-            # What is wrong is told by who asks for the image.
+            # Whoever asks for the image reports what is wrong.
             return None
         return size and size[0]
 
@@ -175,12 +175,12 @@ class BodyRewriter:
     Args:
         kit: The site's kit.
         classes: The setting `IMAGEKIT_CLASSES`.
-        names: What turns an author's names into the kit's.
+        names: Converts authors' names into the kit's.
 
     Raises:
-        InvalidSetting: What the setting says of a class cannot be used, or a keyword of it is unknown.
+        InvalidSetting: The setting is unusable for a class, or has an unknown keyword.
         NotRegistered: It names a generator that does not exist.
-        InvalidOption: It names a size that cannot be used, or a keyword has such a value.
+        InvalidOption: A size or the value of a keyword is unusable.
     """
 
     def __init__(self, kit: ImageKit, classes: Mapping[str, Any], names: SourceNames) -> None:
@@ -192,7 +192,7 @@ class BodyRewriter:
             each.check(name, kit, self._runtime)
 
     def rewrite(self, content: Content) -> None:
-        """Rewrite the images in the text of an article or page, and in its metadata that is HTML.
+        """Rewrite the images in the text of an article or page, and in metadata that is HTML.
 
         Raises:
             ImageKitError: An image could not be made; the message names the article and its line.
@@ -206,7 +206,7 @@ class BodyRewriter:
             value = content.metadata.get(field)
             if isinstance(value, str) and "<" in value:
                 content.metadata[field] = rewrite_images(value, change)
-                # Pelican keeps a summary in a second place, which its own links are resolved in.
+                # Pelican keeps the summary in a second place, where it resolves its own links.
                 setattr(content, "_summary" if field == "summary" else field, content.metadata[field])
 
     def _change_of(self, content: Content) -> Callable[[Attributes], Attributes | None]:
@@ -229,13 +229,13 @@ class BodyRewriter:
         return change
 
     def _new_values(self, found: ImageClass, url: str, content: Content, attributes: Attributes) -> Attributes | None:
-        # What the author gave is not written: None keeps the tag from writing it, too.
+        # Do not write what the author gave: None keeps the tag from writing it too.
         given = dict.fromkeys(name for name in ("width", "height", "srcset") if name in attributes)
         return found.attributes(self._kit, self._runtime, self._names.source(url, content), given)
 
 
 def _place_of(content: Content, url: str, occurrence: int) -> str:
-    """Return an article's file, and the line in which an image's name occurs for the n-th time, if it does.
+    """Return an article's file, and the line with the n-th occurrence of an image's name, if any.
 
     The HTML that was made of the article has no line numbers of the file.
     """
@@ -246,7 +246,7 @@ def _place_of(content: Content, url: str, occurrence: int) -> str:
         return file
     for name in (url, html.escape(url), unquote(url), posixpath.basename(url)):
         found = [number for number, line in enumerate(lines, start=1) for _ in range(line.count(name))]
-        # An article's metadata, which may name the image as well, ends with the first empty line.
+        # An article's metadata, which may also name the image, ends with the first empty line.
         end = next((number for number, line in enumerate(lines, start=1) if not line.strip()), 0)
         found = [number for number in found if number > end] or found
         if found:

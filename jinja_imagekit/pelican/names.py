@@ -1,4 +1,4 @@
-"""What articles call their images: names beside the article or below the content folder, `{static}` and `{attach}`."""
+"""Names of images in articles: beside the article or below the content folder, with `{static}` and `{attach}`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..sources import Source
 # Pelican's own links, in both of its spellings: {static}a.jpg and |static|a.jpg.
 _LINK = re.compile(r"[{|](?:static|attach|filename)[|}](.*)", re.DOTALL)
 
-# Metadata that may name an image: a link of Pelican's, or one line that ends as file names do.
+# Metadata that may name an image: a Pelican link, or a single line that ends like a file name.
 _MAY_NAME_A_FILE = re.compile(r"[{|](?:static|attach|filename)[|}].+|[^\n]+\.[A-Za-z0-9]{2,5}")
 
 
 class ContentName(str):
-    """A value of an article's metadata that may name an image, and remembers beside which article it stands.
+    """A value in an article's metadata that may name an image, and remembers the article's folder.
 
     Attributes:
         folder: The article's folder, relative to the content folder.
@@ -34,10 +34,10 @@ class ContentName(str):
 
 
 class MissingImage:
-    """An image that is not there, which it says when it is used: a template may have a policy for that.
+    """A missing image, which raises its error only when used, since a template may have a policy for that.
 
     Args:
-        name: What the template calls it.
+        name: Its name in the template.
         reason: Where it was looked for.
     """
 
@@ -51,7 +51,7 @@ class MissingImage:
 
 
 def mark_names(content: Content) -> None:
-    """Have the metadata of an article or page that may name an image remember the folder that it stands in."""
+    """Have metadata that may name an image remember the folder of its article or page."""
     if isinstance(content, Static) or not content.source_path:
         return
     for key, value in content.metadata.items():
@@ -63,21 +63,21 @@ def mark_names(content: Content) -> None:
 
 
 class SourceNames:
-    """Turns what templates and articles call their images into names below the source folders.
+    """Converts the names of images in templates and articles into names below the source folders.
 
-    A relative name is looked for beside the article, then in the content folder; one with a slash before it, in the
-    content folder. `{static}` and `{attach}` mean what they mean in Pelican. Whether the file may be read is not
-    decided here.
+    A relative name is looked for beside the article, then in the content folder; one with a leading slash, in the
+    content folder. `{static}` and `{attach}` mean what they mean in Pelican. Whether a file may be read is not decided
+    here.
 
     Args:
         settings: The kit's settings.
-        site_url: The site's URL, which may stand before a name.
+        site_url: The site's URL, which may precede a name.
     """
 
     def __init__(self, settings: Settings, site_url: str) -> None:
         self._settings = settings
         self._site_url = site_url
-        # Files come and go between runs, and each run has its own object of this class.
+        # Files come and go between runs, so each run has its own object of this class.
         self._found: dict[tuple[str, str | None], str | MissingImage] = {}
         self._folders: dict[str, str] = {}
 
@@ -91,14 +91,14 @@ class SourceNames:
         return folder
 
     def locate(self, value: Any, context: Context) -> Any:
-        """Return a source as the kit takes it, for what a template says of the article or page that it renders."""
+        """Return a source in the form that the kit takes, for a value in the template of an article or page."""
         return self.source(value, context.get("article") or context.get("page"))
 
     def source(self, value: Any, content: object = None) -> Any:
-        """Return a source as the kit takes it.
+        """Return a source in the form that the kit takes.
 
         Args:
-            value: What a template or an article says; whatever is not a string is returned as it is.
+            value: The value in a template or article; anything but a string is returned unchanged.
             content: The article or page that is being rendered, if any.
         """
         if not isinstance(value, str) or not value:
@@ -111,7 +111,7 @@ class SourceNames:
         return found
 
     def is_elsewhere(self, url: str) -> bool:
-        """Tell whether a URL leads to an image that is not this site's own."""
+        """Tell whether a URL leads to another site's image."""
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -129,7 +129,7 @@ class SourceNames:
             if any(map(os.path.lexists, self._settings.source_paths(name.split("/")))):
                 return name
         if not names:
-            # It leads out of the content folder, which the kit has its own word for.
+            # It leads out of the content folder, for which the kit has its own error.
             return text
         return MissingImage(text, f"no such file; looked for {' and '.join(names)} below the content folder")
 
@@ -141,7 +141,7 @@ class SourceNames:
         for spelling in (text, unquote(text)):
             beside = folder is not None and not spelling.startswith("/")
             paths = [posixpath.join(str(folder), spelling)] if beside else []
-            # What {static} links to beside an article is there or nowhere, as in Pelican.
+            # As in Pelican, a relative {static} link is beside the article or nowhere.
             paths += [] if link and beside else [spelling.lstrip("/")]
             for path in map(posixpath.normpath, paths):
                 if path != "." and path != ".." and not path.startswith("../"):

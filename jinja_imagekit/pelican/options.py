@@ -1,4 +1,4 @@
-"""Translates the `IMAGEKIT_…` settings of `pelicanconf.py`, once for each run."""
+"""Translates the `IMAGEKIT_…` settings of `pelicanconf.py`, once per run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .pages import SiteLinks
 PREFIX = "IMAGEKIT_"
 
 OWN_SETTINGS = ("CLASSES", "GENERATORS", "SPECS")
-"""Settings of the plugin itself; all others are the kit's."""
+"""The plugin's own settings; all others are the kit's."""
 
 
 class SiteOptions(NamedTuple):
@@ -79,12 +79,12 @@ def _kit_settings(config: Mapping[str, Any], values: Mapping[str, Any]) -> Setti
     content = os.path.abspath(config["PATH"])
     cache = Path(config["CACHE_PATH"], "imagekit")
     defaults = {
-        # Not in the output folder, which Pelican may delete: from here, files are published into it.
+        # Not in the output folder, which Pelican may delete; files are published from here into it.
         "location": cache / "files",
         "state_dir": cache / "state",
         "base_url": SiteLinks(config).base_url,
         "default_cachefile_strategy": "jinja_imagekit.cachefiles.strategies.Deferred",
-        # A site that has no URL yet is one that somebody works on.
+        # A site without a URL is one that is still being worked on.
         "debug": not config.get("SITEURL"),
     }
     given = {name.lower(): value for name, value in values.items()}
@@ -106,17 +106,17 @@ def _by_name(name: str, value: Any) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidSetting(PREFIX + name, f"must be a dict with strings as its keys, not {value!r}")
+        raise InvalidSetting(PREFIX + name, f"must be a dict with strings as keys, not {value!r}")
     return value
 
 
 def _registry(entry: Any) -> GeneratorRegistry:
-    """Return the registry that an entry of `IMAGEKIT_GENERATORS` is, or names."""
+    """Return the registry that an entry of `IMAGEKIT_GENERATORS` is or names."""
     found = _imported(entry) if isinstance(entry, str) else entry
     if not isinstance(found, GeneratorRegistry):
         raise InvalidSetting(
             f"{PREFIX}GENERATORS",
-            f"{entry!r} is not a GeneratorRegistry, and no module that has one as its attribute 'generators'",
+            f"{entry!r} is not a GeneratorRegistry, nor a module that has one as its attribute 'generators'",
         )
     return found
 

@@ -1,8 +1,8 @@
 """The pages that Pelican has written: their URLs of images, and placeholders for images that failed.
 
 A template does not know which page it renders, and a page is written before its images are made. So URLs begin with a
-placeholder until the page is there (below `SITEURL`, relative to each page, absolute in feeds), and pages are edited
-once more where an image could not be made.
+placeholder until the page exists (then they are below `SITEURL`, relative to the page, or absolute in feeds), and pages
+are edited once more if an image could not be made.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ PLACEHOLDER = "/__imagekit_site__"
 """Written instead of the site's URL until the page exists, since a template does not know which page it renders."""
 
 Localize = Callable[[str], str]
-"""Turns a URL of the kit into the one that a page has."""
+"""Converts a kit's URL into the one in a page."""
 
 
 class SiteLinks:
-    """How the URLs of images begin, and the files in which they stand.
+    """How the URLs of images begin, and which files contain them.
 
     Args:
         config: Pelican's settings.
 
     Attributes:
-        feed_root: What URLs begin with in feeds, without a slash at the end.
-        differ: Whether they begin differently on each page, or in feeds.
+        feed_root: The beginning of URLs in feeds, without a trailing slash.
+        differ: Whether it differs between pages, or in feeds.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -55,11 +55,11 @@ class SiteLinks:
         return f"{PLACEHOLDER if self.differ else self.feed_root}/"
 
     def link_page(self, path: str, context: Mapping[str, Any]) -> None:
-        """Put the URL that leads from a page to the site into the page's file.
+        """Put the URL of the site, as seen from a page, into the page's file.
 
         Args:
             path: The file that was written.
-            context: What the page was rendered with.
+            context: The context that the page was rendered with.
         """
         self._link(Path(path), context.get("localsiteurl") or "")
 
@@ -77,14 +77,14 @@ class SiteLinks:
             _edit(path, lambda text: text.replace(PLACEHOLDER, root))
 
     def edit_all(self, change: Callable[[Localize, str], str]) -> None:
-        """Change the text of all pages and feeds that were written.
+        """Change the text of all written pages and feeds.
 
         Args:
-            change: Called with what turns a URL of the kit into that of a page, and with the page's text; returns its
-                new text.
+            change: Called with a function that converts the kit's URLs into the page's, and with the page's text;
+                returns the new text.
         """
         for path, root in self._roots.items():
-            # Another plugin may have taken it away.
+            # Another plugin may have removed it.
             if path.exists():
                 _edit(path, partial(change, partial(self._local, root)))
 
@@ -93,7 +93,7 @@ class SiteLinks:
 
 
 def _edit(path: Path, change: Callable[[str], str]) -> None:
-    # Bytes, since text mode would write other line ends than it read.
+    # In bytes, since text mode would change line ends.
     before = path.read_bytes()
     after = change(before.decode("utf-8")).encode("utf-8")
     if after != before:
@@ -101,12 +101,12 @@ def _edit(path: Path, change: Callable[[str], str]) -> None:
 
 
 def mend_pages(kit: ImageKit, links: SiteLinks, failed: Iterable[Outcome]) -> None:
-    """Put placeholders in the places of images that do not exist, or take the `<img>` out where `on_error` says "omit".
+    """Put placeholders in the place of missing images, or remove the `<img>` if `on_error` is "omit".
 
     Args:
         kit: The site's kit, whose render is finished.
         links: The pages that were written.
-        failed: What could not be made after they were.
+        failed: The images that could not be made after that.
     """
     reasons = {(outcome.generator_id, outcome.source): outcome.reason for outcome in failed}
     if not reasons:
@@ -133,7 +133,7 @@ def _mended(text: str, uris: Mapping[str, str], kit: ImageKit) -> str:
         return text
     if kit.settings.on_error == "omit":
         text = rewrite_images(text, _without(uris))
-    # Their digests make the URLs unique, so that they can be found in style sheets, scripts and feeds as well.
+    # Digests make the URLs unique, so that they can be found in style sheets, scripts and feeds too.
     for url, uri in uris.items():
         text = text.replace(url, uri)
     return text

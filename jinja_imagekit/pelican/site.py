@@ -1,4 +1,4 @@
-"""A site that Pelican builds: its kit, from the beginning of a run to its end."""
+"""A site that Pelican builds: its kit, from the start of a run to its end."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .pages import SiteLinks, mend_pages
 logger = logging.getLogger("jinja_imagekit.pelican")
 
 INTERVAL_SECONDS = 1.0
-"""Between two lines; Pelican's own spinner keeps the last line of a terminal."""
+"""Seconds between two lines; Pelican's own spinner occupies the terminal's last line."""
 
 SITE = "IMAGEKIT"
-"""The key of Pelican's settings under which the site is kept, for that is all that every signal can reach."""
+"""The key under which the site is kept in Pelican's settings, which are all that every signal can reach."""
 
 
 class Site:
-    """The images of one site, run by run: `pelican --autoreload` runs many times.
+    """A site's images, run by run, since `pelican --autoreload` runs many times.
 
     Attributes:
         kit: The kit of the run.
@@ -42,15 +42,15 @@ class Site:
     links: SiteLinks
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Begin a run: the environments of all of Pelican's generators get one new kit.
+        """Start a run, with one new kit for the environments of all Pelican's generators.
 
         Args:
             config: Pelican's settings.
 
         Raises:
-            ImageKitError: A setting cannot be used.
+            ImageKitError: A setting is unusable.
         """
-        # What a run that failed had noted is not part of this one.
+        # The notes of a failed run are not part of this one.
         self._close()
         options = SiteOptions.from_pelican(config)
         self.links = SiteLinks(config)
@@ -59,7 +59,7 @@ class Site:
         self._bodies = BodyRewriter(self.kit, options.classes, self._names)
 
     def install(self, environment: Environment) -> None:
-        """Add the tags and filters to the environment of a generator."""
+        """Add the tags and filters to a generator's environment."""
         self.kit.install(environment)
         ext.install(environment, self.kit, locate=self._names.locate)
 
@@ -73,7 +73,7 @@ class Site:
             self._bodies.rewrite(content)
 
     def finish(self, folder: str) -> None:
-        """End the run: make the images that the pages need, and put them into the output folder.
+        """End the run by making the images that the pages need, and putting them into the output folder.
 
         Args:
             folder: Pelican's output folder.
@@ -86,7 +86,7 @@ class Site:
         known = {(each.generator_id, each.source, each.reason) for each in self.kit.renders.failed}
         report = self.kit.finish(on_progress=progress)
         progress.done(report)
-        # What failed while pages were rendered has been told, and they show something else.
+        # Failures during rendering have been reported, and the pages show something else.
         late = [each for each in report.failed if (each.generator_id, each.source, each.reason) not in known]
         if self.kit.settings.on_error != "raise":
             mend_pages(self.kit, self.links, late)
@@ -108,7 +108,7 @@ class Site:
             self.kit.close()
 
     def __reduce__(self) -> tuple[type[Site], tuple[()]]:
-        # Pelican's cache of articles holds the settings, and with them this; each run has its own.
+        # Pelican's cache of articles holds the settings, and this along with them; each run has its own.
         return Site, ()
 
 
@@ -118,20 +118,20 @@ def _described(outcome: Outcome) -> str:
 
 
 class Progress:
-    """Prints a line a second while images are made, and one at the end."""
+    """Prints a line per second while images are made, and one at the end."""
 
     def __init__(self) -> None:
         self._printed = time.monotonic()
 
     def __call__(self, outcome: Outcome, settled: int, total: int) -> None:
-        """Take note of a file that is settled."""
+        """Learn that a file is settled."""
         now = time.monotonic()
         if settled < total and now - self._printed >= INTERVAL_SECONDS:
             self._printed = now
             console.print(f"Images: {settled:,} of {total:,} ({settled / total:.0%})")
 
     def done(self, report: Report) -> None:
-        """Say what became of all of them."""
+        """Print the overall result."""
         if report.total:
             failed = f", {len(report.failed):,} failed" if report.failed else ""
             console.print(
