@@ -1607,7 +1607,7 @@ class Pictures:
 
     def find_html(self, call: Hashable) -> Markup | None:
         """Return the HTML that was kept for a template's call, if it is still right; its files count as needed."""
-        known = self._html.get(call)
+        known = self._html.get((call, self._base_url))
         if known is None or not known.is_current():
             return None
         renders = self._kit.renders
@@ -1617,6 +1617,11 @@ class Pictures:
         if known.urls not in self._noted:
             self.note(known.picture, known.picture._shown())
         return known.html
+
+    @property
+    def _base_url(self) -> object:
+        # A request may have a base URL of its own, where an app is mounted in several places.
+        return getattr(self._kit.storage, "base_url", None)
 
     def keep_html(self, call: Hashable, markup: Markup, picture: Picture) -> None:
         """Keep the HTML of a template's call, if all its files are known to be there."""
@@ -1636,7 +1641,7 @@ class Pictures:
             notes.append((known.name, candidate.generator_id, candidate.kwargs))
         if len(self._html) >= MOST_PICTURES:
             self._html.clear()
-        self._html[call] = _KnownHtml(
+        self._html[call, self._base_url] = _KnownHtml(
             markup, tuple(sources.items()), tuple(files), tuple(absent), tuple(notes), picture, tuple(urls)
         )
 

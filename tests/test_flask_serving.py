@@ -162,7 +162,10 @@ def test_an_app_below_another_root(tmp_path: Path, config: dict[str, Any]) -> No
         assert get(port, url)[0] == 200
 
 
-PAGE = "{% thumbnail '12x8' 'photos/canal.jpg' srcset='2' -- alt='' %}{{ 'photos/canal.jpg' | thumbnail('24x24') }}"
+PAGE = (
+    "{% thumbnail '12x8' 'photos/canal.jpg' srcset='2' -- alt='' %}{{ 'photos/canal.jpg' | thumbnail('24x24') }}"
+    "{% picture '20x' 'photos/canal.jpg' formats=['PNG'] widths=[20] alt='' %}"
+)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +185,7 @@ def test_urls_begin_where_the_app_is_mounted(tmp_path: Path, config: dict[str, A
     elsewhere = served.test_client().get("/").text
     for _ in range(3):
         urls = sources(served.test_client().get(f"{mount}/").text)
-        assert len(urls) == 3
+        assert len(urls) == 4
         for url in urls:
             assert url.startswith(f"{quote(mount)}/")
             assert status_of(served, unquote(url)) == 200
