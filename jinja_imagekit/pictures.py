@@ -742,15 +742,21 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
         )
         for format, own in formats
     )
+    shown, sizes, src = _laid_out(call, framing, widths)
+    point = anchor if isinstance(anchor, tuple) else None
+    return Medium(media, *shown, sizes, groups, src, header, source, point)
+
+
+def _laid_out(call: PictureCall, framing: Framing, widths: tuple[int, ...]) -> tuple[Size, str, int]:
+    """Return at which size a page shows a picture, its `sizes`, and the place of the candidate in `src`."""
+    shown = framing.width
+    if call.layout == "full":
+        shown = min(widths, key=lambda each: (abs(each - FULL_SRC), each))
+    src = min(range(len(widths)), key=lambda index: (abs(widths[index] - shown), -index))
     sizes = ""
     if len(widths) > 1 and call.layout != "fixed":
         sizes = call.sizes or layout_sizes(call.layout, framing.width)
-    shown_width = framing.width
-    if call.layout == "full":
-        shown_width = min(widths, key=lambda each: (abs(each - FULL_SRC), each))
-    src = min(range(len(widths)), key=lambda index: (abs(widths[index] - shown_width), -index))
-    point = anchor if isinstance(anchor, tuple) else None
-    return Medium(media, shown_width, framing.height(shown_width), sizes, groups, src, header, source, point)
+    return (shown, framing.height(shown)), sizes, src
 
 
 def _spec_medium(kit: ImageKit, call: PictureCall, source: Source, named: str | Source) -> Medium:
@@ -767,12 +773,8 @@ def _spec_medium(kit: ImageKit, call: PictureCall, source: Source, named: str | 
         kwargs = {**call.options, **narrowed, "source": named}
         height = framing.height(width)
         candidates.append(Candidate(call.generator_id, kwargs, width, height, spec.output_format, source))
-    shown = min(widths, key=lambda each: (abs(each - FULL_SRC), each)) if call.layout == "full" else framing.width
-    src = min(range(len(widths)), key=lambda index: (abs(widths[index] - shown), -index))
-    sizes = ""
-    if len(widths) > 1 and call.layout != "fixed":
-        sizes = call.sizes or layout_sizes(call.layout, shown)
-    return Medium("", shown, framing.height(shown), sizes, (tuple(candidates),), src, source.header, source, None)
+    shown, sizes, src = _laid_out(call, framing, widths)
+    return Medium("", *shown, sizes, (tuple(candidates),), src, source.header, source, None)
 
 
 def _offered_formats(

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from PIL import Image
+
 from . import images, processors
-from .exceptions import ImageTooLarge
-from .images import OUTPUT_FORMATS, Limits, Original, PixelRules
+from .exceptions import ImageTooLarge, NotFingerprintable
+from .hashing import fingerprint
+from .images import OUTPUT_FORMATS, Frames, Limits, Original, PixelRules
 from .interfaces import Size
 from .time_limits import check_time
 
@@ -64,7 +67,7 @@ class Recipe:
         scale = images.decoder_scale(header, rules, processors.sampled_size(self.processors, size))
         frames = original.frames(rules, scale=scale, animated=animated)
         check_time()
-        results = processors.run(self.processors, frames.images, frames.full_size, reduced=scale > 1)
+        results = self._processed(original, frames, reduced=scale > 1)
         check_time()
         return images.encode(
             frames.with_images(results),
@@ -75,6 +78,19 @@ class Recipe:
             autoconvert=self.autoconvert,
             name=self.name,
         )
+
+    def _processed(self, original: Original, frames: Frames, *, reduced: bool) -> list[Image.Image]:
+        """Return the processed frames; where several files are made of a source, those of one size share them."""
+
+        def process() -> list[Image.Image]:
+            return processors.run(self.processors, frames.images, frames.full_size, reduced=reduced)
+
+        if not original.is_shared:
+            return process()
+        try:
+            return original.processed(frames, fingerprint(list(self.processors)), process)
+        except NotFingerprintable:
+            return process()
 
     def check_result(self, size: Size, frames: int = 1, *, is_vector: bool = False) -> None:
         """Refuse a result that is too large, before a pixel is decoded.

@@ -20,7 +20,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from PIL import Image
 
 import drawing
-from jinja_imagekit import ImageKit, ImageSpec
+from jinja_imagekit import ImageKit, ImageSpec, processors
 from jinja_imagekit.exceptions import (
     ImageKitError,
     InvalidOption,
@@ -223,14 +223,16 @@ def test_deferred_pictures_are_made_at_the_end(tmp_path: Path) -> None:
 
 
 def test_printing_a_picture_decodes_its_source_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Five widths in two formats are one piece of work: the source is read and decoded once."""
-    decoded = []
-    decode = Original._decode
+    """Five widths in two formats are one piece of work: the source is decoded once, and resized once for each width."""
+    decoded, resized = [], []
+    decode, run = Original._decode, processors.run
     monkeypatch.setattr(Original, "_decode", lambda self, *args: decoded.append(args) or decode(self, *args))
+    monkeypatch.setattr(processors, "run", lambda *args, **kwargs: resized.append(args) or run(*args, **kwargs))
     site.write("large.jpg", 1600, 1200)
     render(site.kit, "{% picture '200x150' 'large.jpg' -- alt='' %}{% picture '80x' 'canal.jpg' -- alt='' %}")
     assert len(site.files()) == 20
     assert [args[1] for args in decoded] == [2, 1]
+    assert len(resized) == 10
 
 
 def test_bytes_do_not_depend_on_neighbours(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from PIL import Image
@@ -60,6 +61,18 @@ def decoder_scale(header: Header, rules: PixelRules, sampled_size: tuple[int, in
     return 1
 
 
+MOST_SHARED_PIXELS = 4_000_000
+"""Of a result that is kept for its other formats: 12 MB, and more than the widest candidate of most pictures has."""
+
+
+class _Shared:
+    """A result that several formats are made of."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.images: list[Image.Image] | None = None
+
+
 class Original:
     """One source's bytes, decoded as often as its derivatives need and no more.
 
@@ -72,6 +85,9 @@ class Original:
         limits: The caps on what is read.
         examined: What `examine` gave of these bytes under these limits, where that is known.
 
+    Attributes:
+        is_shared: Whether several files are made of it, so that results are kept for their other formats.
+
     Example:
         >>> original = Original(path.read_bytes(), name="canal.jpg", limits=Limits())  # doctest: +SKIP
         >>> original.frames(PixelRules()).images[0].mode  # doctest: +SKIP
@@ -83,10 +99,12 @@ class Original:
     ) -> None:
         self.data = data
         self.limits = limits
+        self.is_shared = False
         self._name = name
         self._lock = threading.RLock()
         self._examined = examined
         self._decoded: dict[tuple[object, ...], Frames] = {}
+        self._processed: dict[tuple[int, str], _Shared] = {}
 
     @property
     def header(self) -> Header:
@@ -124,6 +142,25 @@ class Original:
                 with reading(self._name):
                     self._decoded[key] = self._decode(rules, scale, animated)
             return self._decoded[key]
+
+    def processed(self, frames: Frames, what: str, process: Callable[[], list[Image.Image]]) -> list[Image.Image]:
+        """Return what processors make of decoded frames; formats of one size share a still image.
+
+        Args:
+            frames: What `frames` gave.
+            what: What stands for the processors.
+            process: Applies them.
+        """
+        with self._lock:
+            shared = self._processed.setdefault((id(frames), what), _Shared())
+        # Whoever wants another size need not wait.
+        with shared.lock:
+            if shared.images is not None:
+                return shared.images
+            images = process()
+            if len(images) == 1 and images[0].width * images[0].height <= MOST_SHARED_PIXELS:
+                shared.images = images
+            return images
 
     def _examine(self) -> tuple[Header, Layout]:
         with self._lock:

@@ -73,6 +73,7 @@ class _Making:
         source = self.work.source
         if source is not None and any(_shares_source(file) for file, _ in self.work.files):
             self.original = source.as_original(Limits.from_settings(self.kit.settings))
+            self.original.is_shared = len(self.work.files) > 1
             for file, _ in self.work.files:
                 if _shares_source(file):
                     file.generator.share_source(source)
