@@ -178,9 +178,9 @@ class Original:
         except Exception as error:
             if not self.limits.repair:
                 raise
-            logger.warning("%r is damaged, and what decodes of it is shown: %s", self._name, error)
             layout = replace(layout, repair=True)
             images, durations = self._frames(format.completed(self.data), header, layout, rules, scale, animated)
+            logger.warning("%r is damaged, and what decodes of it is shown: %s", self._name, error)
         images = in_one_mode(images)
         profile = layout.icc or layout.colours.profile(grey=images[0].mode in GREY_MODES)
         kept_profile = not rules.convert_to_srgb and profile and fits(profile, images[0].mode)

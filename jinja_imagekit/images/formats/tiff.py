@@ -118,6 +118,7 @@ _PIXEL_TAGS |= frozenset({529, 530, 531, 532})
 
 
 _WHITE_IS_ZERO, _RGB = 0, 2
+_MOST_SAMPLES = TiffImagePlugin.MAX_SAMPLESPERPIXEL
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _PLANES = 2
 
@@ -134,7 +135,9 @@ class _Samples:
     @classmethod
     def of(cls, directory: Directory) -> _Samples:
         """Return what a directory says."""
-        many = min(max(directory.number(_PER_PIXEL, 1), 1), 16)
+        many = max(directory.number(_PER_PIXEL, 1), 1)
+        if many > _MOST_SAMPLES:
+            raise BrokenFile(f"the TIFF file has {many:,} samples a pixel, which are not read")
         bits = directory.numbers(_BITS)[:many] or (1,)
         bits = bits * many if len(bits) == 1 else bits
         formats = directory.numbers(_FORMAT) or (_UNSIGNED,)
