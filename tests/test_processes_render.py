@@ -245,3 +245,24 @@ def test_a_folder_of_notes_that_cannot_be_written_stops_no_page(
         assert kit.cachefile("imagekit:thumbnail", source="a.png", width=width).url
     assert caplog.text.count("cannot be noted") == 1
     assert len(kit.finish().skipped) == 2
+
+
+FAILS = """
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("METHOD")) as pool:
+            list(pool.map(page, [40]))
+        (failed,) = kit.finish().failed
+        assert failed.reason.endswith(" [template '<template>', line 1]"), failed
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", pytest.param("fork", marks=needs_fork)])
+def test_a_failure_names_the_page_of_another_process(tmp_path: Path, method: str) -> None:
+    """What a worker's page asked for, and could not be made at the end, is named with template and line."""
+    script = write_site(tmp_path, FAILS, method)
+    path = tmp_path / "images/a.png"
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 50] = bytes(50)
+    path.write_bytes(data)
+    result = run(script)
+    assert result.returncode == 0, result.stderr

@@ -232,19 +232,22 @@ class Renders:
             note = self._noted[name] = Note(reference, served)
             # An image that is made while its page renders reports the page by itself.
             place = self._where() if self.defers and reference is not None else None
-            if place is not None and reference is not None:
-                key = reference.generator_id, _hashable(reference.kwargs.get("source"))
-                self._places.setdefault(key, {})[place] = None
-            self._journal.append({"file": name, **_entry(self._kept(note))})
+            self._keep_place(reference, place)
+            self._journal.append({"file": name, **_entry(self._kept(note)), **({"place": place} if place else {})})
+
+    def _keep_place(self, reference: Reference | None, place: object) -> None:
+        if reference is not None and isinstance(place, str):
+            key = reference.generator_id, _hashable(reference.kwargs.get("source"))
+            self._places.setdefault(key, {})[place] = None
 
     def _look_for_fork(self) -> None:
         """Start with nothing in a forked process: the parent knows its own notes, and never learns ours."""
         if self._journal.is_inherited:
             self._journal.begin_anew()
-            self._noted, self._failed, self._are_too_many = {}, {}, False
+            self._noted, self._failed, self._places, self._are_too_many = {}, {}, {}, False
 
     def places(self, generator_id: str, source: object) -> tuple[str, ...]:
-        """Return where this process's pages asked for deferred images of a source."""
+        """Return where the pages asked for deferred images of a source."""
         return tuple(self._places.get((generator_id, _hashable(source)), ()))
 
     def forget_places(self) -> None:
@@ -330,6 +333,9 @@ class Renders:
                 _merge(noted if each in new else earlier, _notes_of(each.lines[first:]))
                 _merge(earlier, _notes_of(each.lines[:first]))
                 failed |= {repr(failure): failure for failure in _failures_of(each.lines[first:])}
+                for line in each.lines[first:]:
+                    for note in _notes_of([line]).values():
+                        self._keep_place(note.reference, line.get("place"))
             _merge(noted, {name: note for name, note in earlier.items() if name in noted or leads(name, note)})
             self._finished, self._finished_failed = noted, tuple(failed.values())
             kept = {name: self._kept(note) for name, note in noted.items()}
