@@ -23,7 +23,7 @@ from .atomic_files import write_whole
 from .builds.notes import own_name
 from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
-from .cachefiles.strategies import Deferred, JustInTime
+from .cachefiles.strategies import JustInTime
 from .exceptions import ImageKitError, InvalidOption, MissingAlt, MissingSource, StorageError, nearest
 from .generatorlibrary import THUMBNAIL_ID
 from .imageinfo import NO_SIDECAR, Look, Sidecar
@@ -1350,7 +1350,7 @@ def candidate_files(kit: ImageKit, plan: Plan) -> tuple[tuple[str, ...], tuple[s
     for candidate in candidates:
         # Where the first one is not known, nor are most others: each costs a look into the state.
         asks = not unknown or unknown[0][0] > 0
-        known = kit.known_files.find(candidate.generator_id, candidate.kwargs) if asks else None
+        known = kit.known_files.find_for_page(candidate.generator_id, candidate.kwargs) if asks else None
         if known is not None:
             kit.renders.note_call(known.name, candidate.generator_id, candidate.kwargs)
             names.append(known.name)
@@ -1365,9 +1365,7 @@ def candidate_files(kit: ImageKit, plan: Plan) -> tuple[tuple[str, ...], tuple[s
     for place, file in unknown:
         urls[place] = file.url
         names[place] = str(file.name)
-        # Of one that is made later, there is nothing to remember yet.
-        if type(file.cachefile_strategy) is not Deferred:
-            kit.known_files.remember(file, candidates[place].kwargs)
+        kit.known_files.remember(file, candidates[place].kwargs)
     return tuple(names), tuple(urls)
 
 
@@ -1633,11 +1631,12 @@ class Pictures:
             return
         absent: dict[str, None] = {}
         for candidate in candidates:
-            known = self._kit.known_files.find(candidate.generator_id, candidate.kwargs)
+            known = self._kit.known_files.find_for_page(candidate.generator_id, candidate.kwargs)
             if known is None:
                 return
             sources[known.source_path] = known.signature
-            files.append((known.path, known.size))
+            if not known.is_promised:
+                files.append((known.path, known.size))
             urls.append(known.url)
             absent.update(dict.fromkeys(known.absent))
             notes.append((known.name, candidate.generator_id, candidate.kwargs))

@@ -8,6 +8,7 @@ import logging
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,51 @@ def test_a_page_is_rendered_without_making_anything(make_kit: MakeKit) -> None:
     urls = re.findall(r"/CACHE/[^\" ]+", page)
     assert len(set(urls)) == 5
     assert sorted({url.lstrip("/") for url in urls}) == made(kit)
+
+
+class CountingStore(MemoryStore):
+    """A state store that counts what is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def get(self, key: str) -> str | None:
+        """Return the value, and note that it was asked for."""
+        self.asked.append(key)
+        return super().get(key)
+
+
+def test_a_page_asks_the_store_once_about_an_image(make_kit: MakeKit, write_photo: Any) -> None:
+    """Until its source or its generator is another: then there is another answer, and an image for each."""
+    store = CountingStore()
+    kit = make_kit(state_store=store)
+    # What was changed just now may change again within the same tick of the clock, and is not remembered yet.
+    time.sleep(0.03)
+    page = kit.install(Environment()).from_string(
+        "{% thumbnail '30x20' 'photo.jpg' %} {% generateimage 'blog:card' source='photo.jpg' as card %}"
+        "{{ card.url }} {{ card.width }} {{ card.height }} {{ 'photo.jpg' | thumbnail('x9') }}"
+        "{% picture '40x' 'photo.jpg' -- alt='' %}"
+    )
+    first = page.render()
+    known = {key.split(":")[1] for key in store.asked}
+    assert known <= {"known", "source"}
+    assert len(store.asked) == len(set(store.asked))
+    store.asked.clear()
+    assert page.render() == first
+    assert store.asked == []
+    kit.generators.register("blog:card", ImageSpec, override=True)
+    assert page.render() != first
+    write_photo("photo.jpg", 320, 240, seed=5)
+    time.sleep(0.03)
+    changed = page.render()
+    assert not set(re.findall(r"[0-9a-f]{32}", changed)) & set(re.findall(r"[0-9a-f]{32}", first))
+    report = kit.finish()
+    made_now = {str(outcome.name) for outcome in report.generated}
+    assert set(re.findall(r"CACHE/images/photo/[0-9a-f]{32}\.\w+", changed)) <= made_now
+    store.asked.clear()
+    assert page.render() == changed
+    assert store.asked == []
 
 
 def test_the_page_and_the_images_are_those_of_just_in_time(make_kit: MakeKit) -> None:

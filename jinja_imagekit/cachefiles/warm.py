@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from . import ImageCacheFile
 from .backends import leaves_existing
 from .namers import BUILT_IN as BUILT_IN_NAMERS
 from .strategies import BUILT_IN as BUILT_IN_STRATEGIES
+from .strategies import Deferred
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -43,6 +45,8 @@ class KnownFile:
     signature: Signature
     absent: tuple[str, ...]
     storage: FileSystemStorage
+    is_promised: bool = False
+    """Whether its strategy takes the file for made, so that it need not be there yet."""
     _url: tuple[str, str] = "", ""
 
     @property
@@ -62,7 +66,7 @@ class KnownFile:
             source = os.stat(self.source_path)
             # Spelt out: this is asked for each tag.
             found = source.st_size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns
-            if found != self.signature or os.lstat(self.path).st_size != self.size:
+            if found != self.signature or not (self.is_promised or os.lstat(self.path).st_size == self.size):
                 return False
         except OSError:
             return False
@@ -89,12 +93,14 @@ class KnownFiles:
         self._recipes: dict[tuple[Any, ...], str | None] = {}
         self._answers: dict[tuple[Any, ...], KnownFile] = {}
         self._calls: dict[Hashable, KnownFile] = {}
+        self._promises: dict[tuple[Any, ...], KnownFile] = {}
 
     def forget(self) -> None:
         """Forget what this process remembers, since generators have changed."""
         self._recipes.clear()
         self._answers.clear()
         self._calls.clear()
+        self._promises.clear()
 
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a template's call, if it is still current."""
@@ -112,7 +118,7 @@ class KnownFiles:
         source: Any = kwargs.get("source")
         if type(source) not in self.source_types:
             return None
-        key = (id, *kwargs.items(), *map(type, kwargs.values()))
+        key = _call_key(id, kwargs)
         try:
             known = self._answers.get(key)
         except TypeError:
@@ -128,6 +134,15 @@ class KnownFiles:
         self._answers.pop(key, None)
         return None
 
+    def find_for_page(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
+        """Return the file that these keywords lead to, if it is known, or promised until the end of the render."""
+        if self._promises:
+            with suppress(TypeError):
+                promise = self._promises.get(_call_key(id, kwargs))
+                if promise is not None and promise.is_current():
+                    return promise
+        return self.find(id, kwargs)
+
     def forget_files(self, is_gone: Callable[[str], bool], source: Source | None = None) -> None:
         """Forget the answers that lead to deleted files, here and in the state store.
 
@@ -137,6 +152,7 @@ class KnownFiles:
         """
         _drop(self._answers, is_gone)
         _drop(self._calls, is_gone)
+        _drop(self._promises, is_gone)
         named = isinstance(source, FileSource) and source.reference == source.name
         keys = self._store.keys(self._prefix + (f"{source.name}:" if source and named else ""))
         while batch := list(islice(keys, BATCH)):
@@ -144,12 +160,17 @@ class KnownFiles:
             self._store.delete_many([key for key, answer in answers.items() if is_gone(_name_in(answer))])
 
     def _keep(self, key: tuple[Any, ...], known: KnownFile) -> None:
-        if len(self._answers) >= MOST_ANSWERS:
-            self._answers.clear()
-        self._answers[key] = known
+        answers = self._promises if known.is_promised else self._answers
+        if len(answers) >= MOST_ANSWERS:
+            answers.clear()
+        answers[key] = known
 
     def remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
-        """Keep and return the file as the answer to these keywords, if it exists by now."""
+        """Keep and return the file as the answer to these keywords, if it exists by now or its strategy promises it."""
+        promise = self._promise(file, kwargs)
+        if promise is not None:
+            self._keep(_call_key(str(file.generator_id), kwargs), promise)
+            return promise
         entry = self._entry(file, kwargs)
         if entry is None:
             return None
@@ -159,8 +180,23 @@ class KnownFiles:
         id, source = str(file.generator_id), kwargs["source"]
         known = self._understood(text, source)
         if known is not None:
-            self._keep((id, *kwargs.items(), *map(type, kwargs.values())), known)
+            self._keep(_call_key(id, kwargs), known)
         return known
+
+    def _promise(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
+        """Return the answer that holds for a file until the end of the render, whether or not it is there yet."""
+        if type(file.cachefile_strategy) is not Deferred or type(kwargs.get("source")) not in self.source_types:
+            return None
+        source = file.source
+        if not isinstance(source, FileSource) or not self._recipe(str(file.generator_id), kwargs):
+            return None
+        size, signature = file.promised_size, source.known_signature
+        if size is None or signature is None or not file.name:
+            return None
+        promise = self._known_file(file.name, 0, *size, signature, self._candidates(kwargs["source"]))
+        if promise is not None:
+            promise.is_promised = True
+        return promise
 
     def remember_many(self, answers: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> None:
         """Keep several answers with one write."""
@@ -283,6 +319,11 @@ class KnownFiles:
         if type(kit.storage) is not FileSystemStorage or not leaves_existing(kit.cachefile_backend):
             return False
         return type(kit.cachefile_strategy) in BUILT_IN_STRATEGIES
+
+
+def _call_key(id: str, kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+    # 1, 1.0 and True are equal, and lead to different files.
+    return (id, *kwargs.items(), *map(type, kwargs.values()))
 
 
 def _drop(answers: dict[Any, KnownFile], is_gone: Callable[[str], bool]) -> None:

@@ -80,7 +80,7 @@ class TemplateCacheFile(LazyImageCacheFile):
     @placed
     def is_known(self) -> bool:
         """Tell whether the file is known to exist, so that using it takes next to no time."""
-        return self._kit.known_files.find(str(self.generator_id), self._kwargs) is not None
+        return self._kit.known_files.find_for_page(str(self.generator_id), self._kwargs) is not None
 
     def make(self) -> None:
         """Make the file if its strategy makes files on demand.
@@ -93,7 +93,7 @@ class TemplateCacheFile(LazyImageCacheFile):
 
     def known(self) -> Any:
         """Return what the kit knows about the file, if that still holds; a page that asks needs the file."""
-        known = self._kit.known_files.find(str(self.generator_id), self._kwargs)
+        known = self._kit.known_files.find_for_page(str(self.generator_id), self._kwargs)
         if known is not None:
             self._kit.renders.note_call(known.name, str(self.generator_id), self._kwargs)
         return known

@@ -341,7 +341,7 @@ class TemplateRuntime:
         known = kit.known_files.find_call(call)
         if known is None or not kit.renders.is_noted(known.name):
             id, options = self.thumbnail_call(generator_id, dimensions, source, {})
-            known = kit.known_files.find(id, options)
+            known = kit.known_files.find_for_page(id, options)
             if known is None:
                 return _img(self._made(id, options, self._on_error, attributes, make), attributes)
             kit.known_files.keep_call(call, known)
@@ -406,7 +406,7 @@ class TemplateRuntime:
     def _image(self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool) -> TagImage:
         """Return URL, width and height, or what stands in; the size is left out where the attributes give one."""
         policy, kwargs = self._split(kwargs)
-        known = self._kit.known_files.find(id, kwargs)
+        known = self._kit.known_files.find_for_page(id, kwargs)
         if known is None:
             return self._made(id, kwargs, policy, attributes, make)
         self._kit.renders.note_call(known.name, id, kwargs)
