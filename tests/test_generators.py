@@ -132,7 +132,7 @@ def test_a_generator_with_state_that_is_not_plain(site: Site) -> None:
     [
         (b"GIF89a", GenerationFailed, "must return an open binary file"),
         (io.BytesIO(b""), UnreadableImage, "empty"),
-        (io.BytesIO(b"<html>"), UnreadableImage, "not an image of a readable format"),
+        (io.BytesIO(b"<html>"), UnreadableImage, "it is an HTML page"),
         (io.StringIO("text"), GenerationFailed, "TypeError"),
     ],
 )
