@@ -193,13 +193,19 @@ def test_unknown_keywords(site: Site, template: str, beginning: str, advice: str
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{{ 'photo.jpg' | thumbnail }}", "The filter thumbnail takes the dimensions, and .*, not 0 positional arguments"),
+        (
+            "{{ 'photo.jpg' | thumbnail }}",
+            "The filter thumbnail takes the dimensions, and .*, not 0 positional arguments",
+        ),
         (
             "{{ 'photo.jpg' | thumbnail('card', '9x9', 3) }}",
             "not 3 arguments .* for example {{ photo | thumbnail",
         ),
         ("{{ 'photo.jpg' | thumbnail('9x9', width=3) }}", "The filter thumbnail takes no keyword width="),
-        ("{{ 'photo.jpg' | generateimage }}", "The filter generateimage takes a generator's id, not 0 positional arguments"),
+        (
+            "{{ 'photo.jpg' | generateimage }}",
+            "The filter generateimage takes a generator's id, not 0 positional arguments",
+        ),
         ("{{ 'photo.jpg' | generateimage('card', source='x') }}", "The filter generateimage takes no keyword source="),
         ("{{ 'photo.jpg' | picture('9x', source='x') }}", "The filter picture takes no keyword source="),
         ("{% thumbnail nowhere 'photo.jpg' %}", "The size of a thumbnail is not given: 'nowhere' is undefined"),

@@ -1,4 +1,4 @@
-"""django-imagekit's package on this library's engine: a Django project renames its imports, and that is all."""
+"""django-imagekit's package on this library's engine: a Django project only has to rename its imports."""
 
 from . import conf, generatorlibrary
 from ._engine.current import get_kit

@@ -19,7 +19,7 @@ DEFAULT_TEMPLATE = "imagekit/admin/thumbnail.html"
 class AdminThumbnail:
     """A column of an admin's list that shows a thumbnail.
 
-    An image that cannot be made is said in its cell, and does not keep the page from being shown.
+    An image that cannot be made is reported in its cell, and does not prevent the page from being shown.
 
     Args:
         image_field: The name of an image field or `ImageSpecField`, or a callable that takes the model instance and
@@ -33,7 +33,7 @@ class AdminThumbnail:
         ...     admin_thumbnail = AdminThumbnail(image_field="thumbnail")
     """
 
-    # Django has not looked at it for years, but subclasses and templates may.
+    # Django has ignored it for years, but subclasses and templates may not.
     allow_tags = True
     short_description: str | Promise = gettext_lazy("Thumbnail")
 
@@ -42,7 +42,7 @@ class AdminThumbnail:
         self.template = template
 
     def __call__(self, obj: Any) -> SafeString:
-        """Return the HTML of a model instance's thumbnail; "" where its image field is empty.
+        """Return the HTML of a model instance's thumbnail; "" if its image field is empty.
 
         Raises:
             AttributeError: The model has no such field.
@@ -51,7 +51,7 @@ class AdminThumbnail:
             raise AttributeError(f"{type(obj).__name__} has no image field {self.image_field!r}.")
         try:
             thumbnail = self._thumbnail(obj)
-            # What can fail does so here, and not in the midst of a template.
+            # Whatever can fail should do so here rather than in the middle of a template.
             thumbnail = thumbnail if thumbnail and thumbnail.url else None
         except Exception as error:  # noqa: BLE001  # each storage's client has errors of its own
             return self._failure(obj, error, self.template or DEFAULT_TEMPLATE)
@@ -59,7 +59,7 @@ class AdminThumbnail:
             return _render(self.template or DEFAULT_TEMPLATE, obj, thumbnail, None)
         except (TemplateSyntaxError, TemplateDoesNotExist):
             raise
-        except Exception as error:  # noqa: BLE001  # the original's URL, or a tag in a template of the project's own
+        except Exception as error:  # noqa: BLE001  # the original's URL, or a tag in a project's own template
             return self._failure(obj, error, DEFAULT_TEMPLATE)
 
     def _thumbnail(self, obj: Any) -> Any:
@@ -76,7 +76,7 @@ class AdminThumbnail:
 
 
 def _has(obj: Any, name: str) -> bool:
-    # Asking the object itself would have a property make its image.
+    # Asking the object itself would make a property create its image.
     return hasattr(type(obj), name) or name in obj.__dict__
 
 

@@ -1,4 +1,4 @@
-"""The Django app, under the label that django-imagekit has."""
+"""The Django app, with django-imagekit's label."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .conf import is_cache_chosen
 
 
 class ImageKitConfig(AppConfig):
-    """The app that a project names in `INSTALLED_APPS`."""
+    """The app that a project lists in `INSTALLED_APPS`."""
 
     name = "jinja_imagekit.django"
     label = "imagekit"
@@ -30,5 +30,5 @@ class ImageKitConfig(AppConfig):
         if apps.is_installed("rest_framework"):
             import_module("jinja_imagekit.django.serializers").teach_model_serializers()
         if not is_cache_chosen():
-            # The import of the state store on disk is not for the first page to wait for.
+            # The first page should not have to wait for the import of the state store on disk.
             import_module("jinja_imagekit.state.database")

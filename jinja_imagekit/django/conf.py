@@ -18,23 +18,23 @@ from ..settings import DECODED_FORMATS, Settings
 PREFIX = "IMAGEKIT_"
 
 COMPATIBLE = "6.1"
-"""The version of django-imagekit whose names and pixels `IMAGEKIT_COMPATIBILITY` may ask for."""
+"""The version of django-imagekit whose names and pixels `IMAGEKIT_COMPATIBILITY` can preserve."""
 
 FORMER_PACKAGE = "imagekit."
-"""What dotted paths begin with that are django-imagekit's; they mean this package's."""
+"""The beginning of django-imagekit's dotted paths, which are taken to mean this package's."""
 
 _OWN = frozenset(
     {"cachefile_namer", "spec_cachefile_namer", "default_cachefile_backend", "default_file_storage"}
     | {"location", "base_url", "cache_timeout", "file_permissions", "directory_permissions"}
 )
-"""Settings of a kit that Django's storages, caches and the shim's own parts decide."""
+"""Settings of a kit that Django's storages and caches, or this package's own parts, determine."""
 
 DEBUG_CACHE_TIMEOUT = 300
 """Seconds for which records are kept while `DEBUG` is on and no timeout is set, as in django-imagekit."""
 
 
 class ImageKitConf:
-    """django-imagekit's settings with their defaults, and how those are worked out that depend on others."""
+    """django-imagekit's settings with their defaults, and how to work out those that depend on others."""
 
     CACHEFILE_NAMER = "jinja_imagekit.django.cachefiles.namers.hash"
     SPEC_CACHEFILE_NAMER = "jinja_imagekit.django.cachefiles.namers.source_name_as_path"
@@ -79,7 +79,7 @@ DEFAULTS: dict[str, Any] = {
     "STORED_SOURCE_TIMEOUT": 3600,
     "DELETE_WITH_SOURCE": False,
 }
-"""django-imagekit's settings with its defaults, and those of this package alone; beside them stand a kit's."""
+"""django-imagekit's settings with their defaults, and this package's own; a kit's are added to them."""
 
 _WORK_OUT: dict[str, Callable[[Any], Any]] = {
     "CACHE_BACKEND": ImageKitConf.configure_cache_backend,
@@ -89,14 +89,14 @@ _WORK_OUT: dict[str, Callable[[Any], Any]] = {
 
 
 def value(name: str) -> Any:
-    """Return a setting by its name without the prefix, as it is now.
+    """Return the current value of a setting, by its name without the prefix.
 
     Raises:
         ImproperlyConfigured: It names a cache that does not exist.
     """
     found = getattr(settings, PREFIX + name, DEFAULTS[name])
     if name in _worked_out and found == _worked_out[name]:
-        # It follows from other settings, which may have changed since.
+        # It depends on other settings, which may have changed since.
         found = DEFAULTS[name]
     if isinstance(found, str) and found.startswith(FORMER_PACKAGE):
         found = f"jinja_imagekit.django.{found.removeprefix(FORMER_PACKAGE)}"
@@ -110,12 +110,12 @@ def is_cache_chosen() -> bool:
 
 
 def optional(name: str) -> Any:
-    """Return a setting that django-imagekit gives no default; None where it is not set."""
+    """Return a setting that has no default in django-imagekit; None if it is not set."""
     return getattr(settings, PREFIX + name, None)
 
 
 def is_compatible() -> bool:
-    """Tell whether names and pixels are to be those of django-imagekit 6.1.
+    """Tell whether to keep the names and pixels of django-imagekit 6.1.
 
     Raises:
         InvalidSetting: `IMAGEKIT_COMPATIBILITY` names another version.
@@ -144,7 +144,7 @@ def kit_settings() -> Settings:
         if name not in _OWN and hasattr(settings, PREFIX + name.upper()):
             values[name] = getattr(settings, PREFIX + name.upper())
     if is_compatible():
-        # Whatever Pillow decodes was taken.
+        # Everything that Pillow decodes was accepted.
         values.setdefault("readable_formats", DECODED_FORMATS)
     values["default_cachefile_strategy"] = value("DEFAULT_CACHEFILE_STRATEGY")
     values["cache_timeout"] = value("CACHE_TIMEOUT")
@@ -154,7 +154,7 @@ def kit_settings() -> Settings:
 
 
 def storage_of(alias_or_path: Any) -> Any:
-    """Return a storage by its alias in `STORAGES` or its dotted path; a storage is returned as it is.
+    """Return a storage by its alias in `STORAGES` or its dotted path; a storage is returned unchanged.
 
     Raises:
         ImproperlyConfigured: There is neither such an alias nor such a class.

@@ -61,7 +61,7 @@ class BaseIKFile(File):  # type: ignore[type-arg]  # it has none when it runs
         return size
 
     def open(self, mode: str = "rb") -> Any:  # type: ignore[override]  # a storage takes no more than the mode
-        """Open the file, or wind it back where it is open already.
+        """Open the file, or rewind it if it is already open.
 
         Returns:
             This file, which is a context manager.
@@ -91,7 +91,7 @@ class IKContentFile(ContentFile):  # type: ignore[type-arg]  # it has none when 
     Args:
         filename: The name.
         content: The bytes.
-        format: An image format that the media type follows from; else it follows from the name.
+        format: The image format that determines the media type; by default the name determines it.
     """
 
     def __init__(self, filename: str, content: bytes, format: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The hash of django-imagekit 6.1, so that files which it made keep their names."""
+"""The hash of django-imagekit 6.1, so that its files keep their names."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 from pilkit import processors as pilkit  # type: ignore[import-untyped]
 
-# The C pickler cannot be told how to write a dict; this one is the same in Python, though typeshed does not know it.
+# The C pickler's dicts cannot be customised; this is the same one in Python, which typeshed does not know.
 _PythonPickler: Any = pickling._Pickler
 
 
 class CanonicalizingPickler(_PythonPickler):  # type: ignore[misc]  # see above
-    """A pickler that writes equal dicts and sets alike, whatever the order in which they were filled.
+    """A pickler that writes equal dicts and sets alike, whatever their insertion order.
 
-    Processors of this library are written under pilkit's names, which they have in django-imagekit.
+    This library's processors are written under pilkit's names, as in django-imagekit.
     """
 
     dispatch: ClassVar[dict[Any, Any]] = dict(_PythonPickler.dispatch)
@@ -42,9 +42,9 @@ class CanonicalizingPickler(_PythonPickler):  # type: ignore[misc]  # see above
 
 
 def pickle(value: object) -> str:
-    """Return 32 hexadecimal digits that stand for a value, as django-imagekit 6.1 works them out.
+    """Return 32 hexadecimal digits that stand for a value, as computed by django-imagekit 6.1.
 
-    Equal values may have different ones: it is an MD5 of a pickle, which sees whether two parts are one object.
+    Equal values may have different digits: they are the MD5 of a pickle, which depends on object identity.
     """
     file = BytesIO()
     CanonicalizingPickler(file, 0).dump(value)

@@ -1,4 +1,4 @@
-"""What the package says of itself, where django-imagekit says it."""
+"""The package's metadata, where django-imagekit has it."""
 
 from .. import __version__
 

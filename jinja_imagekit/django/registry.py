@@ -1,7 +1,7 @@
-"""The registries of generators, source groups and cache files that all of a Django project shares.
+"""The registries of generators, source groups and cache files, shared by the whole Django project.
 
 This library leaves registries to the application that owns them. Django's apps register with one another through
-modules, as `imagegenerators.py` does with `register`, so here there is one of each for the process.
+modules, as `imagegenerators.py` does with `register`, so here the process has one of each.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 CacheFiles = Iterable[Any] | Callable[[], Iterable[Any]]
-"""Cache files or their generators' keywords, or a callable that returns such."""
+"""Cache files or their generators' keywords, or a callable that returns either."""
 
 
 class GeneratorRegistry(core.GeneratorRegistry):
@@ -75,13 +75,13 @@ class SourceGroupRegistry(core.SourceGroupRegistry):
         source_saved.connect(self.source_group_receiver)
 
     def source_group_receiver(self, sender: Any, source: Any, **_: Any) -> None:
-        """Tell the strategies that a source was saved; a group that is registered nowhere is passed over."""
+        """Tell the strategies that a source was saved; unregistered groups are ignored."""
         if self.ids_of(sender):
             current.get().source_saved(sender, source)
 
 
 class CacheFileRegistry(core.CacheFileRegistry):
-    """Cache files by the ids of their generators, those of source groups among them.
+    """Cache files by the ids of their generators, including those of source groups.
 
     Args:
         source_groups: The registry of source groups; by default that of the process.
@@ -92,7 +92,7 @@ class CacheFileRegistry(core.CacheFileRegistry):
         self._source_groups = source_groups or source_group_registry
 
     def get(self, generator_id: str) -> Iterator[Any]:
-        """Yield the cache files of a generator; what was registered as keywords as their cache files."""
+        """Yield the cache files of a generator, including those registered as keywords."""
         for group in self._source_groups.groups_of(generator_id):
             for source in group.files():
                 yield current.get().django_file(generator_id, source=source)
@@ -101,7 +101,7 @@ class CacheFileRegistry(core.CacheFileRegistry):
             yield current.get().django_file(generator_id, **registered) if is_keywords else registered
 
     def registered(self, generator_id: str) -> Iterator[Any]:
-        """Yield what was registered with a generator beside its source groups."""
+        """Yield what was registered with a generator, apart from its source groups."""
         return super().get(generator_id)
 
 
@@ -111,7 +111,7 @@ cachefile_registry = CacheFileRegistry(source_group_registry)
 
 
 class Register(core.Register):
-    """The face of the process's registries: `generator(…)`, `source_group(…)`, `cachefiles(…)`."""
+    """A front for the process's registries: `generator(…)`, `source_group(…)`, `cachefiles(…)`."""
 
     def __init__(self) -> None:
         super().__init__(generator_registry, source_group_registry, cachefile_registry)

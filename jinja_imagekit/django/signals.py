@@ -1,4 +1,4 @@
-"""The signals that are sent when a cache file is needed, and when a source was saved."""
+"""The signals sent when a cache file is needed, and when a source has been saved."""
 
 from __future__ import annotations
 

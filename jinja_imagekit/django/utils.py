@@ -1,4 +1,4 @@
-"""django-imagekit's helpers by their names: look-ups of models, caches and storages, and pilkit's utilities."""
+"""django-imagekit's helpers under their names: look-ups of models, caches and storages, and pilkit's utilities."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ _discovery = _Discovery()
 
 
 def autodiscover() -> None:
-    """Import the `imagegenerators` modules of all apps, once; what they register is registered then."""
+    """Import the `imagegenerators` modules of all apps, once, so that they can register things."""
     _discovery.run()
 
 
@@ -173,7 +173,7 @@ def get_field_info(field_file: Any) -> tuple[Any, str | None]:
 
 
 def generate(generator: Any) -> File[bytes]:
-    """Return what a generator makes as a Django file, which knows its size."""
+    """Return a generator's result as a Django file, which knows its size."""
     content: BinaryIO = generator.generate()
     file = File(content)
     file.size = content.seek(0, 2)
@@ -192,7 +192,7 @@ def get_cache() -> Any:
     """Return the Django cache that holds the state.
 
     Raises:
-        ImproperlyConfigured: The setting names none.
+        ImproperlyConfigured: The setting does not name one.
     """
     return caches[conf.value("CACHE_BACKEND")]
 

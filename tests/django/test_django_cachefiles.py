@@ -296,5 +296,5 @@ def test_references_lead_back_to_the_field(make_photo: Any) -> None:
     assert again.original.instance == photo
     assert again.digest == source.digest
     Photo.objects.all().delete()
-    with pytest.raises(FileNotFoundError, match="no such record"):
+    with pytest.raises(FileNotFoundError, match="no longer such a record"):
         get_kit().sources.by_reference(source.reference)

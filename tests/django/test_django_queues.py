@@ -97,7 +97,7 @@ def test_a_row_that_is_gone_when_its_turn_comes_is_told(
     Photo.objects.filter(pk=photo.pk).delete()
     queue.work()
     (error,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "there is no such record any more" in error.getMessage()
+    assert "there is no longer such a record" in error.getMessage()
 
 
 def test_an_upload_is_made_at_once(queue: ListQueue, jpeg: bytes) -> None:

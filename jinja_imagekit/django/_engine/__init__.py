@@ -1,1 +1,1 @@
-"""The side of this library: what Django's settings, storages, caches and fields are for its engine."""
+"""This library's own side: what Django's settings, storages, caches and fields mean to its engine."""

@@ -1,4 +1,4 @@
-"""The side of a cache file that the engine sees, and the translation of its calls to a project's own parts."""
+"""The engine's side of a cache file, and the translation of its calls to a project's own parts."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ DJANGO_PARTS = {
     "cachefile_backend": "django_cachefile_backend",
     "cachefile_strategy": "django_cachefile_strategy",
 }
-"""Parts of a Django file, and the attributes of the engine's file under which they stand: two have other types."""
+"""Parts of a Django file, and their attributes on the engine's file, two of which have other types."""
 
 
 class EngineCacheFile(core.ImageCacheFile):
-    """A cache file as the engine has it, which finds its parts where Django's settings and the generator say.
+    """The engine's cache file, which finds its parts where Django's settings and the generator say.
 
-    Only what a project's own parts may answer goes to the Django file: its strategy, its backend, its signals.
+    Only a project's own parts are reached through the Django file: its strategy, its backend, its signals.
 
     Args:
-        django_file: The Django file, which knows the parts that it was given.
+        django_file: The Django file, which knows which parts it was given.
         kit: The kit.
     """
 
@@ -50,7 +50,7 @@ class EngineCacheFile(core.ImageCacheFile):
             self.put(part, value)
 
     def put(self, part: str, value: Any) -> None:
-        """Take a part of the Django file for the one that the settings and the generator would give."""
+        """Use a part of the Django file instead of the one from the settings or the generator."""
         self.__dict__.pop(part, None)
         self.__dict__[DJANGO_PARTS[part]] = value
         if part == "name":
@@ -80,7 +80,7 @@ class EngineCacheFile(core.ImageCacheFile):
 
     @made_once
     def reference(self) -> Reference | None:
-        """What leads to the same file in another process; None where nothing does, as for an upload.
+        """What leads to the same file in another process; None if nothing does, as for an upload.
 
         Raises:
             NotRegistered: Nothing is registered under the generator's id.
@@ -120,7 +120,7 @@ class EngineCacheFile(core.ImageCacheFile):
 
     @property
     def cachefile_strategy(self) -> Strategy:
-        """When the file is made; asked each time, since receivers of the signals come and go."""
+        """When the file is made; asked each time, since signal receivers come and go."""
         strategy = self.django_cachefile_strategy
         is_own = type(strategy) in (JustInTime, Optimistic) and vars(type(self.django_file)).get("is_base")
         return strategy if is_own and not has_receivers() else _DjangoStrategy(self.django_file)
@@ -149,7 +149,7 @@ class EngineCacheFile(core.ImageCacheFile):
         return height
 
     def find(self, field: str) -> Any:
-        """Return URL, width or height: of what is known of the generator's call, or else of the file itself."""
+        """Return URL, width or height, from what is known about the generator's call, or else from the file itself."""
         call = self.django_file.call
         known = None if call is None else self._kit.known_files.find(*call)
         return self.look_up(field) if known is None else getattr(known, field)
@@ -164,7 +164,7 @@ class EngineCacheFile(core.ImageCacheFile):
 
 
 def has_receivers() -> bool:
-    """Tell whether anybody is to hear of each use of a cache file."""
+    """Tell whether anybody wants to hear about each use of a cache file."""
     return bool(existence_required.receivers or content_required.receivers)
 
 

@@ -1,4 +1,4 @@
-"""The state store over one of Django's caches, and the request-local one before it."""
+"""The state store on top of a Django cache, and the request-local one in front of it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ T = TypeVar("T")
 logger = logging.getLogger("jinja_imagekit.django")
 
 LOCK_SECONDS = 60
-"""A lock whose holder has died is free after this; two that make the same image harm nobody."""
+"""Seconds after which a dead holder's lock is free; making the same image twice does no harm."""
 
 LONGEST_KEY = 200
-"""Characters of a key: memcached takes 250 bytes, of which the project's prefix and version need some."""
+"""Maximum length of a key: memcached allows 250 bytes, some of which the project's prefix and version need."""
 
 MOST_KEPT = 50_000
-"""Values that one process keeps: about 500 bytes each, 25 MB in all."""
+"""How many values a process keeps: about 500 bytes each, 25 MB in all."""
 
 bad_memcached_key_chars = re.compile(r"[^\x21-\x7e]+")
-"""What no key of memcached may hold; the name is django-imagekit's."""
+"""What memcached does not allow in keys; the name is django-imagekit's."""
 
 active_state_cache: ContextVar[Any] = ContextVar("jinja_imagekit_active_state_cache", default=None)
-"""What the current request has read already, by cache key; None where there is no such mapping."""
+"""What the current request has already read, by cache key; None if there is no such mapping."""
 
 
 def sanitize_cache_key(key: str) -> str:
-    """Return a key that memcached takes: printable ASCII without spaces, 200 characters at most.
+    """Return a key that memcached accepts: printable ASCII without spaces, at most 200 characters.
 
     Unlike django-imagekit, which gave `a b.jpg` and `ab.jpg` one key, different keys stay different.
     """
@@ -52,21 +52,21 @@ def sanitize_cache_key(key: str) -> str:
 
 
 def state_key(name: str) -> str:
-    """Return the cache key of what is known of a cache file."""
+    """Return the cache key of what is known about a cache file."""
     return sanitize_cache_key(f"{conf.value('CACHE_PREFIX')}{name}-state")
 
 
 class CacheStore:
     """Keeps state in one of Django's caches.
 
-    A cache that forgets costs a look at the file; one that fails is told of once, and the pages render. Django's
-    caches cannot list their keys, so neither can this store.
+    A cache that forgets costs a look at the file; one that fails is reported once, and the pages still render.
+    Django's caches cannot list their keys, so neither can this store.
 
     Args:
         alias: The cache's alias in `CACHES`.
         prefix: What the keys of this kit begin with.
-        kept: The beginnings of keys, without the prefix, whose values this process keeps as well, for when the cache
-            has dropped them: Django's default one holds 300 in all. They are to be what a look at the file confirms.
+        kept: The beginnings of keys, without the prefix, whose values this process keeps too, in case the cache drops
+            them: Django's default one holds 300 in all. A look at the file must be able to confirm them.
     """
 
     def __init__(self, alias: str, prefix: str, kept: tuple[str, ...] = ()) -> None:
@@ -87,7 +87,7 @@ class CacheStore:
         return self.get_many([key]).get(key)
 
     def get_many(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return the known ones of these values by key."""
+        """Return those of these values that are known, by key."""
         wanted = {self._key(key): key for key in keys}
         known = active_state_cache.get()
         found = {} if known is None else {safe: known[safe] for safe in wanted if safe in known}
@@ -141,7 +141,7 @@ class CacheStore:
         self._kept.update(values)
 
     def _key(self, key: str) -> str:
-        # What is known of a file lies where django-imagekit has its state, so that both prefetch the same keys.
+        # What is known about a file is where django-imagekit has its state, so that both prefetch the same keys.
         if key.startswith(self._files):
             return state_key(key.removeprefix(self._files))
         return sanitize_cache_key(key)
@@ -170,7 +170,7 @@ class CacheStore:
     @contextmanager
     def _hold(self, key: str) -> Iterator[None]:
         with self._locks.hold(key) as depth:
-            # A thread that would wait in a circle goes on without the lock.
+            # A thread that would wait in a circle continues without the lock.
             if depth != 1:
                 yield
                 return

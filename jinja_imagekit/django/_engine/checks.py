@@ -1,4 +1,4 @@
-"""What `manage.py check` says of the settings `IMAGEKIT_*`."""
+"""What `manage.py check` says about the settings `IMAGEKIT_*`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .state_folder import why_unfit
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Return a warning for each setting of an unknown name, and an error for what is unusable."""
+    """Return a warning for each unknown setting, and an error for each unusable one."""
     messages: list[CheckMessage] = []
     known = conf.known_names()
     for name in dir(settings):
@@ -53,26 +53,26 @@ def _check_cache(store: Any) -> list[CheckMessage]:
         "Name one that processes share and that holds enough, such as Redis, in IMAGEKIT_CACHE_BACKEND; or set "
         "IMAGEKIT_STATE_STORE = 'jinja_imagekit.state.DiskStore.from_settings' and IMAGEKIT_STATE_DIR."
     )
-    text = f"The cache {store.alias!r} is not fit to keep what is known of images: {reason}."
+    text = f"The cache {store.alias!r} is not fit to keep what is known about images: {reason}."
     return [Warning(text, hint, id="imagekit.W003")]
 
 
 def check_former_name(**_: Any) -> list[CheckMessage]:
-    """Return an error where django-imagekit is imported beside this package, and a warning of an alias on its own."""
+    """Return an error if django-imagekit is imported along with this package, and a warning if the alias is alone."""
     theirs = sys.modules.get(former_name.ALIAS)
     if theirs is not None and theirs is not sys.modules[former_name.PACKAGE]:
         culprits = sorted({app.label for app in apps.get_app_configs() if _imports(app.module, former_name.ALIAS)})
         who = f"by {', '.join(culprits)}" if culprits else f"from {theirs.__file__}"
-        hint = f"Put {former_name.APP!r} at the top of INSTALLED_APPS: all that import imagekit then get this package."
-        return [Error(f"django-imagekit is imported as well, {who}, beside this package.", hint, id="imagekit.E002")]
+        hint = f"Put {former_name.APP!r} at the top of INSTALLED_APPS, so that `import imagekit` gets this package."
+        return [Error(f"django-imagekit is imported too, {who}, along with this package.", hint, id="imagekit.E002")]
     if former_name.is_installed() and not apps.is_installed(former_name.PACKAGE):
-        hint = f"Add {former_name.ALIAS!r}, which is {former_name.PACKAGE!r} then."
+        hint = f"Add {former_name.ALIAS!r}, which then stands for {former_name.PACKAGE!r}."
         return [Warning(f"INSTALLED_APPS has {former_name.APP!r}, but not the app itself.", hint, id="imagekit.W002")]
     return []
 
 
 def _imports(package: ModuleType | None, name: str) -> bool:
-    """Tell whether a module of a package holds something that comes from another package of this name."""
+    """Tell whether a module of a package holds something from another package of this name."""
     if package is None:
         return False
     prefix = f"{package.__name__}."

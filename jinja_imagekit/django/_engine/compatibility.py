@@ -1,4 +1,4 @@
-"""The pixels of django-imagekit 6.1, for sites that chose to keep them: pilkit does what it did there."""
+"""The pixels of django-imagekit 6.1, for sites that choose to keep them, made by pilkit as they were there."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ...images.header import reading
 
 
 def render(spec: Any, original: Original) -> bytes:
-    """Return the bytes that a spec's image has in django-imagekit 6.1, from a source that has passed the caps.
+    """Return the bytes of a spec's image in django-imagekit 6.1, from a source that has passed the caps.
 
-    Neither EXIF's orientation nor an ICC profile counts, the first frame stands for an animation, and Pillow's own
-    defaults hold for the encoder.
+    EXIF orientation and ICC profiles are ignored, an animation is reduced to its first frame, and the encoder uses
+    Pillow's own defaults.
 
     Args:
         spec: An image spec.
@@ -50,7 +50,7 @@ def render(spec: Any, original: Original) -> bytes:
 
 
 def _process(processor: Any, image: Image.Image) -> Image.Image:
-    """Do what pilkit's processor of the same name does, unless a subclass has a `process` of its own."""
+    """Do what pilkit's processor of the same name does, unless a subclass overrides `process`."""
     if isinstance(processor, pilkit.ProcessorPipeline):
         for each in processor:
             image = _process(each, image)

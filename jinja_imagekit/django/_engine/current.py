@@ -1,4 +1,4 @@
-"""The process's kit: made from Django's settings when it is first asked for, and anew when they change."""
+"""The process's kit, made from Django's settings when first needed, and again when they change."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from django.core.signals import setting_changed
 
 KIT = "jinja_imagekit.django._engine.current:current.kit"
-"""Where the workers of a queue find the kit."""
+"""Where a queue's workers find the kit."""
 
 _OTHERS = frozenset(
     {"MEDIA_ROOT", "MEDIA_URL", "STORAGES", "DEFAULT_FILE_STORAGE", "CACHES", "DEBUG", "BASE_DIR"}
     | {"FILE_UPLOAD_PERMISSIONS", "FILE_UPLOAD_DIRECTORY_PERMISSIONS"}
 )
-"""Settings that a kit depends on beside `IMAGEKIT_…`."""
+"""Settings besides `IMAGEKIT_…` that a kit depends on."""
 
 
 class CurrentKit:
     """Holds the one kit of this process.
 
-    A kit that an application owns is this library's rule. django-imagekit's API, `register` and `ImageCacheFile(spec)`,
-    names none: Django has one configuration a process, and so there is one kit for it.
+    This library's rule is that an application owns its kit. But django-imagekit's API, `register` and
+    `ImageCacheFile(spec)`, names none: Django has one configuration per process, and so one kit.
     """
 
     def __init__(self) -> None:
@@ -48,15 +48,15 @@ class CurrentKit:
 
     @property
     def kit(self) -> Any:
-        """The kit, where the workers of a queue find it."""
+        """The kit, where a queue's workers find it."""
         return self.get()
 
     def forget_if_changed(self, *, setting: str, **_: Any) -> None:
-        """Forget the kit when a setting has changed on which it depends."""
+        """Forget the kit when a setting that it depends on has changed."""
         if setting.startswith("IMAGEKIT_") or setting in _OTHERS:
             kit, self._kit = self._kit, None
             if kit is not None:
-                # It opens again for whoever uses it still.
+                # It reopens for whoever still uses it.
                 kit.close()
 
 

@@ -1,4 +1,4 @@
-"""`imagekit`, the name that this package has in django-imagekit: modules by that name, and who else bears it."""
+"""`imagekit`, this package's name in django-imagekit: its modules under that name, and who else uses it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AliasFinder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return what loads a module of that name; None for other packages, and for a module that is not there."""
+        """Return a spec for a module of that name; None for other packages and missing modules."""
         if fullname != ALIAS and not fullname.startswith(f"{ALIAS}."):
             return None
         name = PACKAGE + fullname.removeprefix(ALIAS)
@@ -34,7 +34,7 @@ class AliasFinder(MetaPathFinder):
 
 
 class _AliasLoader(Loader):
-    """Gives a module that is imported under its own name."""
+    """Supplies a module that is imported under its own name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -46,7 +46,7 @@ class _AliasLoader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # It was executed under its own name, whose spec Python has replaced since `create_module`.
+        # It was executed under its own name, whose spec Python replaced after `create_module`.
         module.__spec__ = self._spec
 
 

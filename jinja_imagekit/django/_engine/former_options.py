@@ -1,4 +1,4 @@
-"""What keywords and settings of django-imagekit 1 and 2 are called now."""
+"""The current names of keywords and settings of django-imagekit 1 and 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kit of a Django project: its settings, storages, caches and registries put together for the engine."""
+"""A Django project's kit, which puts its settings, storages, caches and registries together for the engine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from .storages import engine_storage, keeps_methods, unwrapped
 
 
 class DjangoKit(ImageKit):
-    """A kit whose parts are what Django's settings name, and whose registries are those of the process."""
+    """A kit whose parts are those that Django's settings name, and whose registries are the process's."""
 
     def __init__(self) -> None:
         super().__init__(conf.kit_settings(), import_name=KIT)
@@ -60,12 +60,12 @@ class DjangoKit(ImageKit):
         """What is known of cache files and sources."""
         if conf.optional("STATE_STORE") is not None:
             return Records.from_settings(self._state_store(), self.settings)
-        # What is known of files elsewhere would outlive a storage that keeps them in memory, for tests.
+        # In tests, what is known about files elsewhere would outlive a storage that keeps them in memory.
         folder = state_folder() if self.storage.is_local else None
         if folder is not None:
             store = DiskStore.from_settings(self.settings.replace(state_dir=folder))
             return Records.from_settings(store, self.settings)
-        # What is known of a file on a local disk is compared with the file itself, whoever has said it.
+        # What is known about a file on a local disk is compared with the file itself, whatever its origin.
         kept = ("known:", "file:") if self.storage.is_local else ()
         cache = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix, kept)
         return Records.from_settings(cache, self.settings)
@@ -94,7 +94,7 @@ class DjangoKit(ImageKit):
 
     def engine_storage(self, storage: Any) -> Storage:
         """Return the engine's storage for a Django storage, the same one each time."""
-        # The storage is kept beside its id, which could be another's otherwise.
+        # The storage is kept along with its id, which could otherwise become another's.
         known = self._storages.get(id(storage))
         if known is None:
             known = self._storages.setdefault(id(storage), (storage, engine_storage(storage)))
@@ -255,7 +255,7 @@ class FieldKnownFiles(KnownFiles):
         if known is None:
             inner = unwrapped(storage)
             is_plain = keeps_methods(inner, "open", "_open", "path", "location")
-            # The storage is kept beside its id, which could be another's otherwise.
+            # The storage is kept along with its id, which could otherwise become another's.
             known = self._folders[id(storage)] = storage, f"{inner.location}/" if is_plain else None
         return known[1]
 

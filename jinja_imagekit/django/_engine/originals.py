@@ -1,4 +1,4 @@
-"""Watches the files of all models: one saved under its old name may be another, one deleted leaves its thumbnails."""
+"""Watches the files of all models: one saved under its old name may differ, one deleted leaves thumbnails behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("jinja_imagekit.django")
 
 
 def watch() -> None:
-    """Hear of each model that is saved or deleted; a signal keeps a receiver once, however often this is called."""
+    """Listen to each model that is saved or deleted; a signal keeps a receiver once, however often this is called."""
     post_save.connect(on_save, dispatch_uid="jinja_imagekit.django.originals")
     post_delete.connect(on_delete, dispatch_uid="jinja_imagekit.django.originals")
     if apps.is_installed("django_cleanup"):
@@ -36,7 +36,7 @@ def on_save(sender: Any, instance: Any, update_fields: Any = None, **_: Any) -> 
     """Have storages without paths asked for the files of a saved instance when these are next needed."""
     for field in _file_fields(sender):
         is_saved = update_fields is None or field.name in update_fields or field.attname in update_fields
-        # The attribute itself would load a field that is deferred.
+        # The attribute itself would load a deferred field.
         if not is_saved or not instance.__dict__.get(field.attname) or has_paths(field.storage):
             continue
         try:
@@ -49,7 +49,7 @@ def on_save(sender: Any, instance: Any, update_fields: Any = None, **_: Any) -> 
 
 
 def on_delete(sender: Any, instance: Any, using: str | None = None, **_: Any) -> None:
-    """Delete the cache files of a deleted instance's files once the transaction has been committed, if that is set."""
+    """Delete the cache files of a deleted instance's files once the transaction is committed, if so configured."""
     if not conf.value("DELETE_WITH_SOURCE"):
         return
     for field in _file_fields(sender):
@@ -58,13 +58,13 @@ def on_delete(sender: Any, instance: Any, using: str | None = None, **_: Any) ->
         if not name or sender._base_manager.using(using).filter(**{field.attname: str(name)}).exists():
             continue
         kit = current.get()
-        # The row is gone from the instance by then, which specs may look at.
+        # By then the instance, which specs may look at, has lost its row.
         files = cachefiles_of(kit, getattr(instance, field.attname))
         transaction.on_commit(partial(remove, kit, files), using=using)
 
 
 def on_cleanup(file: Any, **_: Any) -> None:
-    """Delete the cache files of a file that django-cleanup is about to delete, if that is set."""
+    """Delete the cache files of a file that django-cleanup is about to delete, if so configured."""
     if conf.value("DELETE_WITH_SOURCE"):
         kit = current.get()
         remove(kit, cachefiles_of(kit, file))

@@ -1,4 +1,4 @@
-"""Deletes cache files whose originals are gone: those of one original, and all that nothing needs any more."""
+"""Deletes cache files whose originals are gone: those of one original, or all that are no longer needed."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ logger = logging.getLogger("jinja_imagekit.django")
 
 
 def cachefiles_of(kit: DjangoKit, file: Any) -> list[tuple[Storage, str]]:
-    """Return the cache files that were made of a field's file, as far as that can be told.
+    """Return the cache files that were made from a field's file, as far as they are known.
 
-    Those are what the specs of the field make of it, and what the records say is made of it. Where the state is kept in
-    one of Django's caches, which cannot be listed, those of tags are found by their folder.
+    These are what the field's specs make of it, and what the records say was made from it. If the state is kept in a
+    Django cache, which cannot be listed, those of tags are found by their folder.
 
     Args:
         kit: The kit.
-        file: The field's file, which need not be there any more.
+        file: The field's file, which may no longer exist.
     """
     found: dict[str, Storage] = {}
     for id in kit.source_groups.get_ids():
@@ -53,7 +53,7 @@ def cachefiles_of(kit: DjangoKit, file: Any) -> list[tuple[Storage, str]]:
 
 
 def remove(kit: DjangoKit, files: list[tuple[Storage, str]]) -> None:
-    """Delete cache files, and what is known of them; what a storage refuses is told in the log."""
+    """Delete cache files, and what is known about them; what a storage refuses is logged."""
     with Removal(kit) as removal:
         for storage, name in files:
             try:
@@ -65,20 +65,20 @@ def remove(kit: DjangoKit, files: list[tuple[Storage, str]]) -> None:
 def prune(kit: DjangoKit, *, dry_run: bool = False) -> PruneReport:
     """Delete the cache files whose original is gone, and those of model specs that no row needs any more.
 
-    What tags made of an original that is still there stays: nobody can tell which pages have it.
+    What tags made from an existing original stays, since there is no telling which pages use it.
 
     Args:
         kit: The kit.
         dry_run: Only say what would be deleted.
 
     Raises:
-        ImageKitError: The store of the state cannot be listed.
+        ImageKitError: The state store cannot be listed.
         StorageError: A file cannot be deleted.
     """
     records = list(kit.records.all())
     if not records and next(iter(kit.storage.names(kit.settings.cachefile_dir)), None) is not None:
         raise ImageKitError(
-            "What is known of cache files cannot be listed: the state is kept in one of Django's caches. Unset "
+            "What is known about cache files cannot be listed: the state is kept in one of Django's caches. Unset "
             "IMAGEKIT_CACHE_BACKEND, or set IMAGEKIT_STATE_STORE = 'jinja_imagekit.state.DiskStore.from_settings'; "
             "then run generateimages once."
         )
@@ -128,7 +128,7 @@ def _originals() -> Iterator[str]:
 
 
 def _is_elsewhere(kit: DjangoKit, name: str) -> bool:
-    """Tell whether a source that belongs to no model is there: a file of `IMAGEKIT_SOURCE_DIRS`."""
+    """Tell whether a source that belongs to no model exists: a file in `IMAGEKIT_SOURCE_DIRS`."""
     try:
         return kit.sources.find(name) is not None
     except ImageKitError:

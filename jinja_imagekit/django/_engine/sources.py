@@ -1,4 +1,4 @@
-"""Django's file fields as sources: files on this machine, files in any other storage, and uploads."""
+"""Django's file fields as sources: files on this machine or in any other storage, and uploads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FieldSourceFinder(SourceFinder):
         self._records = records
 
     def find(self, value: object) -> Source | None:
-        """Return the source that a value stands for; None for an empty value, an empty file field among them.
+        """Return the source that a value stands for; None for an empty value, including an empty file field.
 
         Raises:
             SourceError: There is none, or it may not be read.
@@ -51,7 +51,7 @@ class FieldSourceFinder(SourceFinder):
         """Return the source of another process that has this `Source.reference`.
 
         Raises:
-            SourceError: There is none any more.
+            SourceError: It no longer exists.
         """
         if not reference.startswith(_FIELD):
             return super().by_reference(reference)
@@ -59,7 +59,7 @@ class FieldSourceFinder(SourceFinder):
         instance = apps.get_model(label)._default_manager.filter(pk=key).first()
         source = self.find(getattr(instance, attribute, None))
         if source is None:
-            raise SourceNotFound(reference, "there is no such record any more, or its field is empty")
+            raise SourceNotFound(reference, "there is no longer such a record, or its field is empty")
         return source
 
     def _of_field(self, file: FieldFile) -> Source | None:
@@ -84,11 +84,11 @@ class FieldSourceFinder(SourceFinder):
 
 
 class StoredSource(Source):
-    """A file in a storage that has no paths, such as S3.
+    """A file in a storage without paths, such as S3.
 
-    It is read once for all processes that share a state store, and taken to be the same for a while: asking such a
-    storage takes as long as a page should. After that, and after each save of its model, the storage is asked whether
-    the file is another; only then it is read again.
+    It is read once for all processes that share a state store, and assumed unchanged for a while: asking such a storage
+    takes as long as a page should. After that, and after each save of its model, the storage is asked whether the file
+    has changed; only then is it read again.
 
     Args:
         file: The field's file.
@@ -137,26 +137,26 @@ class StoredSource(Source):
         return cast(BinaryIO, opened)
 
     def forget(self) -> None:
-        """Forget what is known of the file: it was saved anew."""
+        """Forget what is known about the file, since it was saved again."""
         self._facts = None
         self._store.delete_many([self._key])
 
     def expire(self) -> None:
-        """Have the storage asked when the file is next needed: somebody may have saved it anew."""
+        """Have the storage asked when the file is next needed, since it may have been saved again."""
         known = self._known()
         self._facts = None
         if known is not None:
-            # A size alone does not tell one file from another: without a version, the file is read.
+            # A size alone does not identify a file: without a version, the file is read.
             self._keep(known._replace(checked=0.0, version="" if known.is_weak else known.version))
 
     def has_changed(self) -> bool:
-        """Tell whether the file is another than the one whose facts are known, by one question to the storage."""
+        """Tell whether the file differs from the one whose facts are known, by asking the storage once."""
         known = self._known()
         if known is None or known.is_weak:
             return known is not None
         try:
             return known.version != version_of(self._storage, self.name)
-        except Exception:  # noqa: BLE001  # each storage's client has errors of its own, which a page will meet as well
+        except Exception:  # noqa: BLE001  # each storage's client has its own errors, which a page will meet too
             return False
 
     def _checked(self, known: _Known | None) -> SourceFacts:
@@ -172,7 +172,7 @@ class StoredSource(Source):
             version = known.version
         if known is None or version != known.version:
             facts = self.facts_of(self.read())
-            # A file that was written a moment ago may be written again under the same time.
+            # A file written a moment ago may be written again with the same time stamp.
             is_settled = now - _written_at(version) > RACY_SECONDS
             known = _Known(version if is_settled else "", now, facts)
         self._keep(known._replace(checked=now))
@@ -196,18 +196,18 @@ class StoredSource(Source):
         self._store.set_many({self._key: json.dumps(value, separators=(",", ":"))})
 
     def _seconds(self) -> float:
-        # Not all at once, lest one page ask for all the images that another page asked for at once.
+        # Staggered, so that a page does not have to ask about all the images of another page at once.
         spread = int.from_bytes(blake2b(self._key.encode(errors="replace"), digest_size=1).digest()) / 255
         return float(conf.value("STORED_SOURCE_TIMEOUT")) * (0.5 + spread / 2)
 
 
 class _Known(NamedTuple):
-    """What is known of a file in a storage.
+    """What is known about a file in a storage.
 
     Attributes:
-        version: What its storage said of its version; "" where that does not tell one from another.
+        version: What its storage said about its version; "" if that does not identify it.
         checked: When the storage was last asked, in seconds since the epoch.
-        facts: What was read of it.
+        facts: What was read from it.
     """
 
     version: str
@@ -216,23 +216,23 @@ class _Known(NamedTuple):
 
     @property
     def is_weak(self) -> bool:
-        """Whether another file may well have the same version."""
+        """Whether a different file could well have the same version."""
         return not self.version.startswith((_TAG, _TIME))
 
 
 RACY_SECONDS = 2.0
-"""A file that was written within this time may be written again under the same time stamp: S3's are whole seconds."""
+"""A file written within this time may be written again with the same time stamp: S3's are in whole seconds."""
 
 _TAG, _TIME, _SIZE = "tag:", "time:", "size:"
 
 
 def version_of(storage: Any, name: str) -> str:
-    """Return what a storage says of a file's version: its ETag, its time, or at least its size; one question.
+    """Return what a storage says about a file's version (ETag, time, or at least size) when asked once.
 
     Raises:
-        Exception: Whatever the storage raises; `FileNotFoundError` where there is no such file, if it says so.
+        Exception: Whatever the storage raises, such as `FileNotFoundError`.
     """
-    # django-storages' S3 and Google backends: an open file that is not read has asked for its metadata alone.
+    # In django-storages' S3 and Google backends, opening a file without reading it only fetches its metadata.
     if hasattr(storage, "bucket_name") and hasattr(storage, "bucket"):
         with storage.open(name, "rb") as file:
             found = getattr(file, "obj", None) or getattr(file, "blob", None)
@@ -254,7 +254,7 @@ def reference_of(file: FieldFile) -> str | None:
     """Return what leads another process to a field's file: its model, key and field; None before it is saved."""
     instance: Any = getattr(file, "instance", None)
     field: Any = getattr(file, "field", None)
-    # django-cleanup puts an object of its own in the place of an instance.
+    # django-cleanup substitutes an object of its own for an instance.
     if field is None or getattr(instance, "pk", None) is None:
         return None
     return f"{_FIELD}{instance._meta.label}:{instance.pk}:{field.attname}"
@@ -276,7 +276,7 @@ def source_of(instance: Any, path: str) -> Any:
 class StoredName(str):
     """The path of a field's file on this machine, as a key under which answers are remembered.
 
-    It is a type of its own, so that no string from a template is taken for it.
+    It is a separate type, so that no string from a template is mistaken for it.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Where the state is kept: in a Django cache that is fit for it, or else in a folder on this machine."""
+"""Where the state is kept: in a suitable Django cache, or else in a folder on this machine."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from django.core.cache.backends.locmem import LocMemCache
 from .. import conf
 
 ENOUGH_ENTRIES = 10_000
-"""A cache that holds fewer is no place for the state of a site: each image has two or three entries."""
+"""A cache that holds fewer entries cannot keep a site's state: each image has two or three."""
 
 FOLDER = ".imagekit"
 
 
 def why_unfit(cache: Any) -> str | None:
-    """Return why a Django cache cannot keep the state of a site; None where it can."""
+    """Return why a Django cache cannot keep a site's state; None if it can."""
     if isinstance(cache, DummyCache):
         return "it keeps nothing"
     if isinstance(cache, LocMemCache):
@@ -37,10 +37,10 @@ def why_unfit(cache: Any) -> str | None:
 
 
 def state_folder() -> Path | None:
-    """Return the folder that keeps the state; None where one of Django's caches does.
+    """Return the folder that keeps the state; None if one of Django's caches does.
 
-    The setting `IMAGEKIT_CACHE_BACKEND`, or a default cache that is fit for it, comes first. Otherwise it is
-    `IMAGEKIT_STATE_DIR`, or `.imagekit` in `BASE_DIR`, or where that cannot be written a folder of this user among the
+    The setting `IMAGEKIT_CACHE_BACKEND`, or a suitable default cache, comes first. Otherwise it is
+    `IMAGEKIT_STATE_DIR`, or `.imagekit` in `BASE_DIR`, or, if that cannot be written, a folder of this user among the
     machine's temporary ones.
     """
     if conf.is_cache_chosen() or why_unfit(caches[conf.value("CACHE_BACKEND")]) is None:
@@ -68,6 +68,6 @@ def _temporary_folder() -> Path | None:
         facts = folder.lstat()
     except OSError:
         return None
-    # Anybody may make a folder of that name there.
+    # Anybody could create a folder of that name there.
     is_own = stat.S_ISDIR(facts.st_mode) and (not user or facts.st_uid == user) and not facts.st_mode & 0o022
     return folder if is_own else None

@@ -1,4 +1,4 @@
-"""Django's storages as the storages of cache files: whole files under exactly the name that was asked for."""
+"""Django's storages as storages of cache files: whole files under exactly the requested name."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SERVING = ("url", "base_url")
 
 
 def engine_storage(storage: Any) -> Storage:
-    """Return the storage in which this library keeps what a Django storage is to hold.
+    """Return the storage through which this library keeps files in a Django storage.
 
-    Where that is Django's own `FileSystemStorage`, it is this library's in the same folder, which replaces files
-    atomically; otherwise an adapter.
+    For Django's own `FileSystemStorage`, it is this library's, in the same folder, which replaces files atomically;
+    otherwise an adapter.
     """
     storage = unwrapped(storage)
     if not keeps_methods(storage, *_WRITING, *_READING, *_SERVING):
@@ -50,7 +50,7 @@ def unwrapped(storage: Any) -> Any:
 
 
 def keeps_methods(storage: Any, *names: str) -> bool:
-    """Tell whether a storage is a `FileSystemStorage` that does these things as Django does."""
+    """Tell whether a storage is a `FileSystemStorage` that has not overridden these methods."""
     return isinstance(storage, DjangoFileSystemStorage) and all(
         name not in vars(cls)
         for cls in type(storage).__mro__
@@ -60,12 +60,12 @@ def keeps_methods(storage: Any, *names: str) -> bool:
 
 
 def has_paths(storage: Any) -> bool:
-    """Tell whether the files of a storage are read where its paths lead."""
+    """Tell whether a storage's files can be read at its paths."""
     return keeps_methods(unwrapped(storage), *_READING)
 
 
 def local_path(storage: Any, name: str) -> str | None:
-    """Return the path of a file whose content is what the storage would give; None where there is no such path.
+    """Return the path of a file with the content that the storage would give; None if there is no such path.
 
     Raises:
         SuspiciousFileOperation: The name leads out of the storage.
@@ -85,7 +85,7 @@ class DjangoStorage:
         self.is_local = isinstance(storage, DjangoFileSystemStorage)
 
     def save(self, name: str, content: bytes) -> None:
-        """Write `content` under exactly this name; what stands there is deleted first.
+        """Write `content` under exactly this name, after deleting any file there.
 
         Raises:
             StorageError: It cannot be written, or the storage insists on another name.
@@ -93,7 +93,7 @@ class DjangoStorage:
         self._attempt(name, lambda: self._save(name, content))
 
     def _save(self, name: str, content: bytes) -> None:
-        # The second way leaves out get_available_name(), by which a storage may rename whatever is free as well.
+        # The second way avoids get_available_name(), with which a storage may rename even what is free.
         for write in (self.storage.save, getattr(self.storage, "_save", self.storage.save)):
             if self.storage.exists(name):
                 self.storage.delete(name)
@@ -104,7 +104,7 @@ class DjangoStorage:
         raise StorageError(
             name,
             f"the storage {type(self.storage).__name__} saves it as {saved!r}: keep cache files in a storage that "
-            "takes the names it is given (IMAGEKIT_DEFAULT_FILE_STORAGE, or cachefile_storage of the spec).",
+            "accepts the names it is given (IMAGEKIT_DEFAULT_FILE_STORAGE, or cachefile_storage of the spec).",
         )
 
     def open(self, name: str) -> BinaryIO:
@@ -127,7 +127,7 @@ class DjangoStorage:
             raise
 
     def delete(self, name: str) -> None:
-        """Delete the file; no error where there is none.
+        """Delete the file; no error if there is none.
 
         Raises:
             StorageError: It cannot be deleted.
@@ -140,7 +140,7 @@ class DjangoStorage:
         self._attempt(name, delete)
 
     def names(self, prefix: str = "") -> Iterator[str]:
-        """Yield the names of all files below the folder `prefix`; none where the storage cannot list."""
+        """Yield the names of all files below the folder `prefix`; none if the storage cannot list them."""
         prefix = check_name(prefix.rstrip("/")) if prefix.rstrip("/") else ""
         try:
             folders, files = self.storage.listdir(prefix)

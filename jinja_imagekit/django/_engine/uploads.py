@@ -1,4 +1,4 @@
-"""Uploads to processed image fields: made once, named for what they are, and refused as an error of the form."""
+"""Uploads to processed image fields: processed once, named after their format, and refused as form errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..specs import SpecHost
 
 _KEPT = "_imagekit_processed"
-"""The attribute of an upload that holds what was made of it while it was checked."""
+"""The attribute of an upload that holds what was made from it during its check."""
 
 
 def process(host: SpecHost, upload: Any, name: str) -> File[bytes]:
@@ -39,7 +39,7 @@ def process(host: SpecHost, upload: Any, name: str) -> File[bytes]:
     if kept is not None and kept[0] == host.spec_id:
         file: File[bytes] = kept[1]
     else:
-        # Content without a name would have none in errors.
+        # Otherwise content without a name would be nameless in errors.
         spec = host.get_spec(source=upload if getattr(upload, "name", None) else File(upload, name))
         file = generate(spec)
         file.name = _name(name, file, spec)
@@ -69,10 +69,10 @@ def check(host: SpecHost, value: Any) -> None:
 
 
 def invalid(error: ImageKitError) -> ValidationError:
-    """Return what a form says of an upload that cannot be used.
+    """Return what a form says about an unusable upload.
 
     Raises:
-        ImageKitError: The code is at fault, and not the upload.
+        ImageKitError: The code is at fault rather than the upload.
     """
     if not error.concerns_image:
         raise error
@@ -82,7 +82,7 @@ def invalid(error: ImageKitError) -> ValidationError:
 
 
 def _name(name: str, file: File[bytes], spec: Any) -> str:
-    """Return a name with the extension of what is in the file, which is not always what the spec asks for."""
+    """Return a name with the extension of the file's real format, which is not always what the spec asks for."""
     format = spec.format
     if not conf.is_compatible():
         content = file.read()

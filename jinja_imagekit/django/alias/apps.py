@@ -9,9 +9,9 @@ from .._engine.checks import check_former_name
 
 
 class AliasConfig(AppConfig):
-    """An app without models, which is to be named first.
+    """An app without models, which must be listed first.
 
-    Its own name is the former one, since apps of others ask `apps.is_installed("imagekit")`.
+    Its own name is the former one, since other apps ask `apps.is_installed("imagekit")`.
     """
 
     name = "imagekit"

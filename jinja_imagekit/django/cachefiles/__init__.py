@@ -1,4 +1,4 @@
-"""Cache files as Django files: images that may not exist yet, and are made when a strategy says so."""
+"""Cache files as Django files, made when a strategy says so."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def _part(name: str, doc: str) -> Any:
-    """Return an attribute that the engine's file works out when it is first asked for, and that may be set."""
+    """Return an attribute that the engine's file works out when first needed, and that may be set."""
 
     def get(file: ImageCacheFile) -> Any:
         return getattr(file.engine, DJANGO_PARTS[name])
@@ -48,7 +48,7 @@ def _part(name: str, doc: str) -> Any:
 
 
 class ImageCacheFile(BaseIKFile, ImageFile):
-    """A file with the result of a generator. Nothing is made before the strategy finds it necessary.
+    """The file that holds a generator's result. Nothing is made until the strategy calls for it.
 
     Args:
         generator: What makes the image.
@@ -92,7 +92,7 @@ class ImageCacheFile(BaseIKFile, ImageFile):
             self._name_while_open()
 
     def _name_while_open(self) -> None:
-        # An open file that is closed before the name is asked for may be gone by then.
+        # An open file may be closed and gone by the time the name is asked for.
         source = getattr(self.generator, "source", None)
         if getattr(source, "closed", True) is False and not isinstance(source, FieldFile):
             with suppress(ImageKitError):
@@ -112,12 +112,12 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         return self._engine
 
     def make_generator(self) -> Any:
-        """Return what makes the image, where it was not given."""
+        """Return what makes the image, if it was not given."""
         raise NotImplementedError
 
     @property
     def call(self) -> tuple[str, dict[str, Any]] | None:
-        """The generator's id and keywords, where they alone lead to the file."""
+        """The generator's id and keywords, if these alone lead to the file."""
         return None
 
     @property
@@ -196,11 +196,11 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         """
         self.engine.generate(force)
         if force:
-            # What is open is the file that was replaced.
+            # The open file is the one that was replaced.
             self.close()
 
     def delete(self) -> None:
-        """Delete the file and forget what is known of it; nothing happens where there is none.
+        """Delete the file and forget what is known about it; do nothing if there is none.
 
         Raises:
             SourceError: The source, whose content is part of the name, cannot be read.
@@ -214,7 +214,7 @@ class ImageCacheFile(BaseIKFile, ImageFile):
     delete.alters_data = True  # type: ignore[attr-defined]
 
     def _generate(self) -> None:
-        # Backends of a project's own call this to have the file made here and now.
+        # A project's own backends call this to have the file made here and now.
         EngineBackend().make(self.engine)
 
     def require_existence(self) -> None:
@@ -259,24 +259,24 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         return f"{class_path(generator)} of {source}" if source else "None"
 
     def _known_name(self) -> str | None:
-        # The truth of a cache file would have it made.
+        # Checking a cache file's truth value would make it.
         name: str | None = self.given.get("name") if self._engine is None else self._engine.__dict__.get("name")
         return name
 
     def __getstate__(self) -> dict[str, Any]:
         given = {**self.given, "name": self._known_name()}
-        # Storages need not be picklable, and the default one is found again by the settings.
+        # Storages need not be picklable, and the default one is found again through the settings.
         left_out = {"storage"} if given.get("storage") is get_storage() else set()
         given = {part: value for part, value in given.items() if value is not None and part not in left_out}
         return {**self.__dict__, "_file": None, "_engine": None, "given": given}
 
 
 class LazyImageCacheFile(ImageCacheFile):
-    """A cache file that makes even its generator only when it is used.
+    """A cache file that creates even its generator only when it is used.
 
     Args:
         generator_id: The id of a registered generator.
-        *args: What the generator takes without keywords; no queue's worker can make such a file.
+        *args: The generator's positional arguments; queue workers cannot make such files.
         **kwargs: The generator's keywords.
     """
 
@@ -289,7 +289,7 @@ class LazyImageCacheFile(ImageCacheFile):
 
     @property
     def call(self) -> tuple[str, dict[str, Any]] | None:
-        """The generator's id and keywords, where they alone lead to the file."""
+        """The generator's id and keywords, if these alone lead to the file."""
         return (str(self.generator_id), self.kwargs) if not self.has_own_parts and not self.args else None
 
     def _description(self) -> str:

@@ -1,4 +1,4 @@
-"""Backends: how a cache file is made. `Simple` hands it to the engine; the others, by way of a queue."""
+"""Backends, which make cache files: `Simple` through the engine, the others by way of a queue."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 
 
 class CacheFileState:
-    """What is known of a cache file."""
+    """What is known about a cache file."""
 
     EXISTS = "exists"
     GENERATING = "generating"
@@ -51,10 +51,10 @@ class InvalidFileBackendError(ImageKitError, ImproperlyConfigured):
 
 
 class AbstractCacheFileBackend:
-    """What a cache file backend of a project's own has to have."""
+    """What a project's own cache file backend must have."""
 
     def generate(self, file: Any, force: bool = False) -> None:
-        """See to it that the file is made, unless it exists; with `force`, even then."""
+        """Have the file made unless it exists; with `force`, even if it does."""
         raise NotImplementedError
 
     def exists(self, file: Any) -> bool:
@@ -65,11 +65,11 @@ class AbstractCacheFileBackend:
 class CachedFileBackend:
     """The base of backends that keep a state in one of Django's caches.
 
-    The engine keeps its records there as well, under the same keys. On a local disk it asks the file and not the
-    state, so that a state which is wrong heals.
+    The engine keeps its records there too, under the same keys. On a local disk it checks the file rather than the
+    state, so that wrong state heals.
 
     Attributes:
-        existence_check_timeout: Seconds for which a file that does not exist is not looked for again by `get_state`.
+        existence_check_timeout: Seconds before `get_state` looks again for a file that does not exist.
     """
 
     existence_check_timeout = 5
@@ -81,7 +81,7 @@ class CachedFileBackend:
         return self.__dict__.get("_cache") or get_cache()
 
     def get_key(self, file: Any) -> str:
-        """Return the cache key of what is known of a file."""
+        """Return the cache key of what is known about a file."""
         return state_key(str(file.name))
 
     def get_state(self, file: Any, check_if_unknown: bool = True) -> str | None:
@@ -89,7 +89,7 @@ class CachedFileBackend:
 
         Args:
             file: The cache file.
-            check_if_unknown: Look for the file where the cache knows nothing; else that is None.
+            check_if_unknown: Look for the file if the cache knows nothing; otherwise return None.
         """
         key = self.get_key(file)
         known = get_active_state_cache()
@@ -102,7 +102,7 @@ class CachedFileBackend:
         if value is None and check_if_unknown:
             value = CacheFileState.EXISTS if self._exists(file) else CacheFileState.DOES_NOT_EXIST
             self.set_state(file, value)
-        # A record of the engine's describes a file that was made.
+        # An engine record describes a file that was made.
         is_state = value in (None, CacheFileState.GENERATING, CacheFileState.DOES_NOT_EXIST)
         return value if is_state else CacheFileState.EXISTS
 
@@ -117,15 +117,15 @@ class CachedFileBackend:
             known[key] = state
 
     def exists(self, file: Any) -> bool:
-        """Tell whether the file exists, whole."""
+        """Tell whether the file exists and is whole."""
         return EngineBackend().exists(file.engine)
 
     def generate(self, file: Any, force: bool = False) -> None:
-        """See to it that the file is made, unless it exists; with `force`, even then."""
+        """Have the file made unless it exists; with `force`, even if it does."""
         raise NotImplementedError
 
     def generate_now(self, file: Any, force: bool = False) -> None:
-        """Make the file here, unless it exists; with `force`, even then.
+        """Make the file here unless it exists; with `force`, even if it does.
 
         Raises:
             ImageKitError: The image could not be made, now or within the last `failure_timeout` seconds.
@@ -146,7 +146,7 @@ class Simple(CachedFileBackend):
     leaves_existing = True
 
     def generate(self, file: Any, force: bool = False) -> None:
-        """Make the file, unless it exists; with `force`, even then.
+        """Make the file unless it exists; with `force`, even if it does.
 
         Raises:
             ImageKitError: The image could not be made.
@@ -155,12 +155,12 @@ class Simple(CachedFileBackend):
 
 
 class BaseAsync(Simple):
-    """The base of backends that have a file made elsewhere; the worker calls `generate_now`."""
+    """The base of backends that have files made elsewhere; the worker calls `generate_now`."""
 
     is_async = True
 
     def generate(self, file: Any, force: bool = False) -> None:
-        """Schedule the file unless it exists, is scheduled already, or has just failed; with `force`, even then."""
+        """Schedule the file unless it exists, is already scheduled, or has just failed; with `force`, in any case."""
         if not force and (self.exists(file) or file.engine.records.failure(file.name)):
             return
         if file.engine.records.claim(file.name) or force:
@@ -183,7 +183,7 @@ class BaseAsync(Simple):
 
 
 class Queued(BaseAsync):
-    """The base of backends that have the workers of a queue make files, once the transaction has been committed."""
+    """The base of backends that have queue workers make files, once the transaction has been committed."""
 
     queue_path = ""
 
@@ -192,7 +192,7 @@ class Queued(BaseAsync):
         self._load_queue()
 
     def generate(self, file: Any, force: bool = False) -> None:
-        """Schedule the file unless it exists, is scheduled already, or has just failed; with `force`, even then.
+        """Schedule the file unless it exists, is already scheduled, or has just failed; with `force`, in any case.
 
         Raises:
             ImageKitError: The file had to be made at once, such as an upload's, and could not be.
@@ -203,7 +203,7 @@ class Queued(BaseAsync):
         if file.engine.reference is None:
             generate()
         else:
-            # Before that, a worker would not find the row whose image it is to take.
+            # Before that, a worker would not find the row with the image.
             transaction.on_commit(generate)
 
     def schedule_generation(self, file: Any, force: bool = False) -> None:

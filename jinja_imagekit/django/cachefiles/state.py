@@ -1,4 +1,4 @@
-"""The request-local cache of states: what a page needs to know of many files, fetched at once."""
+"""The request-local cache of states: what a page needs to know about many files, fetched at once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from .._engine.caches import active_state_cache
 
 StateCache = MutableMapping[str, Any]
-"""What is known of cache files, by cache key; None stands for what the cache does not know."""
+"""What is known about cache files, by cache key; None for what the cache does not know."""
 
 
 @contextmanager
 def use_cachefile_state_cache(state_cache: StateCache | None = None) -> Iterator[StateCache]:
-    """Keep what is read and written of states in a mapping, and ask it first, as long as the block lasts.
+    """Keep states that are read and written in a mapping, which is asked first, for the duration of the block.
 
     Args:
         state_cache: The mapping; by default a new one.
@@ -33,7 +33,7 @@ def use_cachefile_state_cache(state_cache: StateCache | None = None) -> Iterator
 
 
 def get_active_state_cache() -> StateCache | None:
-    """Return the mapping that is in use; None where there is none."""
+    """Return the mapping in use; None if there is none."""
     found: StateCache | None = active_state_cache.get()
     return found
 
@@ -41,10 +41,10 @@ def get_active_state_cache() -> StateCache | None:
 def prefetch_cachefile_states(
     files: Iterable[Any], *, state_cache: StateCache | None = None, cache: Any = None
 ) -> None:
-    """Read what the cache knows of many files, with one question for each cache.
+    """Read what the cache knows about many files, with one query per cache.
 
     Args:
-        files: Cache files; those of backends that have no cache are passed over.
+        files: Cache files; those whose backends have no cache are skipped.
         state_cache: The mapping to fill; by default the one in use. Without any, nothing is read.
         cache: The Django cache to ask; by default that of each file's backend.
     """

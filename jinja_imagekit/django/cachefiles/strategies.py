@@ -1,4 +1,4 @@
-"""Strategies: when a cache file is made. They are this library's own, and call `file.generate()` alone."""
+"""Strategies, which decide when a cache file is made; they are this library's, and only call `file.generate()`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A form field that processes an uploaded image before the form's data hold it."""
+"""A form field that processes an uploaded image before it becomes part of the form's data."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ProcessedImageField(SpecHost, ImageField):
         **kwargs: Any,
     ) -> None:
         if spec_id is None:
-            raise TypeError("Give a spec_id: form fields are not told their name, from which one could be made.")
+            raise TypeError("Give a spec_id: form fields do not know their name, from which it could be derived.")
         SpecHost.__init__(
             self,
             processors=processors,
@@ -53,7 +53,7 @@ class ProcessedImageField(SpecHost, ImageField):
         ImageField.__init__(self, *args, **kwargs)
 
     def clean(self, data: Any, initial: Any = None) -> Any:
-        """Return the processed image, with the extension of its format; what was there before is returned as it is.
+        """Return the processed image, with the extension of its format; an existing file is returned unchanged.
 
         Raises:
             ValidationError: The upload is not a whole image of a format that may be read, or exceeds a cap.

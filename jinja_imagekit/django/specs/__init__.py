@@ -41,7 +41,7 @@ __all__ = [
 
 
 class BaseImageSpec:
-    """The base of generators that say where, how and when their images are kept and made.
+    """The base of generators that say where their images are kept, and how and when they are made.
 
     Attributes:
         cachefile_storage: A Django storage, its alias or dotted path; None for the default one.
@@ -60,7 +60,7 @@ class BaseImageSpec:
 
 
 class ImageSpec(core.ImageSpec, BaseImageSpec):
-    """Makes a new image from a source image: `jinja_imagekit.ImageSpec` with Django's file fields for sources.
+    """Makes a new image from a source image: `jinja_imagekit.ImageSpec` with Django's file fields as sources.
 
     Args:
         source: A model's file field, an upload, an open file, or whatever else may be a source.
@@ -134,7 +134,7 @@ class ImageSpec(core.ImageSpec, BaseImageSpec):
             return super().get_hash()
         if not self.source:
             raise MissingSource(type(self).__qualname__)
-        # The hash tells a tuple from a list, and no processors are a list there.
+        # The hash distinguishes tuples from lists, and an absence of processors is a list there.
         processors = [] if self.processors == () else self.processors
         return hashers.pickle([self.source.name, processors, self.format, self.options, self.autoconvert])
 
@@ -173,7 +173,7 @@ def create_spec(class_attrs: Mapping[str, Any], state: dict[str, Any]) -> ImageS
 
 
 class SpecHost:
-    """What has a spec by its id, so that others may register another one under the id.
+    """Something that has a spec by id, so that others may register a different one under that id.
 
     Args:
         spec: A spec class.
@@ -197,17 +197,17 @@ class SpecHost:
             self.set_spec_id(spec_id)
 
     def set_spec_id(self, id: str) -> None:
-        """Set the id, and register the spec under it unless another one is: that one then counts."""
+        """Set the id, and register the spec under it unless there is already another, which then takes precedence."""
         self.spec_id = id
         if self._original_spec:
             try:
                 register.generator(id, self._original_spec)
             except AlreadyRegistered:
-                # Migrations make models anew, with fields whose specs are registered long since.
+                # Migrations recreate models, with fields whose specs have long been registered.
                 return
 
     def get_spec(self, source: Any) -> Any:
-        """Return the spec of the id for a source.
+        """Return the id's spec for a source.
 
         Raises:
             MissingGeneratorId: There is no id yet.

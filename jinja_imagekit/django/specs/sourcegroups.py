@@ -17,7 +17,7 @@ from ..utils import get_nonabstract_descendants
 
 
 def ik_model_receiver(method: Callable[..., None]) -> Callable[..., None]:
-    """Have a router's method called for models alone that have sources, and once for each signal."""
+    """Have a router's method called only for models with sources, and once per signal."""
 
     @wraps(method)
     def receive(router: Any, sender: Any, **kwargs: Any) -> None:
@@ -28,9 +28,9 @@ def ik_model_receiver(method: Callable[..., None]) -> Callable[..., None]:
 
 
 class ModelSignalRouter:
-    """Watches the models that have sources, and tells their source groups of those that were saved.
+    """Watches the models that have sources, and tells their source groups which of these were saved.
 
-    Django sends no signals for abstract models, so this listens to all models and passes over those without sources.
+    Django sends no signals for abstract models, so this listens to all models and ignores those without sources.
     """
 
     def __init__(self) -> None:
@@ -59,13 +59,13 @@ class ModelSignalRouter:
 
     @ik_model_receiver
     def post_init_receiver(self, sender: Any, instance: Any, **_: Any) -> None:
-        """Remember what the sources of an instance are called, without touching its fields or the database."""
+        """Remember the names of an instance's sources, without touching its fields or the database."""
         memory = self.init_instance(instance)
         memory["source_names"] = {field: _name(instance, field) for field in self.get_source_fields(sender)}
 
     @ik_model_receiver
     def pre_save_receiver(self, sender: Any, instance: Any, **_: Any) -> None:
-        """Remember which sources are new, whatever they are called."""
+        """Remember which sources are new, whatever their names."""
         memory = self.init_instance(instance)
         memory["new_sources"] = {field for field in self.get_source_fields(sender) if _is_new(instance, field)}
 
@@ -73,7 +73,7 @@ class ModelSignalRouter:
     def post_save_receiver(
         self, sender: Any, instance: Any, created: bool = False, update_fields: Any = None, raw: bool = False, **_: Any
     ) -> None:
-        """Send `source_saved` for each source that is new or was changed."""
+        """Send `source_saved` for each source that is new or has changed."""
         if raw:
             return
         memory = self.init_instance(instance)
@@ -87,7 +87,7 @@ class ModelSignalRouter:
             is_other = created or field in new or (old is not None and name != old)
             # One that is named on purpose was set.
             is_other = is_other or (old is None and update_fields is not None)
-            # A storage may have saved another file under the same name, which is another string then.
+            # A storage may have saved another file under the same name, which is then another string object.
             if not is_other and name and old is not None and name is not old:
                 is_other = current.get().has_changed(getattr(instance, field))
             if name and is_other:
@@ -101,7 +101,7 @@ class ModelSignalRouter:
 
     @staticmethod
     def init_instance(instance: Any) -> dict[str, Any]:
-        """Return what is remembered of an instance."""
+        """Return what is remembered about an instance."""
         memory: dict[str, Any] = instance.__dict__.setdefault("_ik", {})
         return memory
 

@@ -46,7 +46,7 @@ _PLAIN_ATTRIBUTE = re.compile(r"[A-Za-z_:@][\w:@.\-]*")
 
 
 def parse_dimensions(dimensions: str) -> dict[str, int | None]:
-    """Return width and height in pixels of `'100x50'`, `'100x'` or `'x50'`; None for a side that is left out.
+    """Return width and height in pixels for `'100x50'`, `'100x'` or `'x50'`; None for an omitted side.
 
     Raises:
         InvalidOption: The dimensions cannot be used.
@@ -68,7 +68,7 @@ class DjangoRuntime(TemplateRuntime):
     """What the tags do, with cache files that know Django's signals, strategies and backends."""
 
     def _remember(self, file: Any, kwargs: dict[str, Any]) -> None:
-        # The file does so itself.
+        # The file does this itself.
         return None
 
     def django_file(self, id: str, kwargs: dict[str, Any]) -> ImageCacheFile:
@@ -81,7 +81,7 @@ class DjangoRuntime(TemplateRuntime):
 
     def srcset(self, urls: Mapping[str, str]) -> str:
         """Return the value of `srcset` for URLs by pixel density, spelt as in django-imagekit, which tests look for."""
-        # It writes whole densities beside 1 as floats: "2.0x".
+        # It writes whole densities other than 1 as floats: "2.0x".
         spelt = [(url, re.sub("^(?!1x)([0-9]+)x$", r"\1.0x", density)) for density, url in urls.items()]
         return " , ".join(f"{url} {density}" for url, density in spelt)
 

@@ -1,4 +1,4 @@
-"""`manage.py generateimages`: makes what source groups and registrations name, on all cores."""
+"""`manage.py generateimages`: makes everything that source groups and registrations name, on all cores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..._engine.current import get_kit
 
 
 class Command(BaseCommand):
-    """Makes cache files ahead of their use."""
+    """Makes cache files in advance."""
 
     help = (
         "Make the images of the generators whose ids match, or of all. In an id pattern, * stands for anything within "
@@ -26,14 +26,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Define the command's arguments."""
         parser.add_argument("generator_id", nargs="*", help="an id or a pattern; <app>:<model>:<field> for model specs")
-        parser.add_argument("--force", action="store_true", help="make those that exist as well")
+        parser.add_argument("--force", action="store_true", help="make existing images too")
         parser.add_argument("--workers", type=int, help="how many threads; by default as many as cores")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make the images, and say what became of each.
+        """Make the images, and report on each.
 
         Raises:
-            CommandError: A pattern matches nothing, or an image could not be made; the others are made.
+            CommandError: A pattern matches nothing, or an image could not be made; the others are.
         """
         self._verbosity = options["verbosity"]
         try:

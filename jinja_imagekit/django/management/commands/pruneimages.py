@@ -12,11 +12,11 @@ from ..._engine.removing import prune
 
 
 class Command(BaseCommand):
-    """Deletes cache files that nothing needs."""
+    """Deletes cache files that are no longer needed."""
 
     help = (
         "Delete the images whose originals are gone, and those of model fields that no row needs any more. What tags "
-        "made of an original that is there stays."
+        "made from an existing original stays."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         """Delete the images, and say which.
 
         Raises:
-            CommandError: Nobody can tell which images there are, or one cannot be deleted.
+            CommandError: The images cannot be listed, or one cannot be deleted.
         """
         try:
             report = prune(get_kit(), dry_run=options["dry_run"])

@@ -1,4 +1,4 @@
-"""Model fields: images made of another field's, and images that are processed when they are saved."""
+"""Model fields: images made from another field's, and images that are processed when saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .utils import ImageSpecFileDescriptor
 
 
 class SpecHostField(SpecHost):
-    """A field that has a spec; its id follows from app, model and field where none is given."""
+    """A field that has a spec, whose id by default is derived from app, model and field."""
 
     def _set_spec_id(self, cls: Any, name: str) -> None:
         self.set_spec_id(self.spec_id or f"{cls._meta.app_label}:{cls._meta.object_name}:{name}".lower())
@@ -41,7 +41,7 @@ class ImageSpecField(SpecHostField):
         cachefile_strategy: When they are made.
         spec: A spec class, instead of its attributes.
         id: The id of the spec, which others may override; by default `app:model:field`.
-        **former: Nothing; for keywords of django-imagekit 2 the error says what they are called now.
+        **former: Nothing; for keywords of django-imagekit 2, the error gives their current names.
 
     Raises:
         TypeError: Both a spec and its attributes are given, or a keyword is unknown.
@@ -91,7 +91,7 @@ class ImageSpecField(SpecHostField):
             return
 
         def attach_when_prepared(sender: Any, **_: Any) -> None:
-            # Django prepares no abstract models: the first one that inherits the field has the image field as well.
+            # Django does not prepare abstract models; the first one to inherit the field has the image field too.
             if issubclass(sender, cls):
                 class_prepared.disconnect(attach_when_prepared, sender=key)
                 self._attach(cls, name, _only_image_field(sender, name))
@@ -117,7 +117,7 @@ def _only_image_field(model: Any, name: str) -> str:
     if len(fields) != 1:
         found = f"has {len(fields)} image fields ({', '.join(fields)})" if fields else "has no image field"
         raise ImproperlyConfigured(
-            f"{model.__name__} {found}, so its ImageSpecField {name!r} has to say which one: "
+            f"{model.__name__} {found}, so its ImageSpecField {name!r} must say which one: "
             "source='name of an ImageField'."
         )
     return str(fields[0])
@@ -130,10 +130,10 @@ class ProcessedImageField(SpecHostField, models.ImageField):
         processors: What is done to the image.
         format: The format of the result; the file gets its extension.
         options: Options of its encoder.
-        verbose_name: As of every field.
-        name: As of every field.
-        width_field: As of an `ImageField`.
-        height_field: As of an `ImageField`.
+        verbose_name: As for every field.
+        name: As for every field.
+        width_field: As for an `ImageField`.
+        height_field: As for an `ImageField`.
         autoconvert: Convert the image to a mode that the format can hold.
         spec: A spec class, instead of its attributes.
         spec_id: The id of the spec; by default `app:model:field`.
@@ -159,7 +159,7 @@ class ProcessedImageField(SpecHostField, models.ImageField):
         spec_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        # Fields have a storage, too.
+        # Fields have a storage too.
         _refuse({keyword: value for keyword, value in kwargs.items() if keyword in KEYWORDS and keyword != "storage"})
         SpecHost.__init__(
             self,
@@ -174,7 +174,7 @@ class ProcessedImageField(SpecHostField, models.ImageField):
 
     @cached_property
     def validators(self) -> list[Any]:
-        """What `full_clean()`, forms and serializers call; the last one processes the upload, which is then kept."""
+        """The validators; the last one processes the upload, and keeps the result."""
         return [*super().validators, self.check_upload]
 
     def check_upload(self, value: Any) -> None:
@@ -188,7 +188,7 @@ class ProcessedImageField(SpecHostField, models.ImageField):
     def contribute_to_class(self, cls: Any, name: str, *args: Any, **kwargs: Any) -> None:
         """Put the field on a model, and register its spec.
 
-        A migration's model has the field without its processors; what the project's model registered stays.
+        A migration's model has the field without its processors; the project's model stays registered.
         """
         self._set_spec_id(cls, name)
         models.ImageField.contribute_to_class(self, cls, name, *args, **kwargs)

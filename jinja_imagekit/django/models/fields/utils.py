@@ -1,4 +1,4 @@
-"""The attribute of a model that an `ImageSpecField` puts there."""
+"""The attribute that an `ImageSpecField` adds to a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ImageCacheFile", "ImageSpecFileDescriptor", "LazyImageCacheFile"]
 
 
 class ImageSpecFileDescriptor:
-    """Gives the cache file of a model instance, made of what its image field holds then.
+    """Gives the cache file of a model instance, made from the current content of its image field.
 
     Args:
         field: The `ImageSpecField`.
