@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 
 from . import isolation
-from .exceptions import ImageKitError, nearest
+from .exceptions import ImageKitError, SourceNotAllowed, nearest
 from .images import (
     FORMATS,
     Frames,
@@ -30,7 +30,7 @@ from .interfaces import Size
 from .once import made_once
 from .recipes import Recipe
 from .settings import Settings
-from .sources import FileSource, Source
+from .sources import FileSource, Source, name_parts
 from .time_limits import time_limit
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ImageFacts:
 
     def __init__(self, kit: ImageKit) -> None:
         self._kit = kit
-        self._sidecars: dict[str, Sidecar] = {}
+        self._sidecars: dict[tuple[str, str], Sidecar] = {}
         self._all: dict[str, dict[str, Any]] | None = None
         self._looks: dict[str, Look] = {}
 
@@ -126,11 +126,11 @@ class ImageFacts:
         """
         if not isinstance(source, FileSource) or not self._kit.settings.source_dirs:
             return NO_SIDECAR
-        known = self._sidecars.get(source.path)
+        known = self._sidecars.get((source.path, source.name))
         if known is None:
             if len(self._sidecars) >= MOST_REMEMBERED:
                 self._sidecars.clear()
-            known = self._sidecars[source.path] = self._read_sidecar(source)
+            known = self._sidecars[source.path, source.name] = self._read_sidecar(source)
         return known
 
     def look(self, source: Source) -> Look:
@@ -162,11 +162,23 @@ class ImageFacts:
             self._all = self._read_all()
         table = self._all.get(source.name, {})
         name = f"{source.name}{SIDECAR_SUFFIX}"
-        # Another folder may have an image of the same name, with words of its own. Most images have none.
-        beside = self._kit.sources.lookup(name) if os.path.lexists(f"{source.path}{SIDECAR_SUFFIX}") else None
-        if beside is not None and beside.path == f"{source.path}{SIDECAR_SUFFIX}":
+        beside = self._beside(source)
+        if beside is not None:
             table = {**table, **_checked(_toml(beside), name)}
         return Sidecar(**table) if table else NO_SIDECAR
+
+    def _beside(self, source: FileSource) -> FileSource | None:
+        """Return the sidecar file that lies beside an image; another folder may have one for an image of this name."""
+        try:
+            paths = self._kit.settings.source_paths(name_parts(source.name))
+        except SourceNotAllowed:
+            return None
+        path = next((f"{path}{SIDECAR_SUFFIX}" for path in paths if os.path.lexists(path)), "")
+        # Most images have none.
+        if not os.path.lexists(path) or os.path.realpath(path.removesuffix(SIDECAR_SUFFIX)) != source.path:
+            return None
+        found = self._kit.sources.lookup(f"{source.name}{SIDECAR_SUFFIX}")
+        return found if found and found.path == os.path.realpath(path) else None
 
     def _read_all(self) -> dict[str, dict[str, Any]]:
         file = self._kit.sources.lookup(SIDECAR_FILE)

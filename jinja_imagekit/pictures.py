@@ -1410,6 +1410,10 @@ MOST_PICTURES = 10_000
 """Pictures whose HTML one process keeps: about 3 kB each, 30 MB in all."""
 
 
+_ANY_SIZE = -1
+"""Of a style sheet, to which other pages add."""
+
+
 class _KnownHtml(NamedTuple):
     """The HTML of a picture, which is right as long as its sources and files look as they did."""
 
@@ -1430,7 +1434,7 @@ class _KnownHtml(NamedTuple):
                 if (facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns) != signature:
                     return False
             for path, size in self.files:
-                if os.lstat(path).st_size != size:
+                if os.lstat(path).st_size != size and size != _ANY_SIZE:
                     return False
         except OSError:
             return False
@@ -1470,14 +1474,16 @@ class Pictures:
 
         The state holds all classes, so that the style sheet has those of every process.
         """
+        renders = self._kit.renders
         name = self._classes.get(declarations)
-        if name is None:
+        # At the end of a build it is written once; until then, somebody may delete what a server wrote.
+        if name is None or not (renders.defers or self._kit.storage.stat(self.stylesheet)):
             name = f"imagekit-{blake2b(declarations.encode(), digest_size=6).hexdigest()}"
             self._kit.records.store.set_many({f"{self._css_prefix}{name}": declarations})
-            # At the end of a build it is written once.
-            if not self._kit.renders.defers:
+            if not renders.defers:
                 self.write_stylesheet(name)
             self._classes[declarations] = name
+        renders.note_name(self.stylesheet)
         return name
 
     def write_stylesheet(self, wanted: str = "") -> None:
@@ -1640,6 +1646,8 @@ class Pictures:
             urls.append(known.url)
             absent.update(dict.fromkeys(known.absent))
             notes.append((known.name, candidate.generator_id, candidate.kwargs))
+        if self._kit.settings.picture_css == "class":
+            files.append((self._kit.storage.path(self.stylesheet) or "", _ANY_SIZE))
         if len(self._html) >= MOST_PICTURES:
             self._html.clear()
         self._html[call, self._base_url] = _KnownHtml(

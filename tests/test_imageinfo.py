@@ -102,6 +102,14 @@ def test_another_folders_sidecar_is_not_the_images(tmp_path: Path) -> None:
         str(site.kit.picture("50x", "canal.jpg"))
 
 
+def test_the_sidecar_of_an_image_that_is_a_link(site: Site) -> None:
+    """It lies beside the name under which pages know the image, wherever that leads."""
+    (site.images / "first.jpg").symlink_to("photos/canal.jpg")
+    settled(site.images / "first.jpg.toml", b'alt = "Beside the link"')
+    assert site.kit.picture("50x", "first.jpg").alt == "Beside the link"
+    assert site.kit.picture("50x", "photos/canal.jpg").alt is None
+
+
 def photo_with_exif() -> bytes:
     """Return a photo that a camera wrote things into."""
     image = drawing.photo(80, 60)

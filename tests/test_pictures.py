@@ -933,3 +933,14 @@ def test_the_manifest_tells_of_pictures_that_other_processes_rendered(tmp_path: 
         assert entry["color"]
         assert entry["placeholder"]
         assert None not in {candidate["bytes"] for candidate in entry["candidates"]}
+
+
+def test_a_deleted_style_sheet_comes_back(site: Site) -> None:
+    """Whether a page comes from memory or not, its classes are there."""
+    kit = site.new_kit(picture_css="class")
+    path = site.output / "CACHE" / "images" / "imagekit.css"
+    for _ in range(3):
+        for template in ("{% picture '80x' 'canal.jpg' -- alt='' %}", "{{ 'canal.jpg' | picture('80x', alt='') }}"):
+            name = re.findall(r'class="([^"]*)"', render(kit, template))[0]
+            assert f".{name}{{" in path.read_text()
+            path.unlink()
