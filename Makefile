@@ -106,7 +106,7 @@ clean:
 	$(PIP) -e '.[docs]'
 	@touch $@ .venv/.demo
 
-FOR_DJANGO = django-imagekit==6.1.1 pytest pytest-django beautifulsoup4
+FOR_DJANGO = django-imagekit==6.1.1 pytest pytest-django beautifulsoup4 djangorestframework
 
 .venv/django-%/.stamp: pyproject.toml | .venv/bin/python
 	$(PYTHON) -m venv .venv/django-$*

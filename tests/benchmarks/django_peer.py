@@ -1,4 +1,4 @@
-"""Measures this library's Django shim against django-imagekit: pages of cached thumbnails, and `generateimages`.
+"""Measures this library's Django shim against django-imagekit: pages of thumbnails that exist, and `generateimages`.
 
 Run it with `PYTHONPATH=examples:. python tests/benchmarks/django_peer.py` where both are installed. Each contender runs
 in a process of its own, in turn; the best page of a process counts, and the median of the processes is printed.
@@ -35,7 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--photos", type=int, default=100, help="photographs of 12 megapixels")
+    parser.add_argument(
+        "--photos", type=int, default=100, help="photographs of 12 megapixels; 0 leaves out generateimages"
+    )
     parser.add_argument("--runs", type=int, default=3, help="of generateimages")
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
     arguments = parser.parse_args()
@@ -51,6 +53,19 @@ def main() -> None:
                 (best, _) = run(package, folder / "small-photos", output, what, arguments.rounds if number else 1)
                 times[package] += [best] if number else []
         tell(label, {package: statistics.median(each) for package, each in times.items()}, "µs")
+    for cache in ("locmem", "file"):
+        first: dict[str, list[float]] = {package: [] for package in PACKAGES}
+        for number in range(arguments.processes + 1):
+            for package in PACKAGES:
+                output = folder / f"django-{cache}" / package
+                milliseconds, opened = run(package, folder / "small-photos", output, cache, 1)
+                first[package] += [milliseconds] if number else []
+                if number == arguments.processes:
+                    print(f"originals that the first page opens, {cache}, {package}: {opened:.0f}")
+        label = f"first page of a process, 200 thumbnails, the cache {cache}"
+        tell(label, {package: statistics.median(each) for package, each in first.items()}, "ms")
+    if not arguments.photos:
+        return
     photographs = folder / "photographs"
     draw_photographs(photographs, arguments.photos)
     seconds: dict[str, list[float]] = {package: [] for package in PACKAGES}

@@ -175,3 +175,10 @@ def test_name_without_a_format_follows_the_content(format: str, stored: str) -> 
         with original.image.open() as file, Image.open(file) as image:
             assert image.format == format
         assert original.image.name.endswith(f".{format.lower()}")
+
+
+def test_gif_without_its_trailer_is_taken() -> None:
+    """Browsers show it, and so did django-imagekit."""
+    for version in (None, "6.1"):
+        with override_settings(IMAGEKIT_COMPATIBILITY=version):
+            assert AvatarForm({}, {"image": SimpleUploadedFile("me.gif", encoded("GIF")[:-1])}).is_valid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from album.models import Photo
 from django.template import Context, Template, TemplateSyntaxError
+from django.template.backends.jinja2 import Jinja2
 from django.test import override_settings
 from jinja2 import Environment
 
@@ -293,3 +295,34 @@ def test_picture_of_a_bad_image_follows_the_policy(make_photo: Any, render: Any)
     assert shown == "[]"
     with pytest.raises(UnreadableImage):
         render("{% picture '160x' photo.image -- alt='' %}", photo=photo)
+
+
+def test_async_view_renders_its_images(make_photo: Any, render: Any) -> None:
+    """What an async view renders makes and finds its images without a database, which would not be let."""
+    photo = make_photo()
+    tags = (
+        "{% thumbnail '20x20' photo.image %}{% picture '160x' photo.image -- alt='' %}"
+        "{{ photo.thumbnail.url }} {{ photo.thumbnail.width }}"
+    )
+
+    async def view() -> str:
+        return str(render(tags, photo=photo))
+
+    first = asyncio.run(view())
+    assert "/media/CACHE/images/photos/canal/" in first
+    assert asyncio.run(view()) == first == render(tags, photo=photo)
+
+
+def test_djangos_jinja_templates_have_the_tags(make_photo: Any, render: Any) -> None:
+    """The kit is installed into the environment of Django's Jinja backend, whose pages say the same."""
+    backend = Jinja2(
+        {
+            "NAME": "jinja2",
+            "DIRS": [],
+            "APP_DIRS": False,
+            "OPTIONS": {"environment": lambda **options: get_kit().install(Environment(**options))},
+        }
+    )
+    photo = make_photo()
+    tag = "{% picture '160x' photo.image -- alt='' %}{% thumbnail '20x20' photo.image %}"
+    assert backend.from_string(tag).render({"photo": photo}) == render(tag, photo=photo)

@@ -1,7 +1,8 @@
 """A Django project with django-imagekit, or with this library under its name: a page of tags, or `generateimages`.
 
-Arguments: the package, the folder of photos, the folder for cache files, "page" or "generate", and the rounds.
-It prints microseconds a tag (the best page, then the first one), or seconds.
+Arguments: the package, the folder of photos, the folder for cache files, what to do ("page", "field", "generate", or
+"locmem" or "file" for the first page of a process with that cache as Django has it by default), and the rounds.
+It prints microseconds a tag (the best page, then the first one), seconds, or milliseconds and opened originals.
 """
 
 from __future__ import annotations
@@ -18,12 +19,19 @@ from django.conf import settings
 
 PACKAGE, PHOTOS, OUTPUT, WHAT, ROUNDS = sys.argv[1:]
 
+CACHES = {
+    "locmem": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "file": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": f"{OUTPUT}-cache"},
+}
+ROOMY = {**CACHES["locmem"], "OPTIONS": {"MAX_ENTRIES": 100_000}}
+FIRST_PAGE = 200
+"""Images on the first page of a process."""
+
 settings.configure(
     INSTALLED_APPS=[PACKAGE],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    CACHES={
-        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}
-    },
+    CACHES={"default": CACHES.get(WHAT, ROOMY)},
+    IMAGEKIT_STATE_DIR=f"{OUTPUT}-state",
     MEDIA_ROOT=OUTPUT,
     # django-imagekit insists on it where django-rq is installed; nothing is sent.
     RQ_QUEUES={"default": {"URL": "redis://localhost"}},
@@ -54,6 +62,21 @@ class Photo(models.Model):
         app_label = "imagekit"
 
 
+def first_page(photos: list[Photo]) -> None:
+    size = "{{ photo.thumbnail.width }} {{ photo.thumbnail.height }}"
+    template = Template("{% for photo in photos %}{{ photo.thumbnail.url }} " + size + "{% endfor %}")
+    opened: list[str] = []
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).startswith(PHOTOS):
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(note)
+    begun = time.perf_counter()
+    template.render(Context({"photos": photos}))
+    print((time.perf_counter() - begun) * 1e3, len(opened))
+
+
 def main() -> None:
     with connection.schema_editor() as editor:
         editor.create_model(Photo)
@@ -64,6 +87,9 @@ def main() -> None:
         begun = time.perf_counter()
         call_command("generateimages", stdout=StringIO())
         print(time.perf_counter() - begun)
+        return
+    if WHAT in CACHES:
+        first_page(photos[:FIRST_PAGE])
         return
     tag = {
         "page": "{% thumbnail '100x75' photo.image %}",
