@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 
 import pytest
 from PIL import Image
@@ -79,6 +80,27 @@ def test_senseless_masks_are_refused(masks: tuple[int, ...]) -> None:
     bits = 16 if masks[0] == 1 << 24 else 32
     with pytest.raises(UnreadableImage, match="the bits of a colour"):
         decoded(bmp(0, bits, BITFIELDS, masks))
+
+
+def test_runs_of_a_bitmap_are_read_as_far_as_it_has_pixels() -> None:
+    """Megabytes of steps that lead nowhere cost as little as a kilobyte; what follows a whole image is ignored."""
+    head = struct.pack("<IiiHHIIiiII", INFO, SIDE, SIDE, 1, 8, 1, 0, 0, 0, 1, 0) + bytes((40, 120, 200, 0))
+    runs = b"\4\0\0\0" * SIDE + b"\0\1"
+    data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(head)) + head
+    assert decoded(data + runs + bytes(2_000_000)).getpixel((1, 1)) == (200, 120, 40)
+    steps = 0
+
+    def count(*arguments: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    sys.setprofile(count)
+    try:
+        with pytest.raises(UnreadableImage):
+            decoded(data + b"\0\2\0\0" * 500_000 + runs)
+    finally:
+        sys.setprofile(None)
+    assert steps < 20_000
 
 
 def test_profile_of_a_bitmap_is_used() -> None:

@@ -9,11 +9,13 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops, ImageFile, ImageStat
 
 import drawing
+from jinja_imagekit import ImageKit
 from jinja_imagekit.exceptions import ImageTooLarge, InvalidSetting, UnreadableImage
 from jinja_imagekit.images import Limits, Original, PixelRules, encode, read_header
 from jinja_imagekit.settings import Settings
@@ -298,6 +300,18 @@ def test_repair_never_raises_another_error(kind: str) -> None:
 def test_what_was_made_is_never_repaired() -> None:
     """Results are whole, whatever sources may be."""
     assert not Limits(repair=True).of_results().repair
+
+
+def test_a_cap_is_the_same_error_on_every_path(tmp_path: Path) -> None:
+    """Whether the format is kept, so that the header is asked first, or given: the image is too large."""
+    (tmp_path / "a.png").write_bytes(png_of(200, 200))
+    for values in ({}, {"format": "JPEG"}, {"format": "PNG"}):
+        kit = ImageKit(source_dirs=[tmp_path], location=tmp_path / "out", max_source_pixels=1_000)
+        file = kit.cachefile("imagekit:thumbnail", source="a.png", width=10, **values)
+        with pytest.raises(ImageTooLarge, match="max_source_pixels"):
+            file.generate()
+        with pytest.raises(ImageTooLarge, match="max_source_pixels"):
+            _ = file.width
 
 
 def test_large_profiles_are_neither_used_nor_kept() -> None:

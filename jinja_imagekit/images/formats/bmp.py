@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 from PIL import BmpImagePlugin, Image, ImageChops
 
@@ -38,6 +40,14 @@ class Bmp(Format):
             _check_rows(data, *image.size)
             return Layout(*image.size, has_alpha=may_be_transparent(image), icc=_profile(data))
 
+    def bare(self, data: bytes, *, animated: bool) -> Any:
+        """Return the file with no more runs than its pixels can have: two bytes for each, and four for each row."""
+        if len(data) > _MASKS and int.from_bytes(data[_COMPRESSION : _COMPRESSION + 4], "little") in _RUN_LENGTHS:
+            start = int.from_bytes(data[10:14], "little")
+            width, height = struct.unpack_from("<ii", data, _WIDTH)
+            data = data[: start + min(2 * width * abs(height) + 4 * abs(height) + 1_024, _MOST_RUNS)]
+        return io.BytesIO(data)
+
     def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
         """Yield the image."""
         masks = _masks(data)
@@ -49,6 +59,11 @@ class Bmp(Format):
 
 _HEADER, _WIDTH, _BITS, _COMPRESSION, _MASKS = 14, 18, 28, 30, 54
 _BITFIELDS = (3, 6)
+_RUN_LENGTHS = (1, 2)
+
+_MOST_RUNS = 8_000_000
+"""Bytes of runs that are read, each of them in Python by Pillow: a megabyte in 0.14 s."""
+
 _OLD_HEADER, _INFO_HEADER, _V5_HEADER = 12, 40, 124
 
 Masks = tuple[int, int, int, int]

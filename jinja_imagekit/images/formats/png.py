@@ -110,7 +110,10 @@ class Png(Format):
             box = (frame.left, frame.top, frame.left + frame.width, frame.top + frame.height)
             own = to_plain(_decoded(parts.file(frame.pieces, (frame.width, frame.height)), layout)).convert("RGBA")
             before = canvas.crop(box) if frame.disposal == _TO_PREVIOUS else None
-            canvas.paste(Image.alpha_composite(canvas.crop(box), own) if frame.is_over else own, box)
+            if frame.is_over:
+                # Pillow warns of large crops.
+                own = Image.alpha_composite(canvas if own.size == canvas.size else canvas.crop(box), own)
+            canvas.paste(own, box)
             yield Frame(canvas.copy() if layout.has_alpha else canvas.convert("RGB"), frame.milliseconds)
             if frame.disposal == _TO_BACKGROUND:
                 canvas.paste((0, 0, 0, 0), box)
