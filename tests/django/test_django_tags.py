@@ -320,7 +320,7 @@ def test_djangos_jinja_templates_have_the_tags(make_photo: Any, render: Any) -> 
             "NAME": "jinja2",
             "DIRS": [],
             "APP_DIRS": False,
-            "OPTIONS": {"environment": lambda **options: get_kit().install(Environment(**options))},
+            "OPTIONS": {"environment": "album.jinja2.environment"},
         }
     )
     photo = make_photo()
