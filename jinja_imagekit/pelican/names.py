@@ -138,7 +138,9 @@ class SourceNames:
             text = text[len(self._site_url) :]
         link = _LINK.fullmatch(text)
         text = link[1] if link else text
-        for spelling in (text, unquote(text)):
+        # As the browser asks for it, last: a file's name may hold a question mark.
+        asked = re.split("[?#]", text, maxsplit=1)[0]
+        for spelling in (text, unquote(text), unquote(asked)):
             beside = folder is not None and not spelling.startswith("/")
             paths = [posixpath.join(str(folder), spelling)] if beside else []
             # As in Pelican, a relative {static} link is beside the article or nowhere.
