@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
-"""The distribution's version, which is told here alone."""
+"""The distribution's version, defined only here."""
 
 _HOMES = {
     "BytesSource": "sources",
@@ -39,7 +39,7 @@ _HOMES = {
     "LazyImageCacheFile": "cachefiles",
     "Settings": "settings",
 }
-"""Which module has each name. It is imported when the name is first used, so that the command starts at once."""
+"""The module of each name, imported when the name is first used, so that the command starts at once."""
 
 
 def __getattr__(name: str) -> Any:

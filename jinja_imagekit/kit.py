@@ -1,4 +1,4 @@
-"""`ImageKit`: puts the parts together, and owns all state."""
+"""`ImageKit`, which puts the parts together and owns all state."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from .uploads import ProcessedFile, process_upload
 __all__ = ["ImageKit"]
 
 MOST_PROTOTYPES = 1_000
-"""Specs that a kit keeps as models of others: about 2 kB each."""
+"""How many specs a kit keeps as models for others: about 2 kB each."""
 
 EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
 
@@ -63,17 +63,17 @@ EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
 class ImageKit:
     """A site's images: its settings, its generators, and where everything is kept.
 
-    Making one opens and writes nothing; that waits for the first image.
+    Creating one opens and writes nothing; that waits for the first image.
 
     Args:
-        settings: Settings that were made elsewhere, for example by `Settings.from_mapping`.
-        generators: Registries of packages that ship specs. The kit's own registrations go before them.
-        import_name: Where other processes import this kit from, as `"module:attribute"`; without it, a kit goes to
-            them by value, which takes specs that can be imported.
-        **values: Settings by name, over those of `settings`.
+        settings: Settings made elsewhere, for example by `Settings.from_mapping`.
+        generators: Registries of packages that ship specs. The kit's own registrations take precedence.
+        import_name: Where other processes import this kit from, as `"module:attribute"`; without it, a kit is sent
+            to them by value, which requires importable specs.
+        **values: Settings by name, overriding those in `settings`.
 
     Raises:
-        InvalidSetting: A setting is unknown (the message says which is nearest), or its value unusable.
+        InvalidSetting: A setting is unknown (the message names the nearest), or its value is unusable.
 
     Example:
         >>> kit = ImageKit(source_dirs=["content/images"], location="output", base_url="/")
@@ -95,7 +95,7 @@ class ImageKit:
         if import_name:
             announce_kit(import_name)
         self._limits = Limits.from_settings(self.settings)
-        # What is wrong with the settings of pixels is told here, and not by the first image.
+        # Errors in the pixel settings are raised here rather than by the first image.
         PixelRules.from_settings(self.settings)
         self._making = threading.RLock()
         self._parents = tuple(generators)
@@ -109,18 +109,18 @@ class ImageKit:
 
     @made_once
     def storage(self) -> Storage:
-        """The storage of cache files that have none of their own."""
+        """The default storage of cache files."""
         own = load_instance("default_file_storage", self.settings.default_file_storage)
         return own or FileSystemStorage.from_settings(self.settings)
 
     @made_once
     def records(self) -> Records:
-        """What is known of cache files and sources."""
+        """What is known about cache files and sources."""
         return Records.from_settings(self._state_store(), self.settings)
 
     @made_once
     def cachefile_backend(self) -> CacheFileBackend:
-        """The backend of cache files that have none of their own."""
+        """The default backend of cache files."""
         backend = load_instance("default_cachefile_backend", self.settings.default_cachefile_backend)
         if not isinstance(backend, CacheFileBackend):
             raise InvalidSetting("default_cachefile_backend", f"must be a CacheFileBackend, not {backend!r}")
@@ -128,18 +128,18 @@ class ImageKit:
 
     @made_once
     def cachefile_strategy(self) -> Strategy:
-        """The strategy of cache files that have none of their own."""
+        """The default strategy of cache files."""
         return load_strategy(self.settings.default_cachefile_strategy)
 
     @made_once
     def sources(self) -> SourceFinder:
-        """Finds sources by what a template calls them."""
+        """Finds sources by their names in templates."""
         memory = RecordedSourceMemory(self.records)
         return SourceFinder(self.settings.source_dirs, self._limits, memory, self.settings.source_prefixes)
 
     @made_once
     def known_files(self) -> KnownFiles:
-        """Answers that hold as long as two stats say so."""
+        """Remembered answers, each verified by two stats."""
         # Whoever makes those is told when a generator is registered.
         _ = self._prototypes
         return KnownFiles(self)
@@ -151,21 +151,21 @@ class ImageKit:
 
     @made_once
     def pictures(self) -> Pictures:
-        """What is known of pictures."""
+        """What is known about pictures."""
         pictures = Pictures(self)
         self.generators.on_change(pictures.forget)
         return pictures
 
     @made_once
     def renders(self) -> Renders:
-        """What the pages need: noted while they render, and kept when `finish()` is called."""
+        """What the pages need, noted while they render and kept when `finish()` is called."""
         return self.make_renders()
 
     def make_renders(self, tool: BuildTool | None = None) -> Renders:
         """Return the notes of this kit's renders.
 
         Args:
-            tool: What builds the site by asking for its pages, if anything may.
+            tool: A tool that may build the site by fetching its pages, if any.
         """
         defers = isinstance(self.cachefile_strategy, Deferred)
         return Renders(self.settings, defers, tool, self._begun_ns, ext.current_place)
@@ -176,7 +176,7 @@ class ImageKit:
         return made
 
     def generator(self, id: str, /, **kwargs: Any) -> Any:
-        """Return the generator of an id, made with these keywords; `source` may be all that a template may pass.
+        """Return the generator with this id, made with these keywords; `source` may be anything a template may pass.
 
         Raises:
             NotRegistered: Nothing is registered under the id; the message suggests the nearest.
@@ -194,13 +194,13 @@ class ImageKit:
         registered = self.generators.find(id)
         if "source" in kwargs:
             kwargs["source"] = self.sources.find(kwargs["source"])
-        # A class makes one for whoever asks; anything else may hand out one that others hold, too.
+        # A class makes a new one each time; anything else may return one that others hold too.
         generator = self._bind(make_generator(id, registered, kwargs), is_own=isinstance(registered, type))
         if not key or not has_prototype(registered):
             return generator
         if len(prototypes) >= MOST_PROTOTYPES:
             prototypes.clear()
-        # Where something was registered meanwhile, this goes into the old dict, at which nobody looks any more.
+        # If something has been registered in the meantime, this goes into the old dict, which is no longer used.
         prototypes[key] = generator.as_prototype()
         return generator
 
@@ -215,7 +215,7 @@ class ImageKit:
             self.known_files.forget()
 
     def registered(self, id: str) -> Any:
-        """Return what is registered under an id: a class or callable that makes a generator, or a generator.
+        """Return what is registered under an id: a generator, or a class or callable that makes one.
 
         Raises:
             NotRegistered: Nothing is; the message suggests the nearest id.
@@ -223,7 +223,7 @@ class ImageKit:
         return self.generators.find(id)
 
     def _bind(self, generator: Any, *, is_own: bool = False) -> Any:
-        """Return a generator with this kit's settings: a spec that others may hold as a copy, which they do not see."""
+        """Return a generator with this kit's settings; a spec that others may hold is copied first."""
         if isinstance(generator, ImageSpec) and generator.settings is not self.settings:
             if not is_own:
                 generator = copy(generator)
@@ -233,7 +233,7 @@ class ImageKit:
         return generator
 
     def sweep(self) -> None:
-        """Delete what dead writers left in the storage, where it can tell."""
+        """Delete what dead writers left in the storage, if it can tell."""
         sweep = getattr(self.__dict__.get("storage"), "sweep", None)
         if sweep is not None:
             sweep()
@@ -242,12 +242,12 @@ class ImageKit:
         """Return the source that a value stands for; None for an empty value.
 
         Raises:
-            SourceError: There is none, or it may not be read.
+            SourceError: It does not exist, or may not be read.
         """
         return self.sources.find(value)
 
     def load_storage(self, value: Any) -> Storage:
-        """Return the storage that a spec's `cachefile_storage` stands for; the kit's for None.
+        """Return the storage that a spec's `cachefile_storage` stands for; the kit's if it is None.
 
         Raises:
             InvalidSetting: A dotted path leads nowhere.
@@ -255,7 +255,7 @@ class ImageKit:
         return load_instance("cachefile_storage", value) or self.storage
 
     def add_source_prefix(self, prefix: str, folder: str | os.PathLike[str]) -> None:
-        """Look names that begin with a prefix up in one more folder; see the setting `source_prefixes`.
+        """Look up names that begin with a prefix in one more folder; see the setting `source_prefixes`.
 
         Raises:
             InvalidSetting: The prefix is not one segment of a name.
@@ -267,7 +267,7 @@ class ImageKit:
             self._forget_generators()
 
     def cachefile(self, id: str, /, **kwargs: Any) -> LazyImageCacheFile:
-        """Return the cache file of a generator; nothing is opened before it is used.
+        """Return the cache file of a generator; nothing is opened until it is used.
 
         Args:
             id: The generator's id.
@@ -281,7 +281,7 @@ class ImageKit:
         return LazyImageCacheFile(id, kit=self, kwargs=kwargs)
 
     def picture(self, dimensions: str, source: object, id: str | None = None, /, **kwargs: Any) -> Picture:
-        """Return a picture: an image in the sizes and formats of which a browser chooses. Nothing is opened yet.
+        """Return a picture: an image in several sizes and formats from which browsers choose. Nothing is opened yet.
 
         Args:
             dimensions: Width and height in pixels: `"800x600"`, `"800x"` or `"x600"`.
@@ -291,7 +291,7 @@ class ImageKit:
                 the generator's own keywords.
 
         Raises:
-            InvalidOption: A keyword has a value that cannot be used.
+            InvalidOption: A keyword has an unusable value.
 
         Example:
             >>> kit = ImageKit(source_dirs=["content"])
@@ -316,20 +316,20 @@ class ImageKit:
         return ImageInfo(self, found)
 
     def cachefile_of(self, generator: Any, **parts: Any) -> ImageCacheFile:
-        """Return the cache file of a generator that was made by hand.
+        """Return the cache file of a generator that you have created yourself.
 
         Args:
             generator: A spec, or any object with `generate()`.
-            **parts: `name`, `storage`, `cachefile_backend`, `cachefile_strategy`, where they differ from the kit's.
+            **parts: `name`, `storage`, `cachefile_backend` and `cachefile_strategy`, if different from the kit's.
         """
         bound = self._bind(generator)
         if bound is not generator and isinstance(bound.source, FileSource):
-            # A spec made without the kit does not know its source folders.
+            # A spec created without the kit does not know its source folders.
             bound.source = self.sources.find(Path(bound.source.path))
         return ImageCacheFile(bound, kit=self, **parts)
 
     def spec(self, id: str | None = None, /, **attributes: Any) -> type[ImageSpec]:
-        """Return a spec class made from keywords alone, registered where an id is given.
+        """Return a spec class made from keywords, registered if an id is given.
 
         Args:
             id: The id to register it under.
@@ -349,13 +349,13 @@ class ImageKit:
         return spec
 
     def process(self, upload: object, id: str | None = None, /, **attributes: Any) -> ProcessedFile:
-        """Check an upload and make a new image of it, which the application stores as it likes.
+        """Check an upload and make a new image from it, for the application to store as it likes.
 
         Args:
-            upload: An upload, or whatever else can be a source.
-            id: The id of a generator, or else
-            **attributes: attributes of `ImageSpec`. Without any, the image is encoded anew, upright and without
-                its metadata.
+            upload: An upload, or anything else that can be a source.
+            id: The id of a generator.
+            **attributes: Attributes of `ImageSpec`, instead of an id. Without either, the image is just encoded again,
+                upright and without metadata.
 
         Raises:
             UnreadableImage: There is no upload, or no whole image in it; `ImageTooLarge` where it exceeds a cap.
@@ -369,7 +369,7 @@ class ImageKit:
         """Tell the strategies that a source of a registered group was created or changed.
 
         Raises:
-            ImageKitError: A strategy made a file, and that failed.
+            ImageKitError: A strategy tried to make a file, and failed.
         """
         for id in self.source_groups.ids_of(source_group):
             file = self.cachefile(id, source=source)
@@ -386,27 +386,27 @@ class ImageKit:
         progress: bool = False,
         on_progress: Progress | None = None,
     ) -> Report:
-        """Make all cache files that do not exist yet and are registered, or needed by the last finished render.
+        """Make all missing cache files that are registered, or needed by the last finished render.
 
         Args:
             patterns: Id patterns: `*` stands for anything within a segment, `**` for anything, and the first
-                segments of an id for the whole; none for all.
-            force: Make those that exist as well.
+                segments of an id for all of it; none for all ids.
+            force: Make existing files too.
             workers: How many threads or processes; by default as many as cores.
-            processes: Use processes, which isolates processors that hold the interpreter lock, or crash.
+            processes: Use processes, for processors that hold the interpreter lock, or crash.
             executor: Use any `concurrent.futures.Executor` instead, for example a Dask cluster's
                 `Client.get_executor()`, whose machines share the storage. Its workers trust whoever sends them work: it
                 goes to them as a pickle, as all that such executors do.
             progress: Show the command's bar on a terminal, and a line for each image elsewhere.
-            on_progress: Called for each file with its outcome, how many are settled, and how many there are; shown
-                instead of the bar.
+            on_progress: Called for each file with its outcome, how many are settled, and how many there are; it
+                replaces the bar.
 
         Returns:
-            What was generated, skipped, and failed. A file that fails does not keep the others from being made.
+            What was generated, skipped and failed. A file that fails does not prevent the others from being made.
 
         Raises:
             NotRegistered: A pattern matches no id.
-            GenerationInterrupted: Ctrl-C; what was made until then is whole.
+            GenerationInterrupted: Ctrl-C; what was made by then is whole.
             CannotRebuild: The kit cannot be rebuilt in another process.
 
         Example:
@@ -435,10 +435,10 @@ class ImageKit:
 
     @contextmanager
     def _shown(self, progress: bool, on_progress: Progress | None) -> Iterator[Progress | None]:
-        """Show progress within the block, tell an interruption, and tidy up after it."""
+        """Show progress within the block, report an interruption, and tidy up."""
         try:
             if progress and on_progress is None:
-                # Its click would cost every first page its import.
+                # Importing click would slow down every first page.
                 from .pregenerate.progress import progress_display
 
                 with progress_display() as shown:
@@ -448,7 +448,7 @@ class ImageKit:
         except KeyboardInterrupt as interruption:
             if isinstance(interruption, GenerationInterrupted):
                 raise
-            # It came while the run was planned.
+            # It came during planning.
             raise GenerationInterrupted(Report([], 0.0)) from interruption
         finally:
             self.sweep()
@@ -456,19 +456,19 @@ class ImageKit:
     def finish(
         self, *, workers: int | None = None, progress: bool = False, on_progress: Progress | None = None
     ) -> Report:
-        """End the render of a whole site: make the files that its pages need and that do not exist yet.
+        """End the render of a whole site: make the missing files that its pages need.
 
         What the pages need is written to `renders.json` in the `state_dir`, so that `generate()` can make it again
-        without rendering, and `publish()` and `prune()` know what is used. Then a new render begins.
+        without rendering, and `publish()` and `prune()` know what is used. After that, a new render begins.
 
         Args:
             workers: How many threads; by default as many as cores.
             progress: Show the command's bar on a terminal, and a line for each image elsewhere.
-            on_progress: Called for each file with its outcome, how many are settled, and how many there are; shown
-                instead of the bar.
+            on_progress: Called for each file with its outcome, how many are settled, and how many there are; it
+                replaces the bar.
 
         Returns:
-            What was generated, skipped, and failed: for each failure there is a page with a dead URL.
+            What was generated, skipped and failed: for each failure there is a page with a dead URL.
 
         Raises:
             GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate()` makes the rest.
@@ -484,50 +484,50 @@ class ImageKit:
             return report
 
     def publish(self, folder: str | os.PathLike[str]) -> PublishReport:
-        """Put exactly the files that the last render needs into a folder, under the names that its URLs end with.
+        """Put exactly the files that the last render needs into a folder, under the names that their URLs end with.
 
-        Files are hard links where the file system can, else copies. What an earlier publish put there and nothing
-        needs any more is removed; what somebody else put there, or changed, stays. A render that is not finished yet
-        is finished first.
+        Files are hard links if the file system supports them, else copies. What an earlier publish put there and is no
+        longer needed is removed; what somebody else put there, or changed, stays. An unfinished render is finished
+        first.
 
         Args:
-            folder: The folder that `base_url` stands for; it is made when it is missing.
+            folder: The folder that `base_url` stands for; it is created if it is missing.
 
         Raises:
-            ImageKitError: No render was ever finished, or what it needs can no longer be told.
+            ImageKitError: No render was ever finished, or its record is damaged.
             StorageError: A file cannot be written, or a symbolic link leads out of the folder.
         """
         if self.renders.unfinished():
             self.finish()
         notes = self.renders.last()
         if notes is None:
-            raise ImageKitError("Nothing was rendered yet: render the pages, call kit.finish(), then publish.")
+            raise ImageKitError("Nothing has been rendered yet: render the pages, call kit.finish(), then publish.")
         return publish_files(self, notes, folder)
 
     def prune(self, *, dry_run: bool = False, without_render: bool = False) -> PruneReport:
-        """Delete the cache files that no registration and no recorded render needs, and what is known of them.
+        """Delete the cache files that neither a registration nor a recorded render needs, and what is known about them.
 
         Only files that this library has a record of are deleted, below `cachefile_dir` or in the storage that their
         generator names.
 
         Args:
             dry_run: Only say what would be deleted.
-            without_render: Go on though no render was ever finished, so that nothing but what is registered counts as
+            without_render: Proceed even if no render was ever finished, so that only what is registered counts as
                 needed.
 
         Raises:
-            ImageKitError: No render was finished, or the record of the last one is damaged, so that nobody can tell
+            ImageKitError: No render was finished, or the record of the last one is damaged, so that there is no telling
                 what the pages need.
             StorageError: A file cannot be deleted.
         """
         return prune_files(self, dry_run=dry_run, without_render=without_render)
 
     def clear(self, patterns: str | Iterable[str] = (), *, dry_run: bool = False) -> list[Record]:
-        """Delete the cache files of some generators, and what is known of them; they are made again when needed.
+        """Delete the cache files of some generators, and what is known about them; they are made again when needed.
 
         Args:
-            patterns: Id patterns, as for `generate`; none for all. They may name generators that left files and are
-                registered no longer.
+            patterns: Id patterns, as for `generate`; none for all. They may match generators that are no longer
+                registered but left files.
             dry_run: Only say what would be deleted.
 
         Returns:
@@ -535,7 +535,7 @@ class ImageKit:
 
         Raises:
             NotRegistered: A pattern matches neither a generator nor a file.
-            StorageError: A file cannot be deleted; those before it are.
+            StorageError: A file cannot be deleted; those before it have been.
 
         Example:
             >>> ImageKit().clear("imagekit:thumbnail", dry_run=True)
@@ -546,15 +546,15 @@ class ImageKit:
     def install(self, environment: EnvironmentT) -> EnvironmentT:
         """Add the tags and filters `thumbnail` and `generateimage` to a Jinja environment, and return it."""
         ext.install(environment, self)
-        # What the first page would wait for: the imports of the state store, which opens nothing yet.
+        # Spare the first page the imports of the state store, which opens nothing yet.
         _ = self.records
         return environment
 
     def doctor(self, *, fix: bool = False) -> list[Finding]:
-        """Compare what is known of cache files with what is on the disk.
+        """Compare what is known about cache files with what is on disk.
 
         Args:
-            fix: Mend what can be; what is damaged is deleted, and made again when it is next needed.
+            fix: Repair what can be repaired; damaged files are deleted, and made again when next needed.
 
         Returns:
             What is missing, truncated, unreadable, foreign, or left by a writer that died.
@@ -573,7 +573,7 @@ class ImageKit:
             self.records.store.close()
 
     def worker_context(self) -> AbstractContextManager[object]:
-        """Return the context in which a command or the worker of a queue makes images; a host's kit may need one."""
+        """Return the context in which commands and queue workers make images; a host's kit may need one."""
         return nullcontext()
 
     def __repr__(self) -> str:
@@ -591,7 +591,7 @@ class ImageKit:
 
 
 def _prototype_key(id: str, kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
-    """Return what specs of equal keywords have in common but for their source; None where a keyword is not plain."""
+    """Return what specs with equal keywords, apart from the source, share; None if a keyword is not plain."""
     options = {name: value for name, value in kwargs.items() if name != "source"}
     types: list[Any] = []
     for value in options.values():

@@ -25,15 +25,15 @@ OTHER_FORMATS = (
 """Further formats that Pillow decodes by itself, which are read where `readable_formats` names them."""
 
 DECODED_FORMATS = (*READABLE_FORMATS, *OTHER_FORMATS)
-"""Formats whose decoders run inside this process, and SVG, which is passed on; EPS and PDF start another program."""
+"""Formats whose decoders run in this process, and SVG, which is passed on; EPS and PDF would start other programs."""
 
 POLICIES = ("raise", "placeholder", "original", "omit")
-"""What a template may do about an image that cannot be made."""
+"""What templates may do about an image that cannot be made."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caps:
-    """The settings that say what an image may cost at most; `Settings` explains each."""
+    """The settings that limit what an image may cost; `Settings` explains each."""
 
     readable_formats: tuple[str, ...] = READABLE_FORMATS
     max_source_bytes: int = 200_000_000
@@ -60,13 +60,13 @@ class PixelSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(PixelSettings, Caps):
-    """What a kit is told once, when it is made.
+    """The configuration of a kit, given once when it is created.
 
     Args:
         source_dirs: Folders in which a template's string source is looked up; the first match wins.
-        source_prefixes: Further folders by the first segment of the names that are looked up in them, when no
-            source folder has the name: with `{"up": "/srv/uploads"}`, `up/a/cat.jpg` is `/srv/uploads/a/cat.jpg`.
-        location: Folder under which cache files are written.
+        source_prefixes: Further folders, by the first segment of the names to look up in them when no source folder
+            has the name: with `{"up": "/srv/uploads"}`, `up/a/cat.jpg` is `/srv/uploads/a/cat.jpg`.
+        location: Folder below which cache files are written.
         base_url: URL from which the site serves `location`.
         state_dir: Folder for existence records, locks and temporary files.
         state_directory_permissions: Mode of the folders in `state_dir`, and of `state_dir` itself where it is made;
@@ -83,43 +83,43 @@ class Settings(PixelSettings, Caps):
         spec_cachefile_namer: Names the cache files of specs: as `cachefile_namer`.
         state_store: The state store: a `StateStore` or a dotted path to a callable that takes the settings, or
             "DiskStore" or "MemoryStore".
-        cache_prefix: What every key in the state store begins with, so that several kits can share one.
+        cache_prefix: The prefix of all keys in the state store, so that several kits can share one.
         cache_timeout: Seconds for which a record is kept; None keeps it for ever.
         failure_timeout: Seconds for which a failed generation is not tried again.
         adopt_existing: Take an image that has the very name of a cache file, with its hash, for that cache file when no
             record says who made it, as after the state was lost; from its beginning to its end it must have the
             structure of a whole file. When false, such files are made again.
-        keep_notes: Whether a kit notes which images its pages need, for `finish()`, `publish()` and `prune()`: True for
-            a build, False for a server, whose pages never end; None notes the first 20,000. What a strategy defers is
-            noted in any case.
+        keep_notes: Whether to note which images the pages need, for `finish()`, `publish()` and `prune()`: True for a
+            build, False for a server, whose pages never end; None notes up to 20,000. Deferred images are noted in
+            any case.
         timeout: Seconds that an image may take; None for any time. Without `isolation` it is looked at between frames
             and stages, and what a decoder or encoder does in one go is not interrupted.
         isolation: "process" decodes and encodes in processes of their own, which end when an image takes too long or
             too much memory, or when a decoder crashes; None does it in this one.
         worker_memory: Bytes that such a process may take beyond what it has at its start.
         default_thumbnail_format: The format of `imagekit:thumbnail`; None keeps the source's.
-        default_thumbnail_srcset_scales: Pixel densities that `{% thumbnail %}` adds when it is given no `srcset`.
+        default_thumbnail_srcset_scales: Pixel densities that `{% thumbnail %}` adds if it has no `srcset`.
         picture_formats: Formats that `{% picture %}` offers, the preferred one first; the last one is the `<img>`.
-        picture_placeholder: What stands in a picture's place until it has loaded: "blur", "color" or None.
-        picture_css: Where a picture's styles stand: "style" for attributes, "class" for classes and a stylesheet.
-        missing_alt: What to do when an image is printed and nobody gives an alternative text: "error", "warn" or
-            "ignore"; None is "error" for pictures and "ignore" for `{% thumbnail %}` and `{% generateimage %}`.
+        picture_placeholder: What to show in a picture's place until it has loaded: "blur", "color" or None.
+        picture_css: Where a picture's styles go: "style" for attributes, "class" for classes and a style sheet.
+        missing_alt: What to do when an image without an alternative text is printed: "error", "warn" or "ignore";
+            None is "error" for pictures and "ignore" for `{% thumbnail %}` and `{% generateimage %}`.
         auto_sizes: Let the browser find the width of pictures that load lazily: `sizes="auto, …"`.
         file_permissions: Mode of cache files.
         directory_permissions: Mode of the folders made for them.
-        fsync: Wait until each file is on the disk before it gets its name: safe against a loss of power, slower.
-        on_error: What templates do about an image that cannot be made: "raise", show a "placeholder", show the
-            "original" file unprocessed, or "omit" it. Tags and filters take it as a keyword as well.
-        debug: Say on placeholders why the image could not be made: for development.
-        readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on as it is. Beside those that
-            are read by default it may name `OTHER_FORMATS`, whose files are as safe as Pillow's decoders are.
+        fsync: Wait until each file is on disk before naming it: safe against power failures, but slower.
+        on_error: What templates do about an image that cannot be made: "raise" an error, show a "placeholder", show
+            the "original" file unprocessed, or "omit" it. Tags and filters also take it as a keyword.
+        debug: Say on placeholders why the image could not be made; for development.
+        readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on unchanged. In addition to the
+            defaults it may name `OTHER_FORMATS`, which are as safe as Pillow's decoders.
         max_source_bytes: Largest source file, in bytes.
         max_svg_bytes: Largest SVG, in bytes: reading its XML takes longer than the header of an image made of pixels.
         max_source_pixels: Largest source: width times height, of all frames together where it is animated.
         max_result_pixels: Largest result: width times height, of all frames together.
         max_frames: Most frames of an animation.
         repair: Show what decodes of a damaged JPEG, PNG or GIF, and log a warning, instead of refusing it.
-        decode_margin: A JPEG may be decoded at a reduced scale that is still at least this many times the size
+        decode_margin: A JPEG may be decoded at a reduced scale, as long as that is at least this many times the size
             needed. 1.0 is fastest; 1.5 keeps an SSIM of 0.989 or more against the full decode (docs, "Formats");
             0 decodes in full.
         auto_orient: Apply the EXIF orientation.
@@ -127,9 +127,9 @@ class Settings(PixelSettings, Caps):
         scale_16_bit: Scale 16-bit samples to 8 bits; when false, they are clipped as Pillow does.
         keep_animation: Keep all frames where the format of the result animates; when false, the first one.
         keep_alpha: Keep transparency where the format of the result has it.
-        background: The colour on which transparency lands where the result has none, in any form that
-            `PIL.ImageColor` reads.
-        keep_metadata: Names of EXIF fields that results keep, such as `("copyright", "artist")`.
+        background: The colour that replaces transparency if the result has none, in any form that `PIL.ImageColor`
+            reads.
+        keep_metadata: Names of EXIF fields that results keep, for example `("copyright", "artist")`.
 
     Raises:
         InvalidSetting: A value is of the wrong type or out of range.
@@ -197,7 +197,7 @@ class Settings(PixelSettings, Caps):
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Return the names of all settings."""
-        # Inherited fields come first; where images lie matters more than how they are read.
+        # Inherited fields come first, but where images are matters more than how they are read.
         return tuple(sorted((each.name for each in fields(cls)), key=lambda name: name not in cls.__annotations__))
 
     @classmethod
@@ -205,7 +205,7 @@ class Settings(PixelSettings, Caps):
         """Return the settings that keywords describe.
 
         Raises:
-            InvalidSetting: A name is unknown (the message says which is nearest), or a value is unusable.
+            InvalidSetting: A name is unknown (the message names the nearest), or a value is unusable.
         """
         known = cls.names()
         for name in values:
@@ -218,11 +218,11 @@ class Settings(PixelSettings, Caps):
         """Return the settings that a framework's configuration holds under upper-case names.
 
         Args:
-            config: A configuration such as Flask's `app.config`; keys without the prefix are passed over.
-            prefix: What the keys begin with.
+            config: A configuration such as Flask's `app.config`; keys without the prefix are ignored.
+            prefix: The prefix of the keys.
 
         Raises:
-            InvalidSetting: A key with the prefix names no setting, or its value is unusable.
+            InvalidSetting: A key with the prefix is not a setting, or its value is unusable.
 
         Example:
             >>> Settings.from_mapping({"DEBUG": True, "IMAGEKIT_BASE_URL": "/media/"}).base_url
@@ -242,7 +242,7 @@ class Settings(PixelSettings, Caps):
         return replace(self, **changes)
 
     def source_paths(self, parts: Sequence[str]) -> list[str]:
-        """Return the paths at which a source may lie, in the order in which they are looked at.
+        """Return the possible paths of a source, in the order they are tried.
 
         Args:
             parts: The segments of its name, none of which is `..`.
@@ -259,7 +259,7 @@ class Settings(PixelSettings, Caps):
         return paths
 
     def with_absolute_paths(self) -> Settings:
-        """Return these settings for a process that may run in another folder."""
+        """Return these settings with absolute paths, for a process that may run in another folder."""
         return replace(
             self,
             source_dirs=tuple(folder.absolute() for folder in self.source_dirs),

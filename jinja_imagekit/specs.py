@@ -41,15 +41,15 @@ class ImageSpec:
             `Source`. A name below the source folders takes a kit: `kit.cachefile(id, source="photos/canal.jpg")`.
 
     Attributes:
-        processors: What is done to the image, in this order.
+        processors: What to do to the image, in this order.
         format: The format of the result, by Pillow's name; None keeps the source's where it can be written.
-        options: Options of Pillow's encoder, such as `{"quality": 80}`, over this library's defaults.
+        options: Options of Pillow's encoder, such as `{"quality": 80}`, overriding this library's defaults.
         autoconvert: Convert the image to a mode that the format can hold.
         cachefile_storage: Where the cache file is kept; None for the kit's storage.
         cachefile_backend: How it is made; None for the kit's backend.
         cachefile_strategy: When it is made; None for the kit's strategy.
-        varies: Whether two specs of this class made with equal keywords may differ. None finds out: a class with
-            properties, methods or a constructor of its own may.
+        varies: Whether two specs of this class made with equal keywords may differ. None decides by the class: one
+            with properties, methods or a constructor of its own may.
 
     Example:
         >>> from jinja_imagekit.processors import ResizeToFill
@@ -69,7 +69,7 @@ class ImageSpec:
     settings: Settings = DEFAULT_SETTINGS
     varies: ClassVar[bool | None] = None
     keeps_source_apart: ClassVar[bool] = False
-    """Stated by a class whose own constructor passes on the source, and looks at nothing of it."""
+    """Set by a class whose own constructor passes the source on without looking at it."""
     is_base: ClassVar[bool] = True
     """Stated by this class and by a kit's own base of specs: what they define makes no spec vary."""
 
@@ -83,7 +83,7 @@ class ImageSpec:
     keep_metadata: tuple[str, ...] | None = None
 
     def __init__(self, source: Any = None) -> None:
-        # What a kit has found already needs no finder.
+        # A source that a kit has already found needs no finder.
         known = source is None or isinstance(source, Source)
         finder = None if known else SourceFinder((), Limits.from_settings(self.settings))
         self.source: Source | None = finder.find(source) if finder else source
@@ -135,7 +135,7 @@ class ImageSpec:
         return source is not None and not self.makes_its_own() and source.is_vector
 
     def get_source(self) -> Source | None:
-        """Return the source; a kit whose specs keep theirs in another form overrides this and `share_source`."""
+        """Return the source; specs that keep it in another form override this and `share_source`."""
         return self.source
 
     def share_source(self, source: Source) -> None:
@@ -150,7 +150,7 @@ class ImageSpec:
         return source
 
     def get_recipe(self) -> str:
-        """Return 32 hexadecimal digits that stand for what this spec does, whatever its source.
+        """Return 32 hexadecimal digits that stand for what this spec does, regardless of its source.
 
         Raises:
             NotFingerprintable: A processor holds state that is not plain.
@@ -183,7 +183,7 @@ class ImageSpec:
         return value
 
     def as_prototype(self) -> Self:
-        """Return a copy without a source; what is worked out of it, or of this spec, all of its copies know."""
+        """Return a copy without a source; whatever is worked out from it, or from this spec, all its copies share."""
         self.__dict__["_worked_out"] = {}
         return self.of_source(None)
 
@@ -194,7 +194,7 @@ class ImageSpec:
         return other
 
     def __copy__(self) -> Self:
-        # Like copy.copy, which would ask __reduce__ what no copy within a process needs.
+        # Like copy.copy, which would call __reduce__, unnecessarily within a process.
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         for name in slots_of(type(self)):  # type: ignore[arg-type]  # mypy does not know that classes are hashable
@@ -217,7 +217,7 @@ class ImageSpec:
 
         Raises:
             MissingSource: There is no source.
-            SourceError: The source cannot be read, or is not a whole image.
+            SourceError: The source cannot be read, or is not a complete image.
             InvalidOption: An encoder option cannot be used.
             UnknownFormat: `format` cannot be written.
         """
@@ -264,7 +264,7 @@ class ImageSpec:
         return self._recipe(_NO_LIMITS).result_size(size, self.is_vector)
 
     def check(self) -> None:
-        """Raise what can be told to go wrong before a pixel is seen, for whoever puts off making the image.
+        """Raise whatever is bound to go wrong, without looking at pixels, before the making of the image is put off.
 
         Raises:
             MissingSource: There is no source.
@@ -300,12 +300,12 @@ _NO_LIMITS = Limits()
 
 
 def combine(recipe: str, digest: str) -> str:
-    """Return the hash of a recipe applied to a content."""
+    """Return the hash of a recipe applied to content."""
     return blake2b(f"{recipe}:{digest}".encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def is_fixed(generator: Any) -> bool:
-    """Tell whether equal keywords always make equal generators of this class, so that a kit may remember them."""
+    """Tell whether equal keywords always make equal generators of this class, which a kit may then remember."""
     if not (isinstance(generator, type) and issubclass(generator, ImageSpec)):
         return False
     if generator.varies is not None:
@@ -316,7 +316,7 @@ def is_fixed(generator: Any) -> bool:
 
 
 def has_prototype(generator: Any) -> bool:
-    """Tell whether specs of a class that differ in their source alone are alike in all else, so that one is a model."""
+    """Tell whether specs of a class differ only in their source, so that one can be a model for the others."""
     return is_fixed(generator) and (generator.__init__ is ImageSpec.__init__ or bool(generator.keeps_source_apart))
 
 
@@ -328,7 +328,7 @@ def _computes(cls: type, name: str) -> bool:
 
 
 def spec_class(attributes: Mapping[str, Any]) -> type[ImageSpec]:
-    """Return a spec class that is made from keywords alone.
+    """Return a spec class made from keywords alone.
 
     Args:
         attributes: Attributes of `ImageSpec`, such as `processors`, `format` and `options`.
