@@ -1,4 +1,4 @@
-"""What is known of a source for pages: what its author wrote beside it, what the camera wrote into it, its colours."""
+"""Facts about a source for pages: what its author wrote beside it, what the camera wrote into it, its colours."""
 
 from __future__ import annotations
 
@@ -39,40 +39,40 @@ if TYPE_CHECKING:
 __all__ = ["ImageInfo"]
 
 SIDECAR_SUFFIX = ".toml"
-"""`canal.jpg.toml` beside `canal.jpg` holds what its author says of it."""
+"""`canal.jpg.toml` beside `canal.jpg` holds what its author says about it."""
 
 SIDECAR_FILE = "images.toml"
-"""In a source folder, it holds the same for all images by their names."""
+"""In a source folder, this file holds the same for all images, by name."""
 
 SIDECAR_KEYS = ("focus", "alt", "caption", "credit")
 
 MOST_SIDECAR_BYTES = 10_000_000
-"""Of a sidecar file; one for 50,000 images has a tenth of it."""
+"""Maximum bytes of a sidecar file; one for 50,000 images has a tenth of that."""
 
 MOST_URI_BYTES = 200
-"""Of a blurred preview as a data URI: more costs each page more than it gains."""
+"""Maximum bytes of a blurred preview as a data URI: more would cost each page more than it gains."""
 
 BLUR_PIXELS = (16, 12, 8)
-"""Longer side of a blurred preview; smaller ones where larger ones take too many bytes."""
+"""Longer side of a blurred preview in pixels; the smaller ones are for when larger ones take too many bytes."""
 
 BLUR_QUALITIES = (40, 20, 5, 0)
-"""Of the WebP that a blurred preview is, in turn until it is small enough."""
+"""Qualities of a blurred preview's WebP, tried in turn until it is small enough."""
 
 COLOUR_PIXELS = 16
 """Side of the square whose most frequent colour stands for an image."""
 
 MOST_REMEMBERED = 20_000
-"""Images whose sidecar or look one process remembers: about 500 bytes each, 10 MB in all."""
+"""How many images' sidecar or look a process remembers: about 500 bytes each, 10 MB in all."""
 
 
 class Sidecar(NamedTuple):
     """What the author of a site wrote about an image.
 
     Attributes:
-        focus: What a crop keeps, as it was written; None leaves it open.
-        alt: The alternative text; None where there is none.
-        caption: A caption; empty where there is none.
-        credit: Who made it; empty where nobody is named.
+        focus: What a crop keeps, as written; None if not given.
+        alt: The alternative text; None if there is none.
+        caption: A caption; empty if there is none.
+        credit: Who made it; empty if not given.
     """
 
     focus: Any = None
@@ -88,7 +88,7 @@ class Look(NamedTuple):
     """What an image looks like from afar.
 
     Attributes:
-        color: The colour that most of it has, such as "#1f3a5c".
+        color: The main colour, such as "#1f3a5c".
         blur: A tiny preview as a data URI.
         columns: Colours from left to right.
         rows: Colours from top to bottom.
@@ -101,7 +101,7 @@ class Look(NamedTuple):
 
 
 class ImageFacts:
-    """What is known of a kit's sources beside their pixels; sidecar files are read once.
+    """What is known about a kit's sources apart from their pixels; sidecar files are read once.
 
     Args:
         kit: The kit.
@@ -114,15 +114,15 @@ class ImageFacts:
         self._looks: dict[str, Look] = {}
 
     def forget_sidecars(self) -> None:
-        """Read sidecar files again when they are next asked for: a new render begins."""
+        """Have sidecar files read again when next needed, since a new render begins."""
         self._sidecars.clear()
         self._all = None
 
     def sidecar(self, source: Source) -> Sidecar:
-        """Return what the author says of a source: its own file, and over that of the whole folder.
+        """Return what the author says about a source: its own file overrides that of the whole folder.
 
         Raises:
-            ImageKitError: A sidecar file is damaged, or holds what it may not.
+            ImageKitError: A sidecar file is damaged, or has invalid content.
         """
         if not isinstance(source, FileSource) or not self._kit.settings.source_dirs:
             return NO_SIDECAR
@@ -168,7 +168,7 @@ class ImageFacts:
         return Sidecar(**table) if table else NO_SIDECAR
 
     def _beside(self, source: FileSource) -> FileSource | None:
-        """Return the sidecar file that lies beside an image; another folder may have one for an image of this name."""
+        """Return the sidecar file beside an image; another folder may have one for an image of the same name."""
         try:
             paths = self._kit.settings.source_paths(name_parts(source.name))
         except SourceNotAllowed:
@@ -206,10 +206,10 @@ def _checked(table: Any, where: str) -> dict[str, Any]:
 
 
 class _Reduced:
-    """Lets the decoder reduce an image as far as its colours allow, and does nothing else."""
+    """Only lets the decoder reduce an image, as far as its colours allow."""
 
     def sampled_size(self, size: Size) -> Size:
-        """Return the size at which colours are told."""
+        """Return the size at which colours are determined."""
         return COLOUR_PIXELS, COLOUR_PIXELS
 
     def process(self, image: Image.Image) -> Image.Image:
@@ -245,7 +245,7 @@ def _reduced(source: Source, settings: Settings) -> Image.Image:
 
 def _look_of(image: Image.Image) -> Look:
     image = image.convert("RGBA")
-    # Averaged with their transparency, hidden colours do not count.
+    # Averaged with transparency, so that hidden colours do not count.
     white = Image.new("RGBA", image.size, "white")
     image = Image.alpha_composite(white, image).convert("RGB")
     columns = image.resize((4, 1), Image.Resampling.BOX)
@@ -259,12 +259,12 @@ def _look_of(image: Image.Image) -> Look:
 
 
 def _main_colour(image: Image.Image) -> str:
-    """Return the most frequent of the few colours that an image has when seen from afar."""
+    """Return the most frequent of the few colours of an image seen from afar."""
     small = image.resize((COLOUR_PIXELS, COLOUR_PIXELS), Image.Resampling.BOX)
     few = small.quantize(5, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     counts: list[Any] = few.getcolors() or []
     palette = few.getpalette() or []
-    # Of equally frequent ones, the one that Pillow names last.
+    # Of equally frequent ones, the last in Pillow's list.
     index = max(counts)[1]
     return _hex(palette[3 * index : 3 * index + 3])
 
@@ -293,21 +293,21 @@ _URI = re.compile("data:image/webp;base64,[A-Za-z0-9+/]+={0,2}")
 
 
 def _parsed_look(text: str) -> Look | None:
-    """Return the look that a text of the state describes; None where it is none that this library wrote."""
+    """Return the look that a text from the state describes; None if this library did not write it."""
     try:
         color, blur, columns, rows = json.loads(text)
         colours = [color, *columns, *rows]
     except (ValueError, TypeError, RecursionError):
         return None
     sound = all(isinstance(each, str) and _COLOUR.fullmatch(each) for each in colours)
-    # It stands in style sheets and attributes of pages.
+    # It goes into style sheets and attributes of pages.
     if not sound or not isinstance(blur, str) or len(blur) > 4 * MOST_URI_BYTES or not _URI.fullmatch(blur):
         return None
     return Look(color, blur, tuple(columns), tuple(rows))
 
 
 class ImageInfo:
-    """The facts of an image, for templates; nothing is decoded but for its colour.
+    """Facts about an image, for templates; it is only decoded for its colour.
 
     Args:
         kit: The kit.
@@ -345,7 +345,7 @@ class ImageInfo:
 
     @property
     def frames(self) -> int:
-        """How many frames it animates; 1 for anything that does not."""
+        """Number of frames; 1 if it is not animated."""
         return self._source.header.frames
 
     @property
@@ -367,14 +367,14 @@ class ImageInfo:
 
     @property
     def color(self) -> str:
-        """The colour that most of it has, such as "#1f3a5c", from one decode; empty for a drawing."""
+        """The main colour, such as "#1f3a5c", from a single decode; empty for a drawing."""
         if self._source.is_vector:
             return ""
         return self._kit.image_facts.look(self._source).color
 
     @property
     def date(self) -> datetime | None:
-        """When it was taken, in the camera's own time; None where nobody knows."""
+        """When it was taken, in the camera's own time; None if unknown."""
         text = self._read[1].get("date", "")
         try:
             return datetime.strptime(text, "%Y:%m:%d %H:%M:%S")
@@ -383,38 +383,38 @@ class ImageInfo:
 
     @property
     def camera(self) -> str:
-        """The camera's maker and model; empty where nobody knows."""
+        """The camera's make and model; empty if unknown."""
         make, model = (self._read[1].get(name, "") for name in ("make", "model"))
         return model if model.lower().startswith(make.lower().split(" ")[0]) else f"{make} {model}".strip()
 
     @property
     def copyright(self) -> str:
-        """Whose it is, as the file says; empty where it does not."""
+        """The copyright notice in the file; empty if there is none."""
         return self._read[1].get("copyright", "")
 
     @property
     def artist(self) -> str:
-        """Who made it, as the file says; empty where it does not."""
+        """The artist named in the file; empty if there is none."""
         return self._read[1].get("artist", "")
 
     @property
     def description(self) -> str:
-        """What it shows, as the file says; empty where it does not."""
+        """The description in the file; empty if there is none."""
         return self._read[1].get("description", "")
 
     @property
     def alt(self) -> str | None:
-        """The alternative text of its sidecar file; None where there is none."""
+        """The alternative text in its sidecar file; None if there is none."""
         return self._kit.image_facts.sidecar(self._source).alt
 
     @property
     def caption(self) -> str:
-        """The caption of its sidecar file; empty where there is none."""
+        """The caption in its sidecar file; empty if there is none."""
         return self._kit.image_facts.sidecar(self._source).caption
 
     @property
     def credit(self) -> str:
-        """The credit of its sidecar file; empty where there is none."""
+        """The credit in its sidecar file; empty if there is none."""
         return self._kit.image_facts.sidecar(self._source).credit
 
     def __repr__(self) -> str:

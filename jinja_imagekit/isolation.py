@@ -1,7 +1,7 @@
 """Makes images in processes of their own, which may run out of time or memory, or crash, and are replaced.
 
-Such a process may die of any image, and takes nothing with it. It has all the rights of its parent, so that it is not a
-sandbox; but what comes back from it is taken as bytes alone, and never unpickled.
+Any image may kill such a process without further harm. It has all the rights of its parent, so it is not a sandbox, but
+its answers are read only as bytes, and never unpickled.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from .recipes import Recipe
 from .time_limits import time_limit, too_slow
 
 START_SECONDS = 60.0
-"""How long a process may take to start: Python and Pillow are imported, on a machine that may be busy."""
+"""Seconds that a process may take to start, since it imports Python and Pillow on a machine that may be busy."""
 
 GRACE_SECONDS = 5.0
-"""How long after the time limit a process ends by itself whose parent has died."""
+"""Seconds after the time limit when a process whose parent has died ends by itself."""
 
 WATCH_SECONDS = 0.05
-"""How often a process's memory is looked at where the system has no limit for it."""
+"""Seconds between checks of a process's memory where the system cannot limit it."""
 
 MOST_ERROR_BYTES = 65_536
 
@@ -51,7 +51,7 @@ def make(recipe: Recipe, data: bytes, *, timeout: float | None, memory: int) -> 
     Args:
         recipe: What to do.
         data: The whole source.
-        timeout: Seconds; then the process is killed. None for any time.
+        timeout: Seconds after which the process is killed; None for no limit.
         memory: Bytes that the process may take beyond what it has at its start.
 
     Raises:
@@ -69,7 +69,7 @@ def make(recipe: Recipe, data: bytes, *, timeout: float | None, memory: int) -> 
 
 
 def close() -> None:
-    """End the processes that have nothing to do; they start again when they are needed."""
+    """End idle processes; new ones start when needed."""
     with _pools_lock:
         pools = list(_pools.values())
         _pools.clear()
@@ -79,7 +79,7 @@ def close() -> None:
 
 # --- the parent ---------------------------------------------------------------------------------------------------
 
-# Processes are the operating system's, and as many kits as there are share them, as they share its cores.
+# All kits share the processes, as they share the machine's cores.
 _pools: dict[int, _Pool] = {}
 _pools_lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Pictures: which sizes and formats of an image a page offers, and what its HTML says about them."""
+"""Pictures: the sizes and formats of an image that a page offers, and the HTML that offers them."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ __all__ = ["Picture", "PictureSource"]
 logger = logging.getLogger("jinja_imagekit.pictures")
 
 LAYOUTS = ("constrained", "full", "fixed")
-"""How wide a page shows a picture: up to its width, as wide as the window, or always at its width."""
+"""How wide a page shows a picture: up to its width, as wide as the window, or always at its own width."""
 
 FULL_WIDTHS = (640, 960, 1280, 1920, 2560, 3840)
 """Candidate widths in pixels of a picture as wide as the window: from a phone of density 2 to a 4K screen."""
 
 FULL_SRC = 1280
-"""Pixels: the `src` of a picture as wide as the window is the candidate nearest to it."""
+"""Pixels: the `src` of a picture as wide as the window is the candidate nearest to this width."""
 
 STEPS = (0.5, 0.75, 1.0, 1.5, 2.0)
-"""Candidate widths of a constrained picture, in parts of its own."""
+"""Candidate widths of a constrained picture, relative to its own."""
 
 DENSITIES = (1.0, 2.0)
 """Candidate densities of a fixed picture."""
 
 ENOUGH = 0.75
-"""A source has no candidate of its own width where there is one of at least this part of it."""
+"""A source gets no candidate of its own width if there is one of at least this fraction of it."""
 
 MAX_SIDE = 65_535
 """Pixels: the longest side that a JPEG file can have (ITU-T T.81, B.2.2: 16 bits)."""
 
 PLACEHOLDERS = ("blur", "color")
-"""What may stand in a picture's place until it has loaded."""
+"""What may be shown in a picture's place until it has loaded."""
 
 DIMENSIONS = re.compile(r"[ \u00a0]*([0-9]{0,9})[ \u00a0]*[xX×][ \u00a0]*([0-9]{0,9})[ \u00a0]*")
 """How dimensions may be written: people copy "300 × 200" from elsewhere."""
@@ -77,7 +77,7 @@ DIMENSIONS = re.compile(r"[ \u00a0]*([0-9]{0,9})[ \u00a0]*[xX×][ \u00a0]*([0-9]
 
 
 def parse_dimensions(dimensions: object) -> tuple[int | None, int | None]:
-    """Return the width and height that a template asks for, in pixels; None follows from the other.
+    """Return the width and height that a template asks for, in pixels; None for one that follows from the other.
 
     Raises:
         InvalidOption: It is not of the form `"400x300"`, `"400x"` or `"x300"`, or a side exceeds `MAX_SIDE`.
@@ -93,7 +93,7 @@ def parse_dimensions(dimensions: object) -> tuple[int | None, int | None]:
     width, height = (int(side) if side else None for side in match.groups())
     for name, side in (("width", width), ("height", height)):
         if side is not None and not 1 <= side <= MAX_SIDE:
-            raise InvalidOption("dimensions", dimensions, f"the {name} has to be between 1 and {MAX_SIDE} pixels")
+            raise InvalidOption("dimensions", dimensions, f"the {name} must be between 1 and {MAX_SIDE} pixels")
     return width, height
 
 
@@ -101,10 +101,10 @@ class Framing(NamedTuple):
     """What a picture shows of a source, and how large it can be.
 
     Attributes:
-        width: Pixels at which a page shows it: what was asked for, and never more than there is.
-        widest: Pixels of the widest image that can be made without enlarging the source.
+        width: Width in pixels at which a page shows it: as requested, but never more than there is.
+        widest: Width in pixels of the widest image that can be made without enlarging the source.
         source: The source's upright size in pixels.
-        ratio: Width and height that the picture is to be in proportion to.
+        ratio: Width and height that give the picture's proportions.
         crops: Whether parts of the source are cut off.
     """
 
@@ -116,13 +116,13 @@ class Framing(NamedTuple):
 
     @classmethod
     def of(cls, source: Size, width: int | None, height: int | None, crop: bool | None = None) -> Framing:
-        """Return the framing of a source for the dimensions that were asked for.
+        """Return the framing of a source for the requested dimensions.
 
         Args:
             source: The source's upright size in pixels.
-            width: Pixels; None follows from the height.
-            height: Pixels; None follows from the width; neither leaves the source's.
-            crop: Whether to cut off what stands over; by default where both dimensions are given.
+            width: Pixels; None derives it from the height.
+            height: Pixels; None derives it from the width; without either, the source's size is kept.
+            crop: Whether to crop the excess; the default if both dimensions are given.
 
         Example:
             >>> Framing.of((640, 427), 400, 300).widest, Framing.of((640, 427), 800, None).width
@@ -147,12 +147,12 @@ class Framing(NamedTuple):
 
     def _wanted_height(self, width: int) -> int:
         if not self.crops:
-            # As `ResizeToFit` rounds it.
+            # Rounded as in `ResizeToFit`.
             return scaled(self.source, width / self.source[0])[1]
         return max(1, (2 * width * self.ratio[1] + self.ratio[0]) // (2 * self.ratio[0]))
 
     def within(self, max_side: int, max_pixels: int) -> Framing:
-        """Return the framing with no image larger than an encoder or the settings allow, in pixels."""
+        """Return the framing limited to images that an encoder and the settings allow, in pixels."""
 
         def fits(width: int) -> bool:
             height = self.height(width)
@@ -163,7 +163,7 @@ class Framing(NamedTuple):
 
 
 def _largest(most: int, fits: Callable[[int], bool]) -> int:
-    """Return the largest whole number from 1 to `most` that fits, where all below one that fits do; 1 where none do."""
+    """Return the largest whole number from 1 to `most` that fits, given that all smaller ones do; 1 if none does."""
     if fits(most):
         return most
     least = 1
@@ -174,12 +174,12 @@ def _largest(most: int, fits: Callable[[int], bool]) -> int:
 
 
 def candidate_widths(asked: Iterable[int], widest: int) -> tuple[int, ...]:
-    """Return the widths of the images that are offered: none that would enlarge the source, and none twice.
+    """Return the widths of the images to offer, without duplicates or any that would enlarge the source.
 
     Args:
         asked: Widths in pixels.
-        widest: The widest that the source allows. It is offered where wider ones were asked for, unless the widest of
-            the others has three quarters of it.
+        widest: The widest that the source allows. It is offered if wider ones were requested, unless the widest of the
+            others has at least three quarters of it.
 
     Example:
         >>> candidate_widths((400, 800, 1600), 1000), candidate_widths((400, 800, 1600), 1200)
@@ -193,7 +193,7 @@ def candidate_widths(asked: Iterable[int], widest: int) -> tuple[int, ...]:
 
 
 def capped_densities(densities: Iterable[float], width: int, widest: int) -> tuple[int, ...]:
-    """Return the widths of the images for pixel densities, each no wider than the source allows, and none twice.
+    """Return the widths of the images for pixel densities, without duplicates or any wider than the source allows.
 
     Example:
         >>> capped_densities((1, 1.5, 2, 3), 400, 500)
@@ -215,7 +215,7 @@ def _rounded(number: float) -> int:
 
 
 def layout_sizes(layout: str, width: int) -> str:
-    """Return the value of `sizes` that a layout has by default; empty where it needs none.
+    """Return the default value of `sizes` for a layout; empty if it needs none.
 
     Example:
         >>> layout_sizes("constrained", 800)
@@ -240,10 +240,10 @@ def parse_focus(value: object) -> Focus:
     """Return a focus as fractions.
 
     Args:
-        value: `"70% 30%"`, `(0.7, 0.3)`, a box of four such, a name of `Anchor`, or `"auto"`.
+        value: `"70% 30%"`, `(0.7, 0.3)`, a box of four such numbers, a name of `Anchor`, or `"auto"`.
 
     Raises:
-        InvalidOption: It is none of these, a number lies outside of the image, or the box is empty.
+        InvalidOption: It is none of these, a number lies outside the image, or the box is empty.
 
     Example:
         >>> parse_focus("70% 30%"), parse_focus("auto"), parse_focus("tl")
@@ -279,7 +279,7 @@ _ANCHORS: Mapping[str, Point] = {
 def _percentage(text: str) -> float | None:
     number = text.removesuffix("%")
     try:
-        # Written with the decimals of the template, 70% is 0.7 and not 0.7000000000000001.
+        # With the template's decimals, 70% is 0.7 and not 0.7000000000000001.
         return round(float(number) / (100 if number != text else 1), 6)
     except ValueError:
         return None
@@ -288,8 +288,8 @@ def _percentage(text: str) -> float | None:
 def anchor_of(focus: Focus, framing: Framing) -> str | Point:
     """Return the anchor of a crop that keeps the focus.
 
-    A point stays where it is in proportion, as with CSS's `object-position`; a box comes as near to the middle of the
-    crop as the image's edges allow.
+    A point keeps its relative position, as with CSS's `object-position`; a box comes as close to the centre of the crop
+    as the image's edges allow.
 
     Example:
         >>> anchor_of((0.0, 0.0, 0.5, 1.0), Framing.of((400, 200), 200, 200))
@@ -334,18 +334,18 @@ class Candidate(NamedTuple):
 
 
 class Medium(NamedTuple):
-    """What a picture offers where a media query holds.
+    """What a picture offers when a media query matches.
 
     Attributes:
         media: The media query; empty for the picture's own.
-        width: Pixels at which a page shows it.
+        width: Width in pixels at which a page shows it.
         height: Pixels at which a page shows it.
-        sizes: The value of `sizes`; empty where densities are offered, or a single image.
+        sizes: The value of `sizes`; empty if densities or a single image are offered.
         formats: Candidates by format, the preferred format first and the narrowest candidate first.
-        src: The place of the candidate that stands in `src`.
+        src: The index of the candidate for `src`.
         header: The source's header.
         source: The source.
-        anchor: What a crop keeps, as fractions; None for the middle.
+        anchor: What a crop keeps, as fractions; None for the centre.
     """
 
     media: str
@@ -380,7 +380,7 @@ AT_KEYWORDS = ("size", "source", "focus", "widths", "sizes", "formats", "still")
 """What an entry of `at` may say."""
 
 PICTURE_KEYWORDS = ("layout", "widths", "sizes", "formats", "at", "focus", "alt", "priority", "placeholder")
-"""The keywords of `{% picture %}` beside those of its generator."""
+"""The keywords of `{% picture %}` itself, in addition to its generator's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,15 +389,15 @@ class PictureCall:
 
     Attributes:
         generator_id: The id of the candidates' generator.
-        dimensions: Width and height in pixels, as `parse_dimensions` takes them.
+        dimensions: Width and height in pixels, in a form that `parse_dimensions` takes.
         source: The image to start from, as it was given.
         options: The generator's own keywords.
         layout: One of `LAYOUTS`.
         widths: Candidate widths in pixels; None leaves them to the layout.
         densities: Candidate densities, instead of widths.
         sizes: The value of `sizes`; None leaves it to the layout.
-        formats: Formats in the order of preference; None for an `<img>` in the generator's own format.
-        at: Art direction: what is different where a media query holds.
+        formats: Formats in order of preference; None for an `<img>` in the generator's own format.
+        at: Art direction: what differs when a media query matches.
         focus: What a crop keeps; None leaves it to the source.
         alt: The alternative text; None leaves it to the source.
         priority: Whether it is loaded at once, before others.
@@ -468,7 +468,7 @@ def several_sizes_call(
     kwargs: Mapping[str, Any],
     densities: Sequence[float] | None = None,
 ) -> PictureCall:
-    """Return what a `{% thumbnail %}` with keywords of a picture asks for: an `<img>` in one format.
+    """Return what a `{% thumbnail %}` with a picture's keywords asks for: an `<img>` in one format.
 
     Args:
         kit: The kit.
@@ -491,7 +491,7 @@ def several_sizes_call(
     if densities is not None:
         return replace(call, layout="fixed", densities=tuple(densities))
     if call.widths is None and call.sizes is None and kwargs.get("layout") is None:
-        # Nobody asked for several sizes.
+        # Only one size was requested.
         return replace(call, layout="fixed", densities=(1.0,))
     return call
 
@@ -622,17 +622,17 @@ def _art_direction(value: Any) -> tuple[tuple[str, dict[str, Any]], ...]:
         for name in changes:
             if name not in AT_KEYWORDS:
                 raise InvalidOption(
-                    name, changes[name], f"an entry of at has no such key. {nearest(name, AT_KEYWORDS)}"
+                    name, changes[name], f"an entry of 'at' has no such key. {nearest(name, AT_KEYWORDS)}"
                 )
         entries.append((str.__str__(media).strip(), changes))
     return tuple(entries)
 
 
 class Plan(NamedTuple):
-    """What a picture offers: nothing is made yet.
+    """What a picture offers; nothing is made yet.
 
     Attributes:
-        media: What is offered where a media query holds, and the picture's own at the end.
+        media: What is offered when a media query matches; the picture's own is the last.
         fallback: The format of the `<img>`, as its place in `formats` of the last medium.
     """
 
@@ -640,7 +640,7 @@ class Plan(NamedTuple):
 
     @property
     def own(self) -> Medium:
-        """What is offered where no media query holds."""
+        """What is offered when no media query matches."""
         return self.media[-1]
 
     def candidates(self) -> Iterable[Candidate]:
@@ -650,7 +650,7 @@ class Plan(NamedTuple):
 
 
 def make_picture_plan(kit: ImageKit, call: PictureCall) -> Plan:
-    """Plan a picture, from the headers of its sources alone.
+    """Plan a picture, using only the headers of its sources.
 
     Raises:
         MissingSource: There is no source.
@@ -691,7 +691,7 @@ def _changed_focus(call: PictureCall, changes: Mapping[str, Any]) -> Focus | Non
 
 
 def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = False) -> Medium:
-    # A name stays a name, which the kit remembers; an upload is found once for all candidates.
+    # A name, which the kit remembers, stays a name; an upload is found once for all candidates.
     source = kit.source(call.source)
     if source is None:
         raise MissingSource(call.generator_id, getattr(call.source, "why", ""))
@@ -780,7 +780,7 @@ def _spec_medium(kit: ImageKit, call: PictureCall, source: Source, named: str | 
 def _offered_formats(
     kit: ImageKit, call: PictureCall, header: Header, animated: bool
 ) -> list[tuple[str, dict[str, str]]]:
-    """Return the formats that are offered and the keywords that ask for them."""
+    """Return the formats to offer and the keywords that request them."""
     if call.formats is None:
         asked = call.options.get("format") or kit.settings.default_thumbnail_format
         return [(output_format(asked, header), {})]
@@ -822,13 +822,13 @@ def _shared_options(
 
 
 class Shown(NamedTuple):
-    """What a page shows of a picture: its plan and URLs, or what stands in for it.
+    """What a page shows for a picture: its plan and URLs, or what stands in for it.
 
     Attributes:
-        plan: The plan; None where something stands in.
+        plan: The plan; None if something stands in.
         urls: The URL of each candidate, in the plan's order.
         names: The name of each candidate in its storage.
-        stand_in: URL, width and height in pixels of what stands in; the URL is empty where nothing does.
+        stand_in: URL, width and height in pixels of what stands in; the URL is empty if nothing does.
     """
 
     plan: Plan | None
@@ -838,14 +838,14 @@ class Shown(NamedTuple):
 
 
 class PictureSource(NamedTuple):
-    """What a `<source>` or the `<img>` of a picture offers.
+    """What a picture's `<source>` or `<img>` offers.
 
     Attributes:
-        media: The media query; empty where there is none.
+        media: The media query; empty if there is none.
         type: Media type, such as "image/avif".
         src: The URL of the image at the layout's width.
-        srcset: The value of `srcset`; empty where `src` is the only image.
-        sizes: The value of `sizes`; empty where there is none.
+        srcset: The value of `srcset`; empty if `src` is the only image.
+        sizes: The value of `sizes`; empty if there is none.
         width: Pixels.
         height: Pixels.
     """
@@ -860,10 +860,10 @@ class PictureSource(NamedTuple):
 
 
 class Picture:
-    """One image as a page offers it: in several sizes and formats, of which the browser chooses.
+    """An image in several sizes and formats, from which the browser chooses.
 
-    It prints itself as HTML. Sizes come from the source's header; where images are made on demand, its URLs make all
-    that it lacks in one piece of work.
+    It prints itself as HTML. Sizes come from the source's header; if images are made on demand, asking for its URLs
+    makes everything that is missing in one piece of work.
 
     Args:
         kit: The kit; `kit.picture(dimensions, source, …)` passes it.
@@ -884,25 +884,25 @@ class Picture:
 
     @property
     def url(self) -> str:
-        """The URL of the image that stands in `src`."""
+        """The URL of the image in `src`."""
         shown = self._shown()
         return shown.stand_in[0] if shown.plan is None else self._offers(shown)[-1].src
 
     @property
     def srcset(self) -> str:
-        """The value of `srcset` of the `<img>`; empty where there is a single image."""
+        """The value of `srcset` of the `<img>`; empty if there is a single image."""
         shown = self._shown()
         return "" if shown.plan is None else self._offers(shown)[-1].srcset
 
     @property
     def sizes(self) -> str:
-        """The value of `sizes`, without `auto`; empty where none is needed."""
+        """The value of `sizes`, without `auto`; empty if none is needed."""
         plan = self._planned()
         return "" if plan is None else plan.own.sizes
 
     @property
     def sources(self) -> tuple[PictureSource, ...]:
-        """What its `<source>`s offer, the preferred one first; the `<img>` is not among them."""
+        """What its `<source>`s offer, the preferred one first; the `<img>` is not included."""
         shown = self._shown()
         return () if shown.plan is None else self._offers(shown)[:-1]
 
@@ -994,7 +994,7 @@ class Picture:
 
     @property
     def image_set(self) -> str:
-        """The picture as a value of CSS's `background-image`: each format at the layout's width, and at more of it."""
+        """The picture as a value for CSS's `background-image`: each format at the layout's width and above."""
         shown = self._shown()
         if shown.plan is None:
             return f'url("{shown.stand_in[0]}")' if shown.stand_in[0] else "none"
@@ -1013,11 +1013,11 @@ class Picture:
         """Return the HTML.
 
         Args:
-            alt: The alternative text, over the one that was given before.
-            **attributes: HTML attributes of the `<img>`; an underscore at the end of a name falls away (`class_`).
+            alt: The alternative text, overriding the one given before.
+            **attributes: HTML attributes of the `<img>`; a trailing underscore in a name is dropped (`class_`).
 
         Raises:
-            MissingAlt: Nobody gives an alternative text.
+            MissingAlt: There is no alternative text.
             InvalidOption: An attribute is one that the picture writes itself.
             ImageKitError: An image could not be made.
         """
@@ -1128,7 +1128,7 @@ class Picture:
         }
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Return the images of which a browser chooses; none where something stands in for them."""
+        """Return the images from which browsers choose; none if something stands in for them."""
         plan = self._planned()
         return () if plan is None else tuple(plan.candidates())
 
@@ -1216,13 +1216,13 @@ def miss_alt(policy: str | None, error: MissingAlt) -> None:
 
 
 class _Given:
-    """The author's attributes, those apart on which other parts of the HTML depend."""
+    """The author's attributes, with those singled out on which other parts of the HTML depend."""
 
     def __init__(self, attributes: Mapping[str, object]) -> None:
         named = {html.lowered(name): value for name, value in attributes.items()}
         for name in ("src", "srcset"):
             if name in named:
-                raise InvalidOption(name, named[name], "the picture writes it; leave it out")
+                raise InvalidOption(name, named[name], "the picture sets it; leave it out")
         alt = named.get("alt")
         # A bare attribute is an empty one.
         self.alt = "" if alt is True else None if alt is False else alt
@@ -1238,7 +1238,7 @@ _ORDERED = frozenset({"alt", "sizes", "loading", "decoding", "fetchpriority", "w
 
 
 def _box(given: _Given, width: int, height: int) -> dict[str, object]:
-    """Return the attributes `width` and `height`: the author's, and the other one in proportion."""
+    """Return the attributes `width` and `height`: the author's, and a missing one in proportion."""
     if given.width is None and given.height is None:
         return {"width": width, "height": height}
     if given.width is not None and given.height is not None:
@@ -1248,14 +1248,14 @@ def _box(given: _Given, width: int, height: int) -> dict[str, object]:
             return {"width": given.width, "height": _rounded(int(str(given.width)) * height / width)}
         return {"width": _rounded(int(str(given.height)) * width / height), "height": given.height}
     except ValueError:
-        # "100%" and the like say nothing about the other side.
+        # Values such as "100%" say nothing about the other side.
         return {"width": given.width, "height": given.height}
 
 
 def _reserved(box: Mapping[str, object], image: PictureSource, is_auto: bool) -> dict[str, str]:
-    """Return the styles that keep an image's place until it has loaded, where a style sheet says `width: auto`.
+    """Return the styles that reserve an image's space until it has loaded, if a style sheet says `width: auto`.
 
-    The browser contains an image with `auto` sizes by itself (HTML, 15.4.3 "Images"), and takes 300 pixels for granted.
+    The browser itself contains an image with `auto` sizes (HTML, 15.4.3 "Images"), and assumes 300 pixels.
     """
     sides = (box["width"] or image.width, box["height"] or image.height)
     pixels = sides if all(str(side).isdecimal() for side in sides) else (image.width, image.height)
@@ -1289,7 +1289,7 @@ def _css_url(url: str) -> str:
 
 
 def _only(earlier: Sequence[str], media: str) -> str | None:
-    """Return a media query that holds where one does and no earlier one; None where nothing is to be loaded."""
+    """Return a media query that matches when this one does and no earlier one; None if nothing is to be loaded."""
     conditions = [each for each in map(_condition, earlier) if each is not None]
     own = _condition(media) if media else ""
     if own is None:
@@ -1303,7 +1303,7 @@ def _only(earlier: Sequence[str], media: str) -> str | None:
 
 
 def _condition(media: str) -> str | None:
-    """Return a media query as a condition without a type; None for one that holds on paper or for speech alone."""
+    """Return a media query as a condition without a type; None for one that only matches in print or speech."""
     parts = []
     for query in _split(media):
         text = re.sub(r"^(?:only\s+)?(?:screen|all)(?:\s+and\s+|$)", "", query, flags=re.IGNORECASE)
@@ -1383,9 +1383,9 @@ def _is_made_on_demand(file: ImageCacheFile) -> bool:
 
 
 def make_together(kit: ImageKit, candidates: Iterable[Candidate]) -> None:
-    """Make what candidates lack: each source is read once, and decoded once at each scale.
+    """Make missing candidates, reading each source once and decoding it once for each scale.
 
-    What goes wrong is remembered, and raised where the file is asked for.
+    Errors are remembered, and raised when the file is asked for.
     """
     plan = make_plan(kit, [Item(each.generator_id, each.kwargs) for each in candidates])
     for work in plan.works:
@@ -1407,7 +1407,7 @@ _UNSAFE_CSS = re.compile(r"[{}<>@\\]|url|import", re.IGNORECASE)
 """What no declaration of ours holds; a forged one could end its rule, or load something."""
 
 MOST_PICTURES = 10_000
-"""Pictures whose HTML one process keeps: about 3 kB each, 30 MB in all."""
+"""How many pictures' HTML a process keeps: about 3 kB each, 30 MB in all."""
 
 
 _ANY_SIZE = -1
@@ -1415,7 +1415,7 @@ _ANY_SIZE = -1
 
 
 class _KnownHtml(NamedTuple):
-    """The HTML of a picture, which is right as long as its sources and files look as they did."""
+    """A picture's HTML, which is right as long as its sources and files are unchanged."""
 
     html: Markup
     sources: tuple[tuple[str, Signature], ...]
@@ -1426,7 +1426,7 @@ class _KnownHtml(NamedTuple):
     urls: tuple[str, ...]
 
     def is_current(self) -> bool:
-        """Tell whether all is as it was, by one stat of each file."""
+        """Tell whether everything is unchanged, by one stat of each file."""
         stat = os.stat
         try:
             for path, signature in self.sources:
@@ -1442,7 +1442,7 @@ class _KnownHtml(NamedTuple):
 
 
 class Pictures:
-    """What one process knows of a kit's pictures.
+    """What a process knows about a kit's pictures.
 
     Args:
         kit: The kit.
@@ -1456,7 +1456,7 @@ class Pictures:
         self._noted: dict[tuple[str, ...], Picture] = {}
 
     def forget(self) -> None:
-        """Forget the HTML of pictures: a generator was registered anew."""
+        """Forget the HTML of pictures, since generators have changed."""
         self._html.clear()
 
     @property
@@ -1612,7 +1612,7 @@ class Pictures:
             raise StorageError(str(path), error.strerror or str(error)) from error
 
     def find_html(self, call: Hashable) -> Markup | None:
-        """Return the HTML that was kept for a template's call, if it is still right; its files count as needed."""
+        """Return the HTML kept for a template's call, if it is still right; its files count as needed."""
         known = self._html.get((call, self._base_url))
         if known is None or not known.is_current():
             return None
@@ -1630,7 +1630,7 @@ class Pictures:
         return getattr(self._kit.storage, "base_url", None)
 
     def keep_html(self, call: Hashable, markup: Markup, picture: Picture) -> None:
-        """Keep the HTML of a template's call, if all its files are known to be there."""
+        """Keep the HTML of a template's call, if all its files are known to exist."""
         sources, files, notes, urls = {}, [], [], []
         candidates = picture.candidates()
         if not candidates:
@@ -1675,7 +1675,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None), Markup})
 
 
 def frozen(value: Any) -> Hashable:
-    """Return a plain value in a form that can be a key, and differs for values of different types.
+    """Return a plain value in a form that can be a key, and that differs for values of different types.
 
     Raises:
         TypeError: The value is not plain.

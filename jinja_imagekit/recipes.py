@@ -1,4 +1,4 @@
-"""`Recipe`: all that is done to the bytes of an image to get those of another, as plain values."""
+"""`Recipe`: everything that turns the bytes of one image into those of another, as plain values."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .time_limits import check_time
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a spec does to one source. Nothing of it refers to the spec, so that another process can do it.
+    """What a spec does to a source, without reference to the spec, so that another process can do it.
 
     Args:
-        name: What errors call the source.
-        processors: What is done to the image, in this order.
+        name: The source's name in errors.
+        processors: What to do to the image, in this order.
         format: The format of the result; None keeps the source's.
         options: Options of the encoder.
         autoconvert: Convert the image to a mode that the format can hold.
@@ -80,7 +80,7 @@ class Recipe:
         )
 
     def _processed(self, original: Original, frames: Frames, *, reduced: bool) -> list[Image.Image]:
-        """Return the processed frames; where several files are made of a source, those of one size share them."""
+        """Return the processed frames; if several files are made from a source, those of one size share them."""
 
         def process() -> list[Image.Image]:
             return processors.run(self.processors, frames.images, frames.full_size, reduced=reduced)
@@ -115,7 +115,7 @@ class Recipe:
 
         Args:
             size: The source's width and height in upright pixels.
-            is_vector: Whether it is an SVG, which is shown within the size that was asked for.
+            is_vector: Whether it is an SVG, which is shown within the requested size.
         """
         result = processors.output_size(self.processors, size)
         return fit_within(size, result or size) if is_vector else result

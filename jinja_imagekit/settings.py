@@ -111,7 +111,7 @@ class Settings(PixelSettings, Caps):
         on_error: What templates do about an image that cannot be made: "raise" an error, show a "placeholder", show
             the "original" file unprocessed, or "omit" it. Tags and filters also take it as a keyword.
         debug: Say on placeholders why the image could not be made; for development.
-        readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on unchanged. In addition to the
+        readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on unchanged. Besides the
             defaults it may name `OTHER_FORMATS`, which are as safe as Pillow's decoders.
         max_source_bytes: Largest source file, in bytes.
         max_svg_bytes: Largest SVG, in bytes: reading its XML takes longer than the header of an image made of pixels.

@@ -506,7 +506,7 @@ def test_thumbnails_of_several_sizes(site: Site) -> None:
         ("{% picture '80x' 'canal.jpg' at={'(a)': '8'} -- alt='' %}", "write width and height in pixels"),
         ("{% picture '80x' 'canal.jpg' focus='leftish' %}", "write a point as '70% 30%'"),
         ("{% picture '80x' 'canal.jpg' placeholder='blurr' %}", "Did you mean 'blur'"),
-        ("{% picture '80x' 'canal.jpg' -- alt='' srcset='a' %}", "the picture writes it"),
+        ("{% picture '80x' 'canal.jpg' -- alt='' srcset='a' %}", "the picture sets it"),
         ("{% thumbnail '80x' 'canal.jpg' formats='WEBP' %}", "use {% picture %}"),
         ("{% thumbnail '80x' 'canal.jpg' at={'(a)': '8x8'} %}", "use {% picture %}"),
     ],

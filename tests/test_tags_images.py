@@ -77,8 +77,8 @@ def test_dimensions(site: Site, dimensions: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("dimensions", "message"),
     [
-        ("0x50", "the width has to be between 1 and 65535 pixels"),
-        ("50x0", "the height has to be between 1 and 65535 pixels"),
+        ("0x50", "the width must be between 1 and 65535 pixels"),
+        ("50x0", "the height must be between 1 and 65535 pixels"),
         ("axb", "write width and height in pixels as '400x300'"),
         ("-5x5", "write width and height in pixels as '400x300'"),
         ("5x-5", "write width and height in pixels as '400x300'"),
@@ -92,7 +92,7 @@ def test_dimensions(site: Site, dimensions: str, size: tuple[int, int]) -> None:
         ("5x5\n", "write width and height in pixels as '400x300'"),
         ("\u0665x\u0665", "write width and height in pixels as '400x300'"),
         ("9999999999x5", "write width and height in pixels as '400x300'"),
-        ("70000x", "the width has to be between 1 and 65535 pixels"),
+        ("70000x", "the width must be between 1 and 65535 pixels"),
         ("20000x20000", "400000000 pixels are more than the setting max_result_pixels allows, which is 100000000"),
         (100, "write width and height in pixels as '400x300'"),
         (None, "write width and height in pixels as '400x300'"),
