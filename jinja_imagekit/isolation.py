@@ -178,12 +178,12 @@ class _Worker:
         folders = [os.path.abspath(folder) for folder in sys.path]
         code = f"import sys; sys.path[:] = {folders!r}; from {__name__} import work; work({memory})"
         options: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
-        executable = os.fsdecode(get_executable())
+        self._executable = os.fsdecode(get_executable() or sys.executable)
         # Of each thread's arena glibc sets 64 MB of addresses aside, which count as memory.
         environment = {**os.environ, "MALLOC_ARENA_MAX": "2"}
         try:
             self._process = subprocess.Popen(
-                [executable, "-c", code],
+                [self._executable, "-c", code],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -192,7 +192,7 @@ class _Worker:
                 **options,
             )
         except OSError as error:
-            raise ImageKitError(f"No process can be started to make an image ({executable}: {error})") from error
+            raise ImageKitError(f"No process can be started to make an image ({self._executable}): {error}") from error
         # What is written is not buffered: a forked child that closes its copy would write it once more.
         requests: Any = self._process.stdin
         answers: Any = self._process.stdout
@@ -207,7 +207,9 @@ class _Worker:
         """Return the answer: a mark, and the image or the error behind it."""
         with _Watch(self._process, START_SECONDS if not self._is_ready else None, None):
             if not self._is_ready and self._answers.read(1) != _READY:
-                raise CannotRebuild("a process that makes images does not start")
+                raise ImageKitError(
+                    f"No process can be started to make an image ({self._executable}): it ends at once."
+                )
         self._is_ready = True
         # No format takes more than four samples of 16 bits a pixel.
         most = 8 * recipe.limits.max_result_pixels + (1 << 24)

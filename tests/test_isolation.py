@@ -20,6 +20,7 @@ from jinja_imagekit import ImageKit, isolation
 from jinja_imagekit.exceptions import (
     CannotRebuild,
     GenerationFailed,
+    ImageKitError,
     ImageTooLarge,
     ImageTooSlow,
     InvalidOption,
@@ -291,3 +292,15 @@ def test_what_a_picture_shows_until_it_loads_is_isolated_as_well(tmp_path: Path,
         assert found is not None
         looks.append(kit.image_facts.look(found))
     assert looks[0] == looks[1]
+
+
+@pytest.mark.parametrize("executable", ["/bin/false", "/nowhere/python"])
+def test_an_interpreter_that_does_not_start_is_one_clear_error(
+    executable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers that embed Python may say that they are it; `multiprocessing.set_executable` tells where it is."""
+    isolation.close()
+    monkeypatch.setattr(isolation, "get_executable", lambda: executable)
+    for _ in range(2):
+        with pytest.raises(ImageKitError, match=f"No process can be started to make an image .{executable}."):
+            isolated().process(photo_bytes())
