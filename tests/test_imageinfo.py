@@ -110,6 +110,17 @@ def test_the_sidecar_of_an_image_that_is_a_link(site: Site) -> None:
     assert site.kit.picture("50x", "photos/canal.jpg").alt is None
 
 
+def test_sidecars_are_read_once_a_render(site: Site) -> None:
+    """Within one they stay as they are; the next one, after `finish()`, reads them again."""
+    settled(site.images / "photos" / "canal.jpg.toml", b'alt = "First"')
+    template = site.kit.install(Environment(autoescape=True)).from_string(TAG)
+    assert ' alt="First"' in template.render()
+    settled(site.images / "photos" / "canal.jpg.toml", b'alt = "Second"')
+    assert ' alt="First"' in template.render()
+    site.kit.finish()
+    assert ' alt="Second"' in template.render()
+
+
 def photo_with_exif() -> bytes:
     """Return a photo that a camera wrote things into."""
     image = drawing.photo(80, 60)

@@ -101,8 +101,11 @@ keywords = st.fixed_dictionaries(
         "crop": st.sampled_from([None, False]),
     },
 )
+# Of an author's own words the validator has opinions, such as that none begins with a combining accent.
+TEXT = st.text(st.characters(codec="latin-1", exclude_categories=["C"]), max_size=20)
+
 attributes = st.fixed_dictionaries(
-    {"alt": st.text(st.characters(exclude_categories=["C"]), max_size=20)},
+    {"alt": TEXT},
     optional={
         "class": st.just("wide"),
         "width": st.integers(1, 500),
@@ -111,7 +114,7 @@ attributes = st.fixed_dictionaries(
         "decoding": st.sampled_from(["sync", "auto"]),
         "style": st.just("margin:0"),
         "hidden": st.booleans(),
-        "title": st.text(st.characters(exclude_categories=["C"]), max_size=9),
+        "title": TEXT,
     },
 )
 

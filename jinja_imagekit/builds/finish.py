@@ -239,6 +239,9 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     plan = make_plan(kit, [item for item in items.values() if item])
     report = run_plan(kit, plan, workers=workers, on_progress=on_progress)
     kit.pictures.write_manifest()
+    # The next render reads sidecar files again.
+    kit.image_facts.forget_sidecars()
+    kit.pictures.forget()
     promises = _promised_sizes(plan, {outcome.name for outcome in report.generated})
     outcomes = [_checked(each, promises) for each in (*report.generated, *report.skipped, *report.failed)]
     outcomes = [_placed(kit, each) for each in (*outcomes, *_missing(kit, notes, items, outcomes))]
