@@ -126,3 +126,12 @@ def test_ways_that_are_refused(data: bytes, reason: str) -> None:
     """What would be read wrong is an error that says how samples are stored."""
     with pytest.raises(UnreadableImage, match=reason):
         decoded(data)
+
+
+def test_compression_that_is_not_read_is_named() -> None:
+    """WebP within TIFF takes a library that Pillow's wheels lack."""
+    data = tiff("B", [[200, 120, 40] * 16], RGB)
+    entry = struct.pack("<HHIHH", 259, 3, 1, 1, 0)
+    assert entry in data
+    with pytest.raises(UnreadableImage, match="number 50001"):
+        decoded(data.replace(entry, struct.pack("<HHIHH", 259, 3, 1, 50_001, 0)))

@@ -108,7 +108,7 @@ def _silence_libtiff() -> None:
 
 
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
-_BITS, _PHOTOMETRIC, _PER_PIXEL, _PLANAR, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339
+_BITS, _COMPRESSION, _PHOTOMETRIC, _PER_PIXEL, _PLANAR, _EXTRA, _FORMAT = 258, 259, 262, 277, 284, 338, 339
 _OFFSETS_AND_LENGTHS = ((273, 279), (324, 325))
 
 _PIXEL_TAGS = frozenset({254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323})
@@ -201,13 +201,20 @@ class _Samples:
 
 @contextmanager
 def _named(directory: Directory) -> Iterator[None]:
-    """Say how samples are stored where Pillow does not know that way."""
+    """Say how samples are stored where Pillow does not know that way, or fails at it."""
     try:
         yield
     except SyntaxError as error:
         if "unknown pixel mode" not in str(error):
             raise
         raise BrokenFile(f"the TIFF file has {_Samples.of(directory)}, which are not read") from None
+    except OSError as error:
+        if "decoder error" not in str(error):
+            raise
+        compression = directory.number(_COMPRESSION, 1)
+        raise BrokenFile(
+            f"the TIFF file is damaged, or in a compression that is not read (number {compression})"
+        ) from None
 
 
 def _check_whole(directory: Directory, data: bytes) -> None:
