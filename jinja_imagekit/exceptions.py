@@ -139,7 +139,7 @@ class MissingSource(ImageKitError, ValueError):
 
     Attributes:
         generator: The spec's class or id.
-        why: Why there is none, such as "'photo' is undefined"; empty where nobody can tell.
+        why: Why there is none, such as "'photo' is undefined"; empty if unknown.
     """
 
     concerns_image = True

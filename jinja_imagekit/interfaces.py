@@ -103,7 +103,7 @@ class Storage(Protocol):
         """
 
     def stat(self, name: str) -> StoredFile | None:
-        """Return what is known of the file; None where there is none."""
+        """Return what is known about the file; None where there is none."""
 
     def delete(self, name: str) -> None:
         """Delete the file; no error if there is none."""
@@ -146,7 +146,7 @@ class StateStore(Protocol):
     def lock(self, key: str) -> AbstractContextManager[None]:
         """Hold the lock of this name against all threads and processes; it ends with its holder, however it dies.
 
-        Where no lock can be had (a read-only folder), the block runs without one: two may do the same work,
+        If there can be no lock (in a read-only folder), the block runs without one: two may do the same work,
         and the storage's atomic `save` keeps the result whole.
         """
 

@@ -146,7 +146,7 @@ class ImageKit:
 
     @made_once
     def image_facts(self) -> ImageFacts:
-        """What is known of sources beside their pixels: sidecar files and looks."""
+        """What is known about sources apart from their pixels: sidecar files and looks."""
         return ImageFacts(self)
 
     @made_once

@@ -1567,7 +1567,7 @@ class Pictures:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            logger.warning("%s cannot be read (%s), and is begun anew.", self.manifest_path, error)
+            logger.warning("%s cannot be read (%s), and is replaced.", self.manifest_path, error)
         return []
 
     def with_bytes(self, entry: dict[str, Any]) -> dict[str, Any]:
@@ -1599,7 +1599,7 @@ class Pictures:
         try:
             return list(filter(exists, self.read_manifest()))
         except StorageError as error:
-            logger.warning("%s holds a name that is refused (%s), and is begun anew.", self.manifest_path, error)
+            logger.warning("%s holds a name that is refused (%s), and is replaced.", self.manifest_path, error)
             return []
 
     def _write(self, path: Path, entries: Iterable[dict[str, Any]]) -> None:

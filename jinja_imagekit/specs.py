@@ -119,7 +119,7 @@ class ImageSpec:
 
         Raises:
             UnknownFormat: `format` cannot be written.
-            UnreadableImage: `format` is None, and the source's format cannot be told.
+            UnreadableImage: `format` is None, and the source's format is unknown.
         """
         format = images.normal_format(self.format) if self.format else None
         return self._source.kept_format if format is None or self.is_vector else format

@@ -52,7 +52,7 @@ def render(site: Site, template: str, **context: Any) -> str:
 
 
 CASES: list[tuple[str, type[Exception], str]] = [
-    ("{% thumbnail '0x50' 'photo.jpg' %}", InvalidOption, "dimensions='0x50' cannot be used: the width has to be"),
+    ("{% thumbnail '0x50' 'photo.jpg' %}", InvalidOption, "dimensions='0x50' cannot be used: the width must be"),
     ("{% thumbnail 'axb' 'photo.jpg' %}", InvalidOption, "dimensions='axb' cannot be used: write width and height"),
     ("{% thumbnail '-5x5' 'photo.jpg' %}", InvalidOption, "dimensions='-5x5' cannot be used: write width and height"),
     ("{% thumbnail '100' 'photo.jpg' %}", InvalidOption, "write width and height in pixels as '400x300'"),

@@ -1,4 +1,4 @@
-"""Tests of what is known of sources beside their pixels: sidecar files, what cameras wrote, colours and previews."""
+"""What is known about an image: its sidecar file, its look, its metadata, and the filter `imageinfo`."""
 
 from __future__ import annotations
 

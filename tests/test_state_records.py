@@ -155,7 +155,7 @@ def test_claim_ends_by_itself(store: MemoryStore, clock: Clock) -> None:
 
 
 def test_facts_of_a_source_come_back(records: Records) -> None:
-    """What is known of sources comes back by path."""
+    """What is known about sources comes back by path."""
     good = KnownSource(
         (1_000, 1_700_000_000_000_000_000, 42, 1_700_000_000_000_000_001),
         "0123abcd",

@@ -113,7 +113,7 @@ class ImageCacheFile:
 
     @property
     def records(self) -> Records:
-        """What is known of cache files."""
+        """What is known about cache files."""
         return self._kit.records
 
     @property

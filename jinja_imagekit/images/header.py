@@ -18,7 +18,7 @@ from .rules import Limits
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known of an image without decoding it.
+    """What is known about an image without decoding it.
 
     Attributes:
         format: Pillow's name of its format; a multi-picture JPEG is an `MPO`.

@@ -151,5 +151,5 @@ def _promised_size(kit: ImageKit, note: Note) -> Size:
         file = kit.cachefile(note.reference.generator_id, **keywords_of(note.reference, kit))
         return file.promised_size or DEFAULT_SIZE
     except (ImageKitError, NotPlain) as error:
-        logger.debug("The size of %s cannot be told: %s", note, error)
+        logger.debug("The size of %s is unknown: %s", note, error)
         return DEFAULT_SIZE

@@ -45,7 +45,7 @@ class Leases:
         with self._changed:
             self._held.pop((id(records), name), None)
             self._changed.notify_all()
-            # Within the lock, lest a renewal under way bring the claim back.
+            # Within the lock, or else a renewal under way would bring the claim back.
             records.release(name)
 
     @contextmanager

@@ -299,7 +299,7 @@ class FileSource(Source):
         """Return all bytes; their digest and header are the source's facts from then on.
 
         Raises:
-            SourceError: The source cannot be had.
+            SourceError: The source cannot be used.
             ImageTooLarge: It has more bytes than `max_source_bytes`.
         """
         before = self.signature()

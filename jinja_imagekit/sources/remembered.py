@@ -19,7 +19,7 @@ class RecordedSourceMemory:
     """A `SourceMemory` over the state store.
 
     Args:
-        records: What is known of cache files and sources.
+        records: What is known about cache files and sources.
     """
 
     def __init__(self, records: Records) -> None:

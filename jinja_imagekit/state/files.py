@@ -26,7 +26,7 @@ def set_aside(folder: str) -> None:
     Raises:
         OSError: The folder cannot be written.
     """
-    # The journal first, lest it be taken for the new database's.
+    # The journal first, or else it would be taken for the new database's.
     for suffix in ("-journal", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, NAME + suffix))

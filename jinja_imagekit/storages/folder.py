@@ -183,7 +183,7 @@ class FileSystemStorage:
         return StoredFile(found.st_size, found.st_mtime_ns)
 
     def delete(self, name: str) -> None:
-        """Delete the file; no error where there is none.
+        """Delete the file; no error if there is none.
 
         Raises:
             StorageError: The name is unsafe, or the file cannot be deleted.

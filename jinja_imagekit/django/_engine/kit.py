@@ -57,7 +57,7 @@ class DjangoKit(ImageKit):
 
     @made_once
     def records(self) -> Records:
-        """What is known of cache files and sources."""
+        """What is known about cache files and sources."""
         if conf.optional("STATE_STORE") is not None:
             return Records.from_settings(self._state_store(), self.settings)
         # In tests, what is known about files elsewhere would outlive a storage that keeps them in memory.

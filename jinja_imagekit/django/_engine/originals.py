@@ -42,7 +42,7 @@ def on_save(sender: Any, instance: Any, update_fields: Any = None, **_: Any) -> 
         try:
             source = current.get().sources.find(getattr(instance, field.attname))
         except (ImageKitError, ImproperlyConfigured) as error:
-            logger.warning("what is known of %s.%s cannot be looked at: %s", sender.__name__, field.name, error)
+            logger.warning("what is known about %s.%s cannot be read: %s", sender.__name__, field.name, error)
             continue
         if isinstance(source, StoredSource):
             source.expire()

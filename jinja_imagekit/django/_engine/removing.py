@@ -43,7 +43,7 @@ def cachefiles_of(kit: DjangoKit, file: Any) -> list[tuple[Storage, str]]:
                 if cachefile.name:
                     found[cachefile.name] = cachefile.storage
             except Exception as error:  # noqa: BLE001  # a spec's properties may raise anything
-                logger.info("which file %r makes of %s cannot be told: %s", id, file.name, error)
+                logger.info("which file %r makes from %s is unknown: %s", id, file.name, error)
     folder = posixpath.join(conf.value("CACHEFILE_DIR"), os.path.splitext(str(file.name))[0])
     for name in kit.storage.names(folder):
         record = kit.records.get(name)

@@ -32,7 +32,7 @@ class FieldSourceFinder(SourceFinder):
 
     Args:
         *parts: What a `SourceFinder` takes.
-        records: What is known of sources.
+        records: What is known about sources.
     """
 
     def __init__(self, *parts: Any, records: Records) -> None:
@@ -93,7 +93,7 @@ class StoredSource(Source):
     Args:
         file: The field's file.
         limits: Caps on what is read.
-        records: What is known of sources.
+        records: What is known about sources.
     """
 
     def __init__(self, file: FieldFile, limits: Limits, records: Records) -> None:

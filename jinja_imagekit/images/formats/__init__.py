@@ -40,7 +40,7 @@ _OTHER_NAMES = {name: format.name for format in _ALL for name in (*format.varian
 
 
 def sniff(data: bytes, others: Iterable[str] = ()) -> Format | None:
-    """Return the format that the first bytes of a file announce; None where it is none that is read.
+    """Return the format that the first bytes of a file announce; None if it is not one that is read.
 
     Args:
         data: The whole file.
@@ -73,7 +73,7 @@ def output_format(requested: str | None, header: Header) -> str:
 
     Args:
         requested: The format asked for, in any case, `jpg` for JPEG; None keeps the source's.
-        header: What is known of the source.
+        header: What is known about the source.
 
     Returns:
         One of `WRITABLE_FORMATS`, or that of a drawing, whatever was asked for. A source of another format that is

@@ -133,7 +133,7 @@ class _Meta:
 
     @classmethod
     def of(cls, data: bytes) -> _Meta | None:
-        """Return what a file says; None where it cannot be told, which is libavif's to complain of."""
+        """Return what a file says; None if it is unclear, which is left to libavif to report."""
         try:
             start, end = next((first, last) for type, first, last in _boxes(data, 0, len(data)) if type == b"meta")
             boxes = {type: (first, last) for type, first, last in _boxes(data, start + 4, end)}

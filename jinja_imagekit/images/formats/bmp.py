@@ -82,7 +82,7 @@ def _masks(data: bytes) -> Masks | None:
     has_alpha = header >= 56 or compression == 6
     masks = (red, green, blue, alpha if has_alpha else 0)
     if not all(_is_run(mask, bits) for mask in masks[:3]) or (masks[3] and not _is_run(masks[3], bits)):
-        raise BrokenFile("the BMP file is damaged: the bits of a colour are none, or lie apart")
+        raise BrokenFile("the BMP file is damaged: the bits of a colour are missing or not contiguous")
     return masks
 
 

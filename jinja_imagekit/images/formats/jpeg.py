@@ -205,7 +205,7 @@ class _Pieces:
         """Return at most so many bytes; all of a piece for a negative size.
 
         Raises:
-            BrokenFile: There are none left, so that the decoder has not come to its end.
+            BrokenFile: The decoder needs more than there is.
         """
         begin = self._position
         for piece in self._pieces:
