@@ -559,3 +559,16 @@ def test_the_state_is_its_users_alone_by_default(tmp_path: Path) -> None:
     _as_user(tmp_path / "deep" / "state", "700", "600")
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "deep").rglob("*") if path.is_dir()} == {0o700}
     assert {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()} == {0o600}
+
+
+def test_a_value_that_is_not_as_it_was_written_is_unknown(store: DiskStore) -> None:
+    """A digit that was overwritten, or a value that stands under another's key, is not taken for what it says."""
+    store.set_many({"a": "[640, 480]", "b": "[64, 48]", "sound": "[1, 1]"})
+    store.close()
+    with closing(sqlite3.connect(store.directory / NAME, isolation_level=None)) as connection:
+        connection.execute("UPDATE Cache SET value = replace(value, '640', '940') WHERE key = 'a'")
+        connection.execute("UPDATE Cache SET value = (SELECT value FROM Cache WHERE key = 'sound') WHERE key = 'b'")
+    assert store.get_many(["a", "b", "sound"]) == {"sound": "[1, 1]"}
+    assert store.get("a") is None
+    store.set_many({"a": "[640, 480]"})
+    assert store.get("a") == "[640, 480]"

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 import weakref
+import zlib
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -136,6 +137,15 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
                     # Neither commit nor rollback worked; closing the connection rolls back.
                     line.hang_up()
 
+    def get(self, key: str) -> str | None:
+        """Return a value; None where it is unknown, expired, or not as it was written."""
+        value = super().get(key)
+        return _unsealed(key, value) if type(value) is str else None
+
+    def set(self, key: str, value: str, expire: float | None = None) -> None:
+        """Keep a value, for `expire` seconds where it is given."""
+        super().set(key, _sealed(key, value), expire=expire)
+
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with a prefix and have not expired, in order."""
         found: list[str] = []
@@ -230,6 +240,19 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+
+
+def _sealed(key: str, value: str) -> str:
+    # SQLite has no checksums: a page that was half overwritten gives values that look sound.
+    return f"{zlib.crc32(f'{key}:{value}'.encode()):08x}{value}"
+
+
+def _unsealed(key: str, text: str) -> str | None:
+    value = text[8:]
+    try:
+        return value if _sealed(key, value) == text else None
+    except UnicodeEncodeError:
+        return None
 
 
 def open_database(folder: str, timeout: float, mode: int) -> Database:
