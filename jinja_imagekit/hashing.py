@@ -18,7 +18,7 @@ from .exceptions import NotFingerprintable
 
 __all__ = ["fingerprint"]
 
-VERSION = 1
+VERSION = 2
 """Part of every fingerprint; raised when the same input gives different pixels or the canonical form changes."""
 
 DIGEST_BYTES = 16

@@ -23,12 +23,12 @@ SOURCE = b"\x89PNG\r\n\x1a\n" + bytes.fromhex(
 """One red pixel, as a constant: what encoders of other versions write differs."""
 
 GOLDEN = {
-    "card": "CACHE/images/canal/d6c4b72fec34ccdf305c05d076576763.jpg",
-    "wide": "CACHE/images/canal/5ef62a56eee082dcdd6693275a6e2e43.png",
-    "kept format": "CACHE/images/canal/08da49b10d4717936b5bf51691f3ac0b.png",
-    "keywords": "CACHE/images/canal/9e59d1facdaacaaaecb5c31981355928.webp",
-    "thumbnail": "CACHE/images/canal/fef22343707ce34959c103f3ce7acdc9.png",
-    "chart": "CACHE/images/aca513ca652c4e8766eaf8ed353d3f0b.png",
+    "card": "CACHE/images/canal/2eb188c4e43c9ad2fe9bda3316a1249c.jpg",
+    "wide": "CACHE/images/canal/e95e2ff0f5cc294672ba132dcad32f39.png",
+    "kept format": "CACHE/images/canal/033604583551b2177baf9dee51045187.png",
+    "keywords": "CACHE/images/canal/d338f749d8e5d67b52e768dd5a7b22be.webp",
+    "thumbnail": "CACHE/images/canal/16763e5a88e897c6467e86fffa7e4feb.png",
+    "chart": "CACHE/images/f284df003d88ea000a38ba14b06bf0a7.png",
 }
 
 
