@@ -146,6 +146,16 @@ def check_attribute_name(name: str) -> None:
     lowered(name)
 
 
+def is_attribute_name(name: str) -> bool:
+    """Tell whether HTML allows the attribute name.
+
+    Example:
+        >>> is_attribute_name("data-x"), is_attribute_name('x"')
+        (True, False)
+    """
+    return bool(name) and not _NOT_IN_NAMES.search(name)
+
+
 def escape_value(value: object) -> str:
     """Return a value's text, escaped for an attribute in double quotes.
 

@@ -287,8 +287,8 @@ class ImageKit:
             dimensions: Width and height in pixels: `"800x600"`, `"800x"` or `"x600"`.
             source: The image to start from.
             id: The id of a generator that takes `width`, `height` and `format`; by default `imagekit:thumbnail`.
-            **kwargs: `layout`, `widths`, `sizes`, `formats`, `at`, `focus`, `alt`, `priority` and `placeholder`, and
-                the generator's own keywords.
+            **kwargs: `layout`, `widths`, `sizes`, `formats`, `at`, `focus`, `alt`, `priority`, `placeholder`
+                and `missing_alt`, and the generator's own keywords.
 
         Raises:
             InvalidOption: A keyword has an unusable value.

@@ -69,6 +69,9 @@ MAX_SIDE = 65_535
 PLACEHOLDERS = ("blur", "color")
 """What may be shown in a picture's place until it has loaded."""
 
+MISSING_ALT = ("error", "warn", "ignore")
+"""What may be done where nobody gives an alternative text."""
+
 DIMENSIONS = re.compile(r"[ \u00a0]*([0-9]{0,9})[ \u00a0]*[xX×][ \u00a0]*([0-9]{0,9})[ \u00a0]*")
 """How dimensions may be written: people copy "300 × 200" from elsewhere."""
 
@@ -379,7 +382,10 @@ FOCUS_KEYWORD = "imagekit_focus"
 AT_KEYWORDS = ("size", "source", "focus", "widths", "sizes", "formats", "still")
 """What an entry of `at` may say."""
 
-PICTURE_KEYWORDS = ("layout", "widths", "sizes", "formats", "at", "focus", "alt", "priority", "placeholder")
+PICTURE_KEYWORDS = (
+    *("layout", "widths", "sizes", "formats", "at", "focus", "alt", "priority", "placeholder"),
+    "missing_alt",
+)
 """The keywords of `{% picture %}` itself, in addition to its generator's."""
 
 
@@ -456,7 +462,7 @@ def picture_call(
         alt=None if given.get("alt") is None else str(given["alt"]),
         priority=bool(given.get("priority", False)),
         placeholder=_placeholder(given.get("placeholder", settings.picture_placeholder)),
-        missing_alt=settings.missing_alt or "error",
+        missing_alt=_one_of("missing_alt", given.get("missing_alt", settings.missing_alt or "error"), MISSING_ALT),
     )
 
 
@@ -487,7 +493,9 @@ def several_sizes_call(
         if kwargs.get(name) is not None:
             raise InvalidOption(name, kwargs[name], "an <img> has none; use {% picture %}")
     options = {**call.options, **({} if format is None else {"format": format})}
-    call = replace(call, options=options, formats=None, missing_alt=kit.settings.missing_alt or "ignore")
+    call = replace(call, options=options, formats=None)
+    if kwargs.get("missing_alt") is None:
+        call = replace(call, missing_alt=kit.settings.missing_alt or "ignore")
     if densities is not None:
         return replace(call, layout="fixed", densities=tuple(densities))
     if call.widths is None and call.sizes is None and kwargs.get("layout") is None:

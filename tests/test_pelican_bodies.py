@@ -76,36 +76,160 @@ def test_keywords_are_those_of_the_tags(site: PelicanSite) -> None:
 
 
 def test_widths_are_offered_to_the_browser(site: PelicanSite) -> None:
-    """A class with widths writes srcset and sizes; what the photo is too small for is offered once."""
+    """A class with widths and a format writes srcset and sizes; nothing is wider than the photo."""
     wide = {
         "size": "100x50",
         "widths": (50, 100, 200, 400, 800, 1600),
         "sizes": "50vw",
-        "upscale": False,
         "crop": False,
+        "format": "JPEG",
     }
     site.article("walks/walk.md", "![](canal.jpg){.hero}\n\n![](canal.jpg){.hero srcset=mine.jpg}")
     site.build(IMAGEKIT_CLASSES={"hero": wide})
     first, second = re.findall("<img.*?>", without_urls(site.page("walk.html")))
     assert first == (
-        '<img alt="" class="hero" src="walks/canal.jpg" width="67" height="50"'
-        ' srcset="walks/canal.jpg 33w, walks/canal.jpg 67w, walks/canal.jpg 133w, walks/canal.jpg 267w,'
-        ' walks/canal.jpg 320w" sizes="50vw">'
+        '<img src="walks/canal.jpg" srcset="walks/canal.jpg 50w, walks/canal.jpg 100w, walks/canal.jpg 200w,'
+        ' walks/canal.jpg 320w" sizes="auto, 50vw" width="67" height="50" loading="lazy" decoding="async" alt=""'
+        ' class="hero" style="contain-intrinsic-size:67px 50px">'
     )
-    assert second.startswith('<img alt="" class="hero" src="walks/canal.jpg" width="67" height="50"')
-    assert second.count("srcset") == 1
+    assert second == '<img alt="" class="hero" src="walks/canal.jpg" width="67" height="50" srcset="mine.jpg">'
     files = re.findall(r"(/CACHE\S+) (\d+)w", site.page("walk.html"))
-    assert {url[1:] for url, _ in files} == set(site.published())
+    assert {url[1:] for url, _ in files} <= set(site.published())
     for url, width in files:
         with Image.open(site.output / url[1:]) as image:
             assert image.width == int(width)
 
 
-def test_widths_without_a_height_keep_the_photos_proportions(site: PelicanSite) -> None:
-    """A size that is a width alone is offered in other widths alone."""
-    site.article("walks/walk.md", "![](canal.jpg){.hero}")
-    site.build(IMAGEKIT_CLASSES={"hero": {"size": "100x", "widths": [50, 200]}})
-    assert 'srcset="walks/canal.jpg 50w, walks/canal.jpg 200w" sizes="100vw"' in without_urls(site.page("walk.html"))
+PICTURES: dict[str, Any] = {
+    "plain": {"size": "100x", "layout": "constrained"},
+    "full": {"size": "100x", "layout": "full", "formats": ["WEBP", "JPEG"]},
+    "fixed": {"size": "80x60", "layout": "fixed", "quality": 40, "focus": "20% 80%"},
+    "widths": {"size": "100x", "widths": "50 200", "sizes": "50vw"},
+    "art": {"size": "200x50", "at": {"(max-width: 600px)": {"size": "60x60", "focus": (0.1, 0.9)}}, "priority": True},
+    "blur": {"size": "100x", "placeholder": "blur", "loading": "eager", "decoding": "sync"},
+    "one": {"size": "40x", "format": "PNG", "widths": (40,)},
+    "spec": {"generator": "blog:card", "widths": "32 64", "focus": "tl"},
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_class_with_keywords_of_a_picture_writes_what_the_tag_writes(site: PelicanSite, name: str) -> None:
+    """The `<img>` of the text becomes the HTML that a template would have, with the author's attributes on it."""
+    words = {key: value for key, value in PICTURES[name].items() if key not in ("size", "generator")}
+    attributes = {key: words.pop(key) for key in ("loading", "decoding") if key in words}
+    keywords = " ".join(f"{key}={value!r}" for key, value in words.items())
+    given = " ".join(f"{key}={value!r}" for key, value in attributes.items())
+    beginning = f"picture {PICTURES[name].get('size')!r} 'images/dunes.jpg'"
+    if name == "spec":
+        beginning = "generateimage 'blog:card' source='images/dunes.jpg'"
+    tag = f"{{% {beginning} {keywords} -- {given} alt='Dunes' class={name!r} data-x='1' hidden %}}"
+    site.template("article.html", f"{{{{ article.content }}}}|<p>{tag}</p>")
+    site.article("walks/walk.md", f'<p><img src="/images/dunes.jpg" alt="Dunes" class="{name}" data-x="1" hidden></p>')
+    site.build(IMAGEKIT_CLASSES=PICTURES, IMAGEKIT_SPECS=SPECS)
+    body, tag = site.page("walk.html").split("|")
+    assert body == tag
+    assert ("<picture>" in body) == (name not in ("one", "spec"))
+    urls = re.findall(r"/(CACHE[^\s\"]+)", body)
+    assert urls
+    assert set(urls) == set(site.published())
+
+
+def test_the_star_is_for_images_that_no_other_class_covers(site: PelicanSite) -> None:
+    """All images of the site but those that say no, or that an author put into a picture already."""
+    kept = [
+        '<img src="canal.jpg" alt="" data-imagekit="off">',
+        '<picture><source srcset="a.avif"><img src="canal.jpg" alt=""></picture>',
+        '<img src="https://elsewhere.example/a.jpg" alt="">',
+    ]
+    text = "\n".join(["![](canal.jpg)", "![](canal.jpg){.other}", "![](canal.jpg){.card}", *kept])
+    site.article("walks/walk.md", text)
+    default = {"size": "100x", "formats": "WEBP", "widths": (100,)}
+    site.build(IMAGEKIT_CLASSES={"*": default, "card": "64x48"})
+    first, second, third, *rest = without_urls(site.page("walk.html")).removeprefix("<p>").split("\n")
+    lazily = 'src="walks/canal.webp" width="100" height="75" loading="lazy" decoding="async" alt=""'
+    style = 'style="contain:size;contain-intrinsic-size:100px 75px"'
+    assert first == f"<img {lazily} {style}>"
+    assert second == f'<img {lazily} class="other" {style}>'
+    assert third == '<img alt="" class="card" src="walks/canal.jpg" width="64" height="48">'
+    assert "\n".join(rest) == "\n".join(kept) + "</p>"
+
+
+def test_the_star_may_be_a_size(site: PelicanSite) -> None:
+    """Without keywords of a picture it is a thumbnail, as for any class."""
+    site.article("walks/walk.md", "![](canal.jpg)")
+    site.build(IMAGEKIT_CLASSES={"*": "64x48"})
+    assert without_urls(site.page("walk.html")) == '<p><img alt="" src="walks/canal.jpg" width="64" height="48"></p>'
+
+
+def test_loading_and_decoding_are_the_classs_unless_the_author_gives_them(site: PelicanSite) -> None:
+    """They are for thumbnails, for specs and for pictures."""
+    small = {"loading": "lazy", "decoding": "async"}
+    classes = {
+        "thumb": {"size": "40x", **small},
+        "spec": {"generator": "blog:card", **small},
+        "picture": {"size": "40x", "widths": (40,), "formats": "WEBP", "loading": "eager", "decoding": "sync"},
+    }
+    images = [f"![]({{static}}/images/dunes.jpg){{.{name}}}" for name in classes]
+    own = [f"![](canal.jpg){{.{name} loading=eager decoding=auto}}" for name in classes]
+    site.article("walks/walk.md", "\n".join([*images, *own]))
+    site.build(IMAGEKIT_CLASSES=classes, IMAGEKIT_SPECS=SPECS)
+    tags = re.findall("<img.*?>", site.page("walk.html"))
+    asked = [(re.findall('loading="(.*?)"', tag), re.findall('decoding="(.*?)"', tag)) for tag in tags]
+    lazy, eager, given = (["lazy"], ["async"]), (["eager"], ["sync"]), (["eager"], ["auto"])
+    assert asked == [lazy, lazy, eager, given, given, given]
+
+
+@pytest.mark.parametrize("more", [{}, {"layout": "fixed"}])
+def test_an_alternative_text_may_come_from_the_class(site: PelicanSite, more: dict[str, str]) -> None:
+    """It is for images whose author gave none; an empty one is given."""
+    site.article("walks/walk.md", '<img src="canal.jpg">\n<img src="canal.jpg" alt="">\n<img src="canal.jpg" alt>')
+    site.build(IMAGEKIT_CLASSES={"*": {"size": "40x", "alt": "A photo", **more}})
+    tags = re.findall("<img.*?>", site.page("walk.html"))
+    assert ["A photo" in tag for tag in tags] == [True, False, False]
+    assert all(len(re.findall(r"\balt\b", tag)) == 1 for tag in tags)
+
+
+@pytest.mark.parametrize("more", [{}, {"layout": "fixed"}])
+def test_a_missing_alternative_text_is_told_with_the_articles_line(site: PelicanSite, more: dict[str, str]) -> None:
+    """`missing_alt` of a class goes before the setting, which an author's text satisfies."""
+    site.article("walks/walk.md", 'Text.\n\n<img src="canal.jpg" class="a">')
+    classes = {"a": {"size": "40x", "missing_alt": "error", **more}}
+    with pytest.raises(ImageKitError, match=r"walks/walk\.md, line 7: <img src='canal\.jpg'>: .*alternative text"):
+        site.build(IMAGEKIT_CLASSES=classes)
+    site.build(IMAGEKIT_CLASSES={"a": {"size": "40x", "missing_alt": "ignore", **more}}, IMAGEKIT_MISSING_ALT="error")
+    assert "alt" not in site.page("walk.html")
+    site.article("walks/walk.md", '<img src="canal.jpg" class="a" alt="A canal">')
+    site.build(IMAGEKIT_CLASSES={"a": {"size": "40x", **more}}, IMAGEKIT_MISSING_ALT="error")
+    assert 'alt="A canal"' in site.page("walk.html")
+
+
+def test_an_attribute_that_html_does_not_allow_is_left_out_of_a_picture(site: PelicanSite) -> None:
+    """A stray quote does not end a build that thumbnails would survive."""
+    html = '<img src="canal.jpg" alt="x"" title="a &quot;b&quot; &amp; c">'
+    site.article("walks/walk.md", f"<div>{html}</div>")
+    site.build(IMAGEKIT_CLASSES={"*": {"size": "40x", "layout": "fixed"}})
+    assert re.search('alt="x" title="a &#34;b&#34; &amp; c" style="[^"]*"></picture></div>', site.page("walk.html"))
+
+
+def test_a_picture_that_cannot_be_made_is_omitted_as_a_whole(site: PelicanSite) -> None:
+    """Whether it is found while the text is rewritten or when the files are made, no source stays behind."""
+    site.write("content/walks/text.jpg", "no image")
+    photo = site.photo("walks/broken.jpg", seed=7)
+    data = photo.read_bytes()
+    photo.write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    site.article("walks/walk.md", "A ![](text.jpg) B ![](broken.jpg) C ![](canal.jpg) D")
+    site.build(IMAGEKIT_CLASSES={"*": {"size": "100x", "layout": "fixed"}}, IMAGEKIT_ON_ERROR="omit")
+    html = site.page("walk.html")
+    assert html.startswith("<p>A  B  C <picture>")
+    assert html.count("<source") == html.count("<picture") == html.count("<img") == 1
+
+
+def test_a_picture_in_the_beginning_of_a_text_is_in_its_summary(site: PelicanSite) -> None:
+    """Pelican cuts the text by words, and closes what is open."""
+    site.template("index.html", "{% for each in articles %}{{ each.summary }}{% endfor %}")
+    site.article("walks/walk.md", "One ![](canal.jpg) two three four")
+    site.build(IMAGEKIT_CLASSES={"*": {"size": "100x", "layout": "fixed"}}, SUMMARY_MAX_LENGTH=2)
+    assert re.fullmatch("<p>One <picture><source [^>]+><img [^>]+></picture> two.*</p>", site.page("index.html"))
 
 
 def test_what_the_author_gave_stays(site: PelicanSite) -> None:
@@ -228,11 +352,16 @@ def test_an_unknown_keyword_is_told_before_anything_is_read(site: PelicanSite, v
         ({"size": "big"}, InvalidOption, "'400x300'"),
         ({"format": "WEBP"}, InvalidSetting, "write a generator's id"),
         (7, InvalidSetting, "write a generator's id"),
-        ({"size": "40x30", "widths": "600"}, InvalidSetting, "'widths' lists widths in pixels"),
-        ({"size": "40x30", "widths": (600, "2x")}, InvalidSetting, "'widths' lists widths in pixels"),
-        ({"size": "40x30", "widths": (600,), "srcset": "2"}, InvalidSetting, "instead of 'srcset'"),
-        ({"generator": "blog:card", "widths": (600,)}, InvalidSetting, "along with a 'size'"),
-        ({"size": "40x30", "widths": (70_000,)}, InvalidOption, "between 1 and"),
+        ({"size": "40x30", "widths": (600, "2x")}, InvalidOption, "write widths in pixels"),
+        ({"size": "40x30", "widths": (600,), "srcset": "2"}, InvalidSetting, "write 'widths'"),
+        ({"generator": "blog:card", "widths": "wide"}, InvalidOption, "write widths in pixels"),
+        ({"generator": "blog:card", "formats": ["AVIF"]}, InvalidOption, "an <img> has none"),
+        ({"size": "40x30", "widths": (70_000,)}, InvalidOption, "from 1 to 65535"),
+        ({"size": "40x30", "layout": "ful"}, InvalidOption, "Did you mean 'full'?"),
+        ({"size": "40x30", "missing_alt": "eror"}, InvalidSetting, "Did you mean 'error'?"),
+        ({"size": "40x30", "layout": "full", "missing_alt": "eror"}, InvalidOption, "Did you mean 'error'?"),
+        ({"size": "40x30", "loading": "lazily"}, InvalidSetting, "must be one of 'lazy', 'eager'"),
+        ({"size": "40x30", "decoding": True}, InvalidSetting, "must be one of 'async', 'sync', 'auto'"),
         ({"size": "40x30", "anchor": "nowhere"}, InvalidOption, "anchor='nowhere'"),
         ({"size": "40x30", "on_error": "ignore"}, InvalidOption, "on_error='ignore'"),
     ],

@@ -5,31 +5,37 @@ from __future__ import annotations
 import html
 import posixpath
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from markupsafe import Markup
 from pelican.contents import Content
 
-from ..exceptions import ImageKitError, InvalidSetting, UnknownKeyword, nearest
+from ..exceptions import ImageKitError, InvalidSetting, MissingAlt, UnknownKeyword, nearest
 from ..ext import TemplateRuntime, placed_at
 from ..generatorlibrary import THUMBNAIL_ID
+from ..html import is_attribute_name
 from ..kit import ImageKit
-from ..markup import Attributes, image_attributes, rewrite_images
-from ..pictures import DIMENSIONS, PICTURE_KEYWORDS
-from ..specs import ImageSpec
+from ..markup import Attributes, Change, image_attributes, rewrite_images
+from ..pictures import DIMENSIONS, MISSING_ALT, PICTURE_KEYWORDS, Picture, miss_alt
 from ..stand_ins import checked_policy
 from .names import SourceNames
 
 SETTING = "IMAGEKIT_CLASSES"
 
+DEFAULT = "*"
+"""The class of every image that has no other in the setting."""
+
 _EXPECTED = (
     "write a generator's id such as 'blog:card', a size such as '400x300', or a dict such as "
     "{'size': '400x300', 'format': 'WEBP'} or {'generator': 'blog:card', 'tint': 'red'}"
 )
-_EXPECTED_WIDTHS = "'widths' lists widths in pixels, along with a 'size' and instead of 'srcset'"
+
+_LOADED = {"loading": ("lazy", "eager"), "decoding": ("async", "sync", "auto")}
+"""Attributes that a class may give its images (HTML, 2.5.7 "Lazy loading attributes" and 4.8.4.3 "Decoding images")."""
 
 
 class ImageClass(NamedTuple):
@@ -37,16 +43,15 @@ class ImageClass(NamedTuple):
 
     Attributes:
         generator_id: The id of its generator; None for `imagekit:thumbnail`.
-        dimensions: Width and height in pixels as `{% thumbnail %}` takes them; None for `{% generateimage %}`.
-        widths: Widths in pixels to offer in `srcset`.
-        sizes: The attribute `sizes`, for `widths`.
-        keywords: The generator's keywords.
+        dimensions: Width and height in pixels as `{% picture %}` and `{% thumbnail %}` take them; None for
+            `{% generateimage %}`.
+        attributes: Attributes that the author may override.
+        keywords: The tag's keywords; any of a picture's makes it one.
     """
 
     generator_id: str | None
     dimensions: str | None
-    widths: Sequence[int]
-    sizes: str
+    attributes: dict[str, str]
     keywords: dict[str, Any]
 
     @classmethod
@@ -54,7 +59,7 @@ class ImageClass(NamedTuple):
         """Return what the setting says about a class.
 
         Raises:
-            InvalidSetting: It gives neither a generator nor a size, or unusable widths.
+            InvalidSetting: It gives neither a generator nor a size, or an attribute has no such value.
         """
         if isinstance(value, str):
             value = {"size" if DIMENSIONS.fullmatch(value) else "generator": value}
@@ -62,11 +67,16 @@ class ImageClass(NamedTuple):
         generator_id, dimensions = words.pop("generator", None), words.pop("size", None)
         if generator_id is None and dimensions is None:
             raise InvalidSetting(SETTING, f"{name!r} is {value!r}; {_EXPECTED}")
-        widths, sizes = words.pop("widths", ()), words.pop("sizes", "100vw")
-        numbers = isinstance(widths, (list, tuple)) and all(type(each) is int and each > 0 for each in widths)
-        if not numbers or (widths and (dimensions is None or "srcset" in words)):
-            raise InvalidSetting(SETTING, f"{name!r} is {value!r}; {_EXPECTED_WIDTHS}")
-        return cls(generator_id, dimensions, widths, sizes, words)
+        attributes = {each: words.pop(each) for each in _LOADED if each in words}
+        for each, given in attributes.items():
+            if given not in _LOADED[each]:
+                expected = f"must be one of {', '.join(map(repr, _LOADED[each]))}"
+                raise InvalidSetting(SETTING, f"{each!r} of {name!r} is {given!r}; {expected}")
+        return cls(generator_id, dimensions, attributes, words)
+
+    def is_picture(self, runtime: TemplateRuntime) -> bool:
+        """Tell whether it writes an element of its own, with several sizes or formats."""
+        return runtime.has_several_sizes(self.keywords)
 
     def check(self, name: str, kit: ImageKit, runtime: TemplateRuntime) -> None:
         """Check the class before any page is rendered.
@@ -88,85 +98,80 @@ class ImageClass(NamedTuple):
             if given in keywords:
                 problem = f"{name!r} has the keyword {given!r}, which each image or the 'size' gives; leave it out"
                 raise InvalidSetting(SETTING, problem)
+        if self.is_picture(runtime):
+            if "srcset" in keywords:
+                raise InvalidSetting(SETTING, f"{name!r} has both 'srcset' and keywords of a picture; write 'widths'")
+            self._picture(runtime, None)
+        policy = keywords.get("missing_alt")
+        if policy not in (None, *MISSING_ALT):
+            raise InvalidSetting(
+                SETTING, f"'missing_alt' of {name!r} is {policy!r}; {nearest(str(policy), MISSING_ALT)}"
+            )
         if self.dimensions is not None:
-            for width in self.widths:
-                runtime.thumbnail_call(self.generator_id, self.scaled_to(width), None, {})
             keywords.pop("srcset", None)
-            keywords = {each: value for each, value in keywords.items() if each not in PICTURE_KEYWORDS}
+        keywords = {each: value for each, value in keywords.items() if each not in PICTURE_KEYWORDS}
+        if self.dimensions is not None:
             id, keywords = runtime.thumbnail_call(self.generator_id, self.dimensions, None, keywords)
         try:
             kit.generator(id, **{**keywords, "source": None})
         except UnknownKeyword as error:
-            own = set() if self.dimensions is None else {"size", "widths", "sizes", "srcset", *PICTURE_KEYWORDS}
-            known = {*error.known, *own, "generator", "on_error"}.difference(("source", "width", "height"))
+            own = set() if self.dimensions is None else {"size", "srcset"}
+            known = {*error.known, *own, *PICTURE_KEYWORDS, *_LOADED, "generator", "on_error"}
+            known.difference_update(("source", "width", "height"))
             problem = f"{name!r} has the keyword {error.option!r}, which {error.generator!r} does not take"
             raise InvalidSetting(SETTING, f"{problem}. {nearest(error.option, known)}") from error
 
-    def attributes(
-        self, kit: ImageKit, runtime: TemplateRuntime, source: object, given: Mapping[str, None]
-    ) -> Attributes | None:
-        """Return the attributes that a template's tag would write; None if it would write no element.
+    def written(self, runtime: TemplateRuntime, source: object, author: Attributes) -> Attributes | Markup | None:
+        """Return what a template's tag would write: HTML for a picture, else the attributes that the author lacks.
 
         Args:
-            kit: The site's kit.
             runtime: The implementation of the tags.
             source: The image to start from.
-            given: The author's attributes, which the tag leaves out.
+            author: The attributes of the author's `<img>`.
+
+        Returns:
+            None if the tag would write no element.
 
         Raises:
             ImageKitError: The image could not be made.
         """
+        given = {name: True if value is None else value for name, value in author.items() if name != "src"}
+        keywords, attributes = self.keywords, {**self.attributes, **given}
+        if self.is_picture(runtime) and "srcset" not in author:
+            allowed = {name: value for name, value in attributes.items() if is_attribute_name(name)}
+            return self._tag(runtime, source, keywords, allowed)
+        # What it offers to browsers is the author's own.
+        dropped = PICTURE_KEYWORDS if self.is_picture(runtime) else ("alt", "missing_alt")
+        keywords = {name: value for name, value in keywords.items() if name not in dropped}
+        if "alt" in self.keywords:
+            attributes.setdefault("alt", self.keywords["alt"])
+        asked = {name: attributes[name] for name in _ASKED if name in attributes}
+        if "missing_alt" in self.keywords and "alt" not in asked:
+            miss_alt(self.keywords["missing_alt"], MissingAlt(f"What {self.generator_id or THUMBNAIL_ID} made"))
+            # The setting of the same name has no say.
+            asked["alt"], author = "", {**author, "alt": None}
+        html = image_attributes(self._tag(runtime, source, keywords, asked))
+        return html and {name: value for name, value in html.items() if name == "src" or name not in author}
+
+    def _tag(
+        self, runtime: TemplateRuntime, source: object, keywords: dict[str, Any], attributes: Mapping[str, object]
+    ) -> Markup:
         if self.dimensions is None:
-            keywords = {**self.keywords, "source": source}
-            return image_attributes(runtime.generateimage_tag(str(self.generator_id), keywords, given))
-        written = self._thumbnail(runtime, self.dimensions, source, given)
-        if written is None or not self.widths or "srcset" in given:
-            return written
-        return {**written, **self._offered(kit, runtime, source)}
+            return runtime.generateimage_tag(str(self.generator_id), {**keywords, "source": source}, attributes)
+        tag = runtime.picture_tag if runtime.has_several_sizes(keywords) else runtime.thumbnail_tag
+        return tag(self.generator_id, self.dimensions, source, keywords, attributes)
 
-    def _offered(self, kit: ImageKit, runtime: TemplateRuntime, source: object) -> Attributes:
-        entries: dict[str, str] = {}
-        promised: set[int | None] = set()
-        for width in self.widths:
-            expected = self._expected_width(kit, runtime, width, source)
-            if expected is not None and expected in promised:
-                # A photo too small for two widths gives a single image for both.
-                continue
-            promised.add(expected)
-            one = self._thumbnail(runtime, self.scaled_to(width), source, {}) or {}
-            url = one.get("src") or ""
-            # A stand-in has no file, or the same one for all widths.
-            if one.get("width") and not url.startswith("data:"):
-                entries.setdefault(url, f"{url} {one['width']}w")
-        return {"srcset": ", ".join(entries.values()), "sizes": self.sizes} if entries else {}
+    def _picture(self, runtime: TemplateRuntime, source: object) -> Picture:
+        """Return the image as a picture, even if it is in one size."""
+        keywords = {name: value for name, value in self.keywords.items() if name != "srcset"}
+        if self.dimensions is None:
+            return runtime.spec_picture(str(self.generator_id), "", source, keywords)
+        make = runtime.picture if self.is_picture(runtime) else runtime.thumbnail_picture
+        return make(self.generator_id, self.dimensions, source, keywords)
 
-    def _expected_width(self, kit: ImageKit, runtime: TemplateRuntime, width: int, source: object) -> int | None:
-        keywords = {name: value for name, value in self.keywords.items() if name != "on_error"}
-        id, options = runtime.thumbnail_call(self.generator_id, self.scaled_to(width), source, keywords)
-        try:
-            generator = kit.generator(id, **options)
-            size = generator.output_size() if isinstance(generator, ImageSpec) else None
-        except ImageKitError:
-            # Whoever asks for the image reports what is wrong.
-            return None
-        return size and size[0]
 
-    def _thumbnail(
-        self, runtime: TemplateRuntime, dimensions: str, source: object, given: Mapping[str, None]
-    ) -> Attributes | None:
-        return image_attributes(runtime.thumbnail_tag(self.generator_id, dimensions, source, self.keywords, given))
-
-    def scaled_to(self, width: int) -> str:
-        """Return the dimensions that have this width, in the proportions of the size.
-
-        Example:
-            >>> ImageClass(None, "800x600", (), "", {}).scaled_to(400)
-            '400x300'
-        """
-        of_width, of_height = str(self.dimensions).split("x")
-        if not of_width or not of_height:
-            return f"{width}x"
-        return f"{width}x{max(1, (2 * width * int(of_height) + int(of_width)) // (2 * int(of_width)))}"
+_ASKED = ("width", "height", "srcset", "alt", *_LOADED)
+"""Attributes that change what a tag writes."""
 
 
 class BodyRewriter:
@@ -201,20 +206,19 @@ class BodyRewriter:
             return
         change = self._change_of(content)
         if isinstance(content._content, str):
-            content._content = rewrite_images(content._content, change)
+            content._content = rewrite_images(content._content, change, in_pictures=False)
         for field in content.settings["FORMATTED_FIELDS"]:
             value = content.metadata.get(field)
             if isinstance(value, str) and "<" in value:
-                content.metadata[field] = rewrite_images(value, change)
+                content.metadata[field] = rewrite_images(value, change, in_pictures=False)
                 # Pelican keeps the summary in a second place, where it resolves its own links.
                 setattr(content, "_summary" if field == "summary" else field, content.metadata[field])
 
-    def _change_of(self, content: Content) -> Callable[[Attributes], Attributes | None]:
+    def _change_of(self, content: Content) -> Change:
         seen: Counter[str] = Counter()
 
-        def change(attributes: Attributes) -> Attributes | None:
-            names = (attributes.get("class") or "").split()
-            found = next((self._classes[name] for name in names if name in self._classes), None)
+        def change(attributes: Attributes) -> Attributes | Markup | None:
+            found = self._class_of(attributes)
             url = (attributes.get("src") or "").strip()
             seen[url] += 1
             if found is None or not url or self._names.is_elsewhere(url):
@@ -222,16 +226,17 @@ class BodyRewriter:
             place = partial(_place_of, content, url, seen[url])
             try:
                 with placed_at(place):
-                    return self._new_values(found, url, content, attributes)
+                    return found.written(self._runtime, self._names.source(url, content), attributes)
             except ImageKitError as error:
                 raise ImageKitError(f"{place()}: <img src={url!r}>: {error}") from error
 
         return change
 
-    def _new_values(self, found: ImageClass, url: str, content: Content, attributes: Attributes) -> Attributes | None:
-        # Do not write what the author gave: None keeps the tag from writing it too.
-        given = dict.fromkeys(name for name in ("width", "height", "srcset") if name in attributes)
-        return found.attributes(self._kit, self._runtime, self._names.source(url, content), given)
+    def _class_of(self, attributes: Attributes) -> ImageClass | None:
+        if attributes.get("data-imagekit") == "off":
+            return None
+        names = [*(attributes.get("class") or "").split(), DEFAULT]
+        return next((self._classes[name] for name in names if name in self._classes), None)
 
 
 def _place_of(content: Content, url: str, occurrence: int) -> str:
