@@ -15,7 +15,7 @@ from .builds.finish import undone, unmade
 from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
 from .cachefiles.removal import Removal, storage_of
-from .exceptions import ImageKitError, SourceError
+from .exceptions import ImageKitError, SourceError, StorageError
 from .hashing import class_path
 from .images import Header, Limits, Original, PixelRules
 from .interfaces import Storage
@@ -136,8 +136,13 @@ def _examine_recorded(kit: ImageKit, record: Record) -> Finding | None:
 
 def _decode(kit: ImageKit, storage: Storage, name: str) -> tuple[Header, int]:
     """Decode all of an image, so that any damage shows; return its header and its size in bytes."""
-    with storage.open(name) as file:
-        data = file.read()
+    try:
+        with storage.open(name) as file:
+            data = file.read()
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(name, f"cannot be read ({error.strerror}).") from error
     original = Original(data, name=name, limits=Limits.from_settings(kit.settings).of_results())
     if not original.header.is_vector:
         original.frames(PixelRules(), animated=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -240,3 +242,21 @@ def test_another_kits_files_are_not_foreign(kit: ImageKit, tmp_path: Path) -> No
         each.finish()
     assert kit.prune().removed == []
     assert len(list(kit.storage.names())) == 6
+
+
+def test_a_disk_that_cannot_be_read_is_a_finding(kit: ImageKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in the middle of a file ends no examination: the others are examined all the same."""
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    plain, victim = kit.storage.open, card(kit, "dunes")
+
+    def opened(name: str) -> Any:
+        return Failing() if name.endswith(victim.name) else plain(name)
+
+    monkeypatch.setattr(kit.storage, "open", opened)
+    (finding,) = kit.doctor()
+    assert (Path(finding.name).name, finding.kind) == (victim.name, "unreadable")
+    assert "Input/output error" in finding.detail

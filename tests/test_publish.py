@@ -276,3 +276,22 @@ def test_a_state_folder_that_cannot_be_written_is_an_error(make_kit: MakeKit, tm
     (tmp_path / "state/published").write_text("no folder")
     with pytest.raises(StorageError, match="state_dir"):
         kit.publish(tmp_path / "site")
+
+
+def test_a_disk_that_fails_while_files_are_copied_is_one_error(
+    make_kit: MakeKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is this library's, and says what failed; the next publish puts what is missing."""
+    kit = make_kit()
+    names = render(kit, 0, 1)
+    forbid_links(monkeypatch)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", fail)
+        with pytest.raises(StorageError, match="Input/output error"):
+            kit.publish(tmp_path / "site")
+    assert kit.publish(tmp_path / "site").ok
+    assert files_in(tmp_path / "site") == names

@@ -99,7 +99,14 @@ def publish_files(kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -
     Raises:
         StorageError: The folder is not writable, or a symbolic link in it leads out of it.
     """
-    return _Publication(kit, notes, folder).run()
+    try:
+        return _Publication(kit, notes, folder).run()
+    except StorageError:
+        raise
+    except OSError as error:
+        # While a file is read or copied, or its time is set.
+        path = str(error.filename or folder)
+        raise StorageError(path, f"publishing failed here ({error.strerror}); publish again.") from error
 
 
 class _Publication:
