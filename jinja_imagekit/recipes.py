@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,16 +54,16 @@ class Recipe:
             InvalidOption: An encoder option cannot be used.
             UnknownFormat: The format cannot be written.
         """
-        rules, header = self.rules, original.header
+        rules, header, most = self.rules, original.header, self.limits.max_result_pixels
         format = images.output_format(self.format, header)
         if not header.is_vector:
             images.check_options(format, dict(self.options))
         elif self.keeps_vectors:
-            self.check_result(header.size(), is_vector=True)
+            check_result(self.name, result_size(self.processors, header.size(), is_vector=True), most)
             return original.data
         size = header.size(rules.auto_orient)
         animated = rules.keep_animation and header.frames > 1 and OUTPUT_FORMATS[format].animates
-        self.check_result(size, header.frames if animated else 1)
+        check_result(self.name, result_size(self.processors, size), most, header.frames if animated else 1)
         scale = images.decoder_scale(header, rules, processors.sampled_size(self.processors, size))
         frames = original.frames(rules, scale=scale, animated=animated)
         check_time()
@@ -92,33 +92,35 @@ class Recipe:
         except NotFingerprintable:
             return process()
 
-    def check_result(self, size: Size, frames: int = 1, *, is_vector: bool = False) -> None:
-        """Refuse a result that is too large, before a pixel is decoded.
 
-        Args:
-            size: The source's width and height in upright pixels.
-            frames: How many frames the result has.
-            is_vector: Whether it is an SVG, which keeps its proportions.
+def result_size(steps: Iterable[Any], size: Size, is_vector: bool = False) -> Size | None:
+    """Return width and height of a result in pixels; None where a processor must see the pixels.
 
-        Raises:
-            ImageTooLarge: It exceeds `max_result_pixels`.
-        """
-        result, most = self.result_size(size, is_vector), self.limits.max_result_pixels
-        if result and result[0] * result[1] * frames > most:
-            raise ImageTooLarge(
-                self.name,
-                f"the result of {result[0]}×{result[1]} pixels exceeds the setting max_result_pixels ({most})",
-            )
+    Args:
+        steps: What is done to the source.
+        size: The source's width and height in upright pixels.
+        is_vector: Whether it is an SVG, which is shown within the requested size.
+    """
+    result = processors.output_size(steps, size)
+    return fit_within(size, result or size) if is_vector else result
 
-    def result_size(self, size: Size, is_vector: bool = False) -> Size | None:
-        """Return width and height of the result in pixels; None where a processor must see the pixels.
 
-        Args:
-            size: The source's width and height in upright pixels.
-            is_vector: Whether it is an SVG, which is shown within the requested size.
-        """
-        result = processors.output_size(self.processors, size)
-        return fit_within(size, result or size) if is_vector else result
+def check_result(name: str, result: Size | None, most: int, frames: int = 1) -> None:
+    """Refuse a result that is too large, before a pixel is decoded.
+
+    Args:
+        name: The source's name.
+        result: Width and height in pixels; None where nobody can tell.
+        most: The setting `max_result_pixels`.
+        frames: How many frames the result has.
+
+    Raises:
+        ImageTooLarge: It has more pixels.
+    """
+    if result and result[0] * result[1] * frames > most:
+        raise ImageTooLarge(
+            name, f"the result of {result[0]}×{result[1]} pixels exceeds the setting max_result_pixels ({most})"
+        )
 
 
 def fit_within(size: Size, box: Size) -> Size:

@@ -16,7 +16,7 @@ from .hashing import DIGEST_BYTES, class_path, fingerprint, slots_of
 from .images import Limits, Original, PixelRules
 from .interfaces import Namer, Size
 from .loading import load
-from .recipes import Recipe
+from .recipes import Recipe, check_result, result_size
 from .recipes import fit_within as fit_within
 from .settings import Settings
 from .sources import Source, SourceFinder
@@ -122,7 +122,7 @@ class ImageSpec:
             UnreadableImage: `format` is None, and the source's format is unknown.
         """
         format = images.normal_format(self.format) if self.format else None
-        return self._source.kept_format if format is None or self.is_vector else format
+        return format if format is not None and not self.is_vector else self._source.kept_format
 
     @property
     def is_vector(self) -> bool:
@@ -260,11 +260,14 @@ class ImageSpec:
         """
         if self.makes_its_own():
             return None
-        size = self._source.size(self.pixel_rules.auto_orient)
-        return self._recipe(_NO_LIMITS).result_size(size, self.is_vector)
+        source = self._source
+        return result_size(self.processors, source.size(self.pixel_rules.auto_orient), source.is_vector)
 
-    def check(self) -> None:
+    def check(self) -> Size | None:
         """Raise whatever is bound to go wrong, without looking at pixels, before the making of the image is put off.
+
+        Returns:
+            What `output_size` does.
 
         Raises:
             MissingSource: There is no source.
@@ -274,11 +277,13 @@ class ImageSpec:
             ImageTooLarge: The result would exceed `max_result_pixels`.
         """
         if self.makes_its_own():
-            return
-        is_vector, size = self.is_vector, self._source.size(self.pixel_rules.auto_orient)
-        if not is_vector:
-            images.check_options(self.output_format, dict(self.options or {}))
-        self._recipe(Limits.from_settings(self.settings)).check_result(size, is_vector=is_vector)
+            return None
+        source = self._source
+        if not source.is_vector:
+            images.check_options(self.output_format, self.options or {})
+        size = self.output_size()
+        check_result(source.name, size, self.settings.max_result_pixels)
+        return size
 
     @classmethod
     def makes_its_own(cls) -> bool:
@@ -296,7 +301,6 @@ class ImageSpec:
 
 _PIXELS_OF = attrgetter("settings", *Settings.PIXEL_SETTINGS)
 _NOTHING: Mapping[str, Any] = {}
-_NO_LIMITS = Limits()
 
 
 def combine(recipe: str, digest: str) -> str:

@@ -24,6 +24,9 @@ LOOK_SECONDS = 60.0
 """Seconds between a writing process's checks that its file is still there."""
 
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 class JournalFile(NamedTuple):
     """What another process has noted.
 
@@ -71,14 +74,14 @@ class Journal:
         self._close()
         self.__init__(self.folder)  # type: ignore[misc]  # all of it is the other process's
 
-    def append(self, line: dict[str, Any]) -> None:
-        """Write a line; if that is impossible, the log says so once, and only this process knows the note."""
-        data = (json.dumps(line, separators=(",", ":")) + "\n").encode()
+    def append(self, *lines: dict[str, Any]) -> None:
+        """Write lines; if that is impossible, the log says so once, and only this process knows the notes."""
+        data = "".join([f"{_encode(line)}\n" for line in lines]).encode()
         try:
             self._look()
             if self._file is None:
                 self._open()
-            # One call writes it whole: threads share the file.
+            # One call writes them whole: threads share the file.
             os.write(self._file, data)  # type: ignore[arg-type]  # it is open now
         except OSError as error:
             if not self._complained:

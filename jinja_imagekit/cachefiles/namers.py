@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -102,7 +103,13 @@ def _source_stem(generator: Any) -> str:
     source = source_of(generator)
     if source is None:
         raise InvalidOption("generator", generator, "this namer names cache files after their source, and it has none")
-    name = PurePosixPath(source.name)
+    return _stem(source.name)
+
+
+@lru_cache(maxsize=256)
+def _stem(source_name: str) -> str:
+    # A source has several files, which are named one after another.
+    name = PurePosixPath(source_name)
     stem = "/".join(map(_safe, name.with_suffix("").parts)) if name.name else ""
     # Visitors name their uploads as they like; where no storage takes the name, only the hash is left.
     return stem if is_safe_name(stem) and all(len(part.encode()) <= LONGEST_PART for part in name.parts) else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +27,10 @@ class Reference(NamedTuple):
     kwargs: dict[str, Any]
 
 
+_AS_IT_IS = frozenset({type(None), bool, int, str})
+"""Types of values that stand for themselves; most keywords are of these."""
+
+
 class NotPlain(ValueError):
     """A keyword is not plain: an upload, bytes, or an object of the caller's."""
 
@@ -44,7 +48,11 @@ def reference_to(generator_id: str, kwargs: Mapping[str, Any], source: Source | 
         Reference(generator_id='blog:hero', kwargs={'size': {'tuple': [4, 3]}, 'source': 'canal.jpg'})
     """
     try:
-        plain = {name: _encoded(value) for name, value in kwargs.items() if name != "source"}
+        plain = {
+            name: value if type(value) in _AS_IT_IS else _encoded(value)
+            for name, value in kwargs.items()
+            if name != "source"
+        }
         if "source" in kwargs:
             plain["source"] = _encoded_source(kwargs["source"], source)
     except NotPlain:
@@ -87,17 +95,20 @@ def confined(reference: Reference, name_of: Callable[[Path], str | None]) -> Ref
 
 def is_confined(reference: Reference) -> bool:
     """Tell whether a reference holds no path; a forged one could name any file by it."""
-    return not any(map(_holds_path, reference.kwargs.values()))
+    return not _hold_path(reference.kwargs.values())
 
 
-def _holds_path(value: Any) -> bool:
-    match value:
-        case {"path": _} | {"source": _}:
-            return True
-        case {"list": list(items)} | {"tuple": list(items)}:
-            return any(map(_holds_path, items))
-        case {"dict": dict(items)} | {"cachefile": [_, dict(items)]}:
-            return any(map(_holds_path, items.values()))
+def _hold_path(values: Iterable[Any]) -> bool:
+    for value in values:
+        match value:
+            case {"path": _} | {"source": _}:
+                return True
+            case {"list": list(items)} | {"tuple": list(items)}:
+                if _hold_path(items):
+                    return True
+            case {"dict": dict(items)} | {"cachefile": [_, dict(items)]}:
+                if _hold_path(items.values()):
+                    return True
     return False
 
 
@@ -120,10 +131,10 @@ def _encoded_source(value: object, source: Source | None) -> Any:
 
 def _encoded(value: Any) -> Any:
     kind = type(value)
-    if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
+    if kind in _AS_IT_IS or (kind is float and math.isfinite(value)):
         return value
     if kind in (tuple, list):
-        return {kind.__name__: [_encoded(each) for each in value]}
+        return {kind.__name__: [each if type(each) in _AS_IT_IS else _encoded(each) for each in value]}
     if kind is dict and all(type(key) is str for key in value):
         return {"dict": {key: _encoded(each) for key, each in value.items()}}
     if isinstance(value, Path):

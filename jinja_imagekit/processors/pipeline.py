@@ -139,7 +139,8 @@ def _not_a_processor(value: Any) -> str:
 
 def _has(processor: Any, method: str) -> bool:
     """Tell whether a method matches the processor's own `process`, and not one that a subclass has overridden."""
-    for names in (getattr(processor, "__dict__", {}), *(each.__dict__ for each in type(processor).__mro__)):
+    for owner in (processor, *type(processor).__mro__):
+        names = getattr(owner, "__dict__", ())
         if method in names:
             return True
         if "process" in names:

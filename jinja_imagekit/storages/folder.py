@@ -76,7 +76,8 @@ def join_url(base_url: str, name: str) -> str:
         >>> join_url("https://cdn.example/x/", "été/it's #1.jpg")
         'https://cdn.example/x/%C3%A9t%C3%A9/it%27s%20%231.jpg'
     """
-    return f"{base_url.rstrip('/')}/{quote(name, safe='/')}"
+    path = name if _ORDINARY.fullmatch(name) else quote(name, safe="/")
+    return f"{base_url.rstrip('/')}/{path}"
 
 
 class FileSystemStorage:

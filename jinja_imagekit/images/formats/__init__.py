@@ -36,6 +36,8 @@ OUTPUT_FORMATS: Mapping[str, Format] = {format.name: format for format in _ALL i
 WRITABLE_FORMATS: tuple[str, ...] = tuple(OUTPUT_FORMATS)
 """Their names."""
 
+_KNOWN_OPTIONS = frozenset().union(*(format.options for format in OUTPUT_FORMATS.values()))
+
 _OTHER_NAMES = {name: format.name for format in _ALL for name in (*format.variants, *format.other_names)}
 
 
@@ -61,6 +63,8 @@ def normal_format(format: str) -> str:
         >>> normal_format("jpg")
         'JPEG'
     """
+    if type(format) is str and format in OUTPUT_FORMATS:
+        return format
     name = format.strip().removeprefix(".").upper() if isinstance(format, str) else str(format)
     name = _OTHER_NAMES.get(name, name)
     if name not in OUTPUT_FORMATS:
@@ -140,10 +144,9 @@ def check_options(format: str, options: Mapping[str, object]) -> None:
         >>> check_options("JPEG", {"quality": 80})
     """
     own = OUTPUT_FORMATS[normal_format(format)]
-    known = frozenset().union(*(each.options for each in OUTPUT_FORMATS.values()))
     for name, value in options.items():
-        if name not in known:
-            raise InvalidOption(name, value, f"no format has such an option. {nearest(name, known)}")
+        if name not in _KNOWN_OPTIONS:
+            raise InvalidOption(name, value, f"no format has such an option. {nearest(name, _KNOWN_OPTIONS)}")
         allowed = own.ranges.get(name) or _widest_range(name)
         if allowed is not None:
             _check_number(name, value, allowed)
