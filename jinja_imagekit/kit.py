@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urljoin
 
 from jinja2 import Environment
 
@@ -33,7 +34,16 @@ from .images import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import announce_kit, load, load_instance
 from .once import made_once
-from .pictures import FOCUS_KEYWORD, WIDTH_KEYWORD, Picture, Pictures, adapted, picture_call
+from .pictures import (
+    ADAPTING_KEYWORDS,
+    FOCUS_KEYWORD,
+    FORMAT_KEYWORD,
+    WIDTH_KEYWORD,
+    Picture,
+    Pictures,
+    adapted,
+    picture_call,
+)
 from .pregenerate import GenerationInterrupted, Plan, Report, make_plan, run_plan, run_with_executor
 from .pregenerate.run import Progress
 from .registry import (
@@ -184,9 +194,9 @@ class ImageKit:
                 a generator itself is registered, which takes none.
             SourceError: The source cannot be found.
         """
-        if WIDTH_KEYWORD in kwargs or FOCUS_KEYWORD in kwargs:
-            width, focus = kwargs.pop(WIDTH_KEYWORD, None), kwargs.pop(FOCUS_KEYWORD, None)
-            return adapted(self.generator(id, **kwargs), width, focus)
+        if not ADAPTING_KEYWORDS.isdisjoint(kwargs):
+            changes = [kwargs.pop(name, None) for name in (WIDTH_KEYWORD, FOCUS_KEYWORD, FORMAT_KEYWORD)]
+            return adapted(self.generator(id, **kwargs), *changes)
         prototypes, key = self._prototypes, _prototype_key(id, kwargs)
         prototype = prototypes.get(key) if key else None
         if prototype is not None:
@@ -299,6 +309,16 @@ class ImageKit:
             <Picture: 800x of photos/canal.jpg>
         """
         return Picture(self, picture_call(self, id, dimensions, source, kwargs))
+
+    def absolute_url(self, url: str) -> str:
+        """Return a URL with that of the site, the setting `site_url`; a data URI, or one of another host, as it is.
+
+        Example:
+            >>> ImageKit(source_dirs=["content"], site_url="https://example.org").absolute_url("/CACHE/a.jpg")
+            'https://example.org/CACHE/a.jpg'
+        """
+        site_url = self.settings.site_url
+        return urljoin(f"{site_url.rstrip('/')}/", url) if site_url else url
 
     def imageinfo(self, source: object) -> ImageInfo:
         """Return the facts of an image, for templates; nothing is decoded but for its colour.

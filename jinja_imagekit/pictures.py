@@ -379,6 +379,15 @@ WIDTH_KEYWORD = "imagekit_width"
 FOCUS_KEYWORD = "imagekit_focus"
 """A keyword of every spec by `kit.generator()`: what its crops keep, as `parse_focus` takes it."""
 
+FORMAT_KEYWORD = "imagekit_format"
+"""A keyword of every spec by `kit.generator()`: the format of its result, with the encoder's default options."""
+
+ADAPTING_KEYWORDS = frozenset({WIDTH_KEYWORD, FOCUS_KEYWORD, FORMAT_KEYWORD})
+"""What `adapted` changes."""
+
+SHARED_FORMATS = ("JPEG", "PNG")
+"""Formats that whatever reads a feed, a mail or `og:image` shows."""
+
 AT_KEYWORDS = ("size", "source", "focus", "widths", "sizes", "formats", "still")
 """What an entry of `at` may say."""
 
@@ -409,6 +418,7 @@ class PictureCall:
         priority: Whether it is loaded at once, before others.
         placeholder: One of `PLACEHOLDERS`, or None.
         missing_alt: What to do where nobody gives an alternative text: "error", "warn" or "ignore".
+        still: Whether an animation is its first frame.
         is_spec: Whether the size is the result's of a spec, which is made narrower for other candidates.
     """
 
@@ -427,6 +437,7 @@ class PictureCall:
     priority: bool = False
     placeholder: str | None = None
     missing_alt: str = "error"
+    still: bool = False
     is_spec: bool = False
 
 
@@ -526,19 +537,21 @@ def spec_sizes_call(
     return replace(call, options=options, is_spec=True)
 
 
-def adapted(generator: Any, width: Any, focus: Any) -> Any:
-    """Return a copy of a spec whose crops keep a focus, and whose result is narrowed.
+def adapted(generator: Any, width: Any, focus: Any, format: Any) -> Any:
+    """Return a copy of a spec whose crops keep a focus, and whose result is narrowed or of another format.
 
     Args:
         generator: The spec.
         width: Pixels; None leaves the result as wide as it is.
         focus: What crops keep, as `parse_focus` takes it; None leaves it to the spec.
+        format: By Pillow's name; None leaves it, and the encoder's options, to the spec.
 
     Raises:
         InvalidOption: It is no spec, or one that makes its image by a `generate()` or `render()` of its own.
     """
     if not isinstance(generator, ImageSpec) or generator.makes_its_own():
-        name, value = ("widths", width) if width is not None else ("focus", focus)
+        asked = {"widths": width, "focus": focus, "format": format}
+        name, value = next((name, value) for name, value in asked.items() if value is not None)
         raise InvalidOption(name, value, "only an ImageSpec whose processors make its image has them")
     processors = list(generator.processors)
     if focus is not None:
@@ -549,12 +562,16 @@ def adapted(generator: Any, width: Any, focus: Any) -> Any:
     # What its prototype worked out is of other processors.
     other.__dict__.pop("_worked_out", None)
     kind = type(generator)
-    if isinstance(getattr(kind, "processors", None), property):
-        # A property goes before what the copy itself has.
-        stated = {"processors": tuple(processors), "__module__": kind.__module__}
-        other.__class__ = type(kind.__name__, (kind,), stated)
-    else:
-        other.processors = tuple(processors)
+    stated: dict[str, Any] = {"processors": tuple(processors)}
+    if format is not None:
+        # Options are of one encoder, and so is a quality's scale.
+        stated |= {"format": format, "options": None}
+    # A property goes before what the copy itself has.
+    properties = {name: stated.pop(name) for name in tuple(stated) if isinstance(getattr(kind, name, None), property)}
+    if properties:
+        other.__class__ = type(kind.__name__, (kind,), {**properties, "__module__": kind.__module__})
+    for name, value in stated.items():
+        setattr(other, name, value)
     return other
 
 
@@ -681,7 +698,7 @@ def make_picture_plan(kit: ImageKit, call: PictureCall) -> Plan:
             else call.focus,
         )
         media.append(_medium(kit, changed, query, still=bool(changes.get("still"))))
-    return Plan((*media, _medium(kit, call)))
+    return Plan((*media, _medium(kit, call, still=call.still)))
 
 
 def _own_focus(kit: ImageKit, source: Source) -> Focus:
@@ -773,12 +790,16 @@ def _spec_medium(kit: ImageKit, call: PictureCall, source: Source, named: str | 
     size = spec.output_size() if isinstance(spec, ImageSpec) else None
     if size is None:
         raise InvalidOption("widths", call.widths, "the size of this generator's image is not known beforehand")
+    options = dict(call.options)
+    if call.formats is not None and spec.output_format not in call.formats:
+        options[FORMAT_KEYWORD] = _with_alpha(kit, call.formats[0], source.header)
+        spec = kit.generator(call.generator_id, **{**options, "source": source})
     framing = Framing.of(size, None, None)
     widths = (framing.width,) if source.header.is_vector else _candidate_widths(call, framing)
     candidates = []
     for width in widths:
         narrowed = {} if width == framing.width else {WIDTH_KEYWORD: width}
-        kwargs = {**call.options, **narrowed, "source": named}
+        kwargs = {**options, **narrowed, "source": named}
         height = framing.height(width)
         candidates.append(Candidate(call.generator_id, kwargs, width, height, spec.output_format, source))
     shown, sizes, src = _laid_out(call, framing, widths)
@@ -798,10 +819,15 @@ def _offered_formats(
         if animated and not facts.animates:
             kept = output_format(None, header)
             format = kept if OUTPUT_FORMATS[kept].animates else "WEBP"
-        elif header.has_alpha and kit.settings.keep_alpha and not facts.has_alpha:
-            format = "PNG"
+        else:
+            format = _with_alpha(kit, format, header)
         formats[format] = {"format": format}
     return list(formats.items())
+
+
+def _with_alpha(kit: ImageKit, format: str, header: Header) -> str:
+    """Return a format, or PNG where transparent pixels would be lost."""
+    return "PNG" if header.has_alpha and kit.settings.keep_alpha and not OUTPUT_FORMATS[format].has_alpha else format
 
 
 def _candidate_widths(call: PictureCall, framing: Framing) -> tuple[int, ...]:
@@ -895,6 +921,33 @@ class Picture:
         """The URL of the image in `src`."""
         shown = self._shown()
         return shown.stand_in[0] if shown.plan is None else self._offers(shown)[-1].src
+
+    @property
+    def absolute_url(self) -> str:
+        """The URL, with that of the site, of one image for feeds, mails and `og:image`: a JPEG, or a PNG with alpha.
+
+        Without the setting `site_url` it is not absolute; an SVG stays one, and an animation is its first frame.
+        """
+        plan = self._planned()
+        if plan is None or plan.own.header.is_vector:
+            return self._kit.absolute_url(self.url)
+        own, shared = plan.own, copy(self)
+        found = next((each[own.src] for each in own.formats if each[0].format in SHARED_FORMATS), None)
+        if found is None:
+            shared._call = replace(
+                self._call,
+                formats=SHARED_FORMATS[:1],
+                at=(),
+                layout="constrained",
+                widths=(own.width,),
+                densities=None,
+                still=True,
+            )
+            shared._plan = None
+        else:
+            shared._plan = Plan((own._replace(formats=((found,),), src=0),))
+        shared._seen = None
+        return self._kit.absolute_url(shared.url)
 
     @property
     def srcset(self) -> str:

@@ -68,6 +68,8 @@ class Settings(PixelSettings, Caps):
             has the name: with `{"up": "/srv/uploads"}`, `up/a/cat.jpg` is `/srv/uploads/a/cat.jpg`.
         location: Folder below which cache files are written.
         base_url: URL from which the site serves `location`.
+        site_url: The site's own URL, such as `https://example.org`, with which `picture.absolute_url` begins; empty
+            leaves it without one.
         state_dir: Folder for existence records, locks and temporary files.
         state_directory_permissions: Mode of the folders in `state_dir`, and of `state_dir` itself where it is made;
             with 0o770 and a common group, several users can share a site.
@@ -143,6 +145,7 @@ class Settings(PixelSettings, Caps):
     source_prefixes: tuple[tuple[str, Path], ...] = ()
     location: Path = Path("output")
     base_url: str = "/"
+    site_url: str = ""
     state_dir: Path = Path(".imagekit")
     state_directory_permissions: int = 0o700
     state_file_permissions: int = 0o600
@@ -191,6 +194,8 @@ class Settings(PixelSettings, Caps):
             value = getattr(self, name)
             if value not in choices:
                 raise InvalidSetting(name, f"must be one of {', '.join(map(str, choices))}, not {value!r}")
+        if self.site_url and not self.site_url.startswith(("https://", "http://")):
+            raise InvalidSetting("site_url", f"must begin with https:// or http://, not be {self.site_url!r}")
         if not self.picture_formats:
             raise InvalidSetting("picture_formats", "must name at least one format")
 

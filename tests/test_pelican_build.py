@@ -11,6 +11,7 @@ from pelican_site import PelicanSite
 
 from jinja_imagekit.exceptions import ImageKitError
 
+from jinja_imagekit.pelican import site as site_module  # isort: skip
 from pelican import signals  # isort: skip  # after pelican_site, which keeps Pelican's loggers to Pelican
 
 SRC = re.compile(r'(?:src|href)="([^"]+)"')
@@ -67,7 +68,7 @@ def test_a_long_run_says_how_far_it_is(
     blog: PelicanSite, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While images are made, the console has a line from time to time."""
-    monkeypatch.setattr("jinja_imagekit.pelican.site.INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(site_module, "INTERVAL_SECONDS", 0)
     blog.build()
     assert re.findall(r"Images: (\d) of 5 \((\d+)%\)", capsys.readouterr().out) == [
         ("1", "20"),

@@ -944,3 +944,86 @@ def test_a_deleted_style_sheet_comes_back(site: Site) -> None:
             name = re.findall(r'class="([^"]*)"', render(kit, template))[0]
             assert f".{name}{{" in path.read_text()
             path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "expected"),
+    [
+        ("canal.jpg", "layout='full'", "240x180.jpeg"),
+        ("canal.jpg", "", "80x60.jpeg"),
+        ("canal.jpg", "formats='AVIF JPEG'", "80x60.jpeg"),
+        ("canal.jpg", "at={'(max-width: 9px)': '20x20'} focus='tl' priority=true", "80x60.jpeg"),
+        ("cut.png", "", "80x60.png"),
+        ("cut.png", "formats='WEBP PNG'", "80x60.png"),
+        ("moving.gif", "", "80x60.png"),
+        ("moving.webp", "layout='fixed'", "80x60.png"),
+    ],
+)
+def test_an_absolute_url_is_of_a_jpeg_or_a_png(site: Site, name: str, keywords: str, expected: str) -> None:
+    """For feeds, mails and og:image it names one still that everything shows, and makes no other file."""
+    moving = drawing.frames(240, 180, 3)
+    for format in ("gif", "webp"):
+        (site.images / f"moving.{format}").write_bytes(drawing.animated(format.upper(), moving, [90] * 3))
+    (site.images / "cut.png").write_bytes(drawing.alpha_png(drawing.cut_out(drawing.photo(240, 180))))
+    kit = site.new_kit(site_url="https://example.org/ignored")
+    url = render(kit, f"{{% picture '80x' {name!r} {keywords} as p %}}{{{{ p.absolute_url }}}}")
+    assert url.startswith("https://example.org/CACHE/")
+    assert named(site, url.removeprefix("https://example.org")) == expected
+    (made,) = (site.output / "CACHE").rglob("*.*")
+    with Image.open(made) as image:
+        assert getattr(image, "n_frames", 1) == 1
+
+
+def test_an_absolute_url_keeps_what_the_crop_keeps(site: Site) -> None:
+    """It is cropped like the picture: at the call's focus, or else at the sidecar file's."""
+    (site.images / "canal.jpg.toml").write_text("focus = '0% 100%'")
+    kit = site.new_kit()
+
+    def pixels(keywords: str) -> bytes:
+        url = render(kit, f"{{% picture '60x60' 'canal.jpg' {keywords} as p %}}{{{{ p.absolute_url }}}}")
+        with Image.open(site.output / url.lstrip("/")) as image:
+            return image.tobytes()
+
+    assert pixels("") == pixels("focus='bl'") != pixels("focus='br'")
+
+
+def test_an_absolute_url_of_a_spec_is_in_another_format(site: Site) -> None:
+    """A spec's processors make the JPEG, with the encoder's default options; a spec's own JPEG is used."""
+    kit = site.new_kit(site_url="https://example.org")
+
+    class Card(ImageSpec):
+        """A card, whose options are WebP's."""
+
+        format = "WEBP"
+        options = {"method": 1}
+
+        @property
+        def processors(self) -> Any:  # type: ignore[override]  # a property, as upstream's docs have it
+            """Return one processor."""
+            return [ResizeToFill(40, 40)]
+
+    kit.register.generator("app:card", Card)
+    kit.spec("app:plain", processors=[ResizeToFill(30, 30)], format="JPEG")
+    for id, expected in (("app:card", "40x40.jpeg"), ("app:plain", "30x30.jpeg")):
+        tag = f"{{% generateimage {id!r} source='canal.jpg' layout='fixed' as p %}}"
+        own, url = render(kit, f"{tag}{{{{ p.url }}}} {{{{ p.absolute_url }}}}").split()
+        assert named(site, url.removeprefix("https://example.org")) == expected
+        assert (url == f"https://example.org{own}") == (id == "app:plain")
+
+
+def test_an_absolute_url_of_what_stands_in_or_is_an_svg(site: Site) -> None:
+    """An SVG stays one; a placeholder is a data URI; base URLs of another host stay."""
+    (site.images / "logo.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>')
+    kit = site.new_kit(site_url="https://example.org", on_error="placeholder")
+    template = "{% picture '40x' name as p %}{{ p.absolute_url }}"
+    assert re.fullmatch(r"https://example\.org/CACHE/\S+\.svg", render(kit, template, name="logo.svg"))
+    assert render(kit, template, name="gone.jpg").startswith("data:image/svg+xml,")
+    elsewhere = site.new_kit(site_url="https://example.org", base_url="https://cdn.example/")
+    assert render(elsewhere, template, name="canal.jpg").startswith("https://cdn.example/CACHE/")
+
+
+@pytest.mark.parametrize("value", ["example.org", "//example.org", "/blog"])
+def test_a_site_url_that_is_none_is_refused(value: str) -> None:
+    """It would give URLs that look right and lead nowhere."""
+    with pytest.raises(InvalidSetting, match="must begin with https://"):
+        ImageKit(site_url=value)

@@ -32,6 +32,7 @@ def register() -> None:
     signals.generator_init.connect(_install)
     signals.content_object_init.connect(_mark_names)
     signals.all_generators_finalized.connect(_rewrite_bodies)
+    signals.feed_generated.connect(_rewrite_feed)
     signals.content_written.connect(_link_page)
     signals.feed_written.connect(_link_feed)
     signals.finalized.connect(_finish)
@@ -88,6 +89,12 @@ def _rewrite_bodies(generators: Iterable[Any]) -> None:
             site.rewrite_bodies(content for content in generator.context["generated_content"].values() if content)
         # All generators share one context.
         return
+
+
+def _rewrite_feed(context: Mapping[str, Any], feed: Any) -> None:
+    site = _site(context)
+    if site:
+        site.rewrite_feed(feed.items)
 
 
 def _link_page(path: str, context: Mapping[str, Any]) -> None:

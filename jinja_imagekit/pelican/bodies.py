@@ -5,19 +5,20 @@ from __future__ import annotations
 import html
 import posixpath
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from markupsafe import Markup
 from pelican.contents import Content
 
-from ..exceptions import ImageKitError, InvalidSetting, MissingAlt, UnknownKeyword, nearest
+from ..exceptions import ImageKitError, InvalidOption, InvalidSetting, MissingAlt, UnknownKeyword, nearest
 from ..ext import TemplateRuntime, placed_at
 from ..generatorlibrary import THUMBNAIL_ID
-from ..html import is_attribute_name
+from ..html import element, is_attribute_name
 from ..kit import ImageKit
 from ..markup import Attributes, Change, image_attributes, rewrite_images
 from ..pictures import DIMENSIONS, MISSING_ALT, PICTURE_KEYWORDS, Picture, miss_alt
@@ -153,6 +154,26 @@ class ImageClass(NamedTuple):
         html = image_attributes(self._tag(runtime, source, keywords, asked))
         return html and {name: value for name, value in html.items() if name == "src" or name not in author}
 
+    def shared_url(self, kit: ImageKit, runtime: TemplateRuntime, source: object, url: str) -> str:
+        """Return the absolute URL of the image as a JPEG, PNG or GIF, if its generator lets the format be changed.
+
+        Args:
+            kit: The site's kit.
+            runtime: The implementation of the tags.
+            source: The image to start from.
+            url: What `src` is on the site's pages.
+
+        Raises:
+            ImageKitError: The image could not be made.
+        """
+        if _is_shared(url):
+            return kit.absolute_url(url)
+        try:
+            return self._picture(runtime, source).absolute_url
+        except InvalidOption:
+            # A generator that writes its image itself has one format.
+            return kit.absolute_url(url)
+
     def _tag(
         self, runtime: TemplateRuntime, source: object, keywords: dict[str, Any], attributes: Mapping[str, object]
     ) -> Markup:
@@ -170,8 +191,33 @@ class ImageClass(NamedTuple):
         return make(self.generator_id, self.dimensions, source, keywords)
 
 
+_SHARED_EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif")
+
+
+def _is_shared(url: str) -> bool:
+    """Tell whether what reads feeds shows an image of this format."""
+    return posixpath.splitext(urlsplit(url).path)[1].lower() in _SHARED_EXTENSIONS
+
+
+_LEFT_OUT = frozenset({"src", "srcset", "sizes", "loading", "decoding", "fetchpriority", "style"})
+"""Attributes that mean nothing to what reads feeds."""
+
 _ASKED = ("width", "height", "srcset", "alt", *_LOADED)
 """Attributes that change what a tag writes."""
+
+
+class ShownImage(NamedTuple):
+    """An image in the text of an article.
+
+    Attributes:
+        found: Its class.
+        source: The image that it was made of.
+        told_at: Returns a context whose errors name the article.
+    """
+
+    found: ImageClass
+    source: object
+    told_at: Callable[[], AbstractContextManager[None]]
 
 
 class BodyRewriter:
@@ -193,6 +239,7 @@ class BodyRewriter:
         self._runtime = TemplateRuntime(kit)
         self._names = names
         self._classes = {name: ImageClass.from_setting(name, value) for name, value in classes.items()}
+        self._shown: dict[str, ShownImage] = {}
         for name, each in self._classes.items():
             each.check(name, kit, self._runtime)
 
@@ -224,19 +271,55 @@ class BodyRewriter:
             if found is None or not url or self._names.is_elsewhere(url):
                 return {}
             place = partial(_place_of, content, url, seen[url])
-            try:
-                with placed_at(place):
-                    return found.written(self._runtime, self._names.source(url, content), attributes)
-            except ImageKitError as error:
-                raise ImageKitError(f"{place()}: <img src={url!r}>: {error}") from error
+            source = self._names.source(url, content)
+            with _told_at(place, url):
+                written = found.written(self._runtime, source, attributes)
+            shown = image_attributes(written) if isinstance(written, Markup) else written
+            if shown:
+                self._shown[str(shown["src"])] = ShownImage(found, source, partial(_told_at, place, url))
+            return written
 
         return change
+
+    def for_feed(self, text: str) -> str:
+        """Return the text of an article as it is in a feed: one `<img>` with an absolute URL of a JPEG or PNG each.
+
+        Raises:
+            ImageKitError: An image could not be made.
+        """
+        return rewrite_images(text, self._in_feed)
+
+    def _in_feed(self, attributes: Attributes) -> Attributes | Markup:
+        url = attributes.get("src") or ""
+        shown = self._shown.get(url)
+        if shown is None or url.startswith("data:"):
+            return {}
+        with shown.told_at():
+            src = shown.found.shared_url(self._kit, self._runtime, shown.source, url)
+        written: dict[str, object] = {"src": src}
+        if attributes.get("srcset") and _is_shared(url):
+            urls = map(self._kit.absolute_url, str(attributes["srcset"]).split(", "))
+            written |= {"srcset": ", ".join(urls), "sizes": attributes.get("sizes") or None}
+        for name, value in attributes.items():
+            if name not in _LEFT_OUT and is_attribute_name(name):
+                written[name] = True if value is None else value
+        return element("img", written)
 
     def _class_of(self, attributes: Attributes) -> ImageClass | None:
         if attributes.get("data-imagekit") == "off":
             return None
         names = [*(attributes.get("class") or "").split(), DEFAULT]
         return next((self._classes[name] for name in names if name in self._classes), None)
+
+
+@contextmanager
+def _told_at(place: Callable[[], str], url: str) -> Iterator[None]:
+    """Name the article and the image in errors."""
+    try:
+        with placed_at(place):
+            yield
+    except ImageKitError as error:
+        raise ImageKitError(f"{place()}: <img src={url!r}>: {error}") from error
 
 
 def _place_of(content: Content, url: str, occurrence: int) -> str:

@@ -78,11 +78,13 @@ def _kit_settings(config: Mapping[str, Any], values: Mapping[str, Any]) -> Setti
             raise InvalidSetting(PREFIX + name, f"there is no such setting. {suggestion}")
     content = os.path.abspath(config["PATH"])
     cache = Path(config["CACHE_PATH"], "imagekit")
+    links = SiteLinks(config)
     defaults = {
         # Not in the output folder, which Pelican may delete; files are published from here into it.
         "location": cache / "files",
         "state_dir": cache / "state",
-        "base_url": SiteLinks(config).base_url,
+        "base_url": links.base_url,
+        "site_url": links.site_url,
         "default_cachefile_strategy": "jinja_imagekit.cachefiles.strategies.Deferred",
         # A site without a URL is one that is still being worked on.
         "debug": not config.get("SITEURL"),

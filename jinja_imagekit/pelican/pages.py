@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from ..builds.notes import Note
 from ..cachefiles.references import NotPlain, keywords_of
@@ -54,6 +55,11 @@ class SiteLinks:
         """The `base_url` of the kit."""
         return f"{PLACEHOLDER if self.differ else self.feed_root}/"
 
+    @property
+    def site_url(self) -> str:
+        """The `site_url` of the kit: what absolute URLs begin with; empty while the site has none."""
+        return self.feed_root if self.feed_root.startswith(("https://", "http://")) else ""
+
     def link_page(self, path: str, context: Mapping[str, Any]) -> None:
         """Put the URL of the site, as seen from a page, into the page's file.
 
@@ -74,7 +80,13 @@ class SiteLinks:
     def _link(self, path: Path, root: str) -> None:
         self._roots[path] = root
         if self.differ:
-            _edit(path, lambda text: text.replace(PLACEHOLDER, root))
+            _edit(path, lambda text: self._rooted(text, root))
+
+    def _rooted(self, text: str, root: str) -> str:
+        if self.site_url:
+            # The kit's absolute URLs, which are the same on every page.
+            text = text.replace(urljoin(f"{self.site_url}/", PLACEHOLDER), self.site_url)
+        return text.replace(PLACEHOLDER, root)
 
     def edit_all(self, change: Callable[[Localize, str], str]) -> None:
         """Change the text of all written pages and feeds.
@@ -89,7 +101,7 @@ class SiteLinks:
                 _edit(path, partial(change, partial(self._local, root)))
 
     def _local(self, root: str, url: str) -> str:
-        return url.replace(PLACEHOLDER, root, 1) if self.differ else url
+        return self._rooted(url, root) if self.differ else url
 
 
 def _edit(path: Path, change: Callable[[str], str]) -> None:
@@ -112,11 +124,14 @@ def mend_pages(kit: ImageKit, links: SiteLinks, failed: Iterable[Outcome]) -> No
     if not reasons:
         return
     uris: dict[str, str] = {}
+    # An absolute URL goes before the one that it may end with.
     for name, note in (kit.renders.last() or {}).items():
         if note.served and kit.storage.stat(name) is None:
             id, source = _call(note)
             reason = reasons.get((id, source), "") if kit.settings.debug else ""
-            uris[kit.storage.url(name)] = placeholder_uri(_promised_size(kit, note), reason and f"{source}: {reason}")
+            uri = placeholder_uri(_promised_size(kit, note), reason and f"{source}: {reason}")
+            url = kit.storage.url(name)
+            uris |= {kit.absolute_url(url): uri, url: uri}
     links.edit_all(lambda local, text: _mended(text, {local(url): uri for url, uri in uris.items()}, kit))
 
 

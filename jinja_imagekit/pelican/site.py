@@ -72,6 +72,20 @@ class Site:
         for content in contents:
             self._bodies.rewrite(content)
 
+    def rewrite_feed(self, items: Iterable[dict[str, Any]]) -> None:
+        """Rewrite the images in a feed, whose readers know neither the site nor modern formats.
+
+        Args:
+            items: The feed's entries, as feedgenerator has them: HTML in `description` and `content`.
+
+        Raises:
+            ImageKitError: An image could not be made.
+        """
+        for item in items:
+            for name in ("description", "content"):
+                if isinstance(item.get(name), str):
+                    item[name] = self._bodies.for_feed(item[name])
+
     def finish(self, folder: str) -> None:
         """End the run by making the images that the pages need, and putting them into the output folder.
 
