@@ -112,13 +112,29 @@ def test_the_feed_names_images_by_whole_urls(blog: Path) -> None:
     feed = (blog / "output/feed.atom").read_text(encoding="utf-8")
     urls = re.findall(r"[^\s\"'&;]*CACHE/images/[^\s\"'&]+", feed)
     assert len(urls) >= 9
+    assert not [url for url in urls if url.endswith((".avif", ".webp"))]
     assert all(url.startswith("https://slow-miles.example/CACHE/") for url in urls)
     assert all((blog / "output" / url.removeprefix("https://slow-miles.example/")).is_file() for url in urls)
 
 
+def test_each_article_has_an_image_to_share(blog: Path) -> None:
+    """What is shared elsewhere is named by a whole URL, though all other links are relative."""
+    for page in (blog / "output/walks").glob("*.html"):
+        (url,) = re.findall(r'property="og:image" content="https://slow-miles\.example/(\S+\.jpg)"', page.read_text())
+        assert (blog / "output" / url).is_file()
+
+
+def test_the_pictures_of_the_text_are_pictures(blog: Path) -> None:
+    """A plate and a strip, the latter in another shape on a phone."""
+    plate = (blog / "output/walks/embers.html").read_text(encoding="utf-8")
+    strip = (blog / "output/walks/the-drovers-road.html").read_text(encoding="utf-8")
+    assert re.search(r'<picture><source type="image/avif".*?<img [^>]* class="plate"', plate)
+    assert re.search(r'<picture><source media="\(max-width: 30rem\)" .*?<img [^>]* class="strip"', strip)
+
+
 def test_exactly_what_the_pages_name_is_in_the_output(blog: Path) -> None:
-    """No image is missing, and none lies there for nothing."""
-    text = "".join((blog / "output" / page).read_text(encoding="utf-8") for page in pages(blog))
+    """No image is missing on a page or in the feed, and none lies there for nothing."""
+    text = "".join((blog / "output" / page).read_text(encoding="utf-8") for page in [*pages(blog), "feed.atom"])
     named = {match.group() for match in re.finditer(r"CACHE/images/[^\s\"]+", text)}
     there = {path.relative_to(blog / "output").as_posix() for path in (blog / "output/CACHE").rglob("*.*")}
     assert named == there

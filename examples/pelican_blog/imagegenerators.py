@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jinja_imagekit import GeneratorRegistry, ImageSpec
-from jinja_imagekit.processors import Adjust, ResizeToFill, ResizeToFit
+from jinja_imagekit.processors import Adjust, ResizeToFill
 
 generators = GeneratorRegistry()
 
@@ -15,14 +15,6 @@ class Cover(ImageSpec):
     processors = (ResizeToFill(1440, 600), Adjust(contrast=1.05))
     format = "WEBP"
     options = {"quality": 82}
-
-
-@generators.register("blog:plate")
-class Plate(ImageSpec):
-    """A picture between two paragraphs."""
-
-    processors = (ResizeToFit(1000, 760, upscale=False),)
-    format = "WEBP"
 
 
 @generators.register("blog:study")

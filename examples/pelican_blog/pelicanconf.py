@@ -28,12 +28,11 @@ SUMMARY_MAX_PARAGRAPHS = 1
 PLUGINS = ["jinja_imagekit.pelican"]
 IMAGEKIT_GENERATORS = ["imagegenerators"]
 IMAGEKIT_CLASSES = {
-    "plate": "blog:plate",
-    "study": "blog:study",
+    "plate": {"size": "1000x760", "crop": False, "sizes": "(min-width: 64rem) 800px, 92vw"},
     "strip": {
         "size": "900x270",
-        "widths": (450, 900, 1350),
+        "at": {"(max-width: 30rem)": {"size": "450x270", "sizes": "92vw"}},
         "sizes": "(min-width: 64rem) 800px, 92vw",
-        "format": "WEBP",
     },
+    "study": "blog:study",
 }
