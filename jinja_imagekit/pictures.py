@@ -23,6 +23,7 @@ from .atomic_files import write_whole
 from .builds.notes import own_name
 from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
+from .cachefiles.references import Reference, reference_to
 from .cachefiles.strategies import JustInTime
 from .exceptions import ImageKitError, InvalidOption, MissingAlt, MissingSource, StorageError, nearest
 from .generatorlibrary import THUMBNAIL_ID
@@ -39,6 +40,7 @@ from .sources import Signature, Source
 from .specs import ImageSpec
 
 if TYPE_CHECKING:
+    from .cachefiles.warm import KnownFile
     from .kit import ImageKit
 
 __all__ = ["Picture", "PictureSource"]
@@ -361,10 +363,9 @@ class Medium(NamedTuple):
     source: Source
     anchor: Point | None
 
-    def candidates(self) -> Iterable[Candidate]:
-        """Yield all candidates."""
-        for group in self.formats:
-            yield from group
+    def candidates(self) -> list[Candidate]:
+        """Return all candidates."""
+        return [candidate for group in self.formats for candidate in group]
 
     def descriptor(self, candidate: Candidate) -> str:
         """Return what `srcset` says about a candidate: its width, or its density."""
@@ -668,10 +669,9 @@ class Plan(NamedTuple):
         """What is offered when no media query matches."""
         return self.media[-1]
 
-    def candidates(self) -> Iterable[Candidate]:
-        """Yield all candidates."""
-        for medium in self.media:
-            yield from medium.candidates()
+    def candidates(self) -> list[Candidate]:
+        """Return all candidates."""
+        return [candidate for medium in self.media for group in medium.formats for candidate in group]
 
 
 def make_picture_plan(kit: ImageKit, call: PictureCall) -> Plan:
@@ -753,23 +753,25 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
     shared = _shared_options(call, framing, anchor, widths, is_boxed)
     if still and header.frames > 1:
         shared["still"] = True
-    groups = tuple(
-        tuple(
+    sizes_of = [(each, framing.height(each)) for each in widths]
+    groups = []
+    for format, own in formats:
+        options = {**shared, **own}
+        group = [
             Candidate(
                 call.generator_id,
-                {**shared, **own, "width": each, "height": framing.height(each) if is_boxed else None, "source": named},
+                {**options, "width": each, "height": height if is_boxed else None, "source": named},
                 each,
-                framing.height(each),
+                height,
                 format,
                 source,
             )
-            for each in widths
-        )
-        for format, own in formats
-    )
+            for each, height in sizes_of
+        ]
+        groups.append(tuple(group))
     shown, sizes, src = _laid_out(call, framing, widths)
     point = anchor if isinstance(anchor, tuple) else None
-    return Medium(media, *shown, sizes, groups, src, header, source, point)
+    return Medium(media, *shown, sizes, tuple(groups), src, header, source, point)
 
 
 def _laid_out(call: PictureCall, framing: Framing, widths: tuple[int, ...]) -> tuple[Size, str, int]:
@@ -862,12 +864,15 @@ class Shown(NamedTuple):
         plan: The plan; None if something stands in.
         urls: The URL of each candidate, in the plan's order.
         names: The name of each candidate in its storage.
+        known: What is known about each candidate's file, and what leads to it in a later run; None where that depends
+            on more than the call.
         stand_in: URL, width and height in pixels of what stands in; the URL is empty if nothing does.
     """
 
     plan: Plan | None
     urls: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    known: tuple[tuple[KnownFile, Reference | None] | None, ...] = ()
     stand_in: tuple[str, int, int] = ("", 0, 0)
 
 
@@ -1163,11 +1168,13 @@ class Picture:
             url, width, height = shown.stand_in
             return {"source": None, "url": url, "width": width, "height": height, "candidates": []}
         own = shown.plan.own
-        queries = [medium.media for medium in shown.plan.media for _ in medium.candidates()]
-        files = zip(queries, shown.plan.candidates(), shown.names, shown.urls, strict=True)
+        groups = [
+            (medium.media, mimetype(group[0].format), group) for medium in shown.plan.media for group in medium.formats
+        ]
+        files = iter(zip(shown.names, shown.urls, strict=True))
         return {
             "source": own.source.name,
-            "url": self._offers(shown)[-1].src,
+            "url": shown.urls[own.src - len(own.formats[-1])],
             "width": own.width,
             "height": own.height,
             "sizes": own.sizes,
@@ -1179,12 +1186,13 @@ class Picture:
                     **({"media": media} if media else {}),
                     "url": url,
                     "name": name,
-                    "type": mimetype(candidate.format),
+                    "type": type,
                     "width": candidate.width,
                     "height": candidate.height,
                     "bytes": None,
                 }
-                for media, candidate, name, url in files
+                for media, type, group in groups
+                for candidate, (name, url) in zip(group, files, strict=False)
             ],
         }
 
@@ -1227,8 +1235,7 @@ class Picture:
         return make_picture_plan(self._kit, self._call)
 
     def _look(self, plan: Plan) -> Shown:
-        names, urls = candidate_files(self._kit, plan)
-        shown = Shown(plan, urls, names)
+        shown = candidate_files(self._kit, plan)
         self._kit.pictures.note(self, shown)
         return shown
 
@@ -1398,36 +1405,39 @@ def _is_compound(condition: str) -> bool:
 # --- the files ----------------------------------------------------------------------------------------------------
 
 
-def candidate_files(kit: ImageKit, plan: Plan) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names and URLs of a plan's candidates; what is missing is made first where the strategy says so.
+def candidate_files(kit: ImageKit, plan: Plan) -> Shown:
+    """Return a plan with the files of its candidates; what is missing is made first where the strategy says so.
 
     Raises:
         ImageKitError: An image could not be made.
     """
-    candidates = list(plan.candidates())
-    names: list[str] = []
-    urls: list[str] = []
-    unknown: list[tuple[int, ImageCacheFile]] = []
-    for candidate in candidates:
-        # Where the first one is not known, nor are most others: each costs a look into the state.
-        asks = not unknown or unknown[0][0] > 0
-        known = kit.known_files.find_for_page(candidate.generator_id, candidate.kwargs) if asks else None
-        if known is not None:
-            kit.renders.note_call(known.name, candidate.generator_id, candidate.kwargs)
-            names.append(known.name)
-            urls.append(known.url)
-        else:
-            unknown.append((len(urls), _file_of(kit, candidate)))
-            names.append("")
-            urls.append("")
-    on_demand = [candidates[place] for place, file in unknown if _is_made_on_demand(file)]
+    candidates = plan.candidates()
+    calls = [(candidate.generator_id, candidate.kwargs) for candidate in candidates]
+    known = kit.known_files.find_together(calls)
+    references = [reference_to(id, kwargs, None) for id, kwargs in calls]
+    if None in known:
+        sources = [candidate.source for candidate in candidates]
+        known = kit.known_files.promise_together(calls, known, references, sources)
+    files: list[ImageCacheFile | None] = [
+        None if each else _file_of(kit, candidate) for each, candidate in zip(known, candidates, strict=True)
+    ]
+    on_demand = [
+        each for each, file in zip(candidates, files, strict=True) if file is not None and _is_made_on_demand(file)
+    ]
     if len(on_demand) > 1:
         make_together(kit, on_demand)
-    for place, file in unknown:
-        urls[place] = file.url
-        names[place] = str(file.name)
-        kit.known_files.remember(file, candidates[place].kwargs)
-    return tuple(names), tuple(urls)
+    names, urls = [], []
+    for place, file in enumerate(files):
+        each = known[place]
+        if file is not None:
+            urls.append(file.url)
+            names.append(str(file.name))
+            known[place] = kit.known_files.remember(file, candidates[place].kwargs)
+        elif each is not None:
+            urls.append(each.url)
+            names.append(each.name)
+    found = [None if each is None else (each, reference) for each, reference in zip(known, references, strict=True)]
+    return Shown(plan, tuple(urls), tuple(names), tuple(found))
 
 
 def _file_of(kit: ImageKit, candidate: Candidate) -> ImageCacheFile:
@@ -1482,9 +1492,8 @@ class _KnownHtml(NamedTuple):
     sources: tuple[tuple[str, Signature], ...]
     files: tuple[tuple[str, int], ...]
     absent: tuple[str, ...]
-    notes: tuple[tuple[str, str, dict[str, Any]], ...]
     picture: Picture
-    urls: tuple[str, ...]
+    shown: Shown
 
     def is_current(self) -> bool:
         """Tell whether everything is unchanged, by one stat of each file."""
@@ -1584,13 +1593,15 @@ class Pictures:
                 self._kit.renders.note_name(self.stylesheet)
 
     def note(self, picture: Picture, shown: Shown) -> None:
-        """Note a picture of a page, for the manifest."""
-        if shown.urls not in self._noted and self._kit.renders.is_kept:
+        """Note a picture of a page and its files, for the manifest and the end of the render."""
+        renders, told = self._kit.renders, None
+        if shown.urls not in self._noted and renders.is_kept:
             if len(self._noted) >= MOST_PICTURES:
                 self._noted.clear()
             self._noted[shown.urls] = picture
             # Another process may finish the render.
-            self._kit.renders.note_picture(picture._outline(shown))
+            told = picture._outline(shown)
+        renders.note_picture([(each[0].name, each[1]) for each in shown.known if each], told)
 
     @property
     def manifest_path(self) -> Path:
@@ -1677,12 +1688,9 @@ class Pictures:
         known = self._html.get((call, self._base_url))
         if known is None or not known.is_current():
             return None
-        renders = self._kit.renders
-        for name, id, kwargs in known.notes:
-            if not renders.is_noted(name):
-                renders.note_call(name, id, kwargs)
-        if known.urls not in self._noted:
-            self.note(known.picture, known.picture._shown())
+        shown = known.shown
+        if shown.urls not in self._noted or not self._kit.renders.are_noted(shown.names):
+            self.note(known.picture, shown)
         return known.html
 
     @property
@@ -1692,27 +1700,25 @@ class Pictures:
 
     def keep_html(self, call: Hashable, markup: Markup, picture: Picture) -> None:
         """Keep the HTML of a template's call, if all its files are known to exist."""
-        sources, files, notes, urls = {}, [], [], []
-        candidates = picture.candidates()
-        if not candidates:
-            return
+        shown = picture._shown()
+        sources, files = {}, []
         absent: dict[str, None] = {}
-        for candidate in candidates:
-            known = self._kit.known_files.find_for_page(candidate.generator_id, candidate.kwargs)
-            if known is None:
+        for each in shown.known:
+            if each is None:
                 return
+            known = each[0]
             sources[known.source_path] = known.signature
             if not known.is_promised:
                 files.append((known.path, known.size))
-            urls.append(known.url)
             absent.update(dict.fromkeys(known.absent))
-            notes.append((known.name, candidate.generator_id, candidate.kwargs))
+        if not sources:
+            return
         if self._kit.settings.picture_css == "class":
             files.append((self._kit.storage.path(self.stylesheet) or "", _ANY_SIZE))
         if len(self._html) >= MOST_PICTURES:
             self._html.clear()
         self._html[call, self._base_url] = _KnownHtml(
-            markup, tuple(sources.items()), tuple(files), tuple(absent), tuple(notes), picture, tuple(urls)
+            markup, tuple(sources.items()), tuple(files), tuple(absent), picture, shown
         )
 
 

@@ -121,7 +121,8 @@ class ImageSpec:
             UnknownFormat: `format` cannot be written.
             UnreadableImage: `format` is None, and the source's format is unknown.
         """
-        format = images.normal_format(self.format) if self.format else None
+        asked = self.format
+        format = images.normal_format(asked) if asked else None
         return format if format is not None and not self.is_vector else self._source.kept_format
 
     @property

@@ -76,6 +76,8 @@ class Journal:
 
     def append(self, *lines: dict[str, Any]) -> None:
         """Write lines; if that is impossible, the log says so once, and only this process knows the notes."""
+        if not lines:
+            return
         data = "".join([f"{_encode(line)}\n" for line in lines]).encode()
         try:
             self._look()

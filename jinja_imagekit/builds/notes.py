@@ -210,10 +210,35 @@ class Renders:
         if self.is_kept and name not in self._noted:
             self._keep(name, None, True)
 
-    def note_picture(self, told: dict[str, Any]) -> None:
-        """Note what a manifest tells of a picture, for the process that finishes the render."""
+    def are_noted(self, names: Iterable[str]) -> bool:
+        """Tell whether `is_noted` says so of all these files."""
+        if (self._tool is not None and self._tool.is_building) or self._journal.is_inherited:
+            return False
+        if self._keeps:
+            for name in names:
+                known = self._noted.get(name)
+                if known is None or not known.served:
+                    return False
+        return True
+
+    def note_picture(self, files: Iterable[tuple[str, Reference | None]], told: dict[str, Any] | None) -> None:
+        """Note a picture of a page, in one write.
+
+        Args:
+            files: The names of its cache files, and what leads to each in a later run.
+            told: What a manifest tells of it, for the process that finishes the render; None if that is noted.
+        """
         self._look_for_fork()
-        self._journal.append({"picture": told})
+        lines: list[dict[str, Any]] = []
+        is_kept, place = self.is_kept, self._place()
+        for name, reference in files:
+            self._tell(name)
+            known = self._noted.get(name)
+            if is_kept and (known is None or not known.served):
+                lines += self._add(name, reference, True, place)
+        if told is not None:
+            lines.append({"picture": told})
+        self._journal.append(*lines)
 
     @property
     def is_kept(self) -> bool:
@@ -225,15 +250,23 @@ class Renders:
             self._tool.needs(name)
 
     def _keep(self, name: str, reference: Reference | None, served: bool) -> None:
+        self._journal.append(*self._add(name, reference, served, self._place()))
+
+    def _place(self) -> str | None:
+        # An image that is made while its page renders reports the page by itself.
+        return self._where() if self.defers else None
+
+    def _add(self, name: str, reference: Reference | None, served: bool, place: str | None) -> list[dict[str, Any]]:
+        """Note a file in this process, and return what the journal is to say of it."""
         if self._most is not None and len(self._noted) >= self._most:
             self._keeps, self._are_too_many, self._noted = False, True, {}
-            self._journal.append({"too_many": True})
-        elif not self._are_too_many:
-            note = self._noted[name] = Note(reference, served)
-            # An image that is made while its page renders reports the page by itself.
-            place = self._where() if self.defers and reference is not None else None
-            self._keep_place(reference, place)
-            self._journal.append({"file": name, **_entry(self._kept(note)), **({"place": place} if place else {})})
+            return [{"too_many": True}]
+        if self._are_too_many:
+            return []
+        note = self._noted[name] = Note(reference, served)
+        place = place if reference is not None else None
+        self._keep_place(reference, place)
+        return [{"file": name, **_entry(self._kept(note)), **({"place": place} if place else {})}]
 
     def _keep_place(self, reference: Reference | None, place: object) -> None:
         if reference is not None and isinstance(place, str):
@@ -402,7 +435,7 @@ class Renders:
 
     def _kept(self, note: Note) -> Note:
         # The file could be forged by the time it is read back, and must not lead out of the source folders.
-        return note._replace(reference=note.reference and confined(note.reference, self._name_of))
+        return Note(note.reference and confined(note.reference, self._name_of), note.served)
 
     def _name_of(self, path: Path) -> str | None:
         folders = [("", folder) for folder in self._settings.source_dirs] + [*self._settings.source_prefixes]

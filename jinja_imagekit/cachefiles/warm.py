@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ..exceptions import ImageKitError, NotFingerprintable, SourceNotAllowed, StorageError
+from ..exceptions import NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
-from ..interfaces import StateStore
+from ..interfaces import Size, StateStore
 from ..sources import FileSource, Signature, Source, name_parts
 from ..specs import is_fixed
 from ..storages.folder import FileSystemStorage
 from . import ImageCacheFile
 from .backends import leaves_existing
 from .namers import BUILT_IN as BUILT_IN_NAMERS
+from .references import Reference
 from .strategies import BUILT_IN as BUILT_IN_STRATEGIES
 from .strategies import Deferred
 
@@ -30,6 +31,13 @@ BATCH = 1_000
 
 MOST_ANSWERS = 50_000
 """How many answers a process keeps: about 1 kB each, 50 MB in all."""
+
+
+Call = tuple[str, dict[str, Any]]
+"""A generator's id and keywords."""
+
+_Place = tuple[str, tuple[str, ...]]
+"""A source's path, and those that are tried first and do not exist."""
 
 
 @dataclass(slots=True)
@@ -124,10 +132,9 @@ class KnownFiles:
         except TypeError:
             return None
         if known is None:
-            known = self._recall(id, kwargs, source)
-            if known is None:
-                return None
-            self._keep(key, known)
+            entry = self._entry_key(id, kwargs)
+            text = self._store.get(entry) if entry else None
+            return self._recalled(key, text, self._place(source)) if text else None
         if known.is_current():
             return known
         # Another thread may have found the same file.
@@ -142,6 +149,71 @@ class KnownFiles:
                 if promise is not None and promise.is_current():
                     return promise
         return self.find(id, kwargs)
+
+    def find_together(self, calls: Sequence[Call]) -> list[KnownFile | None]:
+        """Return what `find_for_page` does for several calls, by one look into the state store."""
+        found: list[KnownFile | None] = []
+        entries: dict[str, tuple[int, tuple[Any, ...]]] = {}
+        for index, (id, kwargs) in enumerate(calls):
+            found.append(None)
+            key = _call_key(id, kwargs)
+            try:
+                known = self._promises.get(key) or self._answers.get(key)
+            except TypeError:
+                continue
+            if known is not None and known.is_current():
+                found[index] = known
+            elif entry := self._entry_key(id, kwargs):
+                entries[entry] = index, key
+        places: dict[Any, _Place | None] = {}
+        for entry, text in self._store.get_many(entries).items() if entries else ():
+            index, key = entries[entry]
+            source = calls[index][1]["source"]
+            if source not in places:
+                places[source] = self._place(source)
+            found[index] = self._recalled(key, text, places[source])
+        return found
+
+    def promise_together(
+        self,
+        calls: Sequence[Call],
+        known: Sequence[KnownFile | None],
+        references: Sequence[Reference | None],
+        sources: Sequence[Source],
+    ) -> list[KnownFile | None]:
+        """Return the files of several calls, those that are not known as far as `Deferred` promises them.
+
+        Args:
+            calls: Each generator's id and keywords.
+            known: What `find_together` returned.
+            references: What leads to each file in a later run; without it, nothing could make the file later.
+            sources: The sources, which have been read.
+
+        Raises:
+            ImageKitError: It is already clear that a file never can be made.
+        """
+        if type(self._kit.cachefile_strategy) is not Deferred:
+            return list(known)
+        found = list(known)
+        places: dict[Any, _Place | None] = {}
+        for index, (id, kwargs) in enumerate(calls):
+            source, given = sources[index], kwargs["source"]
+            if found[index] is not None or references[index] is None:
+                continue
+            if not isinstance(source, FileSource) or type(given) not in self.source_types:
+                continue
+            if not self._recipe(id, kwargs):
+                continue
+            spec = self._kit.generator(id, **{**kwargs, "source": source})
+            name, size, signature = spec.cachefile_name, spec.check(), source.known_signature
+            if given not in places:
+                places[given] = self._place(given)
+            if name and size and signature:
+                promise = self._known_file(name, 0, size, signature, places[given], is_promised=True)
+                if promise is not None:
+                    self._keep(_call_key(id, kwargs), promise)
+                found[index] = promise
+        return found
 
     def forget_files(self, is_gone: Callable[[str], bool], source: Source | None = None) -> None:
         """Forget the answers that lead to deleted files, here and in the state store.
@@ -178,7 +250,7 @@ class KnownFiles:
         if file.made is not None or self._store.get(key) != text:
             self._keep_entries([entry])
         id, source = str(file.generator_id), kwargs["source"]
-        known = self._understood(text, source)
+        known = self._understood(text, self._place(source))
         if known is not None:
             self._keep(_call_key(id, kwargs), known)
         return known
@@ -193,10 +265,7 @@ class KnownFiles:
         size, signature = file.promised_size, source.known_signature
         if size is None or signature is None or not file.name:
             return None
-        promise = self._known_file(file.name, 0, *size, signature, self._candidates(kwargs["source"]))
-        if promise is not None:
-            promise.is_promised = True
-        return promise
+        return self._known_file(file.name, 0, size, signature, self._place(kwargs["source"]), is_promised=True)
 
     def remember_many(self, answers: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> None:
         """Keep several answers with one write."""
@@ -240,49 +309,68 @@ class KnownFiles:
         """
         return "/".join(name_parts(source))
 
-    def _recall(self, id: str, kwargs: dict[str, Any], source: str) -> KnownFile | None:
+    def _entry_key(self, id: str, kwargs: dict[str, Any]) -> str | None:
+        """Return under which key the state store may know a call's file; None for a call of which it never does."""
+        if type(kwargs.get("source")) not in self.source_types:
+            return None
         recipe = self._recipe(id, kwargs)
         try:
-            text = self._store.get(self._key(recipe, source)) if recipe else None
+            return self._key(recipe, kwargs["source"]) if recipe else None
         except SourceNotAllowed:
             return None
-        return self._understood(text, source) if text else None
 
-    def _understood(self, text: str, source: str) -> KnownFile | None:
+    def _recalled(self, key: tuple[Any, ...], text: str, place: _Place | None) -> KnownFile | None:
+        """Return and keep the file behind an answer from the state store, if it is still current."""
+        known = self._understood(text, place)
+        if known is None or not known.is_current():
+            return None
+        self._keep(key, known)
+        return known
+
+    def _understood(self, text: str, place: _Place | None) -> KnownFile | None:
         """Return the file behind an answer from the state store; None for one that this library did not write."""
         try:
             name, *numbers = json.loads(text)
             size, width, height, *version = numbers
             signature = Signature(*version)
-            sound = all(type(each) is int for each in numbers) and min(size, width, height) > 0
-            candidates = self._candidates(source)
-        except (ValueError, TypeError, RecursionError, ImageKitError):
+            sound = set(map(type, numbers)) == {int} and min(size, width, height) > 0
+        except (ValueError, TypeError, RecursionError):
             return None
         # A forged record may name any file: only one below the cache folder is accepted.
         folder = f"{self._kit.settings.cachefile_dir}/".lstrip("/")
         if not sound or type(name) is not str or not name.startswith(folder):
             return None
         try:
-            return self._known_file(name, size, width, height, signature, candidates)
+            return self._known_file(name, size, (width, height), signature, place)
         except StorageError:
             return None
+
+    def _place(self, source: str) -> _Place | None:
+        """Return where a source lies: the first of its possible paths that exists; None where none does."""
+        paths = self._candidates(source)
+        # If there is only one, `is_current` tells whether it exists.
+        several = len(paths) > 1
+        found = next((index for index, path in enumerate(paths) if not several or os.path.lexists(path)), None)
+        return None if found is None else (paths[found], tuple(paths[:found]))
 
     def _candidates(self, source: str) -> list[str]:
         """Return the possible paths of a source; the first one that exists is it."""
         return self._kit.settings.source_paths(name_parts(source))
 
     def _known_file(
-        self, name: str, size: int, width: int, height: int, signature: Signature, candidates: list[str]
+        self,
+        name: str,
+        size: int,
+        pixels: Size,
+        signature: Signature,
+        place: _Place | None,
+        is_promised: bool = False,
     ) -> KnownFile | None:
-        # If there is only one, `is_current` tells whether it exists.
-        several = len(candidates) > 1
-        found = next((index for index, path in enumerate(candidates) if not several or os.path.lexists(path)), None)
         storage = self._kit.storage
         path = storage.path(name)
-        if found is None or path is None or not isinstance(storage, FileSystemStorage):
+        if place is None or path is None or not isinstance(storage, FileSystemStorage):
             return None
-        absent = tuple(candidates[:found])
-        return KnownFile(name, path, size, width, height, candidates[found], signature, absent, storage)
+        return KnownFile(name, path, size, *pixels, place[0], signature, place[1], storage, is_promised)
 
     def _recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
         options = {name: value for name, value in kwargs.items() if name != "source"}

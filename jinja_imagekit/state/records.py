@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from ..settings import Settings
 
 CLAIM_SECONDS = 300.0
 """How long a scheduled generation is waited for before it may be scheduled again."""
+
+_HEXADECIMAL = re.compile("[0-9a-f]{1,128}")
 
 _LONGEST = 100_000
 """The longest text, in characters, that is accepted as a value."""
@@ -289,7 +292,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_hexadecimal(text: str) -> bool:
-    return 0 < len(text) <= 128 and all(digit in "0123456789abcdef" for digit in text)
+    return _HEXADECIMAL.fullmatch(text) is not None
 
 
 def _is_safe(name: str) -> bool:

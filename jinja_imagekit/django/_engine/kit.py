@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -225,6 +225,12 @@ class FieldKnownFiles(KnownFiles):
             return None
         named = self._named(kwargs)
         return None if named is None else super().find(id, named)
+
+    def find_together(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[KnownFile | None]:
+        """Return the files that several calls lead to, as far as they are known and still current."""
+        if has_receivers():
+            return [None] * len(calls)
+        return super().find_together([(id, self._named(kwargs) or kwargs) for id, kwargs in calls])
 
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a call of a template's, if it is still current."""
