@@ -1093,6 +1093,8 @@ class Picture:
     def html_with(self, attributes: Mapping[str, object]) -> Markup:
         """Return the HTML with these attributes of the `<img>`, by their names in HTML; see `html`."""
         given = _Given(attributes)
+        # First, since what cannot be decoded needs no files.
+        behind = self._look_from_afar() if self._call.placeholder and not self._shows_through() else None
         shown = self._shown()
         alt = self._alternative(given)
         if shown.plan is None:
@@ -1109,8 +1111,8 @@ class Picture:
         styles: dict[str, str] = {}
         if loads_lazily:
             styles.update(_reserved(_box(given, image.width, image.height), image, is_auto))
-        if self._call.placeholder and not shown.plan.own.header.is_vector and not self._shows_through():
-            styles.update(self._placeholder_styles(shown.plan.own))
+        if behind is not None:
+            styles.update(self._placeholder_styles(shown.plan.own, behind))
         image_attributes = {
             "src": image.src,
             "srcset": image.srcset or None,
@@ -1140,8 +1142,7 @@ class Picture:
         ]
         return html.picture(tags, image_attributes)
 
-    def _placeholder_styles(self, own: Medium) -> dict[str, str]:
-        look = self._kit.image_facts.look(own.source)
+    def _placeholder_styles(self, own: Medium, look: Look) -> dict[str, str]:
         if self._call.placeholder == "color":
             return {"background-color": look.color}
         if self._kit.settings.picture_css == "class":
@@ -1152,12 +1153,12 @@ class Picture:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the picture as plain values, for JSON; `bytes` is None for a file that has not been made."""
+        look = self._look_from_afar()
         shown = self._shown()
         told = self._outline(shown)
         if shown.plan is None:
             return told
         told["alt"] = self.alt
-        look = self._look_from_afar()
         told["color"] = look.color if look else None
         told["placeholder"] = self.placeholder or None
         return self._kit.pictures.with_bytes(told)
@@ -1203,6 +1204,12 @@ class Picture:
 
     # Each has its source, which tells where it lies: Jinja's sandbox refuses to call it.
     candidates.unsafe_callable = True  # type: ignore[attr-defined]  # functions take attributes
+
+    def __bool__(self) -> bool:
+        # Without a source there is nothing to plan.
+        if self._seen is None and self._kit.source(self._call.source) is None:
+            return False
+        return self._planned() is not None or bool(self._shown().stand_in[0])
 
     def __html__(self) -> Markup:
         return self.html_with({})
@@ -1724,7 +1731,8 @@ class Pictures:
 
 def _told(picture: Picture) -> dict[str, Any] | None:
     try:
-        return picture.as_dict()
+        # A template's picture would have something stand in, for a page that has been written.
+        return Picture.as_dict(picture)
     except ImageKitError as error:
         logger.info("%r is left out of the manifest: %s", picture, error)
         return None

@@ -29,6 +29,7 @@ from jinja_imagekit.exceptions import (
     MissingSource,
     SourceNotFound,
     UnknownFormat,
+    UnreadableImage,
 )
 from jinja_imagekit.images import Original
 from jinja_imagekit.processors import Adjust, ResizeToFill, ResizeToFit
@@ -549,6 +550,66 @@ def test_something_stands_in_for_a_picture_that_cannot_be_made(tmp_path: Path, s
         site.new_kit(on_error="omit"), "{% picture '80x' s as p %}{{ p.srcset }}{{ p.preload }}{{ p.url }}", s=source
     )
     assert told == ""
+
+
+@pytest.fixture
+def truncated(tmp_path: Path) -> Callable[..., ImageKit]:
+    """Return what gives a deferring kit over a photo whose header is sound but whose pixels are missing."""
+    site = Site(tmp_path, default_cachefile_strategy=DEFERRED)
+    settled(site.images / "bad.jpg", drawing.jpeg(800, 600)[:3000])
+    return site.new_kit
+
+
+@pytest.mark.parametrize("css", ["style", "class"])
+@pytest.mark.parametrize("placeholder", ["blur", "color"])
+def test_something_stands_in_where_a_placeholder_cannot_be_made(
+    truncated: Callable[..., ImageKit], css: str, placeholder: str
+) -> None:
+    """The policy covers the look at the pixels, and nothing else is wanted of such a source; an error has its line."""
+    kit = truncated(picture_placeholder=placeholder, picture_css=css)
+    template = "\n{% picture '300x200' 'bad.jpg' on_error=policy -- alt='q' %}"
+    html = render(kit, template, policy="placeholder").strip()
+    assert re.fullmatch(r'<img src="data:image/svg[^"]*" width="300" height="200" alt="q">', html)
+    assert render(kit, template, policy="omit").strip() == ""
+    assert not kit.renders.noted
+    with pytest.raises(UnreadableImage, match=r"<template>.*line 2"):
+        render(kit, template, policy="raise")
+
+
+@pytest.mark.parametrize("strategy", [DEFERRED, "jinja_imagekit.cachefiles.strategies.JustInTime"])
+@pytest.mark.parametrize("told", ["color", "placeholder", "as_dict()"])
+def test_something_stands_in_where_a_colour_cannot_be_told(
+    truncated: Callable[..., ImageKit], strategy: str, told: str
+) -> None:
+    """Asked for its colours, such a picture is empty, or what stands in for it; an error has its line."""
+    kit = truncated(default_cachefile_strategy=strategy)
+    template = "\n{% picture '300x200' 'bad.jpg' on_error=policy alt='q' as p %}{{ p." + told + " }}|{{ p.url[:10] }}"
+    told_of = {"as_dict()": "&#39;url&#39;: &#39;data:image"}.get(told, "\n|data:image")
+    assert told_of in render(kit, template, policy="placeholder")
+    assert "data:image" not in render(kit, template, policy="omit")
+    with pytest.raises(UnreadableImage, match=r"<template>.*line 2"):
+        render(kit, template, policy="raise")
+
+
+@pytest.mark.parametrize("source", [None, ""])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% picture '40x' source as p %}{% if p %}yes{% else %}no{% endif %}",
+        "{{ 'yes' if source|picture('40x') else 'no' }}",
+        "{% thumbnail '40x' source widths='20 40' as t %}{{ 'yes' if t else 'no' }}",
+    ],
+)
+def test_a_picture_without_a_source_is_false(site: Site, template: str, source: str | None) -> None:
+    """As a thumbnail is, whatever the policy; with a source it is true, unless it is left out of the page."""
+    for policy in ("raise", "omit", "placeholder"):
+        kit = site.new_kit(on_error=policy)
+        assert render(kit, template, source=source) == "no"
+        assert render(kit, template, source="canal.jpg") == "yes"
+    assert render(site.new_kit(on_error="omit"), template, source="gone.jpg") == "no"
+    assert render(site.new_kit(on_error="placeholder"), template, source="gone.jpg") == "yes"
+    with pytest.raises(SourceNotFound, match="line 1"):
+        render(site.kit, template, source="gone.jpg")
 
 
 def test_an_empty_source_is_an_error(site: Site) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
 from markupsafe import Markup
 
@@ -18,6 +20,9 @@ from .grammar import Asker
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def _field(name: str, *, is_known: bool = False, is_replaced: bool = False) -> Any:
@@ -159,6 +164,28 @@ class TemplateCacheFile(LazyImageCacheFile):
         return html if self.escapes else str.__str__(html)
 
 
+def _guarded(function: Callable[Concatenate[TemplatePicture, P], T]) -> Callable[Concatenate[TemplatePicture, P], T]:
+    """Return a picture's method whose errors name the template's line, and after which something may stand in."""
+
+    @placed
+    @wraps(function)
+    def call(picture: TemplatePicture, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(picture, *args, **kwargs)
+        except ImageKitError as error:
+            picture._seen = picture._stand_in(error)
+            return function(picture, *args, **kwargs)
+
+    return call
+
+
+def _told(name: str) -> Any:
+    """Return a property of pictures that is guarded."""
+    inherited: property = getattr(Picture, name)
+    assert inherited.fget is not None
+    return property(_guarded(inherited.fget), doc=inherited.__doc__)
+
+
 class TemplatePicture(Picture):
     """A picture whose errors say which line of a template used it, and whose text is its HTML.
 
@@ -182,8 +209,15 @@ class TemplatePicture(Picture):
         super().__init__(kit, call)
         self._on_error = on_error
 
-    html = placed(Picture.html)
-    html_with = placed(Picture.html_with)
+    html = _guarded(Picture.html)
+    html_with = _guarded(Picture.html_with)
+    as_dict = _guarded(Picture.as_dict)
+    __bool__ = _guarded(Picture.__bool__)
+    alt = _told("alt")
+    caption = _told("caption")
+    credit = _told("credit")
+    color = _told("color")
+    placeholder = _told("placeholder")
 
     def is_known(self) -> bool:
         """Return false, since a picture's plan takes time too."""
