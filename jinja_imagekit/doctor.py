@@ -31,9 +31,6 @@ __all__ = ["Finding"]
 
 Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "unfinished", "state", "sources"]
 
-Retry = Callable[[], bool]
-"""Repairs something; tells whether that worked."""
-
 _OURS = re.compile(r"(^|[/.])[0-9a-f]{32}(\.\w+)?$")
 """How the built-in namers end a name: with a fingerprint and an extension."""
 
@@ -85,8 +82,8 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     for storage in storages:
         findings.extend(_foreign_files(kit, storage, recorded, begun_ns))
         findings.extend(_temporary_files(storage))
-    failures = _not_generated(kit)
-    findings.extend(failures)
+    failures, unknown = _not_generated(kit)
+    findings.extend([*failures, *unknown])
     for name in unmade(kit, kit.renders.unfinished(of_dead=True)):
         detail = "a page refers to it, but kit.finish() was not called after the last page: call it, or run generate"
         findings.append(Finding("unfinished", name, detail))
@@ -96,10 +93,14 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     if not fix:
         return findings
     with Removal(kit) as removal:
+        # It will be tried again, here or when next needed.
+        removal.forget(failed.name for failed in failures.values() if failed.name)
+    with Removal(kit) as removal:
         mended = []
         for finding in findings:
-            retry = failures.get(finding) or partial(_mend, kit, removal, storages, finding, records)
-            mended.append(_fix(finding, retry))
+            failed = failures.get(finding)
+            mend = failed.make_again if failed else partial(_mend, kit, removal, storages, finding, records)
+            mended.append(_fix(finding, mend))
         return mended
 
 
@@ -168,21 +169,44 @@ def _foreign_files(kit: ImageKit, storage: Storage, records: set[str], begun_ns:
             yield Finding("foreign", name, "nothing is known about it")
 
 
-def _not_generated(kit: ImageKit) -> dict[Finding, Retry]:
-    """Return what failed and is still wanted, each with a way to try again."""
-    found: dict[Finding, Retry] = {}
+class _Failed(NamedTuple):
+    """A cache file that could not be made.
+
+    Attributes:
+        name: Its name; None if nobody can tell.
+        file: The file; None if only its name is known, so that it cannot be tried again here.
+    """
+
+    name: str | None
+    file: ImageCacheFile | None = None
+
+    def make_again(self) -> bool:
+        """Try to make the file; tell whether that worked."""
+        if self.file is None or self.name is None:
+            return False
+        try:
+            Simple().generate(self.file)
+        except Exception:  # noqa: BLE001  # a processor may raise anything; it remains a failure, whose reason is known
+            return False
+        return True
+
+
+def _not_generated(kit: ImageKit) -> tuple[dict[Finding, _Failed], list[Finding]]:
+    """Return what failed and is still wanted, and what keeps that from being known in full."""
+    found: dict[Finding, _Failed] = {}
+    unknown = []
     names = set()
     try:
         for each in undone(kit):
             finding = Finding("failed", each.source or each.generator_id, f"{each.reason} [{each.generator_id}]")
-            found[finding] = partial(_make_again, kit, each.file)
-            names.add(_name(each.file))
+            found[finding] = _Failed(_name(each.file), each.file)
+            names.add(found[finding].name)
     except ImageKitError as error:
-        found[Finding("state", str(kit.renders.path), error.message())] = lambda: False
+        unknown.append(Finding("state", str(kit.renders.path), error.message()))
     for name, failure in kit.records.failures():
         if name not in names:
-            found[Finding("failed", name, failure.reason)] = partial(_forget, kit, name)
-    return found
+            found[Finding("failed", name, failure.reason)] = _Failed(name)
+    return found, unknown
 
 
 def _name(file: ImageCacheFile | None) -> str | None:
@@ -191,24 +215,6 @@ def _name(file: ImageCacheFile | None) -> str | None:
         return None if file is None else file.name
     except Exception:  # noqa: BLE001  # a spec's properties may raise anything, an unreadable source does
         return None
-
-
-def _forget(kit: ImageKit, name: str) -> bool:
-    # It will be tried again when next needed; only its source could tell whether that helps.
-    kit.records.forget(name)
-    return False
-
-
-def _make_again(kit: ImageKit, file: ImageCacheFile | None) -> bool:
-    name = _name(file)
-    if file is None or name is None:
-        return False
-    kit.records.forget(name)
-    try:
-        Simple().generate(file)
-    except Exception:  # noqa: BLE001  # a processor may raise anything; it remains a failure, whose reason is known
-        return False
-    return True
 
 
 def _without_sources(kit: ImageKit) -> Iterator[Finding]:
@@ -231,7 +237,7 @@ def _temporary_files(storage: Storage) -> Iterator[Finding]:
         yield Finding("temporary", path, "its writer died")
 
 
-def _fix(finding: Finding, mend: Retry) -> Finding:
+def _fix(finding: Finding, mend: Callable[[], bool]) -> Finding:
     try:
         return finding._replace(fixed=mend())
     except ImageKitError as error:

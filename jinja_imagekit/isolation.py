@@ -30,7 +30,7 @@ from .time_limits import time_limit, too_slow
 START_SECONDS = 60.0
 """Seconds that a process may take to start, since it imports Python and Pillow on a machine that may be busy."""
 
-GRACE_SECONDS = 5.0
+ALARM_GRACE_SECONDS = 5.0
 """Seconds after the time limit when a process whose parent has died ends by itself."""
 
 WATCH_SECONDS = 0.05
@@ -408,7 +408,7 @@ def _answer(request: bytes, data: bytes, memory: int) -> tuple[bytes, bytes]:
         name = recipe.name
         if timeout is not None and hasattr(signal, "setitimer"):
             # Its parent kills it in time; should the parent be dead, the system does.
-            signal.setitimer(signal.ITIMER_REAL, timeout + GRACE_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, timeout + ALARM_GRACE_SECONDS)
         with time_limit(timeout, name):
             return _MADE, recipe.make(Original(data, name=name, limits=recipe.limits))
     except MemoryError:

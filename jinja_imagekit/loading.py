@@ -141,7 +141,7 @@ def _load_import_name(import_name: str) -> Any:
     try:
         found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
-        if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
+        if not _is_itself_missing(module_name, error):
             raise
         raise InvalidSetting(
             "import_name",
@@ -156,6 +156,11 @@ def _load_import_name(import_name: str) -> Any:
     return found
 
 
+def _is_itself_missing(module_name: str, error: ModuleNotFoundError) -> bool:
+    # Otherwise the module is there, and what it imports is not.
+    return bool(error.name) and f"{module_name}.".startswith(f"{error.name}.")
+
+
 @lru_cache(maxsize=256)
 def _load_path(setting: str, path: str) -> Any:
     path = full_path(setting, path)
@@ -165,7 +170,7 @@ def _load_path(setting: str, path: str) -> Any:
         try:
             found = import_module(module_name)
         except ModuleNotFoundError as error:
-            if error.name and module_name.startswith(error.name):
+            if _is_itself_missing(module_name, error):
                 continue
             raise
         for part in parts[split:]:

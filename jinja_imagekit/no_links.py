@@ -1,4 +1,4 @@
-"""Opens files and folders by paths that lead through no symbolic link, whatever is exchanged for one meanwhile."""
+"""Opens files and folders by paths without symbolic links, even if one is swapped in while the path is walked."""
 
 from __future__ import annotations
 

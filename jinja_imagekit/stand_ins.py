@@ -20,7 +20,7 @@ from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
 from .cachefiles.strategies import JustInTime
 from .exceptions import ImageKitError, InvalidOption
-from .images import mimetype
+from .images import FORMATS, mimetype
 from .interfaces import Size
 from .processors import output_size
 from .settings import POLICIES
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from .kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.policies")
-
-BROWSER_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "SVG")
-"""Formats of sources that every browser displays."""
 
 DEFAULT_SIZE = (400, 300)
 """Width and height in pixels of a placeholder for an image of unknown size."""
@@ -140,7 +137,7 @@ def _original(kit: ImageKit, file: ImageCacheFile, size: Size | None) -> StandIn
     """Return the source itself as a cache file; None if browsers would not display it."""
     try:
         source = file.source
-        if source is None or source.header.format not in BROWSER_FORMATS:
+        if source is None or not FORMATS[source.header.format].shown_by_browsers:
             return None
         spec = Unprocessed(source)
         spec.settings = kit.settings

@@ -101,7 +101,9 @@ def test_namers(site: Site, namer: object, pattern: str) -> None:
     assert " " not in file.url
     kit.known_files.remember(file, {"source": "photos/a b.tar.jpg"})
     known = kit.known_files.find("card", {"source": "photos/a b.tar.jpg"})
-    assert known is None or known.name == file.name
+    # What a namer of one's own depends on is unknown, so that its names are worked out each time.
+    is_known = str(namer).startswith("jinja_imagekit.")
+    assert (known and known.name) == (file.name if is_known else None)
 
 
 def test_two_namers_over_one_state(site: Site) -> None:

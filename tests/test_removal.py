@@ -73,6 +73,16 @@ def test_all_that_is_known_of_a_file_goes_with_it(site: Site, delete: Delete) ->
     assert (site.output / name).is_file()
 
 
+def test_the_doctor_forgets_the_calls_that_lead_to_what_failed(site: Site) -> None:
+    """A file that could not be made again is as unknown as one that is gone, so that the next page tries it."""
+    kit = site.kit
+    name, other = (render(kit, source).lstrip("/") for source in ("photos/a.jpg", "b.jpg"))
+    kit.records.fail(name, "it is damaged")
+    assert [(each.kind, each.name, each.fixed) for each in kit.doctor(fix=True)] == [("failed", name, False)]
+    assert known_of(kit, name) == []
+    assert known_of(kit, other) == ["file", "known"]
+
+
 def test_clear_takes_the_files_of_the_ids_that_a_pattern_matches(site: Site) -> None:
     """It returns their records; without a pattern it takes all, and one that matches nothing is an error."""
     kit = site.kit

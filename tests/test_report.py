@@ -14,7 +14,7 @@ from PIL import Image
 import drawing
 from jinja_imagekit import ImageKit
 from jinja_imagekit.pregenerate import Outcome, Report
-from jinja_imagekit.pregenerate.html_report import HEIGHT, MOST_FAILURES, WIDTH, html_report, write_html_report
+from jinja_imagekit.pregenerate.html_report import HEIGHT, SHOWN_FAILURES, WIDTH, html_report, write_html_report
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 from jinja_imagekit.wording import counted, seconds_in_words, size_in_words
@@ -144,12 +144,12 @@ def test_a_large_run_makes_no_large_page(kit: ImageKit) -> None:
     """Pictures and failures are capped, and the page says how many more there are."""
     made = kit.generate().generated
     failed = [
-        Outcome("failed", "blog:card", f"{number}.jpg", None, "it is empty") for number in range(MOST_FAILURES + 7)
+        Outcome("failed", "blog:card", f"{number}.jpg", None, "it is empty") for number in range(SHOWN_FAILURES + 7)
     ]
     page = Page(html_report(kit, Report([*made, *failed], 1.0), most_pictures=2))
     assert len(page.images) <= 2 * 2
     assert "the first 2 results, and 4 more" in page.text
-    assert page.text.count("it is empty") == MOST_FAILURES
+    assert page.text.count("it is empty") == SHOWN_FAILURES
     assert "and 7 more" in page.text
 
 

@@ -14,8 +14,10 @@ import pytest
 from jinja_imagekit import ImageKit, Settings
 from jinja_imagekit.cachefiles.strategies import Deferred, Optimistic
 from jinja_imagekit.exceptions import ImageKitError, InvalidSetting
+from jinja_imagekit.images import FORMATS
 from jinja_imagekit.loading import SHORT_NAMES, load
 from jinja_imagekit.queues.threads import Threads
+from jinja_imagekit.settings import OTHER_FORMATS, READABLE_FORMATS
 from jinja_imagekit.state import MemoryStore
 
 
@@ -158,3 +160,17 @@ def test_short_names_do_what_they_name() -> None:
     file = kit.cachefile_of(spec(source=b"GIF89a"))
     assert isinstance(file.cachefile_strategy, Optimistic)
     assert isinstance(file.cachefile_backend, Threads)
+
+
+@pytest.mark.parametrize("name", ["state_store", "cachefile_namer"])
+def test_a_module_that_lacks_another_names_that_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cause is raised, though the missing module's name begins like that of the module that imports it."""
+    (tmp_path / "rediz_store.py").write_text("import rediz\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="No module named 'rediz'"):
+        load(name, "rediz_store.Store")
+
+
+def test_formats_that_are_read_are_those_that_have_a_module() -> None:
+    """The setting's default names each format of `images.formats` and its variants; the others need to be named."""
+    assert set(READABLE_FORMATS) == FORMATS.keys() - set(OTHER_FORMATS)

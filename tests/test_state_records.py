@@ -166,9 +166,6 @@ def test_facts_of_a_source_come_back(records: Records) -> None:
     assert records.source_facts("/photos/a.jpg") == good
     assert records.source_facts("/photos/b.jpg") == bad
     assert records.source_facts("/photos/c.jpg") is None
-    records.forget_sources("/photos/a.jpg", "/photos/c.jpg")
-    assert records.source_facts("/photos/a.jpg") is None
-    assert records.source_facts("/photos/b.jpg") == bad
 
 
 def test_paths_need_not_be_unicode(tmp_path: Path) -> None:

@@ -342,4 +342,5 @@ def test_undefined_is_kept_where_it_is_not_the_source(kit: ImageKit) -> None:
 
     kit.register.generator("probe", probe)
     environment_of(kit).from_string("{% generateimage 'probe' source='photo.jpg' x=missing %}").render()
+    assert seen
     assert all(isinstance(value, Undefined) for value in seen)

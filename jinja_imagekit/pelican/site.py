@@ -96,7 +96,7 @@ class Site:
             ImageKitError: An image could not be made, and `IMAGEKIT_ON_ERROR` is "raise".
             StorageError: The output folder is not writable.
         """
-        progress = Progress()
+        progress = ProgressLines()
         known = {(each.generator_id, each.source, each.reason) for each in self.kit.renders.failed}
         report = self.kit.finish(on_progress=progress)
         progress.done(report)
@@ -131,7 +131,7 @@ def _described(outcome: Outcome) -> str:
     return f"{what or outcome.name}: {outcome.reason}"
 
 
-class Progress:
+class ProgressLines:
     """Prints a line per second while images are made, and one at the end."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ __all__ = ["write_html_report"]
 MOST_PICTURES = 200
 """How many results the contact sheet shows: with their sources at most 400 previews, about 4 MB."""
 
-MOST_FAILURES = 500
+SHOWN_FAILURES = 500
 """How many failures are listed, counting those with the same source and reason once."""
 
 TOP = 10
@@ -124,8 +124,8 @@ def html_report(kit: ImageKit, report: Report, *, most_pictures: int = MOST_PICT
         generators=_by_generator(report),
         slowest=_greatest(generated, "seconds"),
         heaviest=_greatest(results, "size"),
-        failures=failures[:MOST_FAILURES],
-        failures_left_off=max(0, len(failures) - MOST_FAILURES),
+        failures=failures[:SHOWN_FAILURES],
+        failures_left_off=max(0, len(failures) - SHOWN_FAILURES),
         sheets=_contact_sheet(kit, results[:most_pictures]),
         left_off=max(0, len(results) - most_pictures),
     )

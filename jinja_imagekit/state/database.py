@@ -223,7 +223,7 @@ _forking = threading.Lock()
 
 
 def _before_fork() -> None:
-    """Wait until no connection is in use: in the child, SQLite would for ever believe that its copy is.
+    """Wait until no connection is in use: in the child, SQLite would believe for ever that its copy is.
 
     SQLite keeps a list of the locks that its process has on each file, which a fork copies and nothing corrects.
     """

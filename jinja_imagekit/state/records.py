@@ -219,10 +219,6 @@ class Records:
         """Keep what is known about source files by their paths, in one write."""
         self.store.set_many({self._source_key(path): _known_source_text(each) for path, each in facts.items()})
 
-    def forget_sources(self, *paths: str) -> None:
-        """Forget everything about these source files."""
-        self.store.delete_many([self._source_key(path) for path in paths])
-
     def _source_key(self, path: str) -> str:
         # A POSIX path need not be Unicode: Python turns other bytes into lone surrogates, which no database accepts.
         return self._sources + path.encode(errors="backslashreplace").decode()

@@ -20,9 +20,6 @@ from ..interfaces import StoredFile
 from ..no_links import LinkInTheWay, NotARegularFile, open_file
 from ..settings import Settings
 
-_REMEMBERED_NAMES = 20_000
-"""How many names have their checked path kept, at about 400 bytes each."""
-
 _REPLACE_ATTEMPTS = 40
 """On Windows a file that someone has open cannot be replaced; 40 attempts, 25 ms apart, wait a second for them."""
 

@@ -186,9 +186,13 @@ def test_specs_and_settings_of_threads_do_not_mix(tmp_path: Path) -> None:
     kit.spec("square", processors=[ResizeToFill(50, 50)], format="PNG")
 
     def ask(number: int) -> bool:
-        width = 10 + number % 37
-        file = kit.cachefile("imagekit:thumbnail", source=f"{number % 4:04}.jpg", width=width, height=9)
-        return (file.width, file.height) == (width, 9) and Image.open(BytesIO(file.read())).size == (width, 9)
+        source, size, format = f"{number % 4:04}.jpg", (10 + number % 37, 9), "JPEG"
+        if number % 5:
+            file = kit.cachefile("imagekit:thumbnail", source=source, width=size[0], height=size[1])
+        else:
+            file, size, format = kit.cachefile("square", source=source), (50, 50), "PNG"
+        image = Image.open(BytesIO(file.read()))
+        return (file.width, file.height) == image.size == size and image.format == format
 
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(ask, range(200)))

@@ -21,6 +21,7 @@ class Avif(Format):
     other_names = ("AVIFS",)
     extension = ".avif"
     mimetype = "image/avif"
+    shown_by_browsers = True
     plugin = AvifImagePlugin.AvifImageFile
 
     is_written = True

@@ -89,6 +89,7 @@ class Format(ABC):
         extension: Of its files, with the dot.
         mimetype: Its media type.
         is_vector: Whether it is a drawing without pixels, which is passed on as it is.
+        shown_by_browsers: Whether every browser displays its files, so that a page may show a source as it is.
         end: What a file of this library's own making ends with, where `layout` does not tell a file that is cut short.
         plugin: Pillow's class that decodes it.
         decoder_scales: By what its decoder can shrink an image, the most first.
@@ -110,6 +111,7 @@ class Format(ABC):
     extension: ClassVar[str]
     mimetype: ClassVar[str]
     is_vector: ClassVar[bool] = False
+    shown_by_browsers: ClassVar[bool] = False
     end: ClassVar[bytes] = b""
 
     plugin: ClassVar[type[ImageFile.ImageFile]]

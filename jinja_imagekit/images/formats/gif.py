@@ -21,6 +21,7 @@ class Gif(Format):
     name = "GIF"
     extension = ".gif"
     mimetype = "image/gif"
+    shown_by_browsers = True
     end = b";"
     plugin = GifImagePlugin.GifImageFile
 

@@ -25,6 +25,7 @@ class Jpeg(Format):
     other_names = ("JPG", "JPE", "MPO")
     extension = ".jpg"
     mimetype = "image/jpeg"
+    shown_by_browsers = True
     end = b"\xff\xd9"
     plugin = JpegImagePlugin.JpegImageFile
     decoder_scales = tuple(reversed(DECODER_SCALES[1:]))
@@ -90,7 +91,7 @@ class Jpeg(Format):
 
 _FILL_BYTES = re.compile(rb"\xff+")
 _WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
-"""What may follow 0xFF and is no marker of a segment: a stuffed zero, restart markers, the start of an image."""
+"""What may follow 0xFF without beginning a segment: a stuffed zero, restart markers, the start of an image."""
 # What ends a scan: no stuffed zero, no restart marker, no fill byte.
 _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})

@@ -34,6 +34,7 @@ class Png(Format):
     other_names = ("APNG",)
     extension = ".png"
     mimetype = "image/png"
+    shown_by_browsers = True
     plugin = PngImagePlugin.PngImageFile
 
     is_written = True

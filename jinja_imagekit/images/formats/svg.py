@@ -16,6 +16,7 @@ class Svg(Format):
     name = "SVG"
     extension = ".svg"
     mimetype = "image/svg+xml"
+    shown_by_browsers = True
     is_vector = True
 
     def announces(self, data: bytes) -> bool:

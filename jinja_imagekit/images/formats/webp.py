@@ -28,6 +28,7 @@ class WebP(Format):
     name = "WEBP"
     extension = ".webp"
     mimetype = "image/webp"
+    shown_by_browsers = True
     plugin = WebPImagePlugin.WebPImageFile
 
     is_written = True

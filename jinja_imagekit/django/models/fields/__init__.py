@@ -8,8 +8,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models.signals import class_prepared
-from django.utils.functional import cached_property
 
+from ....once import made_once
 from ..._engine.former_options import KEYWORDS
 from ..._engine.uploads import check
 from ...registry import register
@@ -108,7 +108,7 @@ class ImageSpecField(SpecHostField):
 def _refuse(keywords: Mapping[str, Any]) -> None:
     for keyword in keywords:
         if keyword in KEYWORDS:
-            raise TypeError(f"{keyword}= is of django-imagekit 2: {KEYWORDS[keyword]}.")
+            raise TypeError(f"{keyword}= belongs to django-imagekit 2: {KEYWORDS[keyword]}.")
         raise TypeError(f"ImageSpecField has no keyword {keyword!r}.")
 
 
@@ -172,7 +172,7 @@ class ProcessedImageField(SpecHostField, models.ImageField):
         )
         models.ImageField.__init__(self, verbose_name, name, width_field, height_field, **kwargs)
 
-    @cached_property
+    @made_once
     def validators(self) -> list[Any]:
         """The validators; the last one processes the upload, and keeps the result."""
         return [*super().validators, self.check_upload]
