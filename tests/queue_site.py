@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import drawing
-from jinja_imagekit import ImageKit
+from jinja_imagekit import ImageKit, loading
 from jinja_imagekit.queues.backend import QueueBackend
 from jinja_imagekit.queues.jobs import make_job
 
@@ -205,7 +205,10 @@ class QueueSite:
         self._patch.setenv("SITE_BROKER", broker)
         self._patch.setenv("RQ_REDIS_URL", broker)
         self._patch.syspath_prepend(folder)
-        self._patch.delitem(sys.modules, "mysite", raising=False)
+        # Dramatiq's actors belong to the broker that was set when their module was imported.
+        for module in ("mysite", "jinja_imagekit.queues.dramatiq"):
+            self._patch.delitem(sys.modules, module, raising=False)
+        loading._load_path.cache_clear()
         self.kit: ImageKit = importlib.import_module("mysite").kit
         self._worker: subprocess.Popen[bytes] | None = None
         self.open_gate()

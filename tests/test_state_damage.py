@@ -524,7 +524,7 @@ def shared(tmp_path: Path) -> Path:
     if os.name != "posix" or os.getuid() != 0:
         pytest.skip("only root becomes another user")
     for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and folder.name.startswith(("pytest", "test_")):
+        if folder.stat().st_uid == 0 and folder.name.startswith(("pytest", "popen", "test_")):
             folder.chmod(0o711)
     (tmp_path / "site").mkdir()
     (tmp_path / "site").chmod(0o777)
