@@ -311,14 +311,16 @@ class ImageKit:
         return Picture(self, picture_call(self, id, dimensions, source, kwargs))
 
     def absolute_url(self, url: str) -> str:
-        """Return a URL with that of the site, the setting `site_url`; a data URI, or one of another host, as it is.
+        """Return a URL with that of the site, the setting `site_url`, in front.
+
+        A data URI, one of another host, and an empty one stay as they are.
 
         Example:
             >>> ImageKit(source_dirs=["content"], site_url="https://example.org").absolute_url("/CACHE/a.jpg")
             'https://example.org/CACHE/a.jpg'
         """
         site_url = self.settings.site_url
-        return urljoin(f"{site_url.rstrip('/')}/", url) if site_url else url
+        return urljoin(f"{site_url.rstrip('/')}/", url) if site_url and url else url
 
     def imageinfo(self, source: object) -> ImageInfo:
         """Return the facts of an image, for templates; nothing is decoded but for its colour.

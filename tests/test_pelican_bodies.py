@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 from pelican_site import PelicanSite
 from PIL import Image
 
@@ -377,6 +378,7 @@ def test_a_class_that_cannot_be_used_is_told_at_once(
 
 PIECES = (
     *("<img", "<IMG ", " src=a.jpg", " src='a b'", ' class="x"', " alt", " =", "/", ">", '"', "'", "<", " "),
+    *("<picture>", "</picture>", "</picture\n>", "<PICTURE a>", "</picture", "<source>"),
     *("<!--", "-->", "<p>", "<script>", "</script>", "<![CDATA[", "]]>", "&amp;", "&lt;img>", "\n", "\r\n", "é", "😀"),
 )
 HTML = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
@@ -415,6 +417,36 @@ def test_only_tags_change(html: str) -> None:
 def test_values_are_replaced_where_they_stand(tag: str, expected: str) -> None:
     """Old values are replaced in their places, new attributes follow src, the rest keeps its spelling."""
     assert rewrite_images(tag, lambda attributes: {"src": "b", "width": "1"}) == expected
+
+
+@given(HTML)
+def test_html_takes_the_place_of_an_image_and_of_the_picture_around_it(html: str) -> None:
+    """However broken the text is: each that is asked about is replaced once, and the replacement is not looked at."""
+    found: list[Any] = []
+
+    def change(attributes: Any) -> Any:
+        found.append(attributes)
+        return Markup("(<picture><img src=new></picture>)")
+
+    assert rewrite_images(html, change).count("(<picture><img src=new></picture>)") == len(found)
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<p>a<img src=a>b", "<p>aNEWb"),
+        ("<p>a<picture><source srcset=b><img src=a></picture>b", "<p>aNEWb"),
+        ("a<PICTURE class=x>\n<img src=a>\n</picture\n>b", "aNEWb"),
+        ("<picture><img src=a><img src=b></picture>c", "NEWc"),
+        ("<picture><img src=stays><img src=b></picture>c", "<picture><img src=stays>NEW</picture>c"),
+        ("<picture><img src=a>c", "<picture>NEWc"),
+        ("<img src=a></picture>c", "NEW</picture>c"),
+        ("<picture></picture><img src=a><picture></picture>", "<picture></picture>NEW<picture></picture>"),
+    ],
+)
+def test_what_goes_with_an_image_that_is_replaced(html: str, expected: str) -> None:
+    """The picture around it, and nothing else."""
+    assert rewrite_images(html, lambda found: {} if found["src"] == "stays" else Markup("NEW")) == expected
 
 
 def test_values_are_escaped() -> None:

@@ -1079,6 +1079,7 @@ def test_an_absolute_url_of_what_stands_in_or_is_an_svg(site: Site) -> None:
     template = "{% picture '40x' name as p %}{{ p.absolute_url }}"
     assert re.fullmatch(r"https://example\.org/CACHE/\S+\.svg", render(kit, template, name="logo.svg"))
     assert render(kit, template, name="gone.jpg").startswith("data:image/svg+xml,")
+    assert render(site.new_kit(site_url="https://example.org", on_error="omit"), template, name="gone.jpg") == ""
     elsewhere = site.new_kit(site_url="https://example.org", base_url="https://cdn.example/")
     assert render(elsewhere, template, name="canal.jpg").startswith("https://cdn.example/CACHE/")
 

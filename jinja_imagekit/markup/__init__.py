@@ -50,7 +50,8 @@ def rewrite_images(html: str, change: Change, *, in_pictures: bool = True) -> st
         values = change(image.attributes)
         start, stop = image.start, image.start + len(image.tag)
         if values is None or isinstance(values, Markup):
-            start, stop = around or (start, stop)
+            # A picture whose first image stays has no second one in HTML, but may in an author's text.
+            start, stop = around if around and around[0] >= end else (start, stop)
             parts += [html[end:start], str(values or "")]
         else:
             parts += [html[end:start], _changed(image.tag, values)]
@@ -91,6 +92,7 @@ class _ImageFinder(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
         self.found: list[_Image] = []
+        self._html = html
         # Each line before it has a line feed more than was counted.
         self._lines = [
             start + number for number, start in enumerate([0, *accumulate(len(line) for line in html.split("\n"))])
@@ -115,7 +117,7 @@ class _ImageFinder(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag != "picture" or self._picture is None:
             return
-        around = self._picture, self._place() + len("</picture>")
+        around = self._picture, self._html.index(">", self._place()) + 1
         inside = self.found[self._first_inside :]
         self.found[self._first_inside :] = [image._replace(picture=around) for image in inside]
         self._picture = None

@@ -289,13 +289,15 @@ class BodyRewriter:
         """
         return rewrite_images(text, self._in_feed)
 
-    def _in_feed(self, attributes: Attributes) -> Attributes | Markup:
+    def _in_feed(self, attributes: Attributes) -> Attributes | Markup | None:
         url = attributes.get("src") or ""
         shown = self._shown.get(url)
         if shown is None or url.startswith("data:"):
             return {}
         with shown.told_at():
             src = shown.found.shared_url(self._kit, self._runtime, shown.source, url)
+        if not src:
+            return None
         written: dict[str, object] = {"src": src}
         if attributes.get("srcset") and _is_shared(url):
             urls = map(self._kit.absolute_url, str(attributes["srcset"]).split(", "))
