@@ -181,6 +181,29 @@ def test_kits_of_one_state_folder_prune_what_is_theirs(make_kit: MakeKit, tmp_pa
         assert (tmp_path / "site" / names[0]).exists()
 
 
+def test_what_kits_of_one_folder_both_need_stays_until_neither_does(make_kit: MakeKit, tmp_path: Path) -> None:
+    """A kit's prune keeps what a kit with another prefix needs, whether that one finished its render or not."""
+    first, second = make_kit(cache_prefix="one:"), make_kit(cache_prefix="two:")
+    names = use(first, "card", 0, 1, 2)
+    use(second, "card", 1)
+    first.finish()
+    second.finish()
+    use(second, "card", 2)
+    first = make_kit(cache_prefix="one:")
+    use(first, "card", 0)
+    first.finish()
+    assert first.prune().removed == []
+    assert all((tmp_path / "cache" / name).exists() for name in names)
+    second.finish()
+    second = make_kit(cache_prefix="two:")
+    use(second, "card", 0)
+    second.finish()
+    assert len(first.prune().removed) == 2
+    (tmp_path / "state" / "renders-two-damaged.json").write_text("{")
+    with pytest.raises(ImageKitError, match=r"renders-two-damaged\.json is damaged"):
+        make_kit(cache_prefix="one:").prune()
+
+
 def test_a_source_that_cannot_be_read_keeps_its_files(
     make_kit: MakeKit, images_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

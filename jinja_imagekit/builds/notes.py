@@ -385,6 +385,23 @@ class Renders:
         except (OSError, ImageKitError):
             return {}
 
+    def of_neighbours(self) -> set[str]:
+        """Return what renders of kits with another `cache_prefix` need, finished or not, by name.
+
+        Raises:
+            ImageKitError: The record of one of them is damaged or cannot be read.
+        """
+        stem, _, extension = FILE_NAME.partition(".")
+        found: set[str] = set()
+        for path in self._settings.state_dir.glob(f"{stem}*.{extension}"):
+            read = None if path == self.path else _read(path)
+            found |= read[0].keys() if read else set()
+        for folder in self._settings.state_dir.glob(f"{FOLDER_NAME}*"):
+            if folder != self._journal.folder:
+                for each in Journal(folder).others():
+                    found |= _notes_of(each.lines).keys()
+        return found
+
     def last(self) -> Notes | None:
         """Return what the render last finished by any process needs; None if there was none.
 
@@ -407,18 +424,7 @@ class Renders:
         own = None if self._finished is None else (self._finished, self._finished_failed)
         if own is not None and not self._is_written:
             return own
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return own
-        except (OSError, ValueError) as error:
-            raise ImageKitError(f"{self.path} cannot be read ({error}): render again, and finish().") from error
-        try:
-            return _parsed(text)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ImageKitError(
-                f"{self.path} is damaged, or of another version of this library: render again, and finish()."
-            ) from error
+        return _read(self.path) or own
 
     def _write(self, notes: Notes, failed: Iterable[FailedFile]) -> bool:
         try:
@@ -512,6 +518,21 @@ def _failed_entry(failed: FailedFile) -> dict[str, Any]:
     entry: dict[str, Any] = {"generator": failed.generator_id, "source": failed.source, "reason": failed.reason}
     entry |= {"kwargs": failed.reference.kwargs} if failed.reference else {}
     return {**entry, "lacks_source": True} if failed.lacks_source else entry
+
+
+def _read(path: Path) -> tuple[Notes, tuple[FailedFile, ...]] | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ImageKitError(f"{path} cannot be read ({error}): render again, and finish().") from error
+    try:
+        return _parsed(text)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ImageKitError(
+            f"{path} is damaged, or of another version of this library: render again, and finish()."
+        ) from error
 
 
 def _parsed(text: str) -> tuple[Notes, tuple[FailedFile, ...]]:

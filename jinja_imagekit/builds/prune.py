@@ -71,7 +71,8 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
     """Delete the cache files that no registration and no recorded render needs.
 
     Only files that this library has a record of are deleted, below `cachefile_dir` or in the storage that their
-    generator names; everything else stays. A source that cannot be read keeps its files.
+    generator names; everything else stays. A source that cannot be read keeps its files, and so do renders of kits with
+    another `cache_prefix` and the same `state_dir`.
 
     Args:
         kit: The kit.
@@ -95,7 +96,7 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
         if not dry_run:
             raise ImageKitError(message)
         logger.warning("%s", message)
-    needed = _needed(kit, {*unfinished, *(last or ())})
+    needed = _needed(kit, {*unfinished, *(last or ()), *kit.renders.of_neighbours()})
     records = {record.name: record for record in kit.records.all()}
     there = set(kit.storage.names(kit.settings.cachefile_dir))
     storages = {id: storage_of(kit, id) for id in {record.generator for record in records.values()}}
