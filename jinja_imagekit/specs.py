@@ -133,7 +133,7 @@ class ImageSpec:
             SourceError: The source cannot be read.
         """
         source = self.get_source()
-        return source is not None and not self.makes_its_own() and source.is_vector
+        return source is not None and source.is_vector and not self.makes_its_own()
 
     def get_source(self) -> Source | None:
         """Return the source; specs that keep it in another form override this and `share_source`."""

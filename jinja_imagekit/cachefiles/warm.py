@@ -15,7 +15,7 @@ from ..hashing import fingerprint
 from ..interfaces import Size, StateStore
 from ..sources import FileSource, Signature, Source, name_parts
 from ..specs import is_fixed
-from ..storages.folder import FileSystemStorage
+from ..storages.folder import FileSystemStorage, is_safe_name
 from . import ImageCacheFile
 from .backends import leaves_existing
 from .namers import BUILT_IN as BUILT_IN_NAMERS
@@ -151,7 +151,7 @@ class KnownFiles:
         return self.find(id, kwargs)
 
     def find_together(self, calls: Sequence[Call]) -> list[KnownFile | None]:
-        """Return what `find_for_page` does for several calls, by one look into the state store."""
+        """Return what `find_for_page` does for several calls, by two looks into the state store at most."""
         found: list[KnownFile | None] = []
         entries: dict[str, tuple[int, tuple[Any, ...]]] = {}
         for index, (id, kwargs) in enumerate(calls):
@@ -166,13 +166,19 @@ class KnownFiles:
             elif entry := self._entry_key(id, kwargs):
                 entries[entry] = index, key
         places: dict[Any, _Place | None] = {}
-        for entry, text in self._store.get_many(entries).items() if entries else ():
+        folders: dict[str, str] = {}
+        for entry, text in self._texts([*entries]).items():
             index, key = entries[entry]
             source = calls[index][1]["source"]
             if source not in places:
                 places[source] = self._place(source)
-            found[index] = self._recalled(key, text, places[source])
+            found[index] = self._recalled(key, text, places[source], folders)
         return found
+
+    def _texts(self, entries: list[str]) -> dict[str, str]:
+        """Return what the state store knows of a picture's files: mostly all, or nothing, as the first one tells."""
+        first = self._store.get(entries[0]) if entries else None
+        return {} if first is None else {entries[0]: first, **self._store.get_many(entries[1:])}
 
     def promise_together(
         self,
@@ -196,6 +202,7 @@ class KnownFiles:
             return list(known)
         found = list(known)
         places: dict[Any, _Place | None] = {}
+        folders: dict[str, str] = {}
         for index, (id, kwargs) in enumerate(calls):
             source, given = sources[index], kwargs["source"]
             if found[index] is not None or references[index] is None:
@@ -209,7 +216,7 @@ class KnownFiles:
             if given not in places:
                 places[given] = self._place(given)
             if name and size and signature:
-                promise = self._known_file(name, 0, size, signature, places[given], is_promised=True)
+                promise = self._known_file(name, 0, size, signature, places[given], folders, is_promised=True)
                 if promise is not None:
                     self._keep(_call_key(id, kwargs), promise)
                 found[index] = promise
@@ -319,15 +326,17 @@ class KnownFiles:
         except SourceNotAllowed:
             return None
 
-    def _recalled(self, key: tuple[Any, ...], text: str, place: _Place | None) -> KnownFile | None:
+    def _recalled(
+        self, key: tuple[Any, ...], text: str, place: _Place | None, folders: dict[str, str] | None = None
+    ) -> KnownFile | None:
         """Return and keep the file behind an answer from the state store, if it is still current."""
-        known = self._understood(text, place)
+        known = self._understood(text, place, folders)
         if known is None or not known.is_current():
             return None
         self._keep(key, known)
         return known
 
-    def _understood(self, text: str, place: _Place | None) -> KnownFile | None:
+    def _understood(self, text: str, place: _Place | None, folders: dict[str, str] | None = None) -> KnownFile | None:
         """Return the file behind an answer from the state store; None for one that this library did not write."""
         try:
             name, *numbers = json.loads(text)
@@ -341,7 +350,7 @@ class KnownFiles:
         if not sound or type(name) is not str or not name.startswith(folder):
             return None
         try:
-            return self._known_file(name, size, (width, height), signature, place)
+            return self._known_file(name, size, (width, height), signature, place, folders)
         except StorageError:
             return None
 
@@ -364,12 +373,19 @@ class KnownFiles:
         pixels: Size,
         signature: Signature,
         place: _Place | None,
+        folders: dict[str, str] | None = None,
+        *,
         is_promised: bool = False,
     ) -> KnownFile | None:
         storage = self._kit.storage
-        path = storage.path(name)
-        if place is None or path is None or not isinstance(storage, FileSystemStorage):
+        if place is None or not isinstance(storage, FileSystemStorage):
             return None
+        folder, _, last = name.rpartition("/")
+        known = (folders or {}).get(folder)
+        # The files of a picture share a folder, which is looked at once.
+        path = storage.path(name) if known is None or not is_safe_name(name) else f"{known}{os.sep}{last}"
+        if folders is not None:
+            folders[folder] = os.path.dirname(path)
         return KnownFile(name, path, size, *pixels, place[0], signature, place[1], storage, is_promised)
 
     def _recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
