@@ -440,6 +440,7 @@ class ImageKit:
             make_plan(self, wanted_items(self, patterns, plan), force, plan)
             report = self._run(plan, force, workers, processes, executor, shown)
             keep_failures(self, report, of_all=not patterns)
+            self.pictures.restore_styles()
             return report
 
     def _run(
@@ -524,6 +525,7 @@ class ImageKit:
         notes = self.renders.last()
         if notes is None:
             raise ImageKitError("Nothing has been rendered yet: render the pages, call kit.finish(), then publish.")
+        self.pictures.restore_styles()
         return publish_files(self, notes, folder)
 
     def prune(self, *, dry_run: bool = False, without_render: bool = False) -> PruneReport:

@@ -14,13 +14,14 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
 from . import html
 from .atomic_files import write_whole
-from .builds.notes import own_name
+from .builds.notes import Notes, own_name
 from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
 from .cachefiles.references import Reference, reference_to
@@ -920,6 +921,7 @@ class Picture:
         self._call = call
         self._plan: Plan | None = None
         self._seen: Shown | None = None
+        self._style: tuple[str, str] | None = None
 
     @property
     def url(self) -> str:
@@ -1126,6 +1128,7 @@ class Picture:
         }
         if styles and self._kit.settings.picture_css == "class":
             name = self._kit.pictures.class_of(_declarations(styles))
+            self._style = name, _declarations(styles)
             _join(image_attributes, "class", name, " ")
         elif styles:
             _join(image_attributes, "style", _declarations(styles), ";")
@@ -1547,39 +1550,50 @@ class Pictures:
         return self._kit.storage.url(self.stylesheet)
 
     def class_of(self, declarations: str) -> str:
-        """Return the class that has these declarations; a style sheet that lacks it is written anew.
+        """Return the class that has these declarations.
 
-        The state holds all classes, so that the style sheet has those of every process.
+        A build writes the style sheet of its pages at its end. A server writes it anew if it lacks the class; the state
+        holds all classes, so that it has those of every process.
         """
         renders = self._kit.renders
         name = self._classes.get(declarations)
-        # At the end of a build it is written once; until then, somebody may delete what a server wrote.
+        # Until a build's end; somebody may delete what a server wrote.
         if name is None or not (renders.defers or self._kit.storage.stat(self.stylesheet)):
             name = f"imagekit-{blake2b(declarations.encode(), digest_size=6).hexdigest()}"
-            self._kit.records.store.set_many({f"{self._css_prefix}{name}": declarations})
             if not renders.defers:
-                self.write_stylesheet(name)
+                self._kit.records.store.set_many({f"{self._css_prefix}{name}": declarations})
+                self._write_stylesheet(wanted=name)
             self._classes[declarations] = name
-        renders.note_name(self.stylesheet)
+        renders.note_style(self.stylesheet, name, declarations)
         return name
 
-    def write_stylesheet(self, wanted: str = "") -> None:
-        """Write the style sheet, unless there is one that has the class that is wanted.
+    def _write_stylesheet(self, styles: Mapping[str, str] = MappingProxyType({}), wanted: str = "") -> None:
+        """Write the style sheet with these classes, and with those of the state unless it is a build's.
+
+        Args:
+            styles: Declarations by class.
+            wanted: A class; if the style sheet has it already, it is left as it is.
 
         Raises:
             StorageError: It cannot be written.
         """
         kit, store = self._kit, self._kit.records.store
         with self._writing, store.lock(f"{self._css_prefix}stylesheet"):
-            if wanted and f".{wanted}{{" in self._written_stylesheet():
+            written = self._written_stylesheet()
+            if wanted and f".{wanted}{{" in written:
                 return
-            rules = []
-            for key in sorted(store.keys(self._css_prefix)):
-                name, declarations = key.removeprefix(self._css_prefix), store.get(key)
-                if declarations and _CLASS.fullmatch(name) and not _UNSAFE_CSS.search(declarations):
-                    rules.append(f".{name}{{{declarations}}}")
-            if rules:
-                kit.storage.save(self.stylesheet, ("\n".join(rules) + "\n").encode())
+            if not kit.renders.defers:
+                found = store.get_many(store.keys(self._css_prefix))
+                styles = {**styles, **{key.removeprefix(self._css_prefix): value for key, value in found.items()}}
+            rules = [
+                f".{name}{{{declarations}}}\n"
+                for name, declarations in sorted(styles.items())
+                if declarations and _CLASS.fullmatch(name) and not _UNSAFE_CSS.search(declarations)
+            ]
+            text = "".join(rules)
+            # Its time stamp is that of its last change, for whoever copies what is newer.
+            if text and text != written:
+                kit.storage.save(self.stylesheet, text.encode())
 
     def _written_stylesheet(self) -> str:
         try:
@@ -1592,12 +1606,27 @@ class Pictures:
     def _css_prefix(self) -> str:
         return f"{self._kit.settings.cache_prefix}css:"
 
-    def finish_styles(self) -> None:
-        """Write the style sheet with the classes of all pages, and note that they need it."""
-        if self._kit.settings.picture_css == "class":
-            self.write_stylesheet()
-            if self._kit.storage.stat(self.stylesheet):
-                self._kit.renders.note_name(self.stylesheet)
+    def finish_styles(self, notes: Notes) -> None:
+        """Write the style sheet that a finished render needs."""
+        note = notes.get(self.stylesheet)
+        if note is not None:
+            self._write_stylesheet(note.styles)
+
+    def restore_styles(self) -> None:
+        """Write the style sheet that the last finished render needs, if it is missing or lacks a class.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        try:
+            note = (self._kit.renders.last() or {}).get(self.stylesheet)
+        except ImageKitError:
+            # The record is damaged, which `rendered_items` reports.
+            return
+        if note is not None:
+            written = self._written_stylesheet()
+            if not all(f".{name}{{" in written for name in note.styles):
+                self._write_stylesheet(note.styles)
 
     def note(self, picture: Picture, shown: Shown) -> None:
         """Note a picture of a page and its files, for the manifest and the end of the render."""
@@ -1635,6 +1664,11 @@ class Pictures:
             except StorageError as error:
                 logger.warning("The manifest of pictures cannot be written. %s", error)
         if path is not None:
+            if not self.manifest_path.exists():
+                logger.warning(
+                    "No picture is known: %s is missing. If pages show pictures, render them again, and finish().",
+                    self.manifest_path,
+                )
             self._write(path, map(self.with_bytes, self.read_manifest()))
 
     def read_manifest(self) -> list[dict[str, Any]]:
@@ -1669,6 +1703,16 @@ class Pictures:
             logger.info("The manifest tells no colour of %s: %s", entry["source"], error)
         return self.with_bytes(entry)
 
+    def prune_manifest(self) -> None:
+        """Drop pictures from the manifest whose files are gone.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        kept = self._kept_entries()
+        if len(kept) < len(self.read_manifest()):
+            self._write(self.manifest_path, kept)
+
     def _kept_entries(self) -> list[dict[str, Any]]:
         storage = self._kit.storage
 
@@ -1698,6 +1742,8 @@ class Pictures:
         shown = known.shown
         if shown.urls not in self._noted or not self._kit.renders.are_noted(shown.names):
             self.note(known.picture, shown)
+            if known.picture._style is not None:
+                self._kit.renders.note_style(self.stylesheet, *known.picture._style)
         return known.html
 
     @property
@@ -1720,7 +1766,7 @@ class Pictures:
             absent.update(dict.fromkeys(known.absent))
         if not sources:
             return
-        if self._kit.settings.picture_css == "class":
+        if self._kit.settings.picture_css == "class" and not self._kit.renders.defers:
             files.append((self._kit.storage.path(self.stylesheet) or "", _ANY_SIZE))
         if len(self._html) >= MOST_PICTURES:
             self._html.clear()

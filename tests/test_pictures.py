@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -1089,3 +1090,86 @@ def test_a_site_url_that_is_none_is_refused(value: str) -> None:
     """It would give URLs that look right and lead nowhere."""
     with pytest.raises(InvalidSetting, match="must begin with https://"):
         ImageKit(site_url=value)
+
+
+def stylesheet_of(site: Site) -> Path:
+    """Return where the style sheet of a site's pictures is."""
+    return site.output / "CACHE" / "images" / "imagekit.css"
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Site:
+    """Return a site whose one picture has a class, rendered and finished."""
+    site = Site(tmp_path, default_cachefile_strategy=DEFERRED, picture_css="class")
+    site.write("canal.jpg", 240, 180)
+    render(site.kit, "{% picture '80x' 'canal.jpg' placeholder='color' -- alt='' %}")
+    assert site.kit.finish().ok
+    return site
+
+
+@pytest.mark.parametrize("keeps_state", [True, False])
+def test_generate_and_publish_restore_the_style_sheet(built: Site, keeps_state: bool) -> None:
+    """As they do the images, even where of all that is known only `renders.json` is left."""
+    before = stylesheet_of(built).read_bytes()
+    kept = (built.state / "renders.json").read_bytes()
+    for restore in (lambda kit: kit.generate(), lambda kit: kit.publish(built.root / "public")):
+        shutil.rmtree(built.output)
+        if not keeps_state:
+            built.kit.close()
+            shutil.rmtree(built.state)
+            built.state.mkdir()
+            (built.state / "renders.json").write_bytes(kept)
+        kit = built.new_kit()
+        restore(kit)
+        assert stylesheet_of(built).read_bytes() == before
+        kit.close()
+
+
+def test_an_empty_manifest_is_told_of(built: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Where nothing is known about pictures any more, a file that says so is written, and a warning."""
+    (built.state / "images.json").unlink()
+    built.new_kit().pictures.write_manifest(built.root / "told.json")
+    assert json.loads((built.root / "told.json").read_text())["pictures"] == []
+    assert "render them again" in caplog.text
+
+
+def test_a_build_writes_the_classes_of_its_own_pages(built: Site) -> None:
+    """Classes that no page has any more are dropped; without a change, the style sheet is not written."""
+    first = stylesheet_of(built).read_text()
+    stamp = stylesheet_of(built).stat()
+    same = built.new_kit()
+    render(same, "{% picture '80x' 'canal.jpg' placeholder='color' -- alt='' %}")
+    same.finish()
+    now = stylesheet_of(built).stat()
+    assert (now.st_mtime_ns, now.st_ino) == (stamp.st_mtime_ns, stamp.st_ino)
+    other = built.new_kit()
+    html = render(other, "{% picture '60x' 'canal.jpg' placeholder='color' -- alt='' %}")
+    other.finish()
+    assert re.findall(r"^\.([\w-]+)", stylesheet_of(built).read_text(), re.M) == re.findall(r'class="(.*?)"', html)
+    assert stylesheet_of(built).read_text() != first
+
+
+def test_pages_from_memory_keep_their_classes_in_the_next_render(built: Site) -> None:
+    """A page whose HTML was worked out before another process finished still needs its class."""
+    template = "{% picture '80x' 'canal.jpg' placeholder='color' -- alt='' %}"
+    kit = built.new_kit()
+    name = re.findall(r'class="(.*?)"', render(kit, template))[0]
+    render(kit, template)
+    other = built.new_kit()
+    render(other, "{% picture '60x' 'canal.jpg' placeholder='color' -- alt='' %}")
+    other.finish()
+    render(kit, template)
+    kit.finish()
+    assert f".{name}{{" in stylesheet_of(built).read_text()
+
+
+def test_pruning_drops_pictures_from_the_manifest(built: Site) -> None:
+    """A manifest never lists files that pruning has deleted."""
+    kit = built.new_kit()
+    render(kit, "{% picture '60x' 'canal.jpg' -- alt='' %}")
+    kit.finish()
+    listed = json.loads((built.state / "images.json").read_text())["pictures"]
+    assert sorted(entry["width"] for entry in listed) == [60, 80]
+    assert kit.prune().removed
+    (entry,) = json.loads((built.state / "images.json").read_text())["pictures"]
+    assert entry["width"] == 60

@@ -230,10 +230,10 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     Raises:
         GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate` makes the rest.
     """
-    kit.pictures.finish_styles()
     # Several processes may have rendered the pages, and finish at once.
     with kit.records.store.lock("\0finish"):
         notes, failures = kit.renders.finish(partial(_leads_to, kit))
+    kit.pictures.finish_styles(notes)
     failed = [Outcome("failed", each.generator_id, each.source, None, each.reason) for each in failures]
     items = {name: _item(kit, note.reference) for name, note in notes.items() if note.reference}
     plan = make_plan(kit, [item for item in items.values() if item])
@@ -314,6 +314,8 @@ def _is_deferred(kit: ImageKit, note: Note) -> bool:
 def _leads_to(kit: ImageKit, name: str, note: Note) -> bool:
     """Tell whether a note of an earlier render still holds: neither generator nor source has changed since."""
     item = note.reference and _item(kit, note.reference)
+    if note.styles:
+        return True
     try:
         return kit.storage.stat(name) is not None if not item else name_of(kit, item) == name
     except Exception:  # noqa: BLE001  # a spec's properties may raise anything; such a file cannot be made

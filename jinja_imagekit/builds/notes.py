@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from ..atomic_files import write_whole
@@ -58,10 +59,12 @@ class Note(NamedTuple):
     Attributes:
         reference: What leads to it in a later run; None if nothing does, because it was made from an upload or bytes.
         served: Whether a page refers to it by URL or path, rather than embedding its content.
+        styles: The declarations of each class of pictures, if it is their style sheet.
     """
 
     reference: Reference | None
     served: bool = True
+    styles: Mapping[str, str] = MappingProxyType({})
 
 
 Notes = Mapping[str, Note]
@@ -220,6 +223,18 @@ class Renders:
                 if known is None or not known.served:
                     return False
         return True
+
+    def note_style(self, name: str, style: str, declarations: str) -> None:
+        """Note that a page needs a class of a style sheet, which may be written only at the render's end."""
+        self.note_name(name)
+        known = self._noted.get(name)
+        if known is not None and style not in known.styles:
+            styles = {style: declarations}
+            if isinstance(known.styles, dict):
+                known.styles.update(styles)
+            else:
+                self._noted[name] = known._replace(styles=styles)
+            self._journal.append({"file": name, "styles": styles})
 
     def note_picture(self, files: Iterable[tuple[str, Reference | None]], told: dict[str, Any] | None) -> None:
         """Note a picture of a page, in one write.
@@ -441,7 +456,7 @@ class Renders:
 
     def _kept(self, note: Note) -> Note:
         # The file could be forged by the time it is read back, and must not lead out of the source folders.
-        return Note(note.reference and confined(note.reference, self._name_of), note.served)
+        return note._replace(reference=note.reference and confined(note.reference, self._name_of))
 
     def _name_of(self, path: Path) -> str | None:
         folders = [("", folder) for folder in self._settings.source_dirs] + [*self._settings.source_prefixes]
@@ -478,8 +493,9 @@ def _merge(into: dict[str, Note], notes: Notes) -> None:
         known = into.get(name)
         if known is None:
             into[name] = note
-        elif note.served and not known.served:
-            into[name] = known._replace(served=True)
+        elif (note.served and not known.served) or note.styles:
+            styles = {**note.styles, **known.styles}
+            into[name] = known._replace(served=note.served or known.served, styles=styles)
 
 
 def _notes_of(lines: Iterable[dict[str, Any]]) -> dict[str, Note]:
@@ -487,7 +503,7 @@ def _notes_of(lines: Iterable[dict[str, Any]]) -> dict[str, Note]:
     for line in lines:
         name = line.get("file")
         if type(name) is str:
-            with suppress(ValueError, TypeError):
+            with suppress(ValueError, TypeError, AttributeError):
                 _merge(found, {name: _note(line)})
     return found
 
@@ -510,7 +526,7 @@ def _text(notes: Notes, failed: Iterable[FailedFile]) -> str:
 def _entry(note: Note) -> dict[str, Any]:
     served = {} if note.served else {"served": False}
     if note.reference is None:
-        return served
+        return {**served, "styles": note.styles} if note.styles else served
     return {"generator": note.reference.generator_id, "kwargs": note.reference.kwargs, **served}
 
 
@@ -556,7 +572,8 @@ def _failed_file(entry: Any) -> FailedFile:
 def _note(entry: dict[str, Any]) -> Note:
     served = entry.get("served") is not False
     if "generator" not in entry:
-        return Note(None, served)
+        styles = entry.get("styles", {})
+        return Note(None, served, {str(name): str(declarations) for name, declarations in styles.items()})
     match entry:
         case {"generator": str(id), "kwargs": dict(kwargs)} if is_confined(Reference(id, kwargs)):
             return Note(Reference(id, kwargs), served)

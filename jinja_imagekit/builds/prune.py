@@ -124,6 +124,7 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
             for storage, name in doomed:
                 removal.delete(storage, name)
             removal.forget(gone)
+        kit.pictures.prune_manifest()
     return report
 
 
