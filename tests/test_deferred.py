@@ -390,6 +390,33 @@ def test_generate_passes_over_what_is_gone(make_kit: MakeKit, images_dir: Path) 
     assert len(report.skipped) == 2
 
 
+@pytest.mark.parametrize("loss", ["a generator", "keywords"])
+def test_generate_and_the_doctor_name_what_nothing_makes_any_more(make_kit: MakeKit, loss: str) -> None:
+    """A page's missing image is a failure, and no repair, where its generator or its record has been lost."""
+    kit = make_kit()
+    render(kit, PAGE)
+    kit.finish()
+    heroes = [name for name, note in (kit.renders.last() or {}).items() if "'blog:hero'" in str(note)]
+    for name in heroes:
+        kit.storage.delete(name)
+    if loss == "keywords":
+        text = kit.renders.path.read_text()
+        start = '"generator": "blog:hero", "kwargs": {'
+        assert start in text
+        kit.renders.path.write_text(text.replace(start, start + '"size": {"a": 1}, '))
+    for fix in (False, True, False):
+        again = make_kit()
+        if loss == "a generator":
+            again.unregister.generator("blog:hero")
+        report = again.generate()
+        assert {each.name for each in report.failed} == set(heroes)
+        assert "render again" in report.failed[0].reason
+        assert again.generate("blog:card").ok
+        found = [each for each in again.doctor(fix=fix) if each.kind == "failed"]
+        assert len(found) == len(heroes)
+        assert not any(each.fixed for each in found)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 99, "files": {}}', '{"version": 1, "files": {"a": 3}}'])
 def test_generate_goes_on_without_a_damaged_record(
     make_kit: MakeKit, text: str, caplog: pytest.LogCaptureFixture

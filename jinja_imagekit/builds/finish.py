@@ -53,7 +53,7 @@ def wanted_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None 
     for item in registered_items(kit, patterns, plan):
         registered.add(_key(item))
         yield item
-    yield from _beside(kit, registered, patterns)
+    yield from _beside(kit, registered, patterns, plan)
 
 
 def rendered_beside(kit: ImageKit) -> Iterator[Item]:
@@ -70,13 +70,15 @@ def rendered_beside(kit: ImageKit) -> Iterator[Item]:
     yield from _beside(kit, registered)
 
 
-def _beside(kit: ImageKit, registered: set[object], patterns: Iterable[str] = ()) -> Iterator[Item]:
-    for item in rendered_items(kit, patterns):
+def _beside(
+    kit: ImageKit, registered: set[object], patterns: Iterable[str] = (), plan: Plan | None = None
+) -> Iterator[Item]:
+    for item in rendered_items(kit, patterns, plan):
         if _key(item) not in registered:
             yield item
 
 
-def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item]:
+def rendered_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None = None) -> Iterator[Item]:
     """Yield what the last finished render, and any unfinished ones, need and can be made again.
 
     Files made from an upload cannot, nor can files whose generator or source is gone: the pages have changed since, and
@@ -85,15 +87,20 @@ def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item
     Args:
         kit: The kit.
         patterns: Id patterns; none for all.
+        plan: Collects what the last finished render needs and is missing for good, as failures.
     """
     try:
-        notes = {**kit.renders.unfinished(of_dead=True), **(kit.renders.last() or {})}
+        last = kit.renders.last() or {}
+        notes = {**kit.renders.unfinished(of_dead=True), **last}
         failed = kit.renders.last_failed()
     except ImageKitError as error:
         logger.warning("Files that the last render needs are left out: %s", error)
         return
     patterns, known = list(patterns), kit.generators.get_ids()
-    left_out = set(known).difference(match_ids(patterns, known)) if patterns else set()
+    ids = {*known, *(note.reference.generator_id for note in notes.values() if note.reference)}
+    left_out = ids.difference(match_ids(patterns, ids)) if patterns else set()
+    if plan is not None:
+        plan.outcomes += [each for each in _lost(kit, last) if each.generator_id not in left_out]
     for name, note in notes.items():
         if note.reference is None or note.reference.generator_id in left_out:
             continue
@@ -108,6 +115,24 @@ def rendered_items(kit: ImageKit, patterns: Iterable[str] = ()) -> Iterator[Item
             item = _item(kit, failure.reference)
             if item and (failure.lacks_source or _has_source(kit, item)):
                 yield item
+
+
+def _lost(kit: ImageKit, notes: Notes) -> Iterator[Outcome]:
+    """Yield a failure for each missing file that pages refer to and that no generator of this kit makes any more."""
+    known = set(kit.generators.get_ids())
+    for name, note in notes.items():
+        if note.reference is None or not note.served:
+            continue
+        id, source = note.reference.generator_id, note.reference.kwargs.get("source")
+        if id not in known:
+            reason = f"a page refers to it, but no generator is registered as {id!r} any more: render again"
+        elif _item(kit, note.reference) is None:
+            reason = f"a page refers to it, but its keywords in {kit.renders.path} are damaged: render again"
+        else:
+            continue
+        # Pages do not miss it while it is there.
+        if kit.storage.stat(name) is None:
+            yield Outcome("failed", id, source if isinstance(source, str) else None, name, reason)
 
 
 class Undone(NamedTuple):
@@ -174,6 +199,8 @@ def undone(kit: ImageKit) -> Iterator[Undone]:
             if file is None or not _exists(file):
                 seen.append((failure.generator_id, failure.source))
                 yield Undone(failure.generator_id, failure.source, failure.reason, file)
+    for lost in _lost(kit, kit.renders.last() or {}):
+        yield Undone(lost.generator_id, lost.source or lost.name, lost.reason, None)
     reasons = {key: reason for key in kit.records.store.keys(_undone_key(kit)) if (reason := _reason_at(kit, key))}
     for item in _still_wanted(kit) if reasons else ():
         named = _source_name(item)
