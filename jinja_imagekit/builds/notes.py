@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..atomic_files import write_whole
 from ..cachefiles.references import Reference, confined, is_confined, reference_to
-from ..cachefiles.strategies import Deferred, Strategy
+from ..cachefiles.strategies import Deferred
 from ..exceptions import ImageKitError, MissingSource, SourceNotFound
 from ..settings import Settings
 from .journal import Journal
+
+if TYPE_CHECKING:
+    from ..cachefiles import ImageCacheFile
 
 logger = logging.getLogger("jinja_imagekit.renders")
 
@@ -33,24 +36,6 @@ FOLDER_NAME = "notes"
 
 
 _DEFAULT_PREFIX = Settings().cache_prefix
-
-
-class NotedFile(Protocol):
-    """What is noted about a cache file."""
-
-    generator_id: str | None
-
-    @property
-    def name(self) -> str | None:
-        """Its name in its storage."""
-
-    @property
-    def reference(self) -> Reference | None:
-        """What leads to it in a later run."""
-
-    @property
-    def cachefile_strategy(self) -> Strategy:
-        """When it is made."""
 
 
 class Note(NamedTuple):
@@ -174,7 +159,7 @@ class Renders:
             )
         return self._noted
 
-    def note(self, file: NotedFile, served: bool = True) -> None:
+    def note(self, file: ImageCacheFile, served: bool = True) -> None:
         """Note that a page needs a cache file.
 
         Args:
@@ -307,7 +292,7 @@ class Renders:
         """What the current render needs but could not be made."""
         return tuple(self._failed.values())
 
-    def note_failure(self, file: NotedFile, kwargs: Mapping[str, Any], error: ImageKitError) -> bool:
+    def note_failure(self, file: ImageCacheFile, kwargs: Mapping[str, Any], error: ImageKitError) -> bool:
         """Note that a page shows something other than a cache file that could not be made; tell whether that is new.
 
         Args:

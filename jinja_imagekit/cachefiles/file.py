@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from markupsafe import Markup
 
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
     from ..kit import ImageKit
 
 __all__ = ["ImageCacheFile", "LazyImageCacheFile"]
-
-
-class Notes(Protocol):
-    """Where a cache file says that a page needs it."""
-
-    def note(self, file: Any, served: bool = True) -> None:
-        """Note that a page needs a cache file, and whether the page holds its URL or path."""
 
 
 class ImageCacheFile:

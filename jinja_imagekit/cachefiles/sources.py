@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..hashing import fingerprint
 from ..images import Limits
 from ..interfaces import Size
 from ..sources import Source
 from ..specs import ImageSpec
-from .backends import Simple
+from .backends import Simple, name_of
+
+if TYPE_CHECKING:
+    from .file import ImageCacheFile
 
 
 class CacheFileSource(Source):
     """The content of a cache file, which is made only when it is read."""
 
-    def __init__(self, file: Any) -> None:
+    original: ImageCacheFile
+
+    def __init__(self, file: ImageCacheFile) -> None:
         super().__init__(Limits.from_settings(file.settings))
         self.original = file
-        self.name = file.name.removeprefix(file.settings.cachefile_dir).lstrip("/")
+        self.name = name_of(file).removeprefix(file.settings.cachefile_dir).lstrip("/")
 
     def open(self) -> BinaryIO:
         """Return the cache file's content, making it here and now if need be."""
@@ -26,8 +31,7 @@ class CacheFileSource(Source):
             Simple().generate(self.original)
         else:
             self.original.generate()
-        content: BinaryIO = self.original.storage.open(self.original.name)
-        return content
+        return self.original.storage.open(name_of(self.original))
 
     @property
     def digest(self) -> str:

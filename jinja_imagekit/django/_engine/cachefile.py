@@ -174,16 +174,16 @@ class _DjangoStrategy(Strategy):
     def __init__(self, django_file: ImageCacheFile) -> None:
         self._file = django_file
 
-    def on_existence_required(self, file: Any) -> None:
+    def on_existence_required(self, file: core.ImageCacheFile) -> None:
         self._file.require_existence()
 
-    def on_content_required(self, file: Any) -> None:
+    def on_content_required(self, file: core.ImageCacheFile) -> None:
         self._file.require_content()
 
-    def on_source_saved(self, file: Any) -> None:
+    def on_source_saved(self, file: core.ImageCacheFile) -> None:
         self._file.cachefile_strategy.on_source_saved(self._file)
 
-    def should_verify_existence(self, file: Any) -> bool | None:
+    def should_verify_existence(self, file: core.ImageCacheFile) -> bool | None:
         verify: bool | None = self._file.cachefile_strategy.should_verify_existence(self._file)
         return verify
 
@@ -196,8 +196,8 @@ class _DjangoBackend(CacheFileBackend):
         self._backend = backend
         self.is_async = bool(getattr(backend, "is_async", False))
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: core.ImageCacheFile, force: bool = False) -> None:
         self._backend.generate(self._file, force)
 
-    def exists(self, file: Any) -> bool:
+    def exists(self, file: core.ImageCacheFile) -> bool:
         return bool(self._backend.exists(self._file))

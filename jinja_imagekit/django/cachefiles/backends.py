@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
@@ -17,6 +17,9 @@ from .. import conf
 from .._engine.caches import sanitize_cache_key, state_key
 from ..utils import get_cache, get_singleton
 from .state import get_active_state_cache
+
+if TYPE_CHECKING:
+    from . import ImageCacheFile
 
 __all__ = [
     "RQ",
@@ -53,11 +56,11 @@ class InvalidFileBackendError(ImageKitError, ImproperlyConfigured):
 class AbstractCacheFileBackend:
     """What a project's own cache file backend must have."""
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Have the file made unless it exists; with `force`, even if it does."""
         raise NotImplementedError
 
-    def exists(self, file: Any) -> bool:
+    def exists(self, file: ImageCacheFile) -> bool:
         """Tell whether the file exists."""
         raise NotImplementedError
 
@@ -80,11 +83,11 @@ class CachedFileBackend:
         """The Django cache."""
         return self.__dict__.get("_cache") or get_cache()
 
-    def get_key(self, file: Any) -> str:
+    def get_key(self, file: ImageCacheFile) -> str:
         """Return the cache key of what is known about a file."""
         return state_key(str(file.name))
 
-    def get_state(self, file: Any, check_if_unknown: bool = True) -> str | None:
+    def get_state(self, file: ImageCacheFile, check_if_unknown: bool = True) -> str | None:
         """Return one of the states of `CacheFileState`.
 
         Args:
@@ -106,7 +109,7 @@ class CachedFileBackend:
         is_state = value in (None, CacheFileState.GENERATING, CacheFileState.DOES_NOT_EXIST)
         return value if is_state else CacheFileState.EXISTS
 
-    def set_state(self, file: Any, state: str) -> None:
+    def set_state(self, file: ImageCacheFile, state: str) -> None:
         """Keep a state."""
         is_missing = state == CacheFileState.DOES_NOT_EXIST
         timeout = self.existence_check_timeout if is_missing else conf.value("CACHE_TIMEOUT")
@@ -116,15 +119,15 @@ class CachedFileBackend:
         if known is not None:
             known[key] = state
 
-    def exists(self, file: Any) -> bool:
+    def exists(self, file: ImageCacheFile) -> bool:
         """Tell whether the file exists and is whole."""
         return EngineBackend().exists(file.engine)
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Have the file made unless it exists; with `force`, even if it does."""
         raise NotImplementedError
 
-    def generate_now(self, file: Any, force: bool = False) -> None:
+    def generate_now(self, file: ImageCacheFile, force: bool = False) -> None:
         """Make the file here unless it exists; with `force`, even if it does.
 
         Raises:
@@ -133,7 +136,7 @@ class CachedFileBackend:
         EngineBackend().generate(file.engine, force)
         file.close()
 
-    def _exists(self, file: Any) -> bool:
+    def _exists(self, file: ImageCacheFile) -> bool:
         return bool(file.name and file.storage.exists(file.name))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -145,7 +148,7 @@ class Simple(CachedFileBackend):
 
     leaves_existing = True
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Make the file unless it exists; with `force`, even if it does.
 
         Raises:
@@ -159,14 +162,14 @@ class BaseAsync(Simple):
 
     is_async = True
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Schedule the file unless it exists, is already scheduled, or has just failed; with `force`, in any case."""
         if not force and (self.exists(file) or file.engine.records.failure(file.name)):
             return
         if file.engine.records.claim(file.name) or force:
             self.schedule_generation(file, force=force)
 
-    def generate_now(self, file: Any, force: bool = False) -> None:
+    def generate_now(self, file: ImageCacheFile, force: bool = False) -> None:
         """Make the file here, and end the claim on it.
 
         Raises:
@@ -177,7 +180,7 @@ class BaseAsync(Simple):
         finally:
             file.engine.records.release(file.name)
 
-    def schedule_generation(self, file: Any, force: bool = False) -> None:
+    def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
         """Have `generate_now(file, force)` called elsewhere."""
         raise NotImplementedError
 
@@ -191,7 +194,7 @@ class Queued(BaseAsync):
         super().__init__(*args, **kwargs)
         self._load_queue()
 
-    def generate(self, file: Any, force: bool = False) -> None:
+    def generate(self, file: ImageCacheFile, force: bool = False) -> None:
         """Schedule the file unless it exists, is already scheduled, or has just failed; with `force`, in any case.
 
         Raises:
@@ -206,7 +209,7 @@ class Queued(BaseAsync):
             # Before that, a worker would not find the row with the image.
             transaction.on_commit(generate)
 
-    def schedule_generation(self, file: Any, force: bool = False) -> None:
+    def schedule_generation(self, file: ImageCacheFile, force: bool = False) -> None:
         """Send the job that makes the file."""
         self._load_queue().schedule_generation(file.engine, force)
 
