@@ -117,10 +117,9 @@ def check_result(name: str, result: Size | None, most: int, frames: int = 1) -> 
     Raises:
         ImageTooLarge: It has more pixels.
     """
-    if result and result[0] * result[1] * frames > most:
-        raise ImageTooLarge(
-            name, f"the result of {result[0]}×{result[1]} pixels exceeds the setting max_result_pixels ({most})"
-        )
+    problem = images.excess(result, most, frames) if result else None
+    if problem:
+        raise ImageTooLarge(name, problem)
 
 
 def fit_within(size: Size, box: Size) -> Size:

@@ -93,7 +93,7 @@ def test_dimensions(site: Site, dimensions: str, size: tuple[int, int]) -> None:
         ("\u0665x\u0665", "write width and height in pixels as '400x300'"),
         ("9999999999x5", "write width and height in pixels as '400x300'"),
         ("70000x", "the width must be between 1 and 65535 pixels"),
-        ("20000x20000", "400000000 pixels are more than the setting max_result_pixels allows, which is 100000000"),
+        ("20000x20000", "the result has 20,000 × 20,000 pixels; the setting max_result_pixels allows 100,000,000"),
         (100, "write width and height in pixels as '400x300'"),
         (None, "write width and height in pixels as '400x300'"),
         ((100, 50), "write width and height in pixels as '400x300'"),

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from ..exceptions import ImageKitError, InvalidOption, MissingAlt
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
+from ..images import excess
 from ..pictures import (
     FOCUS_KEYWORD,
     Focus,
@@ -440,13 +441,9 @@ class TemplateRuntime:
 
     def _checked_dimensions(self, dimensions: str) -> tuple[int | None, int | None]:
         width, height = parse_dimensions(dimensions)
-        most = self._kit.settings.max_result_pixels
-        if width and height and width * height > most:
-            raise InvalidOption(
-                "dimensions",
-                dimensions,
-                f"{width * height} pixels are more than the setting max_result_pixels allows, which is {most}",
-            )
+        problem = excess((width, height), self._kit.settings.max_result_pixels) if width and height else None
+        if problem:
+            raise InvalidOption("dimensions", dimensions, problem)
         return width, height
 
 

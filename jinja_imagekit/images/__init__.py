@@ -14,7 +14,7 @@ from .formats.base import Layout
 from .frames import Frames
 from .header import Header, examine, read_header, read_texts
 from .reading import Original, decoder_scale
-from .rules import Limits, PixelRules
+from .rules import Limits, PixelRules, excess
 from .writing import encode
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "decoder_scale",
     "encode",
     "examine",
+    "excess",
     "extension",
     "mimetype",
     "normal_format",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from ..exceptions import InvalidSetting, nearest
+from ..interfaces import Size
 from ..settings import DECODED_FORMATS, Caps, PixelSettings, Settings
 from .metadata import KEEPABLE
 
@@ -68,3 +69,22 @@ class PixelRules(PixelSettings):
     def from_settings(cls, settings: Settings) -> PixelRules:
         """Return the rules that the settings give."""
         return cls(**{name: getattr(settings, name) for name in Settings.PIXEL_SETTINGS})
+
+
+def excess(size: Size, most: int, frames: int = 1) -> str | None:
+    """Return what is wrong with the size of a result; None if the setting `max_result_pixels` allows it.
+
+    Args:
+        size: Width and height in pixels.
+        most: The setting.
+        frames: How many frames the result has.
+
+    Example:
+        >>> excess((2000, 1000), 1_000_000)
+        'the result has 2,000 × 1,000 pixels; the setting max_result_pixels allows 1,000,000'
+    """
+    width, height = size
+    if width * height * frames <= most:
+        return None
+    several = f" in {frames:,} frames" if frames > 1 else ""
+    return f"the result has {width:,} × {height:,} pixels{several}; the setting max_result_pixels allows {most:,}"

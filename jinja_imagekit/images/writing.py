@@ -13,7 +13,7 @@ from .colour import fits, flatten, in_one_mode, may_be_transparent, to_plain
 from .formats import OUTPUT_FORMATS, check_options, encoder_options, normal_format
 from .formats.base import Format
 from .frames import Frames
-from .rules import Limits, PixelRules
+from .rules import Limits, PixelRules, excess
 
 
 def encode(
@@ -77,13 +77,9 @@ def _check_size(frames: Frames, format: Format, limits: Limits, name: str) -> No
         raise EncodingFailed(
             name, format.name, "its frames differ in size; use processors that treat all frames alike."
         )
-    if width * height * len(frames.images) > limits.max_result_pixels:
-        several = f" in {len(frames.images):,} frames" if len(frames.images) > 1 else ""
-        raise ImageTooLarge(
-            name,
-            f"the result has {width:,} × {height:,} pixels{several}; "
-            f"the setting max_result_pixels allows {limits.max_result_pixels:,}.",
-        )
+    problem = excess((width, height), limits.max_result_pixels, len(frames.images))
+    if problem:
+        raise ImageTooLarge(name, problem)
 
 
 def _prepared(frames: Frames, format: Format, rules: PixelRules) -> list[Image.Image]:
