@@ -586,13 +586,15 @@ class ImageKit:
         return examine(self, fix=fix)
 
     def close(self) -> None:
-        """Close the state store, which opens again when it is used, and delete what dead writers left.
+        """Close the state store and the notes, which open again when they are used, and delete what dead writers left.
 
         Processes of `isolation` that have nothing to do end; they start again when they are needed.
         """
         self.sweep()
         if self.settings.isolation:
             isolation.close()
+        if "renders" in self.__dict__:
+            self.renders.close()
         if "records" in self.__dict__:
             self.records.store.close()
 

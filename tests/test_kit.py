@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -105,6 +106,33 @@ def test_parts_are_made_once(site: Site) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(ask, range(8)))) == 1
     assert made.count == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are listed on Linux only")
+def test_a_closed_kit_leaves_no_descriptor_and_knows_its_render(site: Site) -> None:
+    """Its file of notes is closed although the render goes on, and later notes are added to it."""
+
+    def descriptors() -> set[str]:
+        links = map("/proc/self/fd/{}".format, os.listdir("/proc/self/fd"))
+        paths = {os.readlink(link) for link in links if os.path.lexists(link)}
+        return {path for path in paths if str(site.state / "notes") in path}
+
+    kit = site.new_kit()
+    assert kit.cachefile("card", source="a.jpg").url
+    assert descriptors()
+    kit.close()
+    assert not descriptors()
+    assert kit.cachefile("imagekit:thumbnail", source="a.jpg", width=9).url
+    assert len(list((site.state / "notes").iterdir())) == 1
+    other = site.new_kit()
+    assert len(other.renders.unfinished()) == 2
+    assert other.cachefile("imagekit:thumbnail", source="a.jpg", width=8).url
+    del other
+    gc.collect()
+    kit.finish()
+    kit.close()
+    assert len(kit.renders.last() or ()) == 3
+    assert not descriptors()
 
 
 def test_a_closed_kit_works_on(site: Site) -> None:

@@ -38,6 +38,8 @@ def test_a_bad_image_fails_the_build(site: PelicanSite) -> None:
     result = site.command()
     assert result.returncode == 1
     assert re.search(r"UnreadableImage: .*'b\.jpg'.*'article\.html', line 1", result.stdout)
+    # Its author cannot call that.
+    assert "kit.finish()" not in result.stdout + (result.stderr or "")
 
 
 def test_a_missing_image_fails_the_build(site: PelicanSite) -> None:

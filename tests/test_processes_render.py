@@ -222,6 +222,18 @@ def test_a_kill_in_the_middle_of_a_render_loses_no_note(tmp_path: Path) -> None:
     assert run(script).returncode == 0
 
 
+def test_a_build_that_runs_again_and_again_leaves_no_heap_of_notes(tmp_path: Path) -> None:
+    """Notes that a later run wrote again are deleted; those of other pages stay until somebody finishes."""
+    script = write_site(tmp_path, ONE_BY_ONE, strategy="JustInTime")
+    run(script, "40")
+    for _ in range(5):
+        assert run(script, "41").returncode == 0
+    assert len(list((tmp_path / "state/notes").iterdir())) == 3
+    run(script, "42")
+    result = run(script, "finish")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_old_notes_of_the_dead_count_for_nothing(tmp_path: Path) -> None:
     """After a day nobody finishes a render: its notes go when the next process begins its own."""
     script = write_site(tmp_path, ONE_BY_ONE)

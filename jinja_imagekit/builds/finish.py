@@ -306,6 +306,11 @@ def tell_at_exit(kit: ImageKit) -> None:
     _kits.add(kit)
 
 
+def leave_untold(kit: ImageKit) -> None:
+    """Log nothing at the end about a kit whose host finishes its renders, unless a build fails and says so itself."""
+    _kits.discard(kit)
+
+
 def _tell_unfinished(pid: int) -> None:
     # A pool's worker leaves that to the process it works for, and a failed build has other worries.
     if pid != os.getpid() or multiprocessing.parent_process() is not None or hasattr(sys, "last_value"):

@@ -20,6 +20,9 @@ OLDEST_SECONDS = 24 * 60 * 60
 """Age after which a dead process's notes are ignored: no build waits a day for its end."""
 
 
+MOST_COMPARED = 8
+"""How many dead processes' notes are compared, the newest first: a build that is run again writes the same ones."""
+
 LOOK_SECONDS = 60.0
 """Seconds between a writing process's checks that its file is still there."""
 
@@ -71,7 +74,7 @@ class Journal:
 
     def begin_anew(self) -> None:
         """Leave the file to the process that this one was forked from."""
-        self._close()
+        self._release()
         self.__init__(self.folder)  # type: ignore[misc]  # all of it is the other process's
 
     def append(self, *lines: dict[str, Any]) -> None:
@@ -80,11 +83,10 @@ class Journal:
             return
         data = "".join([f"{_encode(line)}\n" for line in lines]).encode()
         try:
-            self._look()
-            if self._file is None:
-                self._open()
-            # One call writes them whole: threads share the file.
-            os.write(self._file, data)  # type: ignore[arg-type]  # it is open now
+            # Another thread may close the file, whose number could then be another file's.
+            with self._mutex:
+                self._look()
+                os.write(self._open() if self._file is None else self._file, data)
         except OSError as error:
             if not self._complained:
                 self._complained = True
@@ -101,29 +103,57 @@ class Journal:
         if self._file is not None and now - self._looked > LOOK_SECONDS:
             self._looked = now
             if not os.fstat(self._file).st_nlink:
-                self._close()
+                self._release()
 
-    def _close(self) -> None:
-        file, self._file, self._path = self._file, None, None
+    def close(self) -> None:
+        """Close the file; more notes open it again."""
+        if self.is_inherited:
+            # A thread of the other process may have held the mutex for ever.
+            self._release()
+            return
+        with self._mutex:
+            self._release()
+
+    def _release(self) -> None:
+        file, self._file = self._file, None
         if file is not None:
             with suppress(OSError):
                 os.close(file)
 
-    def _open(self) -> None:
-        with self._mutex:
-            if self._file is None:
-                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._sweep()
-                # Its name identifies the writer.
-                self._path = self.folder / temporary_name()
-                self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-                os.write(self._file, json.dumps({"begun": time.time_ns()}).encode() + b"\n")
+    __del__ = _release
+
+    def _open(self) -> int:
+        """Open this process's file, or begin one, whose name identifies the writer."""
+        with suppress(FileNotFoundError):
+            if self._path is not None:
+                self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+                return self._file
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sweep()
+        self._path = self.folder / temporary_name()
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(self._file, json.dumps({"begun": time.time_ns()}).encode() + b"\n")
+        return self._file
 
     def _sweep(self) -> None:
+        """Delete the notes of dead processes that are too old, or that a later dead process has written again."""
+        dead = {}
         for path in left_behind(str(self.folder)):
             with suppress(OSError):
-                if time.time() - os.stat(path).st_mtime > OLDEST_SECONDS:
+                dead[path] = os.stat(path).st_mtime
+        later: list[set[bytes]] = []
+        newest = sorted(dead, key=lambda path: dead[path], reverse=True)
+        for number, path in enumerate(newest):
+            with suppress(OSError):
+                if time.time() - dead[path] > OLDEST_SECONDS:
                     os.unlink(path)
+                elif number < MOST_COMPARED:
+                    # The first line says when it was begun.
+                    lines = set(Path(path).read_bytes().split(b"\n")[1:])
+                    if any(lines <= each for each in later):
+                        os.unlink(path)
+                    else:
+                        later.append(lines)
 
     def others(self) -> list[JournalFile]:
         """Return what other processes have noted, the oldest file first."""
@@ -155,7 +185,8 @@ class Journal:
             if self._path is not None:
                 with suppress(OSError):
                     self._path.unlink()
-            self._close()
+            self._path = None
+            self._release()
         # Other processes may have theirs there.
         with suppress(OSError):
             self.folder.rmdir()

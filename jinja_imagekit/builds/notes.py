@@ -287,6 +287,10 @@ class Renders:
         """Forget where pages asked for images, since a new render begins."""
         self._places = {}
 
+    def close(self) -> None:
+        """Close the file of this process's notes; more notes open it again."""
+        self._journal.close()
+
     @property
     def failed(self) -> tuple[FailedFile, ...]:
         """What the current render needs but could not be made."""

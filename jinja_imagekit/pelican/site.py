@@ -12,6 +12,7 @@ from pelican.contents import Content
 from pelican.log import console
 
 from .. import ext
+from ..builds.finish import leave_untold
 from ..exceptions import ImageKitError
 from ..kit import ImageKit
 from ..pregenerate import Outcome, Report
@@ -55,6 +56,7 @@ class Site:
         options = SiteOptions.from_pelican(config)
         self.links = SiteLinks(config)
         self.kit = options.make_kit()
+        leave_untold(self.kit)
         self._names = SourceNames(self.kit.settings, config.get("SITEURL") or "")
         self._bodies = BodyRewriter(self.kit, options.classes, self._names)
 
