@@ -1,68 +1,70 @@
-# Each target sets up what it needs in .venv; a stamp there makes the next run quick.
+# Each target sets up what it needs in .venv; a stamp there makes the next run quick. Another Python than the default,
+# as in `make test PYTHON=python3.13`, has an environment of its own in there: .venv/python3.13.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),/$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 MUTANTS ?= 100000
 
 .PHONY: demo django-demo flask-demo pelican-demo test faults fuzz test-django test-peer golden docs lint bench coverage clean
 
-demo: .venv/.demo
+demo: $(VENV)/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
 
-django-demo: .venv/.django
+django-demo: $(VENV)/.django
 	$(BIN)/python examples/django_gallery/manage.py demo
 
-flask-demo: .venv/.flask
+flask-demo: $(VENV)/.flask
 	$(BIN)/flask --app examples/flask_gallery run
 
-pelican-demo: .venv/.pelican
+pelican-demo: $(VENV)/.pelican
 	$(BIN)/python examples/pelican_blog/build.py
 
 # One process per core; the tests of a file stay together.
-test: .venv/.test
+test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Kills, failing calls, full disks, races, damage, bombs: `make test` runs a few rounds of each, this all of them.
-faults: .venv/.test
+faults: $(VENV)/.test
 	FAULTS=full $(BIN)/python -m pytest tests/faults -n auto --dist worksteal
 
-# Mutants of image files of every format, in workers that may die; what does what none may is kept for the tests.
-fuzz: .venv/.test
+# Mutants of image files of every format, in workers that may die; those that do what no file may are kept as tests.
+fuzz: $(VENV)/.test
 	$(BIN)/python tests/faults/fuzz.py --mutants $(MUTANTS)
 
 # The Django shim on the oldest Django that it supports and on the newest; `make test` has the one between.
-test-django: .venv/django-4.2/.stamp .venv/django-6.0/.stamp
-	.venv/django-4.2/bin/python -m pytest tests/django
+test-django: $(VENV)/django-4.2/.stamp $(VENV)/django-6.0/.stamp
+	$(VENV)/django-4.2/bin/python -m pytest tests/django
 	@$(call on-django-6,-m pytest tests/django)
 
 # django-imagekit's own tests against the shim, on all three.
-test-peer: .venv/django-4.2/.stamp .venv/django-5.2/.stamp .venv/django-6.0/.stamp
-	.venv/django-4.2/bin/python tests/peer/run.py
-	.venv/django-5.2/bin/python tests/peer/run.py
+test-peer: $(VENV)/django-4.2/.stamp $(VENV)/django-5.2/.stamp $(VENV)/django-6.0/.stamp
+	$(VENV)/django-4.2/bin/python tests/peer/run.py
+	$(VENV)/django-5.2/bin/python tests/peer/run.py
 	@$(call on-django-6,tests/peer/run.py)
 
 # Django 6.0 needs Python 3.12; where there is none, it is left out.
 PYTHON312 ?= python3.12
-on-django-6 = if [ -x .venv/django-6.0/bin/python ]; then .venv/django-6.0/bin/python $(1); \
+on-django-6 = if [ -x $(VENV)/django-6.0/bin/python ]; then $(VENV)/django-6.0/bin/python $(1); \
 	else echo "Left out: Django 6.0 needs Python 3.12, and there is no $(PYTHON312)."; fi
 
 # Only for an intended change of names or bytes; `git diff` then shows which calls differ.
-golden: .venv/.test
+golden: $(VENV)/.test
 	PYTHONPATH=examples $(BIN)/python tests/test_golden.py --record
 
-docs: .venv/.docs
+docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/index.html"
 
-lint: .venv/.test
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # Each prints its own table; the last ones draw photographs and install their peers below build/ first.
-bench: .venv/.test
+bench: $(VENV)/.test
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/calls.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/formats.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/growth.py
@@ -70,7 +72,7 @@ bench: .venv/.test
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pictures.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pregenerate.py
 
-coverage: .venv/.test
+coverage: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist loadfile --cov
 
 clean:
@@ -79,41 +81,41 @@ clean:
 	rm -rf examples/pelican_blog/output examples/pelican_blog/.cache
 	find examples/pelican_blog/content -name '*.jpg' -delete
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
 
-.venv/.demo: pyproject.toml | .venv/bin/python
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(PIP) -e .
 	@touch $@
 
-.venv/.django: pyproject.toml | .venv/bin/python
+$(VENV)/.django: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[django]'
-	@touch $@ .venv/.demo
+	@touch $@ $(VENV)/.demo
 
-.venv/.flask: pyproject.toml | .venv/bin/python
+$(VENV)/.flask: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[flask]'
-	@touch $@ .venv/.demo
+	@touch $@ $(VENV)/.demo
 
-.venv/.pelican: pyproject.toml | .venv/bin/python
+$(VENV)/.pelican: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[pelican]'
-	@touch $@ .venv/.demo
+	@touch $@ $(VENV)/.demo
 
-.venv/.test: pyproject.toml | .venv/bin/python
+$(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[test,docs]'
-	@touch $@ .venv/.demo .venv/.docs
+	@touch $@ $(VENV)/.demo $(VENV)/.docs
 
-.venv/.docs: pyproject.toml | .venv/bin/python
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[docs]'
-	@touch $@ .venv/.demo
+	@touch $@ $(VENV)/.demo
 
 FOR_DJANGO = django-imagekit==6.1.1 pytest pytest-django beautifulsoup4 djangorestframework
 
-.venv/django-%/.stamp: pyproject.toml | .venv/bin/python
-	$(PYTHON) -m venv .venv/django-$*
-	.venv/django-$*/bin/python -m pip install --quiet --disable-pip-version-check -e . 'Django==$*.*' $(FOR_DJANGO)
+$(VENV)/django-%/.stamp: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/django-$*
+	$(VENV)/django-$*/bin/python -m pip install --quiet --disable-pip-version-check -e . 'Django==$*.*' $(FOR_DJANGO)
 	@touch $@
 
-.venv/django-6.0/.stamp: pyproject.toml | .venv/bin/python
-	@if $(PYTHON312) -c "" 2>/dev/null; then $(PYTHON312) -m venv .venv/django-6.0 && \
-		.venv/django-6.0/bin/python -m pip install --quiet --disable-pip-version-check -e . 'Django==6.0.*' $(FOR_DJANGO); fi
+$(VENV)/django-6.0/.stamp: pyproject.toml | $(BIN)/python
+	@if $(PYTHON312) -c "" 2>/dev/null; then $(PYTHON312) -m venv $(VENV)/django-6.0 && \
+		$(VENV)/django-6.0/bin/python -m pip install --quiet --disable-pip-version-check -e . 'Django==6.0.*' $(FOR_DJANGO); fi
 	@touch $@
