@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -245,13 +246,14 @@ def _reduced(source: Source, settings: Settings) -> Image.Image:
 
 def _look_of(image: Image.Image) -> Look:
     image = image.convert("RGBA")
+    main = _main_colour(image)
     # Averaged with transparency, so that hidden colours do not count.
     white = Image.new("RGBA", image.size, "white")
     image = Image.alpha_composite(white, image).convert("RGB")
     columns = image.resize((4, 1), Image.Resampling.BOX)
     rows = image.resize((1, 4), Image.Resampling.BOX)
     return Look(
-        _main_colour(image),
+        main,
         _blur(image),
         tuple(_hex(columns.getpixel((at, 0))) for at in range(4)),
         tuple(_hex(rows.getpixel((0, at))) for at in range(4)),
@@ -259,13 +261,17 @@ def _look_of(image: Image.Image) -> Look:
 
 
 def _main_colour(image: Image.Image) -> str:
-    """Return the most frequent of the few colours of an image seen from afar."""
-    small = image.resize((COLOUR_PIXELS, COLOUR_PIXELS), Image.Resampling.BOX)
-    few = small.quantize(5, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    counts: list[Any] = few.getcolors() or []
+    """Return the most frequent of the few colours of an image seen from afar, where opaque pixels count more."""
+    data = image.resize((COLOUR_PIXELS, COLOUR_PIXELS), Image.Resampling.BOX).tobytes()
+    pixels = [data[at : at + 4] for at in range(0, len(data), 4) if data[at + 3]] or [b"\xff" * 4]
+    seen = Image.frombytes("RGB", (len(pixels), 1), b"".join(pixel[:3] for pixel in pixels))
+    few = seen.quantize(5, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     palette = few.getpalette() or []
+    weights: Counter[int] = Counter()
+    for index, pixel in zip(few.tobytes(), pixels, strict=True):
+        weights[index] += pixel[3]
     # Of equally frequent ones, the last in Pillow's list.
-    index = max(counts)[1]
+    index = max((weight, index) for index, weight in weights.items())[1]
     return _hex(palette[3 * index : 3 * index + 3])
 
 

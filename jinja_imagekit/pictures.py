@@ -112,6 +112,7 @@ class Framing(NamedTuple):
         source: The source's upright size in pixels.
         ratio: Width and height that give the picture's proportions.
         crops: Whether parts of the source are cut off.
+        fitting: Width and height in pixels that the dimensions lead to, if nothing is cut off.
     """
 
     width: int
@@ -119,6 +120,7 @@ class Framing(NamedTuple):
     source: Size
     ratio: Size
     crops: bool
+    fitting: Size | None = None
 
     @classmethod
     def of(cls, source: Size, width: int | None, height: int | None, crop: bool | None = None) -> Framing:
@@ -139,8 +141,8 @@ class Framing(NamedTuple):
             widest = _largest(source[0], lambda width: self._wanted_height(width) <= source[1])
             return self._replace(width=min(width, widest), widest=widest)
         ratios = [asked / given for asked, given in zip((width, height), source, strict=True) if asked]
-        fitting = width if height is None else scaled(source, min(ratios))[0]
-        return cls(min(fitting or source[0], source[0]), source[0], source, source, False)
+        fitting = scaled(source, min(ratios)) if ratios and min(ratios) < 1 else source
+        return cls(fitting[0], source[0], source, source, False, fitting)
 
     def height(self, width: int) -> int:
         """Return the height in pixels of an image of this width.
@@ -152,10 +154,22 @@ class Framing(NamedTuple):
         return min(self.source[1], self._wanted_height(width))
 
     def _wanted_height(self, width: int) -> int:
+        if self.fitting is not None and width == self.fitting[0]:
+            # Where the height leads, its width is rounded; the height that follows from that may be another.
+            return self.fitting[1]
         if not self.crops:
             # Rounded as in `ResizeToFit`.
             return scaled(self.source, width / self.source[0])[1]
         return max(1, (2 * width * self.ratio[1] + self.ratio[0]) // (2 * self.ratio[0]))
+
+    def sides(self, width: int, is_boxed: bool) -> dict[str, int | None]:
+        """Return the keywords that lead to an image of this width: one side if the other follows from it, or both."""
+        height = self.height(width)
+        if is_boxed:
+            return {"width": width, "height": height}
+        if not self.crops and height != min(self.source[1], scaled(self.source, width / self.source[0])[1]):
+            return {"width": None, "height": height}
+        return {"width": width, "height": None}
 
     def within(self, max_side: int, max_pixels: int) -> Framing:
         """Return the framing limited to images that an encoder and the settings allow, in pixels."""
@@ -620,7 +634,12 @@ def _sizes(value: Any) -> str | None:
     text = str.__str__(value).strip() if isinstance(value, str) else ""
     if not text:
         raise InvalidOption("sizes", value, "write it as in HTML: '(min-width: 800px) 800px, 100vw'")
-    return text
+    return _without_auto(text) or None
+
+
+def _without_auto(sizes: str) -> str:
+    """Return `sizes` without `auto`, which only a lazy image may have, and gets anyway."""
+    return re.sub(r"^auto\s*(?:,\s*|$)", "", sizes, flags=re.IGNORECASE)
 
 
 def _formats(value: Any) -> tuple[str, ...]:
@@ -755,13 +774,14 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
     if still and header.frames > 1:
         shared["still"] = True
     sizes_of = [(each, framing.height(each)) for each in widths]
+    sides_of = {each: framing.sides(each, is_boxed) for each in widths}
     groups = []
     for format, own in formats:
         options = {**shared, **own}
         group = [
             Candidate(
                 call.generator_id,
-                {**options, "width": each, "height": height if is_boxed else None, "source": named},
+                {**options, **sides_of[each], "source": named},
                 each,
                 height,
                 format,
@@ -1072,8 +1092,7 @@ class Picture:
             for place, candidate in enumerate(group):
                 density = candidate.width / own.width
                 if place == own.src or density > 1:
-                    label = "1x" if place == own.src else f"{density:.4g}x"
-                    options.append(f'url("{_css_url(urls[at])}") {label} type("{mimetype(candidate.format)}")')
+                    options.append(f'url("{_css_url(urls[at])}") {density:.4g}x type("{mimetype(candidate.format)}")')
                 at += 1
         return f"image-set({', '.join(options)})"
 
@@ -1109,9 +1128,11 @@ class Picture:
         *sources, image = self._offers(shown)
         sizes = given.sizes
         loads_lazily = given.loading == "lazy" if given.loading is not None else not self._call.priority
-        is_auto = loads_lazily and self._kit.settings.auto_sizes
+        # Styles cannot tell which source was chosen, and `auto` needs one that says the image's size.
+        has_one_size = len({(each.width, each.height) for each in shown.plan.media}) == 1
+        is_auto = loads_lazily and has_one_size and self._kit.settings.auto_sizes
         styles: dict[str, str] = {}
-        if loads_lazily:
+        if loads_lazily and has_one_size:
             styles.update(_reserved(_box(given, image.width, image.height), image, is_auto))
         if behind is not None:
             styles.update(self._placeholder_styles(shown.plan.own, behind))
@@ -1304,7 +1325,7 @@ class _Given:
         alt = named.get("alt")
         # A bare attribute is an empty one.
         self.alt = "" if alt is True else None if alt is False else alt
-        self.sizes = None if named.get("sizes") is None else str(named["sizes"])
+        self.sizes = None if named.get("sizes") is None else _without_auto(str(named["sizes"]))
         self.loading = None if named.get("loading") is None else str(named["loading"])
         self.decoding = None if named.get("decoding") is None else str(named["decoding"])
         self.fetchpriority = None if named.get("fetchpriority") is None else str(named["fetchpriority"])
@@ -1342,7 +1363,7 @@ def _reserved(box: Mapping[str, object], image: PictureSource, is_auto: bool) ->
 
 
 def _auto(sizes: str, is_auto: bool) -> str:
-    return f"auto, {sizes}" if is_auto and not sizes.startswith("auto") else sizes
+    return f"auto, {sizes}" if is_auto else sizes
 
 
 def _declarations(styles: Mapping[str, str]) -> str:
@@ -1370,26 +1391,43 @@ def _only(earlier: Sequence[str], media: str) -> str | None:
     """Return a media query that matches when this one does and no earlier one; None if nothing is to be loaded."""
     conditions = [each for each in map(_condition, earlier) if each is not None]
     own = _condition(media) if media else ""
-    if own is None:
+    if own is None or "" in conditions:
         return None
     if not conditions:
         return media
-    if not own and len(conditions) == 1 and " or " not in conditions[0]:
+    if not own and len(conditions) == 1 and " or " not in conditions[0] and not conditions[0].startswith("not "):
         return f"not all and {conditions[0]}"
-    nots = [f"(not ({each}))" if _is_compound(each) else f"(not {each})" for each in conditions]
-    return " and ".join([*nots, *([f"({own})" if " or " in own else own] if own else [])])
+    nots = [f"({_negated(each)})" for each in conditions]
+    is_plain = " or " not in own and not own.startswith("not ")
+    return " and ".join([*nots, *([own if is_plain else f"({own})"] if own else [])])
+
+
+_QUERY = re.compile(r"(?:(only|not)\s+)?([a-z][a-z-]*)(?:\s+and\s+(.+))?", re.IGNORECASE | re.DOTALL)
+"""A media query with a type: a prefix, the type and a condition."""
 
 
 def _condition(media: str) -> str | None:
-    """Return a media query as a condition without a type; None for one that only matches in print or speech."""
-    parts = []
-    for query in _split(media):
-        text = re.sub(r"^(?:only\s+)?(?:screen|all)(?:\s+and\s+|$)", "", query, flags=re.IGNORECASE)
-        if text.startswith(("(", "not (")):
-            parts.append(text)
+    """Return when a query matches on a screen, as a condition without a type; empty for always, None for never."""
+    parts = [each for each in map(_condition_of_one, _split(media)) if each is not None]
     if not parts:
         return None
+    if "" in parts:
+        return ""
     return parts[0] if len(parts) == 1 else " or ".join(f"({each})" if _is_compound(each) else each for each in parts)
+
+
+def _condition_of_one(query: str) -> str | None:
+    match = _QUERY.fullmatch(query)
+    if match is None:
+        return query
+    condition = (match[3] or "") if match[2].lower() in ("screen", "all") else None
+    if (match[1] or "").lower() != "not":
+        return condition
+    return "" if condition is None else None if not condition else _negated(condition)
+
+
+def _negated(condition: str) -> str:
+    return f"not ({condition})" if _is_compound(condition) else f"not {condition}"
 
 
 def _split(media: str) -> list[str]:

@@ -228,3 +228,17 @@ def test_a_forged_look_is_no_look(site: Site, forged: str) -> None:
     (key,) = list(store.keys("imagekit:look:"))
     store.set_many({key: forged})
     assert str(site.new_kit().picture("50x", "photos/canal.jpg", alt="", placeholder="blur")) == before
+
+
+def test_transparent_pixels_have_no_colour(tmp_path: Path) -> None:
+    """The colour is that of what is seen: the more opaque a pixel, the more it counts."""
+    site = Site(tmp_path)
+    logo = Image.new("RGBA", (100, 100), (255, 255, 255, 0))
+    logo.paste((200, 30, 40, 255), (30, 30, 60, 60))
+    veil = Image.new("RGBA", (100, 100), (0, 0, 250, 20))
+    veil.paste((200, 30, 40, 255), (0, 0, 50, 50))
+    for image in (logo, veil):
+        settled(site.images / "logo.png", drawing.encoded(image, "PNG"))
+        assert site.new_kit().imageinfo("logo.png").color == "#c81e28"
+    settled(site.images / "none.png", drawing.encoded(Image.new("RGBA", (10, 10), (9, 9, 9, 0)), "PNG"))
+    assert site.kit.imageinfo("none.png").color == "#ffffff"

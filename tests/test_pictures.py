@@ -145,6 +145,15 @@ def test_preload(site: Site) -> None:
         (["(a) or (b)"], ["(a) or (b)", "(not ((a) or (b)))"]),
         (["(a), (b) and (c)"], ["(a), (b) and (c)", "(not ((a) or ((b) and (c))))"]),
         (["screen and (a)"], ["screen and (a)", "not all and (a)"]),
+        (["screen", "(a)"], ["screen"]),
+        (["ALL"], ["ALL"]),
+        (["(a)", "screen"], ["(a)", "not all and (a)"]),
+        (["not all and (a)"], ["not all and (a)", "(not (not (a)))"]),
+        (["not all and (a) and (b)"], ["not all and (a) and (b)", "(not (not ((a) and (b))))"]),
+        (["(a)", "not screen and (b)"], ["(a)", "(not (a)) and (not (b))", "(not (a)) and (not (not (b)))"]),
+        (["not print"], ["not print"]),
+        (["not screen"], [""]),
+        (["print and (a), screen and (b)"], ["print and (a), screen and (b)", "not all and (b)"]),
         (["print"], [""]),
         (["print", "(a)"], ["(a)", "not all and (a)"]),
         (["(a)", "(b) or (c)"], ["(a)", "(not (a)) and ((b) or (c))", "(not (a)) and (not ((b) or (c)))"]),
@@ -156,6 +165,44 @@ def test_preloads_of_several_media_exclude_each_other(site: Site, queries: list[
     links = site.kit.picture("80x", "canal.jpg", alt="", priority=True, at=at).preload
     found = re.findall(r"<link[^>]*>", links)
     assert [(re.search(r' media="([^"]*)"', link) or [""] * 2)[1] for link in found] == expected
+
+
+def test_the_height_that_was_asked_for(tmp_path: Path) -> None:
+    """It is that of the page and of the file, which is the thumbnail's own."""
+    site = Site(tmp_path)
+    site.write("tall.jpg", 900, 1600)
+    for dimensions, options in (("x600", {}), ("900x600", {"crop": False})):
+        picture = site.kit.picture(dimensions, "tall.jpg", formats=["JPEG"], alt="", **options)
+        assert (picture.width, picture.height) == (338, 600)
+        assert 'src="338x600.jpeg"' in named(site, str(picture))
+
+
+def test_only_lazy_pictures_have_auto_sizes(site: Site) -> None:
+    """An `auto` of the author is left out of pictures with priority, of links, and of what templates read."""
+    for sizes, rest in (("auto", "(min-width: 80px) 80px, 100vw"), ("auto, 50vw", "50vw"), ("AUTO,50vw", "50vw")):
+        picture = site.kit.picture("80x", "canal.jpg", sizes=sizes, alt="", priority=True)
+        assert picture.sizes == rest
+        assert set(re.findall(r' (?:image)?sizes="([^"]*)"', f"{picture}{picture.preload}")) == {rest}
+        lazy = site.kit.picture("80x", "canal.jpg", sizes=sizes, alt="")
+        assert set(re.findall(r' sizes="([^"]*)"', str(lazy))) == {f"auto, {rest}"}
+        given = site.kit.picture("80x", "canal.jpg", alt="", priority=True).html_with({"sizes": sizes})
+        assert set(re.findall(r' sizes="([^"]*)"', given)) == {rest}
+
+
+def test_styles_of_art_direction_say_no_size(site: Site) -> None:
+    """They would be wrong where a source of another shape is chosen; of equal ones they say it."""
+    html = render(site.kit, "{% picture '120x40' 'canal.jpg' at={'(a)': '40x40'} -- alt='' %}")
+    assert "contain" not in html
+    assert "auto" not in html
+    html = render(site.kit, "{% picture '80x' 'canal.jpg' at={'(a)': {'still': true}} -- alt='' %}")
+    assert "contain-intrinsic-size:80px 60px" in html
+    assert "auto, " in html
+
+
+def test_densities_of_image_sets_are_those_of_the_files(site: Site) -> None:
+    """A file narrower than the picture has a density below 1."""
+    assert " 0.5x type" in site.kit.picture("200x", "canal.jpg", widths=[50, 100]).image_set
+    assert " 1x type" not in site.kit.picture("200x", "canal.jpg", widths=[50, 100]).image_set
 
 
 def test_what_a_picture_tells(site: Site) -> None:
