@@ -309,7 +309,7 @@ def _widen(pipe: int) -> None:
 
 
 def _error(name: str, answer: bytes) -> ImageKitError:
-    """Return the error that an answer tells of; whatever it says, it is one of this library's own."""
+    """Return the error that an answer reports; whatever it says, it becomes one of this library's own."""
     try:
         kind, arguments = json.loads(answer)
         found = getattr(exceptions, kind)
@@ -338,7 +338,7 @@ def _has_limit() -> bool:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return how much memory a process has at the moment; 0 where the system does not say."""
+    """Return how many bytes of memory a process holds at the moment; 0 if the system does not say."""
     if sys.platform == "linux":
         with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -372,7 +372,7 @@ _READY, _MADE, _FAILED, _ENDED = b"!", b"+", b"-", b"x"
 
 
 def work(memory: int) -> NoReturn:
-    """Make what comes through standard input, until that ends; what a process does that `make` has started.
+    """Make what standard input asks for until it ends; the main loop of a process that `make` has started.
 
     Args:
         memory: Bytes that it may take from now on.

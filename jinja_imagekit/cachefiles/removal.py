@@ -1,4 +1,4 @@
-"""Deletes cache files, each with everything known about it; nothing else does."""
+"""Deletes cache files, each with everything known about it; nothing else does but publishing, to its own copies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formats that are read, written or passed on: one module each, and what is asked about all of them."""
+"""The formats that are read, written or passed on: one module each, and questions about all of them."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _check_number(name: str, value: object, allowed: Range) -> None:
 
 
 def encoder_options(format: Format, options: Mapping[str, object]) -> dict[str, object]:
-    """Return what the encoder of a format is told: its defaults, and over them the options that it knows."""
+    """Return the options that a format's encoder gets: its defaults, overridden by those of `options` that it knows."""
     chosen = {**format.defaults, **{name: value for name, value in options.items() if name in format.options}}
     # Pillow's encoders insist on int: 80.0 asks for the same image as 80.
     return {name: _whole(value) if name in format.ranges else value for name, value in chosen.items()}

@@ -66,14 +66,14 @@ class Avif(Format):
             )
 
     def bare(self, data: bytes, *, animated: bool) -> Any:
-        """Return a file that libavif reads, where it asks for more than browsers do."""
+        """Return a file that libavif reads, even where it is stricter than browsers."""
         meta = _Meta.of(data)
         return io.BytesIO(meta.with_sized_alpha(data) if meta else data)
 
     def sealed(self, data: bytes, image: Image.Image) -> bytes:
-        """Take out when the file was written, which makes each run's file another one (14496-12, 8.2.2, 8.3.2, 8.4.2).
+        """Zero the time of writing, by which each run's file would be different (14496-12, 8.2.2, 8.3.2, 8.4.2).
 
-        Only an animation says it.
+        Only an animation holds it.
         """
         sealed = bytearray(data)
         for start, version in _times(data, 0, len(data)):
@@ -82,7 +82,7 @@ class Avif(Format):
         return bytes(sealed)
 
     def arguments(self, image: Image.Image, chosen: Mapping[str, object]) -> dict[str, Any]:
-        """Return one thread: libavif's result depends on their number."""
+        """Return one thread, since libavif's result depends on how many there are."""
         return {"max_threads": 1}
 
 
@@ -100,7 +100,7 @@ def _boxes(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, i
 
 
 def _times(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where movie, tracks and media say when they were made and changed, and the version of the box."""
+    """Yield where movie, tracks and media keep the times of their making and change, and the version of the box."""
     for type, body, after in _boxes(data, start, end):
         if type in (b"moov", b"trak", b"mdia"):
             yield from _times(data, body, after)
@@ -110,7 +110,7 @@ def _times(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Meta:
-    """What the boxes of a still image say of its items (ISO/IEC 23008-12).
+    """What the boxes of a still image say about its items (ISO/IEC 23008-12).
 
     Attributes:
         start: Where the body of the box of all of them begins in the file.
@@ -163,7 +163,7 @@ class _Meta:
         return SRGB
 
     def with_sized_alpha(self, data: bytes) -> bytes:
-        """Return a file whose alpha states its size, which libavif asks for and browsers do not: the image's own.
+        """Return a file whose alpha states its size, that of the image: libavif insists on it, browsers do not.
 
         The new box of items stands at the end, so that nothing else moves; the old one becomes free space.
         """
@@ -208,7 +208,7 @@ def _associations(data: bytes, start: int) -> dict[int, list[int]]:
 
 
 def _alpha_items(data: bytes, start: int, end: int, primary: int) -> Iterator[int]:
-    """Yield the items that are auxiliary to an image, among which its alpha is."""
+    """Yield the items that are auxiliary to an image, its alpha among them."""
     wide = data[start] > 0
     for type, body, _ in _boxes(data, start + 4, end):
         item, count = struct.unpack_from(">IH" if wide else ">HH", data, body)

@@ -1,4 +1,4 @@
-"""`Format`: all that is particular to one format, and `Layout`: what a file's container says of it.
+"""`Format`: all that is particular to one format, and `Layout`: what a file's container says about it.
 
 Pillow cannot be asked about containers: an application may have told it to accept truncated files, it warns about
 damaged metadata through the process's warnings, and it allocates a WebP's canvas before its size can be refused.
@@ -25,7 +25,7 @@ class BrokenFile(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a file's container says of it.
+    """What a file's container says about it.
 
     Attributes:
         width: Pixels, as stored.
@@ -80,7 +80,7 @@ MOST_PROFILE_BYTES = 4_000_000
 
 
 class Format(ABC):
-    """One format of image files: how its files are told, walked and decoded, and how they are written.
+    """One format of image files: how its files are recognised, parsed, decoded and written.
 
     Attributes:
         name: Pillow's name.
@@ -181,7 +181,7 @@ class Format(ABC):
         return io.BytesIO(data)
 
     def mended(self, image: Image.Image, layout: Layout) -> Image.Image:
-        """Return a frame with what Pillow gets wrong put right."""
+        """Return a frame, corrected where Pillow gets it wrong."""
         return image
 
     # --- Writing ---
@@ -191,7 +191,7 @@ class Format(ABC):
         return "icc_profile" in self.options and fits(profile, "RGB")
 
     def holds(self, image: Image.Image) -> bool:
-        """Tell whether an image that somebody brought to a special mode on purpose can be written as it is."""
+        """Tell whether an image that was deliberately converted to a special mode can be written as it is."""
         return image.mode in ("1", "P", "I;16") and image.mode in self.modes
 
     def prepared(self, images: list[Image.Image], background: str) -> list[Image.Image]:
@@ -206,7 +206,7 @@ class Format(ABC):
         return [image.convert("RGBA" if may_be_transparent(image) else "RGB") for image in images]
 
     def arguments(self, image: Image.Image, chosen: Mapping[str, object]) -> dict[str, Any]:
-        """Return what Pillow's encoder is told beyond the options that were chosen.
+        """Return arguments of Pillow's encoder beyond the options that were chosen.
 
         Args:
             image: The first frame, as it is written.
@@ -215,7 +215,7 @@ class Format(ABC):
         return {}
 
     def timing(self, durations: list[int], plays: int | None) -> dict[str, Any]:
-        """Return what Pillow's encoder is told of an animation.
+        """Return the arguments of Pillow's encoder that concern an animation.
 
         Args:
             durations: Milliseconds of each frame, none of them above `max_milliseconds`.
@@ -224,7 +224,7 @@ class Format(ABC):
         return {"duration": durations}
 
     def sealed(self, data: bytes, image: Image.Image) -> bytes:
-        """Return an encoded file with what Pillow's encoder leaves wrong put right.
+        """Return an encoded file, corrected where Pillow's encoder gets it wrong.
 
         Args:
             data: The file.

@@ -123,7 +123,7 @@ _OF_A_FRAME = 6
 
 @dataclass(frozen=True, slots=True)
 class _GifFrame:
-    """One frame, as its descriptor and the control block before it say."""
+    """One frame, as its descriptor and the control block before it describe it."""
 
     left: int
     top: int
@@ -152,7 +152,7 @@ def _corner(frame: _GifFrame) -> tuple[int, int]:
 
 
 def _walk(data: bytes) -> _Gif:
-    """Return what the blocks of a GIF file say; that it lacks its trailer does not matter.
+    """Return what the blocks of a GIF file say; it may lack its trailer.
 
     Raises:
         BrokenFile: It is truncated, or holds no image.

@@ -161,7 +161,7 @@ def _segments(data: bytes, position: int = 2, most: int = sys.maxsize) -> list[_
 
 
 def _marker(data: bytes, position: int, end: int) -> int:
-    """Return where the next marker stands that is followed by a length, or ends the image; -1 where there is none."""
+    """Return the position of the next marker that has a length or ends the image; -1 if there is none."""
     while (fill := _FILL_BYTES.search(data, position, end + 1)) and fill.end() < len(data):
         if data[fill.end()] not in _WITHOUT_LENGTH and fill.end() <= end:
             return fill.end() - 1
@@ -227,12 +227,12 @@ class _Pieces:
         return self._position
 
     def close(self) -> None:
-        """Let go of the pieces."""
+        """Release the pieces."""
         self._pieces = []
 
 
 def _bare(data: bytes, filler: bytes, *, repair: bool = False) -> tuple[_Pieces, bool]:
-    """Return a whole JPEG file without its metadata, and whether what follows its data tells if that is complete.
+    """Return a whole JPEG file without its metadata, and whether what follows its data shows if that is complete.
 
     Args:
         data: The whole file.

@@ -15,7 +15,7 @@ from .base import Format, Layout
 
 
 class Other(Format):
-    """One of Pillow's formats, with all that its plugin says of it.
+    """One of Pillow's formats, with all that its plugin says about it.
 
     Its container is not examined here: what is wrong with a file shows when it is decoded.
 

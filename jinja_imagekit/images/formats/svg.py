@@ -20,7 +20,7 @@ class Svg(Format):
     is_vector = True
 
     def announces(self, data: bytes) -> bool:
-        """Tell whether the opening is that of an XML file whose root is `<svg>`, or that speaks of SVG."""
+        """Tell whether the file begins like XML whose root is `<svg>`, or that mentions SVG."""
         # Without zero bytes, UTF-16 reads as ASCII.
         opening = data[:_OPENING_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
         if not opening.startswith(b"<") or _HTML.match(opening):
@@ -216,7 +216,7 @@ def _pixels(length: str) -> float | None:
 
 
 def _calculated(text: str) -> float | None:
-    """Return the pixels of a sum (CSS Values and Units 3, 8.1); None where it depends on the page, or is none."""
+    """Return the pixels of a sum (CSS Values and Units 3, 8.1); None where it depends on the page, or is not a sum."""
     tokens: list[str | float] = []
     position = 0
     while position < len(text):

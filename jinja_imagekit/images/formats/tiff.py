@@ -57,13 +57,13 @@ class Tiff(Format):
 
     @contextmanager
     def opened(self, data: bytes, *, animated: bool) -> Iterator[ImageFile.ImageFile]:
-        """Open a file with Pillow's plugin; what libtiff has to say of damage is not printed."""
+        """Open a file with Pillow's plugin; what libtiff has to say about damage is not printed."""
         _silence_libtiff()
         with super().opened(data, animated=animated) as file:
             yield file
 
     def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
-        """Yield the first image, its samples put right where Pillow reads them for others.
+        """Yield the first image, its samples corrected where Pillow misreads them.
 
         Raises:
             BrokenFile: Samples are stored in a way that cannot be read right.
@@ -144,7 +144,7 @@ class _Samples:
         return cls(bits, formats[0], directory.number(_PHOTOMETRIC, -1), directory.number(_PLANAR, 1))
 
     def check(self) -> None:
-        """Refuse what Pillow reads, and reads wrong.
+        """Refuse what Pillow would misread.
 
         Raises:
             BrokenFile: These are such samples.
@@ -176,7 +176,7 @@ class _Samples:
         return Directory(directory.order, entries)
 
     def mended(self, image: Image.Image) -> Image.Image:
-        """Return decoded pixels with what Pillow gets wrong put right.
+        """Return decoded pixels, corrected where Pillow gets them wrong.
 
         Raises:
             BrokenFile: A sample is above what Pillow can hold.

@@ -30,7 +30,7 @@ _HEIF = "a HEIC image, as iPhones take; convert it to JPEG or AVIF"
 
 
 def what_it_is(data: bytes) -> str:
-    """Return what a file is that is not read, with what to do about it; empty where nobody knows.
+    """Return what kind of file it is that is not read, and what to do about it; empty if unknown.
 
     Example:
         >>> what_it_is(b"%PDF-1.7")

@@ -98,7 +98,7 @@ class WebP(Format):
             before = after
 
     def sealed(self, data: bytes, image: Image.Image) -> bytes:
-        """Set the mark of alpha, which libwebp leaves out where transparency comes from frames that leave it bare."""
+        """Set the alpha flag, which libwebp leaves out if only parts of the canvas without a frame are transparent."""
         if image.mode != "RGBA" or data[12:16] != b"VP8X" or data[20] & _ALPHA:
             return data
         return b"".join((data[:20], bytes((data[20] | _ALPHA,)), data[21:]))
