@@ -138,6 +138,9 @@ def _load_import_name(import_name: str) -> Any:
     module_name, colon, attribute = import_name.partition(":")
     if not (module_name and colon and attribute):
         raise InvalidSetting("import_name", f"{import_name!r} is not of the form module:attribute, such as mysite:kit")
+    if module_name.endswith(".py") and not module_name.startswith("."):
+        dotted = f"{module_name.removesuffix('.py').replace(os.sep, '.')}:{attribute}"
+        raise InvalidSetting("import_name", f"{import_name!r} names a file rather than a module: write {dotted!r}")
     try:
         found: Any = import_module(module_name)
     except ModuleNotFoundError as error:

@@ -197,19 +197,52 @@ def test_json_has_the_size_of_what_was_fresh(run: Run, kit: ImageKit) -> None:
 
 
 def test_the_report_is_written_and_a_dry_run_has_none(run: Run, tmp_path: Path) -> None:
-    """--report writes a page, in a folder that need not exist; with --dry-run it is refused."""
+    """--report writes a page, in a folder that exists; with --dry-run it is refused."""
     page = tmp_path / "public/report.html"
+    page.parent.mkdir()
     assert run("generate", "--report", str(page)).exit_code == 0
     assert "6 images made" in page.read_text(encoding="utf-8")
     assert run("generate", "--dry-run", "--report", str(page)).exit_code == 2
 
 
 def test_a_report_that_cannot_be_written_is_one_clear_error(run: Run, tmp_path: Path) -> None:
-    """A file stands where its folder should be."""
+    """Its folder is mistyped, or a file stands there: nothing is made, neither images nor folders."""
     (tmp_path / "file").write_text("")
-    result = run("generate", "--report", str(tmp_path / "file/report.html"))
-    assert result.exit_code == 1
-    assert "The report cannot be written" in result.stderr
+    for folder, option in (("file", "--report"), ("pubilc", "--report"), ("pubilc", "--manifest")):
+        result = run("generate", option, str(tmp_path / folder / "page"))
+        assert result.exit_code == 2
+        assert "does not exist" in result.stderr
+    assert not (tmp_path / "pubilc").exists()
+    assert files(tmp_path / "output") == set()
+
+
+def test_a_quiet_dry_run_writes_failures_only(run: Run, kit: ImageKit) -> None:
+    """What would be made is not listed."""
+    assert run("generate", "-n", "-q").output == ""
+    kit.register.cachefiles("blog:hero", [{"source": "canla.jpg"}])
+    result = run("generate", "-n", "-q")
+    assert "canla.jpg" in result.stderr
+    assert result.stdout == ""
+
+
+def test_list_shows_what_patterns_match(run: Run) -> None:
+    """As for generate; a pattern that matches nothing is wrong usage."""
+    assert [line.split()[0] for line in run("list", "blog:card").stdout.splitlines()] == [
+        "blog:card",
+        "GlobSourceGroup('*.jpg'):",
+    ]
+    assert len(json.loads(run("list", "blog", "--json").stdout)) == 2
+    assert run("list", "shop").exit_code == 2
+
+
+def test_clear_lists_what_it_would_delete(run: Run, tmp_path: Path) -> None:
+    """A dry run asks nothing, and deletes nothing."""
+    run("generate")
+    result = run("clear", "blog:hero", "-n")
+    assert result.exit_code == 0
+    assert result.stdout.count("would delete CACHE/images/") == 3
+    assert "3 cache files" in result.stdout
+    assert len(files(tmp_path / "output")) == 6
 
 
 def test_list_shows_ids_groups_and_counts(run: Run, kit: ImageKit) -> None:

@@ -61,6 +61,13 @@ def test_the_kit_is_found(site: Path, how: str, monkeypatch: pytest.MonkeyPatch)
     assert "blog:card" in result.stdout
 
 
+def test_a_file_is_told_from_a_module(site: Path) -> None:
+    """Whoever names a file reads what to write."""
+    result = command("--kit", "mysite.py:kit", "list")
+    assert result.returncode == 2
+    assert "write 'mysite:kit'" in result.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--kit", "mysite:kit", "list"], ["list", "--kit", "mysite:kit"]], ids=" ".join)
 def test_the_option_stands_before_or_behind_the_subcommand(site: Path, arguments: list[str]) -> None:
     """`--kit` means the same in both places; the one behind wins."""

@@ -569,7 +569,7 @@ def test_ctrl_c_in_a_script_is_one_line(make_kit: MakeKit, images_dir: Path, tmp
     make_kit()
     command = [sys.executable, "-c", INTERRUPTED, str(images_dir), str(tmp_path / "site"), moment]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 1
+    assert result.returncode == 130
     first, *rest = result.stderr.splitlines()
     assert first.startswith("Interrupted; what has been made is whole and stays: ")
     assert "The next run makes the rest." in first

@@ -62,6 +62,24 @@ def test_nor_results_that_were_published_or_are_kept_elsewhere(tmp_path: Path, g
     assert grown(kit, 2) == [2, 0]
 
 
+@pytest.mark.parametrize("namer", ["hash", "source_name_as_path", "source_name_dot_hash"])
+def test_a_published_copy_is_no_source_after_the_loss_of_the_state(tmp_path: Path, namer: str) -> None:
+    """Its name tells what it is, whichever built-in namer gave it; a photo with a name of its own is a source."""
+    site = Site(tmp_path, cachefile_namer=f"jinja_imagekit.cachefiles.namers.{namer}")
+    site.write("a.jpg")
+    for _ in range(2):
+        kit = site.new_kit()
+        kit.register.source_group("card", GlobSourceGroup("**/*.jpg"))
+        assert kit.generate().total == 1
+        kit.close()
+        shutil.copytree(site.output, site.images / "public", dirs_exist_ok=True)
+        shutil.rmtree(site.state)
+    site.write("public/CACHE/images/dunes.jpg")
+    kit = site.new_kit()
+    kit.register.source_group("card", GlobSourceGroup("**/*.jpg"))
+    assert kit.generate().total == 2
+
+
 def test_a_link_to_a_result_is_not_a_source(tmp_path: Path) -> None:
     """What leads to a cache file by another name is the same file."""
     site = Site(tmp_path)

@@ -53,11 +53,13 @@ def _generate(get_kit: GetKit) -> click.Command:
         "page",
         # Resolved before looking for the kit, which may change the current folder.
         type=click.Path(dir_okay=False, writable=True, resolve_path=True),
+        callback=_in_existing_folder,
         help="Write an HTML report.",
     )
     @click.option(
         "--manifest",
         type=click.Path(dir_okay=False, writable=True, resolve_path=True),
+        callback=_in_existing_folder,
         help="Write what is known about all pictures of the last render as JSON.",
     )
     def generate(
@@ -91,6 +93,13 @@ def _generate(get_kit: GetKit) -> click.Command:
             click.get_current_context().exit(1)
 
     return generate
+
+
+def _in_existing_folder(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    # Work of minutes should not end with a page in a mistyped folder.
+    if value and not Path(value).parent.is_dir():
+        raise click.BadParameter(f"the folder {str(Path(value).parent)!r} does not exist.")
+    return value
 
 
 def _generated(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json: bool, **options: Any) -> Report:
@@ -132,7 +141,7 @@ def _show_report(
         click.echo(json.dumps({**facts, **report.as_dict()}, indent=2))
         return
     if dry_run:
-        for outcome in report.generated:
+        for outcome in () if quiet else report.generated:
             click.echo(printable(f"would make {outcome.name} ({label(outcome)})"))
         for outcome in report.failed:
             echo_failure(outcome)
@@ -162,15 +171,24 @@ def _summary(report: Report, *, dry_run: bool, interrupted: bool) -> str:
 
 def _list(get_kit: GetKit) -> click.Command:
     @click.command("list")
+    @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
     @click.option("--sources", is_flag=True, help="Name each source.")
     @click.option("--json", "as_json", is_flag=True, help="Write everything as JSON.")
-    def list_ids(sources: bool, as_json: bool) -> None:
+    def list_ids(patterns: tuple[str, ...], sources: bool, as_json: bool) -> None:
         """List the generators' ids, their source groups, and how many images each is to make.
 
-        Images that the last finished render needs are included.
+        Images that the last finished render needs are included. A PATTERN chooses generators, as for generate.
         """
+        from ..exceptions import NotRegistered
+        from ..registry import match_ids
+
         kit = get_kit()
-        entries = [_entry(kit, id, rendered) for id, rendered in _rendered_by(kit).items()]
+        rendered = _rendered_by(kit)
+        try:
+            ids = match_ids(patterns, rendered) if patterns else list(rendered)
+        except NotRegistered as error:
+            raise _unknown_pattern(error, patterns) from error
+        entries = [_entry(kit, id, rendered[id]) for id in ids]
         if as_json:
             click.echo(json.dumps(entries, indent=2))
         else:
@@ -249,8 +267,9 @@ def _prune(get_kit: GetKit) -> click.Command:
 def _clear(get_kit: GetKit) -> click.Command:
     @click.command("clear")
     @click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
+    @click.option("-n", "--dry-run", is_flag=True, help="List what would be deleted, and delete nothing.")
     @click.option("--yes", is_flag=True, help="Do not ask.")
-    def clear(patterns: tuple[str, ...], yes: bool) -> None:
+    def clear(patterns: tuple[str, ...], dry_run: bool, yes: bool) -> None:
         """Delete the cache files of the generators that a PATTERN matches, and what is known about them.
 
         They are made again when next needed.
@@ -262,6 +281,11 @@ def _clear(get_kit: GetKit) -> click.Command:
             records = kit.clear(patterns, dry_run=True)
         except NotRegistered as error:
             raise _unknown_pattern(error, patterns) from error
+        if dry_run:
+            for record in records:
+                click.echo(printable(f"would delete {record.name}"))
+            click.echo(f"{_in_words(records)} to delete")
+            return
         ids = ", ".join(sorted({record.generator for record in records}))
         if records and not yes:
             click.confirm(f"Delete {_in_words(records)} of {ids}?", abort=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +123,10 @@ def sources_of(group: SourceGroup, kit: ImageKit) -> Iterator[object]:
             yield source
 
 
+_HASHED = re.compile(r"(^|[/.])[0-9a-f]{16}([0-9a-f]{16})?(\.\w+)?$")
+"""How the built-in namers end a name: with 32 digits of a hash, or 16 after the source's name, and an extension."""
+
+
 def _results_of(kit: ImageKit) -> Callable[[str], bool]:
     """Return a test of whether a kit made what is at a real path: its cache files, published ones, its state."""
     settings = kit.settings
@@ -134,6 +139,9 @@ def _results_of(kit: ImageKit) -> Callable[[str], bool]:
         # A copy elsewhere has the same name, starting with the folder of cache files.
         parts = path.replace(os.sep, "/").rpartition(f"/{folder}/")
         names = [f"{folder}/{parts[2]}"] if folder and parts[1] else []
+        # Where state was lost, no record tells, but a built-in namer's hash does.
+        if names and _HASHED.search(names[0]):
+            return True
         if path.startswith(location + os.sep):
             names.append(path[len(location) + 1 :].replace(os.sep, "/"))
         return any(kit.records.get(name) is not None for name in names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -97,7 +99,7 @@ class Report:
 class GenerationInterrupted(KeyboardInterrupt, SystemExit):
     """A pregeneration was interrupted; what it has made is whole and stays.
 
-    If it is not caught, the process ends with a line that says so, and with status 1, as after other errors.
+    If it is not caught, the process ends with a line that says so, and with status 130, as shells have it.
 
     Attributes:
         report: How far it got.
@@ -106,7 +108,13 @@ class GenerationInterrupted(KeyboardInterrupt, SystemExit):
     def __init__(self, report: Report) -> None:
         super().__init__(repr(report))
         self.report = report
-        self.code = (
+        self._line = (
             f"Interrupted; what has been made is whole and stays: {counted(len(report.generated), 'image')} made, "
             f"{len(report.failed):,} failed. The next run makes the rest."
         )
+
+    @property
+    def code(self) -> int:  # type: ignore[override]  # it must be a property, for what it does
+        """The process's exit status. Only whoever ends the process asks for it, and has the line written by that."""
+        print(self._line, file=sys.stderr)
+        return 128 + signal.SIGINT
