@@ -173,4 +173,24 @@ def escape_value(value: object) -> str:
     return str.__str__(escape(value)) if _SPECIAL.search(value) else value
 
 
+def text_or_html(value: object) -> str:
+    """Return a value's text, which stays marked as HTML where it is HTML already.
+
+    Example:
+        >>> text_or_html(3), text_or_html(Markup("Tom &amp; Jerry"))
+        ('3', Markup('Tom &amp; Jerry'))
+    """
+    return Markup(value) if hasattr(value, "__html__") else str(value)
+
+
+def plain_text(text: str | None) -> str | None:
+    """Return a text as people read it, whether or not it is marked as HTML.
+
+    Example:
+        >>> plain_text("a &amp; b"), plain_text(Markup("a &amp; b"))
+        ('a &amp; b', 'a & b')
+    """
+    return text.unescape() if isinstance(text, Markup) else text
+
+
 _SPECIAL = re.compile("[&<>\"']")

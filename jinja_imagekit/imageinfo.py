@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from PIL import Image
 
 from . import isolation
-from .exceptions import ImageKitError, SourceNotAllowed, nearest
+from .exceptions import ImageKitError, MissingSource, SourceNotAllowed, nearest
 from .images import (
     FORMATS,
     Frames,
@@ -328,6 +328,14 @@ class ImageInfo:
     def __init__(self, kit: ImageKit, source: Source) -> None:
         self._kit = kit
         self._source = source
+
+    @classmethod
+    def of(cls, kit: ImageKit, source: object) -> Self:
+        """Return the facts of whatever may be a source; see `ImageKit.imageinfo`."""
+        found = kit.source(source)
+        if found is None:
+            raise MissingSource("imageinfo", getattr(source, "why", ""))
+        return cls(kit, found)
 
     @property
     def width(self) -> int:

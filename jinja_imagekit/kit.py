@@ -27,7 +27,7 @@ from .cachefiles.removal import clear_files
 from .cachefiles.strategies import Deferred, Strategy, load_strategy
 from .cachefiles.warm import KnownFiles
 from .doctor import Finding, examine
-from .exceptions import CannotRebuild, ImageKitError, InvalidSetting, MissingSource
+from .exceptions import CannotRebuild, ImageKitError, InvalidSetting
 from .generatorlibrary import library
 from .imageinfo import ImageFacts, ImageInfo
 from .images import Limits, PixelRules
@@ -332,10 +332,7 @@ class ImageKit:
             MissingSource: There is no source.
             SourceError: It cannot be found.
         """
-        found = self.source(source)
-        if found is None:
-            raise MissingSource("imageinfo")
-        return ImageInfo(self, found)
+        return ImageInfo.of(self, source)
 
     def cachefile_of(self, generator: Any, **parts: Any) -> ImageCacheFile:
         """Return the cache file of a generator that you have created yourself.

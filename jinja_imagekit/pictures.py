@@ -486,7 +486,7 @@ def picture_call(
         formats=_formats(settings.picture_formats if formats is None else formats),
         at=_art_direction(given.get("at")),
         focus=None if focus is None else parse_focus(focus),
-        alt=None if given.get("alt") is None else str(given["alt"]),
+        alt=None if given.get("alt") is None else html.text_or_html(given["alt"]),
         priority=bool(given.get("priority", False)),
         placeholder=_placeholder(given.get("placeholder", settings.picture_placeholder)),
         missing_alt=_one_of("missing_alt", given.get("missing_alt", settings.missing_alt or "error"), MISSING_ALT),
@@ -1182,7 +1182,7 @@ class Picture:
         told = self._outline(shown)
         if shown.plan is None:
             return told
-        told["alt"] = self.alt
+        told["alt"] = html.plain_text(self.alt)
         told["color"] = look.color if look else None
         told["placeholder"] = self.placeholder or None
         return self._kit.pictures.with_bytes(told)
@@ -1203,7 +1203,7 @@ class Picture:
             "width": own.width,
             "height": own.height,
             "sizes": own.sizes,
-            "alt": self._call.alt,
+            "alt": html.plain_text(self._call.alt),
             "color": None,
             "placeholder": None,
             "candidates": [

@@ -257,7 +257,8 @@ def _wrong_keyword(
     return None
 
 
-_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+# A constructor takes `self` for its object.
+_UNEXPECTED = re.compile(r"(?:unexpected keyword|multiple values for) argument '(\w+)'")
 
 
 def keywords_of(registered: Callable[..., Any]) -> dict[str, bool]:

@@ -145,6 +145,25 @@ def test_a_bad_source_is_named_with_all_that_leads_to_it(
     assert text.count("[generator") == text.count("[template") == 1
 
 
+@pytest.mark.parametrize("enable_async", [False, True])
+@pytest.mark.parametrize("fact", ["width", "mimetype", "has_alpha", "color", "camera"])
+@pytest.mark.parametrize("name", ["empty.jpg", "text.jpg", "cut.jpg", "large.png", "broken.svg"])
+def test_facts_of_a_bad_source_are_errors_with_their_line(
+    site: Site, name: str, fact: str, enable_async: bool
+) -> None:
+    """They are only looked for when a template asks, on whichever line that is."""
+    settled(site.images / "cut.jpg", photo_bytes()[:300])
+    settled(site.images / "broken.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><g>')
+    site.write("large.png", 300, 300)
+    kit = site.new_kit(max_source_pixels=50_000)
+    loader = DictLoader({"page.html": "{% set info = s | imageinfo %}\n\n{{ info." + fact + " }}"})
+    environment = kit.install(Environment(autoescape=True, loader=loader, enable_async=enable_async))
+    with pytest.raises(SourceError) as caught:
+        environment.get_template("page.html").render(s=name)
+    assert str(caught.value).startswith(f"Source {name!r}: ")
+    assert str(caught.value).endswith(" [template 'page.html', line 3]")
+
+
 _AFTER = "HTML attributes come after '--': {% thumbnail '400x300' photo -- alt=title %}"
 _NO_ATTRIBUTES = "Filters do not write HTML attributes; the tag does: {% thumbnail '400x300' photo -- alt=title %}"
 
@@ -173,6 +192,10 @@ KEYWORDS = [
         "do not write HTML attributes",
     ),
     ("{{ 'photo.jpg' | picture('9x', qualty=3) }}", "The filter picture: qualty=3", "Did you mean 'quality'?"),
+    ("{{ 'photo.jpg' | imageinfo(colour=3) }}", "The filter imageinfo: colour=3", "Write for example {{ (photo | image"),
+    ("{% thumbnail '9x9' 'photo.jpg' self=4 %}", "{% thumbnail %}: self=4", _AFTER),
+    ("{% generateimage 'card' source='photo.jpg' self=4 %}", "{% generateimage %}: self=4", "come after '--'"),
+    ("{{ 'photo.jpg' | picture('9x', self=4) }}", "The filter picture: self=4", "do not write HTML attributes"),
 ]
 
 
@@ -208,6 +231,8 @@ def test_unknown_keywords(site: Site, template: str, beginning: str, advice: str
         ),
         ("{{ 'photo.jpg' | generateimage('card', source='x') }}", "The filter generateimage takes no keyword source="),
         ("{{ 'photo.jpg' | picture('9x', source='x') }}", "The filter picture takes no keyword source="),
+        ("{{ 'photo.jpg' | imageinfo(3) }}", "The filter imageinfo takes no arguments"),
+        ("{{ (nowhere | imageinfo).width }}", "imageinfo has no source image: 'nowhere' is undefined"),
         ("{% thumbnail nowhere 'photo.jpg' %}", "The size of a thumbnail is not given: 'nowhere' is undefined"),
         ("{% picture article.size 'photo.jpg' %}", "The size of a picture is not given: .*'size'"),
         ("{% generateimage nowhere source='photo.jpg' %}", "The generator's id is not given: 'nowhere' is undefined"),

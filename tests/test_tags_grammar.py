@@ -273,6 +273,8 @@ MALFORMED = [
     ("thumbnail '8x8' p -- 'a\\x00'='x'", "is not an HTML attribute name"),
     ("thumbnail '8x8' p -- ''='x'", "is not an HTML attribute name"),
     ("thumbnail '8x8' source=p", "takes two or three arguments"),
+    ("thumbnail '8x8' src=p", "src= is given without a name; write for example {% thumbnail '400x300' photo"),
+    ("picture '8x8' src=p", "src= is given without a name; write for example {% picture '800x' photo"),
     ("thumbnail '8x8' p source=q", "source= is given without a name"),
     ("thumbnail '8x8' p width=3", "width= is given without a name"),
     ("thumbnail '8x8' p srcset='2' as x", "srcset= is for the <img>"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from jinja2 import Environment, StrictUndefined, UndefinedError
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from jinja_imagekit.exceptions import (
@@ -216,6 +216,23 @@ def test_translated_attributes_are_escaped_once(site: Site) -> None:
     )
     html = site.render("{% thumbnail '20x' 'photo.jpg' -- alt=_('Canal', name='\"Thau\" & co') %}")
     assert html.endswith(' alt="L\'étang de &#34;Thau&#34; &amp; co">')
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% picture '20x' 'photo.jpg' alt=text %}",
+        "{% picture '20x' 'photo.jpg' -- alt=text %}",
+        "{% picture '20x' 'photo.jpg' alt=text as p %}{{ p }}",
+        "{{ 'photo.jpg' | picture('20x', alt=text) }}",
+    ],
+)
+def test_alternative_text_that_is_html_is_escaped_once(site: Site, template: str) -> None:
+    """Wherever the text of a picture is given."""
+    assert ' alt="O&#39;Brien &amp; co"' in site.render(template, text=escape("O'Brien & co"))
+    assert ' alt="O&#39;Brien &amp; co"' in site.render(template, text="O'Brien & co")
+    told = site.kit.picture("20x", "photo.jpg", alt=escape("O'Brien & co")).as_dict()
+    assert told["alt"] == "O'Brien & co"
 
 
 def test_undefined_attribute_is_empty_or_an_error(site: Site) -> None:

@@ -10,7 +10,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from ..exceptions import ImageKitError
+from ..exceptions import ImageKitError, UnknownKeyword
 from .error_places import add_place, current_place, placed, placed_at, placed_for
 from .files import TemplateImage
 from .grammar import FORMS, Asker, TagFunctions
@@ -142,8 +142,15 @@ def _filter_arguments(
 
 @pass_context
 @placed
-def imageinfo(context: Context, source: Any) -> Any:
+def imageinfo(context: Context, source: Any, /, *arguments: Any, **kwargs: Any) -> Any:
     """Return the facts of `{{ source | imageinfo }}`: `width`, `height`, `camera` and so on."""
+    example = "{{ (photo | imageinfo).width }}"
+    for name, value in kwargs.items():
+        error = UnknownKeyword(name, value, "imageinfo", ())
+        error.asked_by, error.advice = "The filter imageinfo", f"Write for example {example}"
+        raise error
+    if arguments:
+        raise ImageKitError(f"The filter imageinfo takes no arguments; write for example {example}")
     runtime = _runtime(context)
     return runtime.imageinfo(source if runtime.locate is None else runtime.locate(source, context))
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from ..cachefiles import LazyImageCacheFile
 from ..exceptions import ImageKitError, MissingAlt
 from ..html import img_tag
+from ..imageinfo import ImageInfo
 from ..once import made_once
 from ..pictures import Picture, PictureCall, Plan, Shown, miss_alt, parse_dimensions
 from ..stand_ins import StandIn, covers, stand_in
@@ -273,6 +274,33 @@ class TemplatePicture(Picture):
 
 
 TemplateImage = TemplateCacheFile | TemplatePicture
+
+
+def _fact(name: str) -> Any:
+    """Return a property of `ImageInfo` whose errors name the line of the template that asked for it."""
+    inherited: property = getattr(ImageInfo, name)
+    return property(placed(inherited.__get__), doc=inherited.__doc__)
+
+
+class TemplateImageInfo(ImageInfo):
+    """The facts of an image, whose errors name the line of the template that used them."""
+
+    width = _fact("width")
+    height = _fact("height")
+    format = _fact("format")
+    mimetype = _fact("mimetype")
+    frames = _fact("frames")
+    has_alpha = _fact("has_alpha")
+    bytes = _fact("bytes")
+    color = _fact("color")
+    date = _fact("date")
+    camera = _fact("camera")
+    copyright = _fact("copyright")
+    artist = _fact("artist")
+    description = _fact("description")
+    alt = _fact("alt")
+    caption = _fact("caption")
+    credit = _fact("credit")
 
 
 def _viewed(name: str) -> Any:

@@ -180,6 +180,8 @@ class TagArguments(Generic[E]):
     def check(self, *, assigns: bool) -> None:
         """Refuse too few or too many arguments, and keywords that duplicate one of them."""
         form = FORMS[self.name]
+        if "src" in self.keywords and form.positional and len(self.arguments) < form.fewest:
+            self.fail(f"src= is given without a name; write for example {form.example}")
         if not form.fewest <= len(self.arguments) <= form.most:
             self.fail(f"takes {form.takes}, not {len(self.arguments)}; write for example {form.example}")
         for name in form.positional:

@@ -35,12 +35,11 @@ from ..pictures import (
 from ..sources import FileSource, NoSource
 from ..stand_ins import StandIn, checked_policy, covers, stand_in
 from .error_places import add_place
-from .files import SandboxedImage, TemplateCacheFile, TemplateImage, TemplatePicture, unwrap
+from .files import SandboxedImage, TemplateCacheFile, TemplateImage, TemplateImageInfo, TemplatePicture, unwrap
 
 if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
     from ..cachefiles.warm import KnownFile
-    from ..imageinfo import ImageInfo
     from ..kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.ext")
@@ -289,7 +288,7 @@ class TemplateRuntime:
         _defined(dimensions, "The size of a picture")
         return TemplatePicture(self._kit, call_of(self._kit, generator_id, dimensions, source, options), policy)
 
-    def imageinfo(self, source: Any) -> ImageInfo:
+    def imageinfo(self, source: Any) -> TemplateImageInfo:
         """Return the facts of an image.
 
         Raises:
@@ -297,7 +296,7 @@ class TemplateRuntime:
             SourceError: It cannot be found.
         """
         (source,) = self._unwrapped(_with_source({"source": source})).values()
-        return self._kit.imageinfo(source)
+        return TemplateImageInfo.of(self._kit, source)
 
     def _with_sources(self, kwargs: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
         """Return keywords with every source changed, including those in art direction."""
