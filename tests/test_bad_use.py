@@ -148,9 +148,7 @@ def test_a_bad_source_is_named_with_all_that_leads_to_it(
 @pytest.mark.parametrize("enable_async", [False, True])
 @pytest.mark.parametrize("fact", ["width", "mimetype", "has_alpha", "color", "camera"])
 @pytest.mark.parametrize("name", ["empty.jpg", "text.jpg", "cut.jpg", "large.png", "broken.svg"])
-def test_facts_of_a_bad_source_are_errors_with_their_line(
-    site: Site, name: str, fact: str, enable_async: bool
-) -> None:
+def test_facts_of_a_bad_source_are_errors_with_their_line(site: Site, name: str, fact: str, enable_async: bool) -> None:
     """They are only looked for when a template asks, on whichever line that is."""
     settled(site.images / "cut.jpg", photo_bytes()[:300])
     settled(site.images / "broken.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><g>')
@@ -192,7 +190,7 @@ KEYWORDS = [
         "do not write HTML attributes",
     ),
     ("{{ 'photo.jpg' | picture('9x', qualty=3) }}", "The filter picture: qualty=3", "Did you mean 'quality'?"),
-    ("{{ 'photo.jpg' | imageinfo(colour=3) }}", "The filter imageinfo: colour=3", "Write for example {{ (photo | image"),
+    ("{{ 'photo.jpg' | imageinfo(colour=3) }}", "The filter imageinfo: colour=3", "Write for example {{ (photo |"),
     ("{% thumbnail '9x9' 'photo.jpg' self=4 %}", "{% thumbnail %}: self=4", _AFTER),
     ("{% generateimage 'card' source='photo.jpg' self=4 %}", "{% generateimage %}: self=4", "come after '--'"),
     ("{{ 'photo.jpg' | picture('9x', self=4) }}", "The filter picture: self=4", "do not write HTML attributes"),
@@ -307,3 +305,21 @@ def test_a_jpeg_named_png(site: Site) -> None:
     """The content counts."""
     settled(site.images / "photo.png", photo_bytes())
     assert ".jpg" in render(site, "{% thumbnail '9x9' 'photo.png' %}")
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"\0\0\0\x18ftypcrx \0\0\0\1" + bytes(50), "it is a raw photo; export it"),
+        (b"/annex/objects/SHA256E-s5--abc.jpg\n", "it is a git-annex pointer"),
+        (b'{"error": "not found"}', "it is JSON, as a server sends"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "it is XML and no SVG"),
+        (b"/9j/4AAQSkZJRgABAQ", "it is an image as Base64 text"),
+        (b"data:image/png;base64,iVBOR", "it is a data: URL as text"),
+    ],
+)
+def test_what_comes_instead_of_an_image_is_named(site: Site, data: bytes, what: str) -> None:
+    """The error says what the file is and what to do about it."""
+    settled(site.images / "odd.jpg", data)
+    with pytest.raises(UnreadableImage, match=f"Source 'odd.jpg': {re.escape(what)}"):
+        render(site, "{% thumbnail '9x9' 'odd.jpg' %}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 
@@ -135,3 +136,14 @@ def test_compression_that_is_not_read_is_named() -> None:
     assert entry in data
     with pytest.raises(UnreadableImage, match="number 50001"):
         decoded(data.replace(entry, struct.pack("<HHIHH", 259, 3, 1, 50_001, 0)))
+
+
+def test_a_surplus_value_is_left_aside_without_a_warning() -> None:
+    """Where one value belongs, the first counts; Pillow's warning of the others does not reach anybody."""
+    data = bytearray(tiff("B", [range(16)], BLACK_IS_ZERO))
+    at = data.index(struct.pack("<HHI", 277, 3, 1))
+    data[at : at + 12] = struct.pack("<HHIHH", 277, 3, 2, 1, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = Original(bytes(data), name="a.tif", limits=Limits()).frames(PixelRules()).images[0]
+    assert list(image.tobytes()) == list(range(16))

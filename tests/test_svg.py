@@ -309,3 +309,19 @@ def test_bytes_and_uploads_may_be_drawings(site: Site) -> None:
     """What is handed over as bytes or as a file is told by its content, whatever its name."""
     assert BytesSource(LOGO, name="photo.jpg").is_vector
     assert render(site.kit, "{% thumbnail '50x' data %}", data=LOGO).count(".svg") == 1
+
+
+def test_namespaces_without_end_are_refused() -> None:
+    """Each is compared with all others of its element; one that is repeated on many elements is harmless."""
+    crowd = "".join(f' xmlns:a{number}="u"' for number in range(2_000))
+    text = f"<svg {NAMESPACE}><g{crowd}/></svg>"
+    for data in (text.encode(), text.encode("utf-16")):
+        with pytest.raises(UnreadableImage, match="declares more than 64 namespaces"):
+            size(data)
+    hidden = f'<!DOCTYPE svg [<!ENTITY a "<g{crowd}/>">]>'.replace('="u"', "='u'")
+    with pytest.raises(UnreadableImage):
+        size(f"{hidden}<svg {NAMESPACE}>&a;</svg>".encode())
+    with pytest.raises(UnreadableImage, match="hold elements"):
+        size(f"<!DOCTYPE svg [<!ENTITY a '<g/>'>]><svg {NAMESPACE}>&a;</svg>".encode())
+    honest = f'<svg {NAMESPACE} width="9" height="8">' + '<g xmlns:x="u"/>' * 2_000 + "</svg>"
+    assert size(honest.encode()) == (9, 8)

@@ -6,6 +6,9 @@ _OPENING_BYTES = 1_024
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
+_RAW = "a raw photo; export it from your photo program as JPEG"
+_BASE64 = "an image as Base64 text; decode it first"
+
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "a JPEG XL image, which browsers do not show yet; convert it to JPEG, WebP or AVIF"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image, which browsers do not show yet; convert it to JPEG, WebP or AVIF"),
@@ -21,10 +24,19 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a ZIP archive or an office document; take the image out of it"),
     (b"\x1f\x8b", "a file compressed with gzip (an SVGZ perhaps); unpack it first"),
     (b"\x1aE\xdf\xa3", "a video; take a frame of it, or link it with <video>"),
+    (b"FUJIFILMCCD-RAW", _RAW),
+    (b"/annex/objects/", "a git-annex pointer and not the image itself; run `git annex get`"),
+    (b"data:image/", "a data: URL as text; decode what follows its comma"),
+    (b"/9j/", _BASE64),
+    (b"iVBORw0KGgo", _BASE64),
+    (b"R0lGOD", _BASE64),
+    (b"UklGR", _BASE64),
     (b"FLV\x01", "a video; take a frame of it, or link it with <video>"),
 )
 
 _VIDEO = "a video; take a frame of it, or link it with <video>"
+_JSON = "JSON, as a server sends instead of an image that it refuses; download the image again"
+_XML = "XML and no SVG, as a server sends instead of an image that it refuses; download the image again"
 _HTML = "an HTML page, as a server sends instead of an image that is gone; download the image again"
 _HEIF = "a HEIC image, as iPhones take; convert it to JPEG or AVIF"
 
@@ -41,8 +53,14 @@ def what_it_is(data: bytes) -> str:
             return name
     if data[4:8] == b"ftyp":
         brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+        if b"crx " in brands:
+            return _RAW
         return _HEIF if any(brand in brands for brand in _HEIF_BRANDS) else _VIDEO
     if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
         return _VIDEO
     opening = data[:_OPENING_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return _HTML if opening.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) else ""
+    if opening.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return _HTML
+    if opening.startswith((b"<?xml", b"<error")):
+        return _XML
+    return _JSON if opening.startswith((b'{"', b"[{", b"{\n", b"{\r\n")) else ""
