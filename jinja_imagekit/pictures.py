@@ -1128,12 +1128,15 @@ class Picture:
         *sources, image = self._offers(shown)
         sizes = given.sizes
         loads_lazily = given.loading == "lazy" if given.loading is not None else not self._call.priority
-        # Styles cannot tell which source was chosen, and `auto` needs one that says the image's size.
-        has_one_size = len({(each.width, each.height) for each in shown.plan.media}) == 1
-        is_auto = loads_lazily and has_one_size and self._kit.settings.auto_sizes
+        # `auto` needs a style that says the image's size.
+        is_sized = _is_sized(shown.plan.media)
+        is_auto = loads_lazily and is_sized and self._kit.settings.auto_sizes
         styles: dict[str, str] = {}
-        if loads_lazily and has_one_size:
+        if loads_lazily and is_sized:
             styles.update(_reserved(_box(given, image.width, image.height), image, is_auto))
+            narrow = shown.plan.media[0]
+            if (narrow.width, narrow.height) != (image.width, image.height):
+                styles["contain-intrinsic-size"] = _stepped(narrow, shown.plan.own)
         if behind is not None:
             styles.update(self._placeholder_styles(shown.plan.own, behind))
         image_attributes = {
@@ -1360,6 +1363,32 @@ def _reserved(box: Mapping[str, object], image: PictureSource, is_auto: bool) ->
     pixels = sides if all(str(side).isdecimal() for side in sides) else (image.width, image.height)
     contained = {} if is_auto and image.sizes else {"contain": "size"}
     return {**contained, "contain-intrinsic-size": f"{pixels[0]}px {pixels[1]}px"}
+
+
+_MAX_WIDTH = re.compile(r"\(\s*max-width\s*:\s*([0-9]+)px\s*\)", re.IGNORECASE)
+"""The usual media query of art direction."""
+
+
+def _is_sized(media: Sequence[Medium]) -> bool:
+    """Tell whether a style can say the image's size, whichever source a browser chooses."""
+    if len({(each.width, each.height) for each in media}) == 1:
+        return True
+    return len(media) == 2 and _MAX_WIDTH.fullmatch(media[0].media) is not None
+
+
+def _stepped(narrow: Medium, wide: Medium) -> str:
+    """Return the width and height of a picture of two shapes, which change with the window as its sources do."""
+    (width,) = _MAX_WIDTH.findall(narrow.media)
+
+    def step(below: int, above: int) -> str:
+        if below == above:
+            return f"{above}px"
+        over = f"(100vw - {width}px)*9999"
+        if below < above:
+            return f"clamp({below}px,{below}px + {over},{above}px)"
+        return f"clamp({above}px,{below}px - {over},{below}px)"
+
+    return f"{step(narrow.width, wide.width)} {step(narrow.height, wide.height)}"
 
 
 def _auto(sizes: str, is_auto: bool) -> str:

@@ -195,7 +195,9 @@ def test_nothing_moves_while_pictures_load(browser: Any, website: Website, windo
         assert height > 0
 
 
-@pytest.mark.parametrize(("window", "box"), [(500, (500, 500)), (1000, (800, 400))])
+@pytest.mark.parametrize(
+    ("window", "box"), [(500, (400, 400)), (600, (400, 400)), (602, (602, 301)), (1000, (800, 400))]
+)
 def test_an_art_directed_picture_has_the_place_of_its_medium(
     browser: Any, website: Website, window: int, box: tuple[int, int]
 ) -> None:

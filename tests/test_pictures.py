@@ -189,11 +189,15 @@ def test_only_lazy_pictures_have_auto_sizes(site: Site) -> None:
         assert set(re.findall(r' sizes="([^"]*)"', given)) == {rest}
 
 
-def test_styles_of_art_direction_say_no_size(site: Site) -> None:
-    """They would be wrong where a source of another shape is chosen; of equal ones they say it."""
+def test_styles_of_art_direction_say_the_size_if_they_can(site: Site) -> None:
+    """Below and above a width of the window, and of equal shapes; of others they would be wrong."""
     html = render(site.kit, "{% picture '120x40' 'canal.jpg' at={'(a)': '40x40'} -- alt='' %}")
     assert "contain" not in html
     assert "auto" not in html
+    html = render(site.kit, "{% picture '120x40' 'canal.jpg' at={'(max-width: 600px)': '40x60'} -- alt='' %}")
+    width, height = "clamp(40px,40px + (100vw - 600px)*9999,120px)", "clamp(40px,60px - (100vw - 600px)*9999,60px)"
+    assert f"contain-intrinsic-size:{width} {height}" in html
+    assert html.count('sizes="auto, ') == 4
     html = render(site.kit, "{% picture '80x' 'canal.jpg' at={'(a)': {'still': true}} -- alt='' %}")
     assert "contain-intrinsic-size:80px 60px" in html
     assert "auto, " in html
