@@ -22,7 +22,7 @@ from .interfaces import Storage
 from .pregenerate.plan import Plan, registered_items
 from .pregenerate.run import available_cores
 from .stand_ins import Unprocessed
-from .state import Record
+from .state import Failure, Record
 
 if TYPE_CHECKING:
     from .kit import ImageKit
@@ -183,7 +183,8 @@ class _Failed(NamedTuple):
     def make_again(self) -> bool:
         """Try to make the file; tell whether that worked."""
         if self.file is None or self.name is None:
-            return False
+            # Of a failure with a name alone nothing is left: whoever needs the file next tries again.
+            return self.file is None and self.name is not None
         try:
             Simple().generate(self.file)
         except Exception:  # noqa: BLE001  # a processor may raise anything; it remains a failure, whose reason is known
@@ -204,9 +205,20 @@ def _not_generated(kit: ImageKit) -> tuple[dict[Finding, _Failed], list[Finding]
     except ImageKitError as error:
         unknown.append(Finding("state", str(kit.renders.path), error.message()))
     for name, failure in kit.records.failures():
-        if name not in names:
+        if name not in names and not _is_settled(failure):
             found[Finding("failed", name, failure.reason)] = _Failed(name)
     return found, unknown
+
+
+def _is_settled(failure: Failure) -> bool:
+    """Tell whether a failure's source is gone, or has changed since, so that a new file has another name."""
+    if failure.path is None:
+        return False
+    try:
+        found = os.stat(failure.path)
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return max(found.st_mtime, found.st_ctime) > failure.at
 
 
 def _name(file: ImageCacheFile | None) -> str | None:

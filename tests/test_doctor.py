@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import drawing
 from jinja_imagekit import ImageKit
 from jinja_imagekit.atomic_files import PREFIX, temporary_name
 from jinja_imagekit.doctor import Finding
+from jinja_imagekit.exceptions import ImageKitError
 from jinja_imagekit.processors import ResizeToFill, ResizeToFit
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 
@@ -214,6 +216,29 @@ def test_what_nobody_wants_any_more_is_no_finding(kit: ImageKit, tmp_path: Path)
     (tmp_path / "images/bad.jpg").write_bytes(drawing.jpeg(240, 160, 3))
     again(kit).generate()
     assert failed(again(kit)) == []
+
+
+def test_a_failure_lasts_until_its_source_is_gone_or_repaired(kit: ImageKit, tmp_path: Path) -> None:
+    """What was tried and not noted is a finding, which a fix forgets; the fate of the source settles it too."""
+    bad = tmp_path / "images/bad.jpg"
+
+    def fail(content: bytes) -> None:
+        bad.write_bytes(content)
+        time.sleep(0.02)
+        with pytest.raises(ImageKitError):
+            kit.cachefile("imagekit:thumbnail", source="bad.jpg", width=9, format="PNG").generate()
+        assert len(failed(kit)) == 1
+
+    fail(b"no image")
+    assert [each.fixed for each in kit.doctor(fix=True) if each.kind == "failed"] == [True]
+    assert failed(kit) == []
+    fail(b"nor is this")
+    time.sleep(0.02)
+    bad.write_bytes(drawing.jpeg(240, 160, 3))
+    assert failed(kit) == []
+    fail(b"this is none either")
+    bad.unlink()
+    assert failed(kit) == []
 
 
 def test_what_pages_did_without_is_a_finding_while_its_source_is_there(kit: ImageKit, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ..exceptions import (
 )
 from ..hashing import class_path
 from ..images import Limits
+from ..sources import FileSource
 from ..specs import ImageSpec
 from ..state import Failure, Record
 from .namers import carries_hash
@@ -172,7 +173,8 @@ class CacheFileBackend(ABC):
         is_of_disk = isinstance(known, SourceError) and not isinstance(known, UnreadableImage)
         if not isinstance(error, StorageError) and not is_of_disk:
             kind = type(known).__name__ if isinstance(known, UnreadableImage) else _KIND[known.concerns_image]
-            file.records.fail(name_of(file), getattr(known, "reason", "") or known.message(), kind)
+            path = file.source.path if isinstance(file.source, FileSource) else None
+            file.records.fail(name_of(file), getattr(known, "reason", "") or known.message(), kind, path)
         return known
 
     def raise_remembered_failure(self, file: ImageCacheFile) -> None:

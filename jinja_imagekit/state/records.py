@@ -58,11 +58,13 @@ class Failure:
         reason: What went wrong.
         at: The time, in seconds since the epoch.
         kind: The name of the error's class, if it is to be raised again as such; else empty.
+        path: The path of its source; None if that is no file.
     """
 
     reason: str
     at: float
     kind: str = ""
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +177,10 @@ class Records:
             if failure is not None:
                 yield name, failure
 
-    def fail(self, name: str, reason: str, kind: str = "") -> None:
+    def fail(self, name: str, reason: str, kind: str = "", path: str | None = None) -> None:
         """Remember why a cache file could not be made."""
         if self.failure_timeout:
-            text = _dumps([reason[:_LONGEST_REASON], float(self._clock()), kind])
+            text = _dumps([reason[:_LONGEST_REASON], float(self._clock()), kind, path])
             self.store.set_many({self._failures + name: text}, _finite(self.failure_timeout))
 
     def claim(self, name: str) -> bool:
@@ -267,6 +269,8 @@ def _failure(text: str) -> Failure | None:
     match _loads(text):
         case [str(reason), float(at), str(kind)]:
             return Failure(reason, at, kind)
+        case [str(reason), float(at), str(kind), str() | None as path]:
+            return Failure(reason, at, kind, path)
     return None
 
 
