@@ -190,7 +190,7 @@ class ImageFacts:
 def _toml(file: FileSource) -> dict[str, Any]:
     try:
         with file.open() as opened:
-            return tomllib.loads(opened.read(MOST_SIDECAR_BYTES).decode())
+            return tomllib.loads(opened.read(MOST_SIDECAR_BYTES).decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ImageKitError(f"{file.name} cannot be read: {error}") from error
 

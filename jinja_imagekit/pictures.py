@@ -514,6 +514,9 @@ def several_sizes_call(
     Raises:
         InvalidOption: A keyword has a value that cannot be used.
     """
+    if kwargs.get("srcset") is not None:
+        raise InvalidOption("srcset", kwargs["srcset"], "beside keywords such as widths= and sizes=, leave it out")
+    kwargs = {name: value for name, value in kwargs.items() if name != "srcset"}
     format = kwargs.get("format")
     call = picture_call(kit, generator_id, dimensions, source, {**kwargs, "format": None, "formats": None})
     for name in ("formats", "at"):
@@ -618,7 +621,8 @@ def _widths(value: Any) -> tuple[int, ...] | None:
     if value is None:
         return None
     try:
-        given: Iterable[Any] = value.split() if isinstance(value, str) else iter(value)
+        value = [value] if type(value) is int else value
+        given: Iterable[Any] = value.replace(",", " ").split() if isinstance(value, str) else iter(value)
         widths = tuple(int(width) for width in given)
         sound = widths and all(1 <= width <= MAX_SIDE for width in widths)
     except (TypeError, ValueError, OverflowError):

@@ -549,7 +549,7 @@ def test_thumbnails_of_several_sizes(site: Site) -> None:
         ("{% picture '80x' 'canal.jpg' widths='a' %}", "write widths in pixels as '400 800'"),
         ("{% picture '80x' 'canal.jpg' widths=[] %}", "write widths in pixels"),
         ("{% picture '80x' 'canal.jpg' widths=[0] %}", "write widths in pixels"),
-        ("{% picture '80x' 'canal.jpg' widths=80 %}", "write widths in pixels"),
+        ("{% picture '80x' 'canal.jpg' widths=true %}", "write widths in pixels"),
         ("{% picture '80x' 'canal.jpg' sizes='' %}", "write it as in HTML"),
         ("{% picture '80x' 'canal.jpg' formats=[] %}", "the preferred one first"),
         ("{% picture '80x' 'canal.jpg' formats=3 %}", "the preferred one first"),
@@ -1224,3 +1224,23 @@ def test_pruning_drops_pictures_from_the_manifest(built: Site) -> None:
     assert kit.prune().removed
     (entry,) = json.loads((built.state / "images.json").read_text())["pictures"]
     assert entry["width"] == 60
+
+
+@pytest.mark.parametrize("widths", ["'40, 80'", "'40,80'", "'40 80'", "[40, 80]"])
+def test_ways_to_write_widths(site: Site, widths: str) -> None:
+    """Commas separate as well as spaces do; a number alone is one width."""
+    assert " 40w, " in render(site.kit, "{% picture '80x' 'canal.jpg' alt='' widths=" + widths + " %}")
+    assert site.kit.picture("80x", "canal.jpg", alt="", widths=40).srcset == ""
+
+
+def test_errors_say_what_is_wrong(with_hero: Site) -> None:
+    """Two ways at once, a spec of one size, and a misspelt keyword each get advice that helps."""
+    with pytest.raises(InvalidOption, match="beside keywords such as widths=") as raised:
+        render(with_hero.kit, "{% thumbnail '40x' 'canal.jpg' widths='20 40' srcset='2' %}")
+    assert "Did you mean" not in str(raised.value)
+    with pytest.raises(InvalidOption, match="a picture passes its generator width, height, format") as raised:
+        render(with_hero.kit, "{% picture 'card' '40x' 'canal.jpg' alt='' %}")
+    assert "generateimage 'card'" in str(raised.value)
+    with pytest.raises(InvalidOption) as raised:
+        render(with_hero.kit, "{% picture '40x' 'canal.jpg' alt='' largist=1 %}")
+    assert "largest" not in str(raised.value)

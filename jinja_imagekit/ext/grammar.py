@@ -88,6 +88,13 @@ _ATTRIBUTE = re.compile(
 """Attributes of an `<img>` that the tags do not write themselves, spelt as keywords."""
 
 
+_INTERNAL = ("largest",)
+"""Keywords of generators that pictures pass, and nobody else."""
+
+PLAIN_SPEC = ("width", "height", "format")
+"""Keywords that a picture passes to its generator."""
+
+
 class Asker(NamedTuple):
     """The tag or filter of a template that asks for an image.
 
@@ -103,6 +110,13 @@ class Asker(NamedTuple):
         """Add to an error who passed the keyword, which keyword is nearest, and where HTML attributes go."""
         form, keyword = FORMS[self.name], error.option
         error.asked_by = f"The filter {self.name}" if self.is_filter else f"{{% {self.name} %}}"
+        if self.name == "picture" and keyword in PLAIN_SPEC:
+            error.expected = f"a picture passes its generator {', '.join(PLAIN_SPEC)}, which {error.generator!r} lacks"
+            error.advice = (
+                "Have its constructor take them, or write for a spec of one size: "
+                f"{{% generateimage {error.generator!r} source=photo widths='400 800' -- alt=title %}}"
+            )
+            return
         if keyword == "src" and form.positional:
             error.advice = f"The source is passed without a name, for example: {self._example(form)}"
             return
@@ -117,7 +131,7 @@ class Asker(NamedTuple):
         if _ATTRIBUTE.fullmatch(keyword):
             error.advice = attributes
         else:
-            known = {*error.known, *form.keywords}.difference(form.positional)
+            known = {*error.known, *form.keywords}.difference(form.positional, _INTERNAL)
             error.advice = f"{nearest(keyword, known)} {attributes}"
 
     def _example(self, form: TagForm) -> str:
