@@ -242,3 +242,11 @@ def test_transparent_pixels_have_no_colour(tmp_path: Path) -> None:
         assert site.new_kit().imageinfo("logo.png").color == "#c81e28"
     settled(site.images / "none.png", drawing.encoded(Image.new("RGBA", (10, 10), (9, 9, 9, 0)), "PNG"))
     assert site.kit.imageinfo("none.png").color == "#ffffff"
+
+
+def test_sidecars_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Some editors write one at the beginning of a file."""
+    site = Site(tmp_path)
+    site.write("canal.jpg")
+    (site.images / "canal.jpg.toml").write_text('alt = "A canal"', encoding="utf-8-sig")
+    assert site.kit.imageinfo("canal.jpg").alt == "A canal"
