@@ -733,12 +733,6 @@ def _own_focus(kit: ImageKit, source: Source) -> Focus:
         raise ImageKitError(f"The sidecar file of {source.name}: {error.message()}") from error
 
 
-def _changed_focus(call: PictureCall, changes: Mapping[str, Any]) -> Focus | None:
-    if changes.get("focus") is not None:
-        return parse_focus(changes["focus"])
-    return None if "source" in changes else call.focus
-
-
 def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = False) -> Medium:
     # A name, which the kit remembers, stays a name; an upload is found once for all candidates.
     source = kit.source(call.source)

@@ -78,7 +78,7 @@ def test_the_doctor_forgets_the_calls_that_lead_to_what_failed(site: Site) -> No
     kit = site.kit
     name, other = (render(kit, source).lstrip("/") for source in ("photos/a.jpg", "b.jpg"))
     kit.records.fail(name, "it is damaged")
-    assert [(each.kind, each.name, each.fixed) for each in kit.doctor(fix=True)] == [("failed", name, False)]
+    assert [(each.kind, each.name, each.fixed) for each in kit.doctor(fix=True)] == [("failed", name, True)]
     assert known_of(kit, name) == []
     assert known_of(kit, other) == ["file", "known"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -90,7 +91,8 @@ def test_a_full_disk(tmp_path: Path, ballast: int, tally: Tally) -> None:
     command = ["unshare", "-rm", "sh", "-c", mount, "sh", disk, sys.executable, str(script), str(ballast), images]
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this user may not mount")
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     tally(found["failed"], "images on a full disk", made=found["made"])

@@ -86,13 +86,6 @@ def _after_comments(data: bytes) -> int:
 _SPAN = re.compile(rb"<[^<]{65536,}")
 """An element and the text behind it, where the two are long; it begins nowhere else, or each byte would be a try."""
 
-_PREFIX = re.compile(rb"xmlns:([^\s=]+)")
-_MOST_DECLARATIONS, _MOST_PREFIXES = 1_000, 64
-"""Declarations of namespaces that are not looked at, and prefixes where there are more declarations.
-
-Editors declare a dozen, some of them on every element.
-"""
-
 _MOST_ATTRIBUTES = 10_000
 """Of one element: each has to be compared with the others."""
 
@@ -143,11 +136,6 @@ class _Reader:
         for span in _SPAN.finditer(self._data):
             if span[0].count(b"=") > _MOST_ATTRIBUTES:
                 raise BrokenFile(f"the SVG has an element of more than {_MOST_ATTRIBUTES:,} attributes")
-        # In UTF-16, each letter has a zero byte.
-        plain = self._data.replace(b"\0", b"") if b"\0" in self._data[:4] else self._data
-        is_crowded = plain.count(b"xmlns:") > _MOST_DECLARATIONS
-        if is_crowded and len(set(_PREFIX.findall(plain))) > _MOST_PREFIXES:
-            raise BrokenFile(f"the SVG declares more than {_MOST_PREFIXES} namespaces")
         position, length = 0, self._FIRST_CHUNK
         while position < len(self._data):
             self._parser.Parse(self._data[position : position + length], False)
