@@ -1,4 +1,4 @@
-"""Pictures: the sizes and formats of an image that a page offers, and the HTML that offers them."""
+"""Pictures: the sizes and formats of an image that a page offers, the HTML that offers them, and what a build keeps."""
 
 from __future__ import annotations
 
