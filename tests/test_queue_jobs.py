@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import socket
@@ -379,6 +380,20 @@ def test_a_broker_that_never_answers_is_waited_for_once(
     wait_until(lambda: site.kit.cachefile("card", source=names[1]) or len(queue.messages) == 2, "the next job is sent")
     queue.work()
     assert site.kit.cachefile("card", source=names[1])
+
+
+def test_the_thread_that_sends_ends_with_its_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that makes kit after kit does not gather threads."""
+    before = set(threading.enumerate())
+    queue = ListQueue()
+    site = Site(tmp_path, default_cachefile_backend=queue, import_name="queue_kit:kit")
+    export(monkeypatch, kit=site.kit)
+    assert not site.kit.cachefile("card", source=site.write("a.jpg"))
+    assert set(threading.enumerate()) - before
+    monkeypatch.undo()
+    del site, queue
+    gc.collect()
+    wait_until(lambda: not set(threading.enumerate()) - before, "the thread ends")
 
 
 @pytest.mark.parametrize("library", ["celery", "rq", "dramatiq"])

@@ -7,6 +7,7 @@ import os
 import queue
 import threading
 import time
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -148,20 +149,24 @@ class _Sender:
         if task.error is not None:
             raise task.error
 
-    def _tasks_of_thread(self) -> queue.SimpleQueue[_Task]:
+    def _tasks_of_thread(self) -> queue.SimpleQueue[_Task | None]:
         # A forked process has none of its parent's threads, and must not wait for its parent's locks.
         if self._process != os.getpid():
-            tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+            tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
             # A daemon, so that a process that ends does not wait for a broker.
             threading.Thread(target=self._work, args=(tasks,), name="imagekit-sender", daemon=True).start()
+            # The thread knows the queue alone, and ends with the last one that could put a task there.
+            weakref.finalize(self, tasks.put, None).atexit = False
             self._tasks = tasks
             self._process = os.getpid()
         return self._tasks
 
     @staticmethod
-    def _work(tasks: queue.SimpleQueue[_Task]) -> None:
-        while True:
-            tasks.get().do()
+    def _work(tasks: queue.SimpleQueue[_Task | None]) -> None:
+        while task := tasks.get():
+            task.do()
+            # What it refers to, the backend among it, may go.
+            del task
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Sender, ()

@@ -160,7 +160,10 @@ class SourceFinder:
         )
 
     def _name_within_roots(self, path: str) -> str | None:
-        real = os.path.realpath(path)
+        try:
+            real = os.path.realpath(path)
+        except OSError:
+            return None
         for prefix, root in self._roots:
             if real.startswith(root.rstrip(os.sep) + os.sep):
                 return "/".join((*prefix, Path(real).relative_to(root).as_posix()))

@@ -259,7 +259,11 @@ class FileSystemStorage:
         return self._check_below(name, path), last
 
     def _check_below(self, name: str, path: str) -> str:
-        real = os.path.realpath(path)
+        try:
+            real = os.path.realpath(path)
+        except OSError as error:
+            # Before Python 3.13 it fails where a link goes away between two looks at it.
+            raise StorageError(name, f"{path} is being exchanged: {error.strerror}.") from error
         if not _is_below(real, os.path.realpath(self._root)):
             raise StorageError(name, f"a symbolic link leads out of {self._root} at {path}: remove it.")
         return real
