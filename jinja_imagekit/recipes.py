@@ -64,7 +64,9 @@ class Recipe:
         size = header.size(rules.auto_orient)
         animated = rules.keep_animation and header.frames > 1 and OUTPUT_FORMATS[format].animates
         check_result(self.name, result_size(self.processors, size), most, header.frames if animated else 1)
-        scale = images.decoder_scale(header, rules, processors.sampled_size(self.processors, size))
+        # A decoder that reduces an image averages samples, and not light.
+        sampled = None if rules.linear_resize else processors.sampled_size(self.processors, size)
+        scale = images.decoder_scale(header, rules, sampled)
         frames = original.frames(rules, scale=scale, animated=animated)
         check_time()
         results = self._processed(original, frames, reduced=scale > 1)
@@ -83,12 +85,13 @@ class Recipe:
         """Return the processed frames; if several files are made from a source, those of one size share them."""
 
         def process() -> list[Image.Image]:
-            return processors.run(self.processors, frames.images, frames.full_size, reduced=reduced)
+            with processors.linear_resizing(self.rules.linear_resize):
+                return processors.run(self.processors, frames.images, frames.full_size, reduced=reduced)
 
         if not original.is_shared:
             return process()
         try:
-            return original.processed(frames, fingerprint(list(self.processors)), process)
+            return original.processed(frames, fingerprint([*self.processors, self.rules.linear_resize]), process)
         except NotFingerprintable:
             return process()
 

@@ -56,6 +56,7 @@ class PixelSettings:
     keep_alpha: bool = True
     background: str = "#ffffff"
     keep_metadata: tuple[str, ...] = ()
+    linear_resize: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,8 @@ class Settings(PixelSettings, Caps):
         background: The colour that replaces transparency if the result has none, in any form that `PIL.ImageColor`
             reads.
         keep_metadata: Names of EXIF fields that results keep, for example `("copyright", "artist")`.
+        linear_resize: Average light instead of samples when resizing, so that fine bright detail keeps its brightness;
+            every JPEG is then decoded in full.
 
     Raises:
         InvalidSetting: A value is of the wrong type or out of range.

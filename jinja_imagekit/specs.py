@@ -81,6 +81,7 @@ class ImageSpec:
     keep_alpha: bool | None = None
     background: str | None = None
     keep_metadata: tuple[str, ...] | None = None
+    linear_resize: bool | None = None
 
     def __init__(self, source: Any = None) -> None:
         # A source that a kit has already found needs no finder.

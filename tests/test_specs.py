@@ -149,6 +149,7 @@ def test_the_hash_is_of_the_result(tmp_path: Path) -> None:
         {"keep_alpha": False},
         {"background": "black"},
         {"keep_metadata": ("artist",)},
+        {"linear_resize": True},
     ],
 )
 def test_what_changes_pixels_changes_the_hash(attributes: dict[str, Any]) -> None:

@@ -209,7 +209,7 @@ def _tone_map(primaries: tuple[XY, XY, XY, XY], transfer: int) -> ImageFilter.Co
             red, green, blue = red * gain, green * gain, blue * gain
         most = max(red, green, blue)
         scale = (1 + most / peak**2) / (1 + most)
-        return [_encoded(value * scale) for value in _times(to_srgb, (red, green, blue))]
+        return [srgb_encoded(value * scale) for value in _times(to_srgb, (red, green, blue))]
 
     table = chain.from_iterable(shown(red, green, blue) for blue in levels for green in levels for red in levels)
     return ImageFilter.Color3DLUT(_GRID, list(table))
@@ -227,6 +227,7 @@ def _light(sample: float, transfer: int) -> float:
     return (math.exp((sample - 0.55991073) / 0.17883277) + 0.28466892) / 12
 
 
-def _encoded(light: float) -> float:
+def srgb_encoded(light: float) -> float:
+    """Return the sRGB sample, from 0 to 1, that stands for this share of the brightest light (IEC 61966-2-1)."""
     light = min(max(light, 0.0), 1.0)
     return 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055

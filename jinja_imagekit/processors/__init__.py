@@ -9,6 +9,7 @@ from .pipeline import FrameProcessor, ProcessorPipeline
 from .pipeline import output_size as output_size
 from .pipeline import run as run
 from .pipeline import sampled_size as sampled_size
+from .resampling import linear_resizing as linear_resizing
 from .resize import AddBorder, Resize, ResizeCanvas, ResizeToCover, ResizeToFill, ResizeToFit, SmartResize
 from .thumbnail import SharedThumbnail, Thumbnail
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 
-from PIL import Image
+from PIL import Image, ImageMath
 
 from ..exceptions import InvalidOption
 from ..images.colour import PLAIN_MODES
 from ..images.frames import DECODER_SCALES, reduced_size
+from ..images.primaries import srgb_encoded
 from ..interfaces import Size
-from .modes import without_palette
+from .modes import join_alpha, split_alpha, without_palette
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels; right and bottom are the first pixels outside."""
@@ -76,8 +81,65 @@ def resample(image: Image.Image, full_size: Size, sampled: Size, box: Box | None
         min(right * full_width / (width * scale), image.width),
         min(bottom * full_height / (height * scale), image.height),
     )
-    gap = REDUCING_GAP if image.mode in PLAIN_MODES else None  # Pillow reduces no 16-bit modes
-    return image.resize((right - left, bottom - top), Image.Resampling.LANCZOS, source, gap)
+    size = right - left, bottom - top
+    if _is_linear.get() and image.mode in PLAIN_MODES:
+        return _resized_in_linear_light(image, size, source)
+    return _resized(image, size, source)
+
+
+Part = tuple[float, float, float, float]
+
+
+def _resized(image: Image.Image, size: Size, part: Part) -> Image.Image:
+    gap = REDUCING_GAP if image.mode in (*PLAIN_MODES, "I") else None  # Pillow reduces no 16-bit modes
+    return image.resize(size, Image.Resampling.LANCZOS, part, gap)
+
+
+_is_linear: ContextVar[bool] = ContextVar("jinja_imagekit_linear_resize", default=False)
+
+
+@contextmanager
+def linear_resizing(on: bool) -> Iterator[None]:
+    """Have what this thread resizes in a block averaged in linear light, if `on`."""
+    token = _is_linear.set(on)
+    try:
+        yield
+    finally:
+        _is_linear.reset(token)
+
+
+def _resized_in_linear_light(image: Image.Image, size: Size, part: Part) -> Image.Image:
+    """Return a part of a plain sRGB image resized as light mixes, a transparent pixel's colour counting nothing."""
+    light, levels = _srgb_tables()
+    colors, alpha = split_alpha(image)
+    # Of a band's samples, since Pillow has no mode of several wide ones.
+    bands = [band.point(light, "I") for band in colors.split()]
+    if alpha is not None:
+        weight = alpha.point(range(256), "I")
+        bands = [ImageMath.lambda_eval(lambda of: of["a"] * of["b"], a=band, b=weight) for band in bands]
+    bands = [_resized(band, size, part) for band in bands]
+    if alpha is not None:
+        # 256 times as fine as it is written, so that colours are divided by what they were multiplied with.
+        weight = _resized(alpha.point(range(0, 65536, 256), "I"), size, part)
+        bands = [
+            ImageMath.lambda_eval(
+                lambda of: of["convert"](of["float"](of["a"]) * 256 / of["max"](of["float"](of["b"]), 1) + 0.5, "I"),
+                a=band,
+                b=weight,
+            )
+            for band in bands
+        ]
+        alpha = _resized(alpha, size, part)
+    samples = [band.point(levels, "L") for band in bands]
+    return join_alpha(samples[0] if len(samples) == 1 else Image.merge("RGB", samples), alpha)
+
+
+@lru_cache(maxsize=1)
+def _srgb_tables() -> tuple[list[int], list[int]]:
+    """Return the light of each sRGB sample, from 0 to 65535, and the sample of each such light (IEC 61966-2-1)."""
+    samples = [level / 255 for level in range(256)]
+    light = [sample / 12.92 if sample <= 0.04045 else ((sample + 0.055) / 1.055) ** 2.4 for sample in samples]
+    return [round(65535 * each) for each in light], [round(255 * srgb_encoded(each / 65535)) for each in range(65536)]
 
 
 def _decoder_scale(size: Size, full_size: Size) -> int:
