@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from colour_profiles import cmyk_profile, grey_profile, ink_curve, rgb_profile
 
@@ -173,6 +173,23 @@ def with_corners(image: Image.Image) -> Image.Image:
     arrow = [(0, 0.4), (1, 1.6), (0.4, 1.6), (0.4, 3), (-0.4, 3), (-0.4, 1.6), (-1, 1.6)]
     draw.polygon([(middle + x * side, y * side) for x, y in arrow], fill=(255, 255, 255))
     return marked
+
+
+def lettering(width: int, height: int, ink: Colour, paper: Colour, size: int = 16) -> Image.Image:
+    """Return lines of small text.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+        ink: The colour of the letters.
+        paper: The colour behind them.
+        size: Height of the letters in pixels.
+    """
+    image = Image.new("RGB", (width, height), paper)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
+    for number, top in enumerate(range(size // 2, height - size, 3 * size // 2)):
+        draw.text((size // 2, top), f"{number}. The quick brown fox jumps over the lazy dog.", fill=ink, font=font)
+    return image
 
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:

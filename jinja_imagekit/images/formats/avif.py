@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from PIL import AvifImagePlugin, Image
 
+from ..chroma import has_saturated_edges
 from ..primaries import SRGB, Colours
 from .base import BrokenFile, Format, Layout, Range, most_pieces
 
@@ -82,8 +83,9 @@ class Avif(Format):
         return bytes(sealed)
 
     def arguments(self, image: Image.Image, chosen: Mapping[str, object]) -> dict[str, Any]:
-        """Return one thread, since libavif's result depends on how many there are."""
-        return {"max_threads": 1}
+        """Return one thread, since libavif's result depends on how many there are, and chroma in full for its edges."""
+        full = "subsampling" not in chosen and has_saturated_edges(image)
+        return {"max_threads": 1, **({"subsampling": "4:4:4"} if full else {})}
 
 
 def _boxes(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -12,6 +12,7 @@ from typing import IO, Any, ClassVar, cast
 
 from PIL import Image, JpegImagePlugin
 
+from ..chroma import has_saturated_edges
 from ..frames import DECODER_SCALES
 from ..metadata import EXIF_PREFIXES
 from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, Range, most_pieces
@@ -81,12 +82,15 @@ class Jpeg(Format):
         return True
 
     def arguments(self, image: Image.Image, chosen: Mapping[str, object]) -> dict[str, Any]:
-        """Return room for what libjpeg writes in one go."""
-        if not (chosen.get("progressive") or chosen.get("progression") or chosen.get("optimize")):
-            return {}
-        width, height = image.size
-        # Noise at quality 100 without subsampling takes 0.99 bytes a sample.
-        return {"extra": _Room.of(b"", width * height * len(image.getbands()) * 3 // 2)}
+        """Return chroma in full where its edges would show, and room for what libjpeg writes in one go."""
+        arguments: dict[str, Any] = {}
+        if not (chosen.keys() & {"subsampling", "keep_rgb"}) and has_saturated_edges(image):
+            arguments["subsampling"] = "4:4:4"
+        if chosen.get("progressive") or chosen.get("progression") or chosen.get("optimize"):
+            width, height = image.size
+            # Noise at quality 100 without subsampling takes 0.99 bytes a sample.
+            arguments["extra"] = _Room.of(b"", width * height * len(image.getbands()) * 3 // 2)
+        return arguments
 
 
 _FILL_BYTES = re.compile(rb"\xff+")
