@@ -23,6 +23,7 @@ from .builds.prune import PruneReport, prune_files
 from .builds.publish import PublishReport, publish_files
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
 from .cachefiles.backends import CacheFileBackend
+from .cachefiles.promises import Promises
 from .cachefiles.removal import clear_files
 from .cachefiles.strategies import Deferred, Strategy, load_strategy
 from .cachefiles.warm import KnownFiles
@@ -158,6 +159,11 @@ class ImageKit:
     def image_facts(self) -> ImageFacts:
         """What is known about sources apart from their pixels: sidecar files and looks."""
         return ImageFacts(self)
+
+    @made_once
+    def promises(self) -> Promises:
+        """What leads to the files that are made when they are first asked for."""
+        return Promises(self)
 
     @made_once
     def pictures(self) -> Pictures:

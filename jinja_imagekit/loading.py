@@ -18,7 +18,8 @@ _BACKENDS = {
     "RQ": "jinja_imagekit.queues.rq.RQ",
 }
 _STRATEGIES = {
-    name: f"jinja_imagekit.cachefiles.strategies.{name}" for name in ("JustInTime", "Optimistic", "Deferred")
+    name: f"jinja_imagekit.cachefiles.strategies.{name}"
+    for name in ("JustInTime", "Optimistic", "Deferred", "OnRequest")
 }
 _NAMERS = {
     name: f"jinja_imagekit.cachefiles.namers.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash")

@@ -80,7 +80,7 @@ class Settings(PixelSettings, Caps):
         default_cachefile_backend: The cache file backend: an object, a class or a dotted path, or "Simple", "Threads",
             "Celery", "RQ" or "Dramatiq".
         default_cachefile_strategy: The cache file strategy: an object, a class, a dotted path or a dict of hooks, or
-            "JustInTime", "Optimistic" or "Deferred".
+            "JustInTime", "Optimistic", "Deferred" or "OnRequest".
         cachefile_namer: Names the cache files of generators without a source: a callable or a dotted path, or "hash",
             "source_name_as_path" or "source_name_dot_hash".
         spec_cachefile_namer: Names the cache files of specs: as `cachefile_namer`.

@@ -484,7 +484,10 @@ NAMED_IN_FINGERPRINTS = (
     *("jinja_imagekit.specs.ImageSpec", "jinja_imagekit.settings.Settings", "jinja_imagekit.images.PixelRules"),
     "jinja_imagekit.sourcegroups.GlobSourceGroup",
     *(f"jinja_imagekit.cachefiles.namers.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash")),
-    *(f"jinja_imagekit.cachefiles.strategies.{name}" for name in ("Strategy", "JustInTime", "Optimistic", "Deferred")),
+    *(
+        f"jinja_imagekit.cachefiles.strategies.{name}"
+        for name in ("Strategy", "JustInTime", "Optimistic", "Deferred", "OnRequest")
+    ),
     *(f"jinja_imagekit.cachefiles.backends.{name}" for name in ("CacheFileBackend", "Simple", "BaseAsync")),
     *(f"jinja_imagekit.sources.{name}" for name in ("BytesSource", "FileSource", "StreamSource")),
     *("jinja_imagekit.BytesSource", "jinja_imagekit.cachefiles.sources.CacheFileSource"),

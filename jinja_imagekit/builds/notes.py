@@ -445,9 +445,10 @@ class Renders:
 
     def _kept(self, note: Note) -> Note:
         # The file could be forged by the time it is read back, and must not lead out of the source folders.
-        return note._replace(reference=note.reference and confined(note.reference, self._name_of))
+        return note._replace(reference=note.reference and confined(note.reference, self.name_of))
 
-    def _name_of(self, path: Path) -> str | None:
+    def name_of(self, path: Path) -> str | None:
+        """Return the name by which templates find the file at a path; None if there is none."""
         folders = [("", folder) for folder in self._settings.source_dirs] + [*self._settings.source_prefixes]
         for prefix, folder in folders:
             root = os.path.realpath(folder)

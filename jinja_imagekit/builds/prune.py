@@ -12,7 +12,6 @@ from ..exceptions import ImageKitError
 from ..interfaces import Storage
 from ..pregenerate import registered_items
 from ..sourcegroups import missing_folders
-from ..state import Record
 from .finish import name_of
 
 if TYPE_CHECKING:
@@ -59,12 +58,8 @@ class _Needed(NamedTuple):
     of_sources: set[tuple[str, str]]
     of_generators: set[str]
 
-    def has(self, record: Record) -> bool:
-        return (
-            record.name in self.names
-            or (record.generator, record.source) in self.of_sources
-            or record.generator in self.of_generators
-        )
+    def has(self, name: str, generator: str, source: object) -> bool:
+        return name in self.names or (generator, source) in self.of_sources or generator in self.of_generators
 
 
 def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = False) -> PruneReport:
@@ -104,7 +99,7 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
     kept, gone, size = set(there), [], 0
     for name, record in sorted(records.items()):
         storage = storages[record.generator]
-        if storage is None or needed.has(record):
+        if storage is None or needed.has(name, record.generator, record.source):
             kept.add(name)
             continue
         stored = storage.stat(name)
@@ -124,6 +119,10 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
             for storage, name in doomed:
                 removal.delete(storage, name)
             removal.forget(gone)
+        for name, reference, modified_ns in kit.promises.all():
+            id, source = reference.generator_id, reference.kwargs.get("source")
+            if modified_ns <= begun and not needed.has(name, id, source):
+                kit.promises.drop(name)
         kit.pictures.prune_manifest()
     return report
 

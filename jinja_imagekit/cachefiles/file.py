@@ -217,6 +217,14 @@ class ImageCacheFile:
         self._named()
         self.cachefile_backend.generate(self, force)
 
+    def promise(self) -> bool:
+        """Keep what leads to the file, so that the host's route makes it when it is first asked for.
+
+        Returns:
+            Whether that is possible; otherwise nothing would make the file later.
+        """
+        return self._kit.promises.keep(self)
+
     def delete(self) -> None:
         """Delete the file and forget what is known about it; do nothing if there is none.
 

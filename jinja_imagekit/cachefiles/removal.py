@@ -87,8 +87,9 @@ def clear_files(kit: ImageKit, patterns: Iterable[str] = (), *, dry_run: bool = 
         StorageError: A file cannot be deleted; those before it have been.
     """
     records = list(kit.records.all())
+    promised = {name: reference.generator_id for name, reference, _ in kit.promises.all()}
     # A generator that is no longer registered may have left files behind.
-    known = dict.fromkeys([*kit.generators.get_ids(), *(record.generator for record in records)])
+    known = dict.fromkeys([*kit.generators.get_ids(), *(record.generator for record in records), *promised.values()])
     ids = set(match_ids(patterns, known) or known)
     storages = {id: storage_of(kit, id) for id in sorted({record.generator for record in records} & ids)}
     for id, storage in storages.items():
@@ -99,6 +100,9 @@ def clear_files(kit: ImageKit, patterns: Iterable[str] = (), *, dry_run: bool = 
         with Removal(kit) as removal:
             for record, storage in doomed:
                 removal.delete(storage, record.name)
+        for name, id in promised.items():
+            if id in ids:
+                kit.promises.drop(name)
     return [record for record, _ in doomed]
 
 

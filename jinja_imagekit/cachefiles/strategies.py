@@ -13,7 +13,7 @@ from ..specs import ImageSpec
 if TYPE_CHECKING:
     from .file import ImageCacheFile
 
-__all__ = ["Deferred", "JustInTime", "Optimistic", "Strategy"]
+__all__ = ["Deferred", "JustInTime", "OnRequest", "Optimistic", "Strategy"]
 
 HOOKS = (
     "on_existence_required",
@@ -74,7 +74,34 @@ class Optimistic(Strategy):
         return False
 
 
-class Deferred(Strategy):
+class _Foretold(Strategy):
+    """The base of strategies under which a page says what a file will be like before it is made."""
+
+    def on_content_required(self, file: ImageCacheFile) -> None:
+        """Make the file unless it exists."""
+        file.generate()
+
+    def should_verify_existence(self, file: ImageCacheFile) -> bool | None:
+        """Assume that the file exists."""
+        return False
+
+    def promised_size(self, file: ImageCacheFile) -> Size | None:
+        """Return the size according to the processors; None if one of them must see the pixels."""
+        spec = _foreseeable(file)
+        return None if spec is None else spec.output_size()
+
+    def promised_format(self, file: ImageCacheFile) -> str | None:
+        """Return the format according to the spec; None if the generator is not a spec, or makes its image itself."""
+        spec = _foreseeable(file)
+        return None if spec is None or spec.makes_its_own() else spec.output_format
+
+
+def _foreseeable(file: ImageCacheFile) -> ImageSpec | None:
+    """Return the spec of a file that can be made later."""
+    return file.generator if file.reference is not None and isinstance(file.generator, ImageSpec) else None
+
+
+class Deferred(_Foretold):
     """Makes files at the end of a render, when `kit.finish()` is called: for sites whose pages are rendered in one go.
 
     URL, width, height and format are worked out from the source's header and the processors. A file is made at once
@@ -93,29 +120,48 @@ class Deferred(Strategy):
         elif isinstance(file.generator, ImageSpec):
             file.generator.check()
 
-    def on_content_required(self, file: ImageCacheFile) -> None:
-        """Make the file unless it exists."""
-        file.generate()
 
-    def should_verify_existence(self, file: ImageCacheFile) -> bool | None:
-        """Assume that the file exists."""
-        return False
+class OnRequest(_Foretold):
+    """Makes a file when a browser first asks for it: pages render at once, and their images follow.
 
-    def promised_size(self, file: ImageCacheFile) -> Size | None:
-        """Return the size according to the processors; None if one of them must see the pixels."""
-        if file.reference is None or not isinstance(file.generator, ImageSpec):
-            return None
-        return file.generator.output_size()
+    URL, width, height and format are worked out from the source's header and the processors. What leads to the file is
+    kept beside the cache files, and the route of the host makes it: that of Flask, Django or an ASGI application.
+    Nothing is made that no page has named. A file is made at once if nothing would make it later: where no route
+    serves it, if it comes from an upload, bytes or a generator that is not registered, if only its pixels can tell its
+    size, or if its content is asked for.
 
-    def promised_format(self, file: ImageCacheFile) -> str | None:
-        """Return the format according to the spec; None if the generator is not a spec, or makes its image itself."""
-        generator = file.generator
-        if file.reference is None or not isinstance(generator, ImageSpec) or generator.makes_its_own():
-            return None
-        return generator.output_format
+    Args:
+        at_a_time: How many files are made at a time, by all processes of this machine together; by default as many as
+            it has cores.
+
+    Raises:
+        InvalidStrategy: `at_a_time` is less than 1.
+
+    Example:
+        >>> OnRequest(at_a_time=1).at_a_time
+        1
+    """
+
+    def __init__(self, at_a_time: int | None = None) -> None:
+        if at_a_time is not None and at_a_time < 1:
+            raise InvalidStrategy(f"OnRequest makes at least one file at a time, not {at_a_time!r}")
+        self.at_a_time = at_a_time
+
+    def on_existence_required(self, file: ImageCacheFile) -> None:
+        """Promise the file unless it exists, or make it now if it cannot be made later.
+
+        Raises:
+            ImageKitError: The file could not be made, or it is already clear that it never can be.
+        """
+        if file.cachefile_backend.exists(file):
+            return
+        file.cachefile_backend.raise_remembered_failure(file)
+        spec = _foreseeable(file)
+        if spec is None or spec.check() is None or not file.promise():
+            file.generate()
 
 
-BUILT_IN = (JustInTime, Optimistic, Deferred)
+BUILT_IN = (JustInTime, Optimistic, Deferred, OnRequest)
 """Strategies that do nothing about existing files."""
 
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from pathlib import Path, PurePath, PurePosixPath
 from urllib.parse import quote, urlsplit
 
 import flask
 from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response as BaseResponse
 
-from ..exceptions import StorageError
-from ..images import OUTPUT_FORMATS
-from ..interfaces import Storage
+from ..cachefiles.strategies import OnRequest
 from ..kit import ImageKit as Kit
+from ..serving import Serving
 from ..storages.folder import join_url
 
 ENDPOINT = "imagekit_cachefile"
-
-YEAR = 31_536_000
-"""Seconds: the longest time that HTTP caches keep a response (RFC 2616, 14.21). Names hold a digest."""
-
-_MIMETYPES = {format.extension: format.mimetype for format in OUTPUT_FORMATS.values()}
 
 
 class CacheFileUrls:
@@ -62,14 +56,20 @@ class CacheFileUrls:
         return self._kit.settings.base_url
 
     def add_route(self) -> None:
-        """Add the route, unless the app's static route or another host serves the files."""
-        if self._folder_in_static is None:
-            for rule in self._rules():
-                self._app.add_url_rule(rule, ENDPOINT, self.view)
+        """Add the route, unless the app's static route or another host serves the files.
+
+        What is made on request needs it in any case: another host then fetches the files from this one.
+        """
+        rules = self._rules()
+        if rules:
+            self._serving = Serving(self._kit)
+        for rule in rules:
+            self._app.add_url_rule(rule, ENDPOINT, self.view)
 
     def _rules(self) -> list[str]:
         url = urlsplit(self._kit.settings.base_url)
-        if url.scheme or url.netloc:
+        is_elsewhere = self._folder_in_static is not None or url.scheme or url.netloc
+        if is_elsewhere and not isinstance(self._kit.cachefile_strategy, OnRequest):
             return []
         tail = PurePosixPath(self._kit.settings.cachefile_dir, "<path:filename>")
         root = _root_of(self._app)
@@ -79,39 +79,34 @@ class CacheFileUrls:
             paths.insert(0, url.path.removeprefix(root))
         return [str(PurePosixPath("/", path.lstrip("/"), tail)) for path in paths]
 
-    def view(self, filename: str) -> flask.Response:
-        """Respond with a cache file, or with 304 if the client's copy is current.
+    def view(self, filename: str) -> BaseResponse:
+        """Respond with a cache file, which is made first if a page was promised it, or with 304 for a current copy.
 
         Raises:
             NotFound: There is no such cache file.
         """
         name = f"{self._kit.settings.cachefile_dir}/{filename}".lstrip("/")
-        path = self._path(name)
-        extension = PurePosixPath(filename).suffix.lower()
-        mimetype = _MIMETYPES.get(extension) or mimetypes.guess_type(f"name{extension}")[0]
-        try:
-            response = flask.send_file(path, mimetype or "application/octet-stream", max_age=YEAR)
-        except FileNotFoundError:
-            raise NotFound from None
-        if name == self._kit.pictures.stylesheet:
-            # The only file whose content changes under its name.
-            response.cache_control.max_age, response.cache_control.no_cache = None, True
-        else:
-            response.cache_control.immutable = True
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        # An SVG opened on its own could run scripts in the site's origin.
-        response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-        return response
-
-    def _path(self, name: str) -> str:
-        storage: Storage = self._kit.storage
-        try:
-            path = storage.path(name) if storage.stat(name) else None
-        except StorageError:
-            path = None
+        serving = self._serving
+        path = serving.find(name)
+        if path is None:
+            made = serving.make(name)
+            if made is not None and made != name:
+                return self._elsewhere(made)
+            path = serving.find(name)
         if path is None:
             raise NotFound
-        return path
+        try:
+            response = flask.send_file(path, serving.mimetype(name))
+        except FileNotFoundError:
+            raise NotFound from None
+        response.headers.update(serving.headers(name))
+        return response
+
+    def _elsewhere(self, name: str) -> BaseResponse:
+        """Respond with where an image is, since its source was replaced after the page was rendered."""
+        response = flask.redirect(self._kit.storage.url(name))
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     def needs(self, name: str) -> None:
         """Build a cache file's URL as `url_for` does, which Frozen-Flask listens to."""

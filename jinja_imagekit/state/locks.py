@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -349,3 +350,54 @@ def _release(lock: FileLock) -> None:
             os.unlink(lock.lock_file)
     with suppress(OSError):
         lock.release()
+
+
+class Slots:
+    """Lets only so many threads work at a time, of all the processes that name the same folder.
+
+    Args:
+        folder: Where the lock files are; created when needed. If it cannot be written, each process counts for itself.
+        count: How many may work at a time.
+        directory_permissions: Mode of new folders.
+        file_permissions: Mode of the files.
+
+    Example:
+        >>> slots = Slots("/tmp/slots", 2)
+        >>> with slots.hold():  # doctest: +SKIP
+        ...     "one of two"
+    """
+
+    def __init__(
+        self, folder: str, count: int, directory_permissions: int = 0o700, file_permissions: int = 0o600
+    ) -> None:
+        self._folder = folder
+        self._count = count
+        self._directory_permissions = directory_permissions
+        self._file_permissions = file_permissions
+        # Only as many threads of a process look at the files as may work; the others wait for these.
+        self._threads = PerProcess(lambda: threading.Semaphore(count))
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Wait until fewer than `count` are at work, and count as one within the block."""
+        with self._threads():
+            lock = self._acquire()
+            try:
+                yield
+            finally:
+                if lock is not None:
+                    lock.release()
+
+    def _acquire(self) -> FileLock | None:
+        try:
+            make_folder(self._folder, self._directory_permissions)
+            while True:
+                for number in range(self._count):
+                    path = os.path.join(self._folder, f"{number}.lock")
+                    lock = FileLock(path, mode=self._file_permissions, thread_local=False, fallback_to_soft=False)
+                    with suppress(Timeout):
+                        lock.acquire(blocking=False)
+                        return lock
+                time.sleep(POLL_SECONDS)
+        except (OSError, RuntimeError):
+            return None

@@ -20,6 +20,9 @@ from ..interfaces import StoredFile
 from ..no_links import LinkInTheWay, NotARegularFile, open_file
 from ..settings import Settings
 
+PROMISED = ".imagekit-promised"
+"""The name of the folder that keeps what leads to cache files that are made on request."""
+
 _REPLACE_ATTEMPTS = 40
 """On Windows a file that someone has open cannot be replaced; 40 attempts, 25 ms apart, wait a second for them."""
 
@@ -359,8 +362,8 @@ def _problem(name: str) -> str:
         # Windows drops trailing dots and spaces: '.. ' is '..' there.
         if not segment.strip(". "):
             return "has a segment that is empty or all dots"
-        if segment.lower().startswith(PREFIX):
-            return f"uses {PREFIX}, which is reserved"
+        if segment.lower().startswith((PREFIX, PROMISED)):
+            return f"uses {PREFIX} or {PROMISED}, which are reserved"
         if os.name == "nt" and (":" in segment or is_windows_device(segment)):
             return "names a device or a stream"
     try:
