@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -60,6 +59,9 @@ def temporary_name() -> str:
 
 
 def _host() -> str:
+    # Where nothing is written, nobody asks.
+    import socket
+
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:64]
 
 

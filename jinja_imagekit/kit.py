@@ -7,45 +7,25 @@ import pickle
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
-from jinja2 import Environment
-
-from . import ext, isolation
 from .builds.finish import finish_render, keep_failures, tell_at_exit, wanted_items
 from .builds.notes import BuildTool, Renders
-from .builds.prune import PruneReport, prune_files
-from .builds.publish import PublishReport, publish_files
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
 from .cachefiles.backends import CacheFileBackend
-from .cachefiles.promises import Promises
-from .cachefiles.removal import clear_files
 from .cachefiles.strategies import Deferred, Strategy, load_strategy
 from .cachefiles.warm import KnownFiles
-from .doctor import Finding, examine
 from .exceptions import CannotRebuild, ImageKitError, InvalidSetting
 from .generatorlibrary import library
-from .imageinfo import ImageFacts, ImageInfo
-from .images import Limits, PixelRules
+from .images.rules import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import announce_kit, load, load_instance
 from .once import made_once
-from .pictures import (
-    ADAPTING_KEYWORDS,
-    FOCUS_KEYWORD,
-    FORMAT_KEYWORD,
-    WIDTH_KEYWORD,
-    Picture,
-    Pictures,
-    adapted,
-    picture_call,
-)
-from .pregenerate import GenerationInterrupted, Plan, Report, make_plan, run_plan, run_with_executor
+from .pregenerate import GenerationInterrupted, Plan, Report, make_plan, run_plan
 from .pregenerate.run import Progress
 from .registry import (
     CacheFileRegistry,
@@ -58,17 +38,30 @@ from .registry import (
 from .settings import Settings
 from .sources import FileSource, Source, SourceFinder
 from .sources.remembered import RecordedSourceMemory
-from .specs import ImageSpec, KeywordsOnly, has_prototype, spec_class
+from .specs import ADAPTING_KEYWORDS, ImageSpec, KeywordsOnly, has_prototype, spec_class
 from .state import Record, Records
 from .storages.folder import FileSystemStorage
-from .uploads import ProcessedFile, process_upload
+
+# What a run that finds nothing to do never needs is imported where it is used: half of its time would be imports.
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from jinja2 import Environment
+
+    from .builds.prune import PruneReport
+    from .builds.publish import PublishReport
+    from .cachefiles.promises import Promises
+    from .doctor import Finding
+    from .imageinfo import ImageFacts, ImageInfo
+    from .pictures import Picture, Pictures
+    from .uploads import ProcessedFile
 
 __all__ = ["ImageKit"]
 
 MOST_PROTOTYPES = 1_000
 """How many specs a kit keeps as models for others: about 2 kB each."""
 
-EnvironmentT = TypeVar("EnvironmentT", bound=Environment)
+EnvironmentT = TypeVar("EnvironmentT", bound="Environment")
 
 
 class ImageKit:
@@ -158,16 +151,22 @@ class ImageKit:
     @made_once
     def image_facts(self) -> ImageFacts:
         """What is known about sources apart from their pixels: sidecar files and looks."""
+        from .imageinfo import ImageFacts
+
         return ImageFacts(self)
 
     @made_once
     def promises(self) -> Promises:
         """What leads to the files that are made when they are first asked for."""
+        from .cachefiles.promises import Promises
+
         return Promises(self)
 
     @made_once
     def pictures(self) -> Pictures:
         """What is known about pictures."""
+        from .pictures import Pictures
+
         pictures = Pictures(self)
         self.generators.on_change(pictures.forget)
         return pictures
@@ -184,7 +183,7 @@ class ImageKit:
             tool: A tool that may build the site by fetching its pages, if any.
         """
         defers = isinstance(self.cachefile_strategy, Deferred)
-        return Renders(self.settings, defers, tool, self._begun_ns, ext.current_place)
+        return Renders(self.settings, defers, tool, self._begun_ns, _current_place)
 
     def _state_store(self) -> StateStore:
         store = load("state_store", self.settings.state_store)
@@ -200,8 +199,10 @@ class ImageKit:
                 a generator itself is registered, which takes none.
             SourceError: The source cannot be found.
         """
-        if not ADAPTING_KEYWORDS.isdisjoint(kwargs):
-            changes = [kwargs.pop(name, None) for name in (WIDTH_KEYWORD, FOCUS_KEYWORD, FORMAT_KEYWORD)]
+        if not kwargs.keys().isdisjoint(ADAPTING_KEYWORDS):
+            changes = [kwargs.pop(name, None) for name in ADAPTING_KEYWORDS]
+            from .pictures import adapted
+
             return adapted(self.generator(id, **kwargs), *changes)
         prototypes, key = self._prototypes, _prototype_key(id, kwargs)
         prototype = prototypes.get(key) if key else None
@@ -314,6 +315,8 @@ class ImageKit:
             >>> kit.picture("800x", "photos/canal.jpg", alt="A canal")
             <Picture: 800x of photos/canal.jpg>
         """
+        from .pictures import Picture, picture_call
+
         return Picture(self, picture_call(self, id, dimensions, source, kwargs))
 
     def absolute_url(self, url: str) -> str:
@@ -338,6 +341,8 @@ class ImageKit:
             MissingSource: There is no source.
             SourceError: It cannot be found.
         """
+        from .imageinfo import ImageInfo
+
         return ImageInfo.of(self, source)
 
     def cachefile_of(self, generator: Any, **parts: Any) -> ImageCacheFile:
@@ -388,6 +393,8 @@ class ImageKit:
         Example:
             >>> avatar = ImageKit().process(request.files["photo"], format="WEBP")  # doctest: +SKIP
         """
+        from .uploads import process_upload
+
         return process_upload(self, upload, id, attributes)
 
     def source_saved(self, source_group: SourceGroup, source: object) -> None:
@@ -443,8 +450,12 @@ class ImageKit:
             make_plan(self, wanted_items(self, patterns, plan), force, plan)
             report = self._run(plan, force, workers, processes, executor, shown)
             keep_failures(self, report, of_all=not patterns)
-            self.pictures.restore_styles()
+            self._restore_styles()
             return report
+
+    def _restore_styles(self) -> None:
+        if self.renders.last_has_styles:
+            self.pictures.restore_styles()
 
     def _run(
         self,
@@ -457,6 +468,8 @@ class ImageKit:
     ) -> Report:
         if not processes and executor is None:
             return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
+        from .pregenerate.executors import run_with_executor
+
         return run_with_executor(self, plan, force=force, executor=executor, workers=workers, on_progress=on_progress)
 
     @contextmanager
@@ -523,12 +536,14 @@ class ImageKit:
             ImageKitError: No render was ever finished, or its record is damaged.
             StorageError: A file cannot be written, or a symbolic link leads out of the folder.
         """
+        from .builds.publish import publish_files
+
         if self.renders.unfinished():
             self.finish()
         notes = self.renders.last()
         if notes is None:
             raise ImageKitError("Nothing has been rendered yet: render the pages, call kit.finish(), then publish.")
-        self.pictures.restore_styles()
+        self._restore_styles()
         return publish_files(self, notes, folder)
 
     def prune(self, *, dry_run: bool = False, without_render: bool = False) -> PruneReport:
@@ -547,6 +562,8 @@ class ImageKit:
                 what the pages need.
             StorageError: A file cannot be deleted.
         """
+        from .builds.prune import prune_files
+
         return prune_files(self, dry_run=dry_run, without_render=without_render)
 
     def clear(self, patterns: str | Iterable[str] = (), *, dry_run: bool = False) -> list[Record]:
@@ -568,10 +585,14 @@ class ImageKit:
             >>> ImageKit().clear("imagekit:thumbnail", dry_run=True)
             []
         """
+        from .cachefiles.removal import clear_files
+
         return clear_files(self, [patterns] if isinstance(patterns, str) else patterns, dry_run=dry_run)
 
     def install(self, environment: EnvironmentT) -> EnvironmentT:
         """Add the tags and filters `thumbnail` and `generateimage` to a Jinja environment, and return it."""
+        from . import ext
+
         ext.install(environment, self)
         # Spare the first page the imports of the state store, which opens nothing yet.
         _ = self.records
@@ -586,6 +607,8 @@ class ImageKit:
         Returns:
             What is missing, truncated, unreadable, foreign, or left by a writer that died.
         """
+        from .doctor import examine
+
         return examine(self, fix=fix)
 
     def close(self) -> None:
@@ -595,6 +618,8 @@ class ImageKit:
         """
         self.sweep()
         if self.settings.isolation:
+            from . import isolation
+
             isolation.close()
         if "renders" in self.__dict__:
             self.renders.close()
@@ -629,6 +654,12 @@ def _prototype_key(id: str, kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
             return None
         types.append(kinds)
     return id, *options.items(), *types
+
+
+def _current_place() -> str | None:
+    from . import ext
+
+    return ext.current_place()
 
 
 _PLAIN = frozenset({type(None), bool, int, float, str})

@@ -38,7 +38,7 @@ from .processors import ResizeToFill, ResizeToFit, SmartResize
 from .processors.arguments import anchor_name
 from .processors.resampling import scaled
 from .sources import Signature, Source
-from .specs import ImageSpec
+from .specs import FOCUS_KEYWORD, FORMAT_KEYWORD, WIDTH_KEYWORD, ImageSpec
 
 if TYPE_CHECKING:
     from .cachefiles.warm import KnownFile
@@ -388,18 +388,6 @@ class Medium(NamedTuple):
             return ""
         return f" {candidate.width}w" if self.sizes else f" {candidate.width / self.width:.4g}x"
 
-
-WIDTH_KEYWORD = "imagekit_width"
-"""A keyword of every spec by `kit.generator()`: the width in pixels to which its result is narrowed."""
-
-FOCUS_KEYWORD = "imagekit_focus"
-"""A keyword of every spec by `kit.generator()`: what its crops keep, as `parse_focus` takes it."""
-
-FORMAT_KEYWORD = "imagekit_format"
-"""A keyword of every spec by `kit.generator()`: the format of its result, with the encoder's default options."""
-
-ADAPTING_KEYWORDS = frozenset({WIDTH_KEYWORD, FOCUS_KEYWORD, FORMAT_KEYWORD})
-"""What `adapted` changes."""
 
 SHARED_FORMATS = ("JPEG", "PNG")
 """Formats that whatever reads a feed, a mail or `og:image` shows."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from . import images, processors
 from .exceptions import ImageTooLarge, NotFingerprintable
 from .hashing import fingerprint
-from .images import OUTPUT_FORMATS, Frames, Limits, Original, PixelRules
+from .images.rules import Limits, PixelRules
 from .interfaces import Size
 from .time_limits import check_time
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from .images import Frames, Original
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Recipe:
             check_result(self.name, result_size(self.processors, header.size(), is_vector=True), most)
             return original.data
         size = header.size(rules.auto_orient)
-        animated = rules.keep_animation and header.frames > 1 and OUTPUT_FORMATS[format].animates
+        animated = rules.keep_animation and header.frames > 1 and images.OUTPUT_FORMATS[format].animates
         check_result(self.name, result_size(self.processors, size), most, header.frames if animated else 1)
         # A decoder that reduces an image averages samples, and not light.
         sampled = None if rules.linear_resize else processors.sampled_size(self.processors, size)

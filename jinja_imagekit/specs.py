@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from operator import attrgetter, is_
-from typing import Any, BinaryIO, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self, TypeVar, cast
 
-from . import images, isolation
+from . import images
 from .exceptions import InvalidOption, MissingSource, nearest
 from .hashing import DIGEST_BYTES, class_path, fingerprint, slots_of
-from .images import Limits, Original, PixelRules
+from .images.rules import Limits, PixelRules
 from .interfaces import Namer, Size
 from .loading import load
 from .recipes import Recipe, check_result, result_size
@@ -22,11 +22,26 @@ from .settings import Settings
 from .sources import Source, SourceFinder
 from .time_limits import time_limit
 
+if TYPE_CHECKING:
+    from .images import Original
+
 __all__ = ["ImageSpec"]
 
 DEFAULT_SETTINGS = Settings()
 
 T = TypeVar("T")
+
+WIDTH_KEYWORD = "imagekit_width"
+"""A keyword of every spec by `kit.generator()`: the width in pixels to which its result is narrowed."""
+
+FOCUS_KEYWORD = "imagekit_focus"
+"""A keyword of every spec by `kit.generator()`: what its crops keep, as `parse_focus` takes it."""
+
+FORMAT_KEYWORD = "imagekit_format"
+"""A keyword of every spec by `kit.generator()`: the format of its result, with the encoder's default options."""
+
+ADAPTING_KEYWORDS = (WIDTH_KEYWORD, FOCUS_KEYWORD, FORMAT_KEYWORD)
+"""What `pictures.adapted` changes, in its order."""
 
 
 class ImageSpec:
@@ -234,6 +249,9 @@ class ImageSpec:
         """
         recipe, settings = self._recipe(original.limits), self.settings
         if settings.isolation:
+            # It starts processes, which most sites never need.
+            from . import isolation
+
             return isolation.make(recipe, original.data, timeout=settings.timeout, memory=settings.worker_memory)
         with time_limit(settings.timeout, recipe.name):
             return recipe.make(original)

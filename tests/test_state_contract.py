@@ -6,6 +6,7 @@ import gc
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from contracts.state_store import StateStoreContract
 
 from jinja_imagekit.settings import Settings
 from jinja_imagekit.state import DiskStore, MemoryStore
+from jinja_imagekit.state.kernel_locks import KernelLocks, NamedLocks, RangeLocks, fcntl
 from jinja_imagekit.state.locks import FileLocks, ThreadLocks
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -116,24 +118,90 @@ def test_two_stores_share_one_folder(tmp_path: Path) -> None:
     two.close()
 
 
-def test_lock_files_go_with_their_locks(tmp_path: Path) -> None:
-    """A lock has a file while it is held, and the folder is empty afterwards."""
+def _left_of_locks(folder: Path) -> list[str]:
+    """Return what lies in a folder of locks, apart from the file whose bytes are locked where the kernel can."""
+    return [path.name for path in folder.iterdir() if path.name != "bytes"]
+
+
+def test_locks_leave_no_file_each(tmp_path: Path) -> None:
+    """However many locks there were, at most one file lies in their folder."""
     store = DiskStore(tmp_path)
     for number in range(20):
         with store.lock(str(number)), store.lock("inner"):
-            assert len(list((tmp_path / "locks").iterdir())) == 2
-    assert not list((tmp_path / "locks").iterdir())
+            pass
+    assert not _left_of_locks(tmp_path / "locks")
+
+
+KERNEL_LOCKS = [NamedLocks, *([RangeLocks] if hasattr(fcntl, "F_OFD_SETLK") else [])]
+
+
+@pytest.mark.parametrize("kind", KERNEL_LOCKS)
+def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path, kind: type[KernelLocks]) -> None:
+    """Whatever the kernel offers: a second object does not get a name that is held, but any other, and the name later.
+
+    Its folder is made, and deleted under it, it is made again.
+    """
+    folder = tmp_path / "made" / "locks"
+    one, two = (kind(str(folder), 0o700, 0o600) for _ in range(2))
+    first, second = (str(folder / f"{name}.lock") for name in ("first", "second"))
+    held = one.attempt(first)
+    assert held is not None
+    assert one.attempt(first) is two.attempt(first) is None
+    other = two.attempt(second)
+    assert other is not None
+    held()
+    other()
+    again = two.attempt(first)
+    assert again is not None
+    again()
+    shutil.rmtree(folder)
+    for locks in (one, two):
+        release = locks.attempt(first)
+        assert release is not None
+        release()
+
+
+@pytest.mark.parametrize("kind", KERNEL_LOCKS)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_neither_has_nor_keeps_its_parents_locks(tmp_path: Path, kind: type[KernelLocks]) -> None:
+    """A child does not get what its parent holds, and while it lives, they end when the parent says so."""
+    locks = kind(str(tmp_path), 0o700, 0o600)
+    path = str(tmp_path / "hero.lock")
+    held = locks.attempt(path)
+    assert held is not None
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, b"free" if kind(str(tmp_path), 0o700, 0o600).attempt(path) else b"held")
+        # What it inherited it cannot end.
+        held()
+        signal.pause()
+    try:
+        assert os.read(reader, 4) == b"held"
+        assert kind(str(tmp_path), 0o700, 0o600).attempt(path) is None
+        held()
+        release = locks.attempt(path)
+        assert release is not None
+        release()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reader)
+        os.close(writer)
 
 
 def test_lock_files_of_the_dead_are_swept(tmp_path: Path) -> None:
-    """Lock files that killed processes left go with the first lock; those that are held stay."""
-    holder = FileLocks(str(tmp_path))
-    with holder.hold("held"):
-        for number in range(5):
-            (tmp_path / f"{number}.lock").touch()
-        with FileLocks(str(tmp_path)).hold("new"):
-            paths = {Path(holder.path("held")), Path(holder.path("new"))}
-            assert set(tmp_path.iterdir()) == paths
+    """Where each lock has a file, those that killed processes left go with the first lock; those that are held stay."""
+    held = NamedLocks(str(tmp_path), 0o700, 0o600).attempt(str(tmp_path / "held.lock"))
+    assert held is not None
+    for number in range(5):
+        (tmp_path / f"{number}.lock").touch()
+    new = NamedLocks(str(tmp_path), 0o700, 0o600).attempt(str(tmp_path / "new.lock"))
+    assert new is not None
+    assert {path.name for path in tmp_path.iterdir()} == {"held.lock", "new.lock"}
+    new()
+    held()
     assert not list(tmp_path.iterdir())
 
 
@@ -152,9 +220,7 @@ def test_lock_survives_the_deletion_of_its_folder(tmp_path: Path) -> None:
     """When the folder is deleted while a lock is held, the lock ends quietly and the next one works."""
     store = DiskStore(tmp_path / "state")
     with store.lock("hero"):
-        for path in (tmp_path / "state" / "locks").iterdir():
-            path.unlink()
-        (tmp_path / "state" / "locks").rmdir()
+        shutil.rmtree(tmp_path / "state" / "locks")
     with store.lock("hero"):
         assert len(list((tmp_path / "state" / "locks").iterdir())) == 1
 
@@ -255,7 +321,7 @@ def test_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     assert moments[0] - killed < 0.2
     if os.name == "posix":
         assert holder.returncode == -signal.SIGKILL
-    assert not list((tmp_path / "locks").iterdir())
+    assert not _left_of_locks(tmp_path / "locks")
 
 
 COUNT = """
@@ -284,7 +350,7 @@ def test_processes_take_turns(tmp_path: Path) -> None:
     store = DiskStore(tmp_path / "state")
     assert len(list(store.keys())) == 200
     store.close()
-    assert not list((tmp_path / "state" / "locks").iterdir())
+    assert not _left_of_locks(tmp_path / "state" / "locks")
 
 
 CROSS = """
@@ -316,7 +382,7 @@ def test_processes_do_not_wait_in_a_circle(tmp_path: Path) -> None:
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0] * 3
-    assert not list((tmp_path / "state" / "locks").iterdir())
+    assert not _left_of_locks(tmp_path / "state" / "locks")
 
 
 def test_a_wait_of_a_killed_process_counts_for_nothing(tmp_path: Path) -> None:

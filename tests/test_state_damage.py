@@ -491,6 +491,7 @@ def test_link_in_place_of_the_database_is_not_followed(store: DiskStore, tmp_pat
 
 AS_ANOTHER_USER = """
 import logging, os, sys
+import jinja_imagekit.pictures, jinja_imagekit.state.writing
 from jinja_imagekit import ImageKit
 logging.basicConfig(format="%(message)s")
 modes = {"state_directory_permissions": int(sys.argv[2], 8), "state_file_permissions": int(sys.argv[3], 8)}
@@ -498,7 +499,7 @@ os.umask(0o077)
 kit = ImageKit(state_dir=sys.argv[1], **modes)
 store = kit.records.store
 if len(sys.argv) > 4:
-    # What is imported later may lie where only root can read.
+    # What is imported later, as the line above would be, may lie where only root can read.
     import pwd
     os.setgid(int(sys.argv[4]))
     os.setuid(int(sys.argv[4]))

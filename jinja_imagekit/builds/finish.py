@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import logging
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -313,7 +312,7 @@ def leave_untold(kit: ImageKit) -> None:
 
 def _tell_unfinished(pid: int) -> None:
     # A pool's worker leaves that to the process it works for, and a failed build has other worries.
-    if pid != os.getpid() or multiprocessing.parent_process() is not None or hasattr(sys, "last_value"):
+    if pid != os.getpid() or _is_worker() or hasattr(sys, "last_value"):
         return
     for kit in list(_kits):
         # Whatever may be wrong with a store or folder by now must not affect how the process ends.
@@ -325,6 +324,12 @@ def _tell_unfinished(pid: int) -> None:
                     counted(len(names), "image"),
                     names[0],
                 )
+
+
+def _is_worker() -> bool:
+    """Tell whether this process works for another, which it has learnt from a module that no other process needs."""
+    module = sys.modules.get("multiprocessing.process")
+    return module is not None and module.parent_process() is not None
 
 
 def _has_rendered(kit: ImageKit) -> bool:

@@ -94,6 +94,8 @@ class FailedFile(NamedTuple):
 Failures = tuple[FailedFile, ...]
 """The failures for which pages show something else."""
 
+_Parsed = tuple[Notes, Failures]
+
 
 class Renders:
     """Notes the cache files that a render needs, and keeps those of the last finished render.
@@ -136,6 +138,7 @@ class Renders:
         self._finished: Notes | None = None
         self._finished_failed: tuple[FailedFile, ...] = ()
         self._is_written = False
+        self._last: tuple[object, _Parsed] | None = None
         self._tool = tool
         self.defers = defers
         self.pictures: list[dict[str, Any]] = []
@@ -415,6 +418,15 @@ class Renders:
         read = self._read()
         return None if read is None else read[0]
 
+    @property
+    def last_has_styles(self) -> bool:
+        """Whether the render last finished by any process needs a style sheet of pictures, as far as is known."""
+        try:
+            return any(note.styles for note in (self.last() or {}).values())
+        except ImageKitError:
+            # The record is damaged, which whoever needs its files reports.
+            return False
+
     def last_failed(self) -> tuple[FailedFile, ...]:
         """Return what the render last finished by any process needs but could not be made.
 
@@ -424,11 +436,24 @@ class Renders:
         read = self._read()
         return () if read is None else read[1]
 
-    def _read(self) -> tuple[Notes, tuple[FailedFile, ...]] | None:
+    def _read(self) -> _Parsed | None:
         own = None if self._finished is None else (self._finished, self._finished_failed)
         if own is not None and not self._is_written:
             return own
-        return _read(self.path) or own
+        return self._read_file() or own
+
+    def _read_file(self) -> _Parsed | None:
+        """Return what the file holds, which a run asks for several times; unchanged, it is parsed once."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return _read(self.path)
+        version = found.st_ino, found.st_mtime_ns, found.st_size
+        if self._last is None or self._last[0] != version:
+            parsed = _read(self.path)
+            self._last = (version, parsed) if parsed else None
+            return parsed
+        return self._last[1]
 
     def _write(self, notes: Notes, failed: Iterable[FailedFile]) -> bool:
         try:
@@ -526,7 +551,7 @@ def _failed_entry(failed: FailedFile) -> dict[str, Any]:
     return {**entry, "lacks_source": True} if failed.lacks_source else entry
 
 
-def _read(path: Path) -> tuple[Notes, tuple[FailedFile, ...]] | None:
+def _read(path: Path) -> _Parsed | None:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -541,7 +566,7 @@ def _read(path: Path) -> tuple[Notes, tuple[FailedFile, ...]] | None:
         ) from error
 
 
-def _parsed(text: str) -> tuple[Notes, tuple[FailedFile, ...]]:
+def _parsed(text: str) -> _Parsed:
     record: Any = json.loads(text)
     match record:
         case {"version": version, "files": dict(files)} if version == VERSION:

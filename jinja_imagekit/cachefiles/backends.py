@@ -20,7 +20,7 @@ from ..exceptions import (
     UnreadableImage,
 )
 from ..hashing import class_path
-from ..images import Limits
+from ..images.rules import Limits
 from ..sources import FileSource
 from ..specs import ImageSpec
 from ..state import Failure, Record

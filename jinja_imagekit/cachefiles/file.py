@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from markupsafe import Markup
 
+from .. import images
 from ..exceptions import InvalidOption, MissingSource, SourceError
 from ..hashing import class_path
 from ..html import img_tag
-from ..images import mimetype
 from ..interfaces import Size, Storage
 from ..loading import load_instance
 from ..once import made_once
@@ -167,7 +167,7 @@ class ImageCacheFile:
     def mimetype(self) -> str:
         """Media type, such as "image/webp"."""
         promised = self.promised_format
-        return mimetype(promised) if promised else self._record().mimetype
+        return images.mimetype(promised) if promised else self._record().mimetype
 
     @property
     def promised_size(self) -> Size | None:

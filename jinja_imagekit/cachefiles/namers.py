@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
+from .. import images
 from ..exceptions import InvalidOption, UnknownFormat
 from ..hashing import fingerprint
-from ..images import extension
 from ..interfaces import Namer
 from ..loading import load
 from ..settings import Settings
@@ -93,7 +93,7 @@ def _digest(generator: Any) -> str:
 def _extension(generator: Any) -> str:
     format = getattr(generator, "output_format", None) or getattr(generator, "format", None)
     try:
-        return extension(format) if format else ""
+        return images.extension(format) if format else ""
     except UnknownFormat:
         # A generator that is not a spec may make what specs do not write, an ICO for example.
         return f".{str(format).lower()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..hashing import fingerprint
-from ..images import Limits
+from ..images.rules import Limits
 from ..interfaces import Size
 from ..sources import Source
 from ..specs import ImageSpec

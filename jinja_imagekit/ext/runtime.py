@@ -18,7 +18,6 @@ from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
 from ..images import excess
 from ..pictures import (
-    FOCUS_KEYWORD,
     Focus,
     Framing,
     PictureCall,
@@ -33,6 +32,7 @@ from ..pictures import (
     spec_sizes_call,
 )
 from ..sources import FileSource, NoSource
+from ..specs import FOCUS_KEYWORD
 from ..stand_ins import StandIn, checked_policy, covers, stand_in
 from .error_places import add_place
 from .files import SandboxedImage, TemplateCacheFile, TemplateImage, TemplateImageInfo, TemplatePicture, unwrap

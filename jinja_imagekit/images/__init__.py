@@ -1,21 +1,27 @@
 """Bytes to image to bytes: opened safely, upright, in sRGB, with alpha and frames, encoded; no names, no storage."""
 
-from .formats import (
-    FORMATS,
-    OUTPUT_FORMATS,
-    WRITABLE_FORMATS,
-    check_options,
-    extension,
-    mimetype,
-    normal_format,
-    output_format,
-)
-from .formats.base import Layout
-from .frames import Frames
-from .header import Header, examine, read_header, read_texts
-from .reading import Original, decoder_scale
-from .rules import Limits, PixelRules, excess
-from .writing import encode
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..lazily import names_of
+
+if TYPE_CHECKING:
+    from .formats import (
+        FORMATS,
+        OUTPUT_FORMATS,
+        check_options,
+        extension,
+        mimetype,
+        output_format,
+    )
+    from .formats.base import Layout
+    from .frames import Frames
+    from .header import Header, examine, read_header, read_texts
+    from .names import WRITABLE_FORMATS, normal_format
+    from .reading import Original, decoder_scale
+    from .rules import Limits, PixelRules, excess
+    from .writing import encode
 
 __all__ = [
     "FORMATS",
@@ -39,3 +45,29 @@ __all__ = [
     "read_header",
     "read_texts",
 ]
+
+_HOMES = {
+    "FORMATS": "formats",
+    "OUTPUT_FORMATS": "formats",
+    "WRITABLE_FORMATS": "names",
+    "check_options": "formats",
+    "extension": "formats",
+    "mimetype": "formats",
+    "normal_format": "names",
+    "output_format": "formats",
+    "Layout": "formats.base",
+    "Frames": "frames",
+    "Header": "header",
+    "examine": "header",
+    "read_header": "header",
+    "read_texts": "header",
+    "Original": "reading",
+    "decoder_scale": "reading",
+    "Limits": "rules",
+    "PixelRules": "rules",
+    "excess": "rules",
+    "encode": "writing",
+}
+"""The module of each name: a site where nothing is to be made needs none of the formats."""
+
+__getattr__ = names_of(__name__, _HOMES)

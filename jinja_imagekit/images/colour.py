@@ -7,8 +7,12 @@ import math
 import threading
 from collections import OrderedDict
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageChops, ImageCms, ImageColor, ImageFilter
+from PIL import Image, ImageChops, ImageColor
+
+if TYPE_CHECKING:
+    from PIL import ImageCms, ImageFilter
 
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA")
 GREY_MODES = ("1", "L", "LA", "I;16", "I;16B", "I", "F")
@@ -107,10 +111,10 @@ def _grey_from_range(image: Image.Image) -> Image.Image:
 
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
     transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-    converted = ImageCms.applyTransform(image, transform)
-    assert converted is not None
-    return converted
+    return transform.apply(image)
 
 
 _MOST_TRANSFORMS = 16
@@ -139,6 +143,9 @@ def _made_transform(profile: bytes, space: bytes) -> ImageCms.ImageCmsTransform 
     # ICC.1:2022, 7.2: the colour space stands at byte 16, the signature at byte 36.
     if not space or profile[16:20] != space or profile[36:40] != b"acsp":
         return None
+    # Colour management is a library of its own, which images without a profile do without.
+    from PIL import ImageCms
+
     mode = {b"GRAY": "L", b"RGB ": "RGB", b"CMYK": "CMYK"}[space]
     try:
         # Relative colorimetric with black point compensation is what image editors do when they are not told
@@ -164,8 +171,7 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     else:
         samples = bytes(value for red in levels for green in levels for blue in levels for value in (red, green, blue))
         cube = Image.frombytes("RGB", (len(samples) // 3, 1), samples)
-    moved = ImageCms.applyTransform(cube, transform)
-    assert moved is not None
+    moved = transform.apply(cube)
     difference = ImageChops.difference(cube.convert("RGB"), moved)
     return max(difference.tobytes()) <= 1
 
@@ -174,8 +180,7 @@ def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.I
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     grey = image.mode in ("L", "LA")
     base = image.convert(image.mode.removesuffix("A")) if alpha else image
-    converted = ImageCms.applyTransform(base, transform)
-    assert converted is not None
+    converted = transform.apply(base)
     if grey:
         converted = converted.getchannel("G")
     if alpha:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields, replace
 from ..exceptions import InvalidSetting, nearest
 from ..interfaces import Size
 from ..settings import DECODED_FORMATS, Caps, PixelSettings, Settings
-from .metadata import KEEPABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +59,11 @@ class PixelRules(PixelSettings):
     """
 
     def __post_init__(self) -> None:
+        if not self.keep_metadata:
+            return
+        # Pillow's tables of tags are large, and most sites keep none.
+        from .metadata import KEEPABLE
+
         for field in self.keep_metadata:
             if field.lower().replace("_", "") not in KEEPABLE:
                 known = (*KEEPABLE, "copyright", "artist", "description")

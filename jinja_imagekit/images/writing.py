@@ -10,9 +10,10 @@ from PIL import Image
 
 from ..exceptions import EncodingFailed, ImageKitError, ImageTooLarge
 from .colour import fits, flatten, in_one_mode, may_be_transparent, to_plain
-from .formats import OUTPUT_FORMATS, check_options, encoder_options, normal_format
+from .formats import OUTPUT_FORMATS, check_options, encoder_options
 from .formats.base import Format
 from .frames import Frames
+from .names import normal_format
 from .rules import Limits, PixelRules, excess
 
 

@@ -1,6 +1,5 @@
 """The plan and the run behind `kit.generate()`, which makes what is missing on all cores."""
 
-from .executors import run_with_executor
 from .plan import Item, Plan, SourceWork, dry_run, make_plan, registered_items
 from .report import GenerationInterrupted, Outcome, Report
 from .run import run_plan
@@ -16,5 +15,4 @@ __all__ = [
     "make_plan",
     "registered_items",
     "run_plan",
-    "run_with_executor",
 ]

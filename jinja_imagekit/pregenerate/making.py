@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ..cachefiles import ImageCacheFile
 from ..cachefiles.backends import Simple, in_the_making
 from ..exceptions import ImageKitError
-from ..images import Limits, Original
+from ..images.rules import Limits
 from ..specs import ImageSpec
 from .plan import SourceWork, failed, skipped
 from .report import Outcome
 
 if TYPE_CHECKING:
+    from ..images import Original
     from ..kit import ImageKit
 
 Stopped = Callable[[], bool]

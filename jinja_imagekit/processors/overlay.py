@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from .. import images
 from ..exceptions import InvalidOption, SourceNotFound
-from ..images import Limits, Original, PixelRules
 from ..images.colour import to_plain
 from . import arguments
 from .arguments import Anchor, anchor_point
@@ -127,4 +127,4 @@ def _inside(length: int, margin: int) -> tuple[int, int]:
 
 
 def _decoded(path: str, data: bytes) -> Image.Image:
-    return with_alpha(Original(data, name=path, limits=Limits()).frames(PixelRules()).images[0])
+    return with_alpha(images.Original(data, name=path, limits=images.Limits()).frames(images.PixelRules()).images[0])

@@ -8,16 +8,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
 from io import BytesIO
-from typing import Any, BinaryIO, ClassVar, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol, cast
 
 from blake3 import blake3
 
+from .. import images
 from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
-from ..images import Header, Layout, Limits, Original, examine, output_format
 from ..interfaces import Size
 from ..no_links import open_file
 from ..settings import Settings
 from .names import bare_name, source_error, stream_name
+
+if TYPE_CHECKING:
+    from ..images import Header, Layout, Limits, Original
 
 DIGEST_BYTES = 16
 """128 bits: no two images share a digest by accident, and BLAKE3 lets nobody choose two that do."""
@@ -139,7 +142,7 @@ class Source(ABC):
         """
         data = self.read()
         examined = self._examined if self._stays and limits == self._limits else None
-        return Original(data, name=self.name, limits=limits, examined=examined)
+        return images.Original(data, name=self.name, limits=limits, examined=examined)
 
     def _too_large(self) -> ImageTooLarge:
         most = self._limits.max_source_bytes
@@ -157,7 +160,7 @@ class Source(ABC):
         digest = blake3(data).hexdigest(length=DIGEST_BYTES)
         self._examined = None
         try:
-            self._examined = examine(data, name=self.name, limits=self._limits)
+            self._examined = images.examine(data, name=self.name, limits=self._limits)
         except UnreadableImage as error:
             return SourceFacts(digest, None, error.reason, isinstance(error, ImageTooLarge))
         return SourceFacts(digest, self._examined[0], None)
@@ -201,7 +204,7 @@ class Source(ABC):
         Raises:
             UnreadableImage: The content is not an image that may be read.
         """
-        return output_format(None, self.header)
+        return images.output_format(None, self.header)
 
     def fingerprint(self) -> str:
         """Return the digest, since what a generator makes of a source depends on its content.
@@ -337,7 +340,7 @@ class BytesSource(Source):
     _stays = True
 
     def __init__(self, data: bytes, name: str = "", limits: Limits | None = None) -> None:
-        super().__init__(limits or Limits.from_settings(Settings()))
+        super().__init__(limits or images.Limits.from_settings(Settings()))
         self.name = bare_name(name)
         self.original = data
         self._data = data

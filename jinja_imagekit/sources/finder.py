@@ -8,13 +8,15 @@ import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
-from ..images import Limits
 from .base import BytesSource, FileSource, Source, SourceMemory, StreamSource
 from .hints import Folder, neighbour, reason
 from .names import name_parts, source_error
+
+if TYPE_CHECKING:
+    from ..images import Limits
 
 REASON_SECONDS = 10.0
 """Seconds for which the advice about a name that leads nowhere is remembered."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..images import Header
+from .. import images
 from ..settings import DECODED_FORMATS
 from ..state import KnownSource, Records
 from .base import Signature, SourceFacts
+
+if TYPE_CHECKING:
+    from ..images import Header
 
 MOST_FILES = 50_000
 """Files that one process remembers: about 500 bytes each, 25 MB in all."""
@@ -61,7 +64,7 @@ class RecordedSourceMemory:
 def _header(plain: Mapping[str, Any] | None) -> Header | None:
     """Return the header that plain values describe; None if this library did not write them."""
     try:
-        header = Header(**(plain or {}))
+        header = images.Header(**(plain or {}))
     except TypeError:
         return None
     counts = (header.width, header.height, header.orientation, header.frames)

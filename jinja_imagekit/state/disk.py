@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..atomic_files import make_folder
 from ..once import PerProcess
 from ..settings import Settings
+from .database import Database, open_database
 from .files import NAME, DamagedDatabase, identity, set_aside
 from .locks import FileLocks
 
 if TYPE_CHECKING:
-    from .database import Database
+    from .writing import Writer
 
 T = TypeVar("T")
 
@@ -92,10 +93,6 @@ class DiskStore:
         directory_permissions: int = 0o700,
         file_permissions: int = 0o600,
     ) -> None:
-        # diskcache imports Django where it is installed; without state on disk there is no need to wait for that.
-        from .database import open_database
-
-        self._open_database = open_database
         self.directory = Path(os.path.abspath(directory))
         self.timeout = timeout
         self.retry_after = retry_after
@@ -131,7 +128,7 @@ class DiskStore:
         value = self._read(lambda database: database.get(key), None)
         if self._unwritten:
             value = self._unwritten.over({key: value}, (key,))[key]
-        return value if type(value) is str else None
+        return value
 
     def get_many(self, keys: Iterable[str]) -> dict[str, str]:
         """Return those of these values that are known, by key."""
@@ -139,16 +136,13 @@ class DiskStore:
             self._write(None)
         keys = tuple(keys)
 
-        def read(database: Database) -> dict[str, Any]:
-            return {key: database.get(key) for key in keys}
-
-        found = self._unwritten.over(self._read(read, {}), keys)
-        return {key: value for key, value in found.items() if type(value) is str}
+        found: dict[str, str] = self._read(lambda database: database.get_many(keys), {})
+        return {key: value for key, value in self._unwritten.over(found, keys).items() if value is not None}
 
     def set_many(self, values: Mapping[str, str], timeout: float | None = None) -> None:
         """Keep these values, for `timeout` seconds where it is given, in one transaction."""
 
-        def write(database: Database) -> None:
+        def write(database: Writer) -> None:
             for key, value in values.items():
                 database.set(key, value, expire=timeout)
 
@@ -159,7 +153,7 @@ class DiskStore:
         """Forget these values, in one transaction."""
         keys = tuple(keys)
 
-        def delete(database: Database) -> None:
+        def delete(database: Writer) -> None:
             for key in keys:
                 database.delete(key)
 
@@ -191,18 +185,17 @@ class DiskStore:
         """Return what `work` finds in the database, trying again in a new one if it was damaged."""
         access = self._access()
         for _ in range(2):
-            # An empty database is falsy.
-            database = self._open(access) if access.database is None else access.database
+            database = access.database or self._open(access)
             if database is None:
                 break
             try:
-                return database.read(work)
+                return work(database)
             except Exception as error:  # noqa: BLE001  # a store never raises
                 if not self._suffer(access, database, error):
                     break
         return default
 
-    def _write(self, work: Callable[[Database], None] | None) -> bool:
+    def _write(self, work: Callable[[Writer], None] | None) -> bool:
         """Do `work` on the database in one transaction, after all that is still unwritten; tell whether it is done.
 
         What SQLite cannot keep is dropped.
@@ -219,14 +212,14 @@ class DiskStore:
         finally:
             access.writing.release()
 
-    def _write_in_turn(self, access: _Access, work: Callable[[Database], None] | None) -> bool:
+    def _write_in_turn(self, access: _Access, work: Callable[[Writer], None] | None) -> bool:
         for _ in range(2):
-            database = self._open(access) if access.database is None else access.database
+            database = access.database or self._open(access)
             if database is None or time.monotonic() < self._write_at:
                 return False
             unwritten = self._unwritten.snapshot()
 
-            def write(database: Database, unwritten: Mapping[str, Any] = unwritten) -> None:
+            def write(database: Writer, unwritten: Mapping[str, Any] = unwritten) -> None:
                 _write_entries(database, unwritten)
                 if work is not None:
                     work(database)
@@ -270,7 +263,7 @@ class DiskStore:
         for attempt in range(5):
             found = identity(self._folder)
             try:
-                return self._open_database(self._folder, timeout, self.file_permissions)
+                return open_database(self._folder, timeout, self.file_permissions)
             except (DamagedDatabase, sqlite3.DatabaseError, FileNotFoundError) as error:
                 # Another process may be setting it aside and making a new one.
                 if attempt == 4 or (_kind(error) != "damaged" and identity(self._folder) == found):
@@ -393,7 +386,7 @@ class _Unwritten:
         expires = None if timeout is None else time.monotonic() + timeout
         self._entries.update({key: (value, expires) for key, value in values.items() if _is_text(key, value or "")})
 
-    def over(self, found: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    def over(self, found: Mapping[str, str | None], keys: Iterable[str]) -> dict[str, str | None]:
         """Return what was found in the database, overridden by the entries of these keys."""
         known = dict(found)
         for key in keys:
@@ -417,7 +410,7 @@ class _Unwritten:
                 self._entries.pop(key, None)
 
 
-def _write_entries(database: Database, entries: Mapping[str, tuple[str | None, float | None]]) -> None:
+def _write_entries(database: Writer, entries: Mapping[str, tuple[str | None, float | None]]) -> None:
     now = time.monotonic()
     for key, (value, expires) in entries.items():
         if value is None or (expires is not None and expires <= now):

@@ -6,20 +6,18 @@ import hashlib
 import json
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
-
-from ..atomic_files import PREFIX, make_folder, sweep_folder, temporary_name
+from ..atomic_files import PREFIX, sweep_folder, temporary_name
 from ..once import PerProcess
+from .kernel_locks import Release, kernel_locks
 
-POLL_SECONDS = 0.005
-"""Seconds between a waiting process's looks at a lock file, each of which takes about 30 µs."""
+POLL_SECONDS = 0.002
+"""Seconds between a waiting process's attempts at a lock, each of which takes about 10 µs."""
 
 CHECK_SECONDS = 0.1
 """Seconds between a waiting thread's checks of whether it is waiting in a circle."""
@@ -196,16 +194,15 @@ class ThreadLocks:
             if not self._acquire(lock, self._scope + key):
                 yield 0
                 return
-            held = this_thread().held
+            held, name = this_thread().held, self._scope + key
             try:
-                lock.depth += 1
-                held[self._scope + key] = lock.depth
-                yield lock.depth
+                # Another object of this thread may hold it as well.
+                depth = held[name] = held.get(name, 0) + 1
+                yield depth
             finally:
-                lock.depth -= 1
-                held[self._scope + key] = lock.depth
-                if not lock.depth:
-                    del held[self._scope + key]
+                held[name] -= 1
+                if not held[name]:
+                    del held[name]
                 lock.rlock.release()
         finally:
             with mutex:
@@ -242,72 +239,53 @@ class _Table:
 
 
 class _CountedLock:
-    __slots__ = ("depth", "rlock", "users")
+    __slots__ = ("rlock", "users")
 
     def __init__(self) -> None:
         self.rlock = threading.RLock()
         self.users = 0
-        self.depth = 0
 
 
 class FileLocks:
     """Named locks among threads and processes, by means of the kernel's locks on files in one folder.
 
-    A lock ends with its holder, however it dies. Its file is deleted when it is released.
+    A lock ends with its holder, however it dies.
 
     Args:
-        folder: Where the lock files are; created when needed.
+        folder: Where the files are; created when needed.
         directory_permissions: Mode of new folders.
         file_permissions: Mode of the files.
     """
 
     def __init__(self, folder: str, directory_permissions: int = 0o700, file_permissions: int = 0o600) -> None:
         self.folder = folder
-        self._directory_permissions = directory_permissions
-        self._file_permissions = file_permissions
+        self._kernel = kernel_locks(folder, directory_permissions, file_permissions)
         self._waits = _SharedWaits(folder, file_permissions)
         self._threads = ThreadLocks(self._waits)
         self._complained = False
-        self._swept = False
 
     @contextmanager
     def hold(self, key: str) -> Iterator[None]:
         """Hold the lock of this name; if the folder cannot be written, only against this process's threads."""
         # Its name must not depend on the process, since other processes compare it.
-        with self._threads.hold(self.path(key)) as depth:
-            lock = self._acquire(key) if depth == 1 else None
+        path = self.path(key)
+        with self._threads.hold(path) as depth:
+            release = self._acquire(path) if depth == 1 else None
             try:
                 yield
             finally:
-                if lock is not None:
-                    _release(lock)
+                if release is not None:
+                    release()
 
     def path(self, key: str) -> str:
-        """Return the path of the lock file of this name, which exists while it is held."""
+        """Return what the lock of this name is called among processes, where it has a file of its own its path."""
         digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
         return os.path.join(self.folder, f"{digest}.lock")
 
-    def sweep(self) -> None:
-        """Delete the lock files of holders that died; the first `hold` does this by itself."""
-        with os.scandir(self.folder) as entries:
-            paths = [entry.path for entry in entries if entry.name.endswith(".lock")]
-        for path in paths:
-            lock = self._file_lock(path)
-            with suppress(OSError):
-                lock.acquire(blocking=False)
-                _release(lock)
-
-    def _acquire(self, key: str) -> FileLock | None:
+    def _acquire(self, path: str) -> Release | None:
         try:
-            make_folder(self.folder, self._directory_permissions)
-            if not self._swept:
-                self._swept = True
-                self.sweep()
-            lock = self._file_lock(self.path(key))
-            if not self._wait_for(lock):
-                return None
-        except (OSError, RuntimeError) as error:
-            # RuntimeError: another store of this thread holds the same file, so that waiting would never end.
+            return self._kernel.attempt(path) or self._wait_for(path)
+        except OSError as error:
             if not self._complained:
                 self._complained = True
                 logger.warning(
@@ -317,39 +295,33 @@ class FileLocks:
                     error,
                 )
             return None
-        return lock
 
-    def _wait_for(self, lock: FileLock) -> bool:
-        """Wait for a lock file; return False if its holder is waiting for this thread."""
-        wait = Wait(this_thread().all_held(), lock.lock_file)
-        if wait.held == {wait.wanted}:
-            lock.acquire()
-            return True
-        # Most are free or soon will be, so there is no need to register the wait.
-        with suppress(Timeout):
-            lock.acquire(timeout=CHECK_SECONDS)
-            return True
+    def _wait_for(self, path: str) -> Release | None:
+        """Wait for a lock; return None if its holder is waiting for this thread."""
+        wait = Wait(this_thread().all_held(), path)
+        # Most are soon free, so there is no need to register the wait.
+        release = self._attempts(path)
+        if release is not None:
+            return release
+        if wait.held == {path}:
+            # No one can be waiting for this thread.
+            while release is None:
+                release = self._attempts(path)
+            return release
         with self._waits.made_known(this_thread(), wait):
-            while not self._waits.is_circle(wait):
-                with suppress(Timeout):
-                    lock.acquire(timeout=CHECK_SECONDS)
-                    return True
-        return False
+            while release is None and not self._waits.is_circle(wait):
+                release = self._attempts(path)
+        return release
 
-    def _file_lock(self, path: str) -> FileLock:
-        # thread_local=False: a template in an async environment may end in a different thread from where it began.
-        mode = self._file_permissions
-        return FileLock(path, mode=mode, poll_interval=POLL_SECONDS, thread_local=False, fallback_to_soft=False)
-
-
-def _release(lock: FileLock) -> None:
-    with suppress(OSError):
-        # On POSIX the file is deleted while locked, and whoever waits for it sees that it has lost its name; Windows
-        # does not delete open files, and there filelock deletes it after closing.
-        if sys.platform != "win32":
-            os.unlink(lock.lock_file)
-    with suppress(OSError):
-        lock.release()
+    def _attempts(self, path: str) -> Release | None:
+        """Try to take a lock for some time."""
+        until = time.monotonic() + CHECK_SECONDS
+        while time.monotonic() < until:
+            time.sleep(POLL_SECONDS)
+            release = self._kernel.attempt(path)
+            if release is not None:
+                return release
+        return None
 
 
 class Slots:
@@ -372,8 +344,7 @@ class Slots:
     ) -> None:
         self._folder = folder
         self._count = count
-        self._directory_permissions = directory_permissions
-        self._file_permissions = file_permissions
+        self._kernel = kernel_locks(folder, directory_permissions, file_permissions)
         # Only as many threads of a process look at the files as may work; the others wait for these.
         self._threads = PerProcess(lambda: threading.Semaphore(count))
 
@@ -381,23 +352,20 @@ class Slots:
     def hold(self) -> Iterator[None]:
         """Wait until fewer than `count` are at work, and count as one within the block."""
         with self._threads():
-            lock = self._acquire()
+            release = self._acquire()
             try:
                 yield
             finally:
-                if lock is not None:
-                    lock.release()
+                if release is not None:
+                    release()
 
-    def _acquire(self) -> FileLock | None:
+    def _acquire(self) -> Release | None:
         try:
-            make_folder(self._folder, self._directory_permissions)
             while True:
                 for number in range(self._count):
-                    path = os.path.join(self._folder, f"{number}.lock")
-                    lock = FileLock(path, mode=self._file_permissions, thread_local=False, fallback_to_soft=False)
-                    with suppress(Timeout):
-                        lock.acquire(blocking=False)
-                        return lock
+                    release = self._kernel.attempt(os.path.join(self._folder, f"{number}.lock"))
+                    if release is not None:
+                        return release
                 time.sleep(POLL_SECONDS)
-        except (OSError, RuntimeError):
+        except OSError:
             return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ...exceptions import InvalidOption, UnknownFormat, nearest
+from ...exceptions import InvalidOption, nearest
+from ..names import WRITABLE_FORMATS, normal_format
 from .avif import Avif
 from .base import Format, Range
 from .bmp import Bmp
@@ -30,15 +31,15 @@ FORMATS: Mapping[str, Format] = {
 }
 """Formats by Pillow's names, those of their variants too."""
 
-OUTPUT_FORMATS: Mapping[str, Format] = {format.name: format for format in _ALL if format.is_written}
+OUTPUT_FORMATS: Mapping[str, Format] = {name: FORMATS[name] for name in WRITABLE_FORMATS}
 """The formats that are written."""
-
-WRITABLE_FORMATS: tuple[str, ...] = tuple(OUTPUT_FORMATS)
-"""Their names."""
 
 _KNOWN_OPTIONS = frozenset().union(*(format.options for format in OUTPUT_FORMATS.values()))
 
-_OTHER_NAMES = {name: format.name for format in _ALL for name in (*format.variants, *format.other_names)}
+OTHER_NAMES: Mapping[str, str] = {
+    name: format.name for format in _ALL for name in (*format.variants, *format.other_names)
+}
+"""Pillow's names of formats by what else they are called."""
 
 
 def sniff(data: bytes, others: Iterable[str] = ()) -> Format | None:
@@ -51,25 +52,6 @@ def sniff(data: bytes, others: Iterable[str] = ()) -> Format | None:
     found = next((format for format in _ALL if format.announces(data)), None)
     wanted = set(others)
     return found or next((each for name, each in OTHERS.items() if name in wanted and each.announces(data)), None)
-
-
-def normal_format(format: str) -> str:
-    """Return Pillow's name of a format that is written.
-
-    Raises:
-        UnknownFormat: This library does not write it.
-
-    Example:
-        >>> normal_format("jpg")
-        'JPEG'
-    """
-    if type(format) is str and format in OUTPUT_FORMATS:
-        return format
-    name = format.strip().removeprefix(".").upper() if isinstance(format, str) else str(format)
-    name = _OTHER_NAMES.get(name, name)
-    if name not in OUTPUT_FORMATS:
-        raise UnknownFormat(str(format), WRITABLE_FORMATS)
-    return name
 
 
 def output_format(requested: str | None, header: Header) -> str:

@@ -25,7 +25,6 @@ class Avif(Format):
     shown_by_browsers = True
     plugin = AvifImagePlugin.AvifImageFile
 
-    is_written = True
     modes = frozenset({"L", "RGB", "RGBA"})
     has_alpha = True
     animates = True

@@ -94,7 +94,6 @@ class Format(ABC):
         plugin: Pillow's class that decodes it.
         decoder_scales: By what its decoder can shrink an image, the most first.
         warns_of_size: Whether Pillow's decoder warns on its own above `PIL.Image.MAX_IMAGE_PIXELS`.
-        is_written: Whether images are written in it; what follows concerns writing alone.
         modes: Pillow modes that its encoder writes as they are, for a still image.
         has_alpha: Whether it can hold transparency.
         animates: Whether it can hold several frames.
@@ -118,7 +117,6 @@ class Format(ABC):
     decoder_scales: ClassVar[tuple[int, ...]] = ()
     warns_of_size: ClassVar[bool] = False
 
-    is_written: ClassVar[bool] = False
     modes: ClassVar[frozenset[str]] = frozenset()
     has_alpha: ClassVar[bool] = False
     animates: ClassVar[bool] = False

@@ -25,7 +25,6 @@ class Gif(Format):
     end = b";"
     plugin = GifImagePlugin.GifImageFile
 
-    is_written = True
     modes = frozenset({"L", "P"})
     has_alpha = True
     animates = True

@@ -31,7 +31,6 @@ class Jpeg(Format):
     plugin = JpegImagePlugin.JpegImageFile
     decoder_scales = tuple(reversed(DECODER_SCALES[1:]))
 
-    is_written = True
     modes = frozenset({"L", "RGB"})
     max_side = 65_500  # of the 16 bits that the header has, libjpeg takes these
     defaults: ClassVar[Mapping[str, object]] = {"quality": 80, "progressive": True}

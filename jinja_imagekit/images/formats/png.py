@@ -37,7 +37,6 @@ class Png(Format):
     shown_by_browsers = True
     plugin = PngImagePlugin.PngImageFile
 
-    is_written = True
     modes = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
     has_alpha = True
     animates = True

@@ -31,7 +31,6 @@ class WebP(Format):
     shown_by_browsers = True
     plugin = WebPImagePlugin.WebPImageFile
 
-    is_written = True
     modes = frozenset({"RGB", "RGBA"})
     has_alpha = True
     animates = True
