@@ -157,7 +157,7 @@ def test_forks_of_a_process_with_an_open_cache(tmp_path: Path, rounds: Rounds, t
 def test_forks_while_threads_write(tmp_path: Path, store: str, rounds: Rounds, tally: Tally) -> None:
     """Whatever the parent's threads hold at that moment, the child makes its images."""
     kill_many.draw_images(tmp_path, 5)
-    children = rounds(5, 200)
+    children = rounds(5, 100)
     result = run(tmp_path, WHILE_WRITING.replace("STORE", store), children)
     tally(children, "forks while threads write", status=result.returncode)
     assert result.returncode == 0, result.stderr[-2000:]

@@ -22,7 +22,7 @@ Rounds = Callable[[int, int], int]
 @pytest.mark.skipif(os.name != "posix", reason="workers are measured by what POSIX knows of them")
 def test_mutants(rounds: Rounds, tally: Tally) -> None:
     """In workers of their own: no crash, no hang, nothing undocumented, nothing slow."""
-    count = rounds(400, 20_000)
+    count = rounds(400, 10_000)
     result = fuzz.run(range(count), workers=1)
     tally(count, "mutants", slowest=f"{result.slowest[0] * 1000:.0f} ms", peak=f"{result.peak} MiB", **result.outcomes)
     assert result.problems == {}

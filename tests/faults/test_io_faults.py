@@ -56,7 +56,7 @@ def test_a_call_fails(
     all_faults = [
         (number, error, forever, 1) for number in range(1, calls + 1) for error in ERRORS for forever in (0, 1)
     ]
-    faults = random.Random(scenario).sample(all_faults, rounds(6, 1_000))
+    faults = random.Random(scenario).sample(all_faults, rounds(6, 300))
     results = run(scenario, faults)
     outcomes = Counter(result["said"].partition(":")[0] for result in results)
     tally(len(results), "failing calls", **{key.replace(" ", "_"): outcomes[key] for key in outcomes})

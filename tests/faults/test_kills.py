@@ -26,6 +26,14 @@ Rounds = Callable[[int, int], int]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with photos."""
     folder = tmp_path_factory.mktemp("kills")
+    kill_many.draw_images(folder, 100 if FULL else 30)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def large_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with so many photos that processes that start one after another still meet."""
+    folder = tmp_path_factory.mktemp("many")
     kill_many.draw_images(folder, 500 if FULL else 30)
     return folder
 
@@ -41,12 +49,12 @@ def test_killed_at_random_moments(folder: Path, rounds: Rounds, tally: Tally) ->
 
 
 @pytest.mark.parametrize("runs", [8, pytest.param(32, marks=pytest.mark.skipif(not FULL, reason="at full strength"))])
-def test_many_at_once(folder: Path, runs: int, tally: Tally) -> None:
+def test_many_at_once(large_folder: Path, runs: int, tally: Tally) -> None:
     """Processes that make the same files make each of them once, and all succeed."""
-    for path in (folder / "together", folder / "together-state"):
+    for path in (large_folder / "together", large_folder / "together-state"):
         subprocess.run(["rm", "-rf", path], check=True)
     said: list[str] = []
-    problems = kill_many.run_many(folder, runs=runs, say=said.append)
+    problems = kill_many.run_many(large_folder, runs=runs, say=said.append)
     tally(runs, "processes at once", found=said[0].rpartition("generated")[2].partition(", ")[2] if said else "")
     assert problems == []
 
@@ -55,7 +63,7 @@ def test_workers_that_are_killed_and_started_again(folder: Path, rounds: Rounds,
     """Four runs at once, one of which is killed every moment: the files are a clean run's, few are made twice."""
     kill_many._finish(kill_many.start(folder, "alone"))
     expected = kill_many.files_in(folder / "alone")
-    chance, kills = random.Random(2), rounds(3, 100)
+    chance, kills = random.Random(2), rounds(3, 60)
     killed = 0
     while killed < kills:
         subprocess.run(["rm", "-rf", folder / "four"], check=True)
@@ -86,7 +94,7 @@ def test_stopped_by_a_signal(folder: Path, number: int, rounds: Rounds, tally: T
         f"kit = kill_many.make_kit(Path({str(folder)!r}), 'stopped')\n"
     )
     command = [sys.executable, "-m", "jinja_imagekit.cli", "--kit", "stopped:kit", "generate", "--force"]
-    chance, count = random.Random(number), rounds(2, 100)
+    chance, count = random.Random(number), rounds(2, 60)
     for _ in range(count):
         with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
             assert run.stdout is not None
@@ -136,7 +144,7 @@ def test_a_build_that_is_killed(folder: Path, rounds: Rounds, tally: Tally) -> N
     whole = time.perf_counter() - begun
     expected = kill_many.files_in(folder / "public")
     assert len(expected) == len(list((folder / "images").iterdir()))
-    chance, kills = random.Random(3), rounds(3, 100)
+    chance, kills = random.Random(3), rounds(3, 60)
     for _ in range(kills):
         for path in sorted((folder / "site").rglob("*.jpg")):
             if chance.random() < 0.5:

@@ -190,7 +190,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size
 
 @posix
 @settings(
-    max_examples=5_000 if FULL else 60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=1_000 if FULL else 60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(NAMES)
 @example('a"onerror=alert(1).png')

@@ -86,7 +86,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, rounds: Rounds, tally: 
     kit = make_kit(tmp_path)
     file = kit.cachefile("card", source="0000.jpg")
     file.generate()
-    path, count = Path(file.path), rounds(100, 10_000)
+    path, count = Path(file.path), rounds(100, 5_000)
     whole, done, sizes = path.read_bytes(), threading.Event(), []
 
     def make() -> None:
