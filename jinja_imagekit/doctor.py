@@ -75,7 +75,8 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
         folder = str(kit.settings.state_dir)
         return [Finding("state", folder, "it cannot be read, so nothing is known about any cache file; see the log")]
     storages = _storages(kit, records)
-    recorded = _recorded_by_any(kit)
+    # A store whose damage shows only now is begun anew, and knows nothing more of what was just read.
+    recorded = _recorded_by_any(kit) | records.keys()
     with ThreadPoolExecutor(available_cores()) as pool:
         examined = pool.map(partial(_examine_recorded, kit), records.values())
         findings = [finding for finding in examined if finding]

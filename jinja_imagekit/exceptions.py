@@ -175,7 +175,7 @@ class SourceError(ImageKitError):
 
     def message(self) -> str:
         name = self.source if len(self.source) <= 120 else f"{self.source[:117]}…"
-        return f"Source {name!r}: {self.reason}"
+        return f"Source {name!r}: {self.reason}" if name else f"The image: {self.reason}"
 
 
 class SourceNotFound(SourceError, FileNotFoundError):
@@ -296,7 +296,8 @@ class GenerationFailed(ImageKitError, RuntimeError):
         self.reason = reason
 
     def message(self) -> str:
-        return f"No image could be made of {self.source or self.cachefile!r}: {self.reason}"
+        name = self.source or self.cachefile
+        return f"No image could be made{f' of {name!r}' if name else ''}: {self.reason}"
 
 
 class StorageError(ImageKitError, OSError):
@@ -380,7 +381,8 @@ class EncodingFailed(ImageKitError, ValueError):
         self.reason = reason
 
     def message(self) -> str:
-        return f"Image {self.image!r} cannot be written as {self.format}: {self.reason}"
+        name = f"Image {self.image!r}" if self.image else "The image"
+        return f"{name} cannot be written as {self.format}: {self.reason}"
 
 
 class MissingAlt(ImageKitError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -307,10 +308,21 @@ def test_a_jpeg_named_png(site: Site) -> None:
     assert ".jpg" in render(site, "{% thumbnail '9x9' 'photo.png' %}")
 
 
+def tiff_of(*entries: tuple[int, int]) -> bytes:
+    """Return a TIFF file of one directory, which holds these numbers."""
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, number) for tag, number in entries)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + directory + bytes(4)
+
+
 @pytest.mark.parametrize(
     ("data", "what"),
     [
         (b"\0\0\0\x18ftypcrx \0\0\0\1" + bytes(50), "it is a raw photo; export it"),
+        (b"IIRO\x08\0\0\0" + bytes(50), "it is a raw photo; export it"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(50), "it is a raw photo; export it"),
+        (tiff_of((254, 1), (256, 160), (257, 120), (330, 8)), "it is a raw photo; export it"),
+        (tiff_of((256, 160), (257, 120), (50_706, 0x00000401)), "it is a raw photo; export it"),
+        (tiff_of((256, 160), (257, 120), (262, 32_803)), "it is a raw photo; export it"),
         (b"/annex/objects/SHA256E-s5--abc.jpg\n", "it is a git-annex pointer"),
         (b'{"error": "not found"}', "it is JSON, as a server sends"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "it is XML and no SVG"),

@@ -165,7 +165,7 @@ def test_a_process_that_dies_is_one_error(number: int, error: type[Exception], m
 @pytest.mark.parametrize(
     ("source", "attributes", "error", "message"),
     [
-        (b"GIF89a", {}, UnreadableImage, "Source ''"),
+        (b"GIF89a", {}, UnreadableImage, "The image: "),
         (b"", {}, UnreadableImage, "empty"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", {}, UnreadableImage, "an SVG may hold scripts"),
         (photo_bytes(), {"options": {"qualty": 3}, "format": "JPEG"}, InvalidOption, "Did you mean 'quality'"),

@@ -546,7 +546,7 @@ def test_without_proc_a_process_is_asked_for_by_its_number(
     assert not dead.exists()
 
 
-@pytest.mark.parametrize("name", ["CON", "a/nul.jpg", "com1", "a.jpg:stream", "LPT9.txt"])
+@pytest.mark.parametrize("name", ["CON", "a/nul.jpg", "com1", "a.jpg:stream", "LPT9.txt", "COM¹", "a/lpt².jpg"])
 def test_names_of_devices_are_refused_on_windows(
     storage: FileSystemStorage, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -68,6 +68,12 @@ USED_AS_TEXT = {
     "{{ '<b>%s</b>'|safe|format(f) }}": "<b>{img}</b>",
     "{{ f|striptags }}": "",
     "{{ f|urlencode }}": "{quoted}",
+    "{{ f + '<' }}{{ '<' + f }}{{ f + f }}": "{img}{lt}{lt}{img}{img}{img}",
+    "{{ f|indent(2, true) }}": "  {img}",
+    "{{ f|truncate(4, true, '', 0) }}": "<img",
+    "{{ f|length }}": "{length}",
+    "{{ '<img' in f }}{{ 'photo.jpg' in f }}": "TrueFalse",
+    "{{ f['url'] == f.url }}": "True",
     "{% for x in [f] %}{{ x }}{% endfor %}": "{img}",
 }
 
@@ -82,7 +88,13 @@ def test_a_cache_file_is_its_element_wherever_text_is_wanted(
     """Concatenated or put through a filter of strings it is its `<img>`, unescaped, and never its name."""
     environment = kit.install(kind(autoescape=autoescape, enable_async=is_async))
     img = environment.from_string(TAG).render()
-    parts = {"img": img, "rest": img.removeprefix("<img"), "quoted": quote(img), "lt": "&lt;" if autoescape else "<"}
+    parts = {
+        "img": img,
+        "rest": img.removeprefix("<img"),
+        "quoted": quote(img),
+        "length": len(img),
+        "lt": "&lt;" if autoescape else "<",
+    }
     for assigned in ("{% set f = 'photo.jpg'|thumbnail('20x') %}", "{% thumbnail '20x' 'photo.jpg' as f %}"):
         assert environment.from_string(assigned + template).render() == USED_AS_TEXT[template].format(**parts)
 

@@ -75,7 +75,7 @@ def test_public_names_of_the_view_are_these_alone(kit: ImageKit) -> None:
     """A new attribute of the view has to be thought about."""
     view = kit.install(SandboxedEnvironment()).from_string(HANDLES[0]).module.x
     assert {name for name in dir(view) if not name.startswith("_")} == {
-        "name", "url", "width", "height", "size", "format", "mimetype",
+        "name", "url", "width", "height", "size", "format", "mimetype", "splitlines",
     }  # fmt: skip
 
 

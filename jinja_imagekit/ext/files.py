@@ -56,7 +56,35 @@ def _field(name: str, *, is_known: bool = False, is_replaced: bool = False) -> A
     return property(get, doc=inherited.__doc__)
 
 
-class TemplateCacheFile(LazyImageCacheFile):
+class _Text:
+    """What operators and filters of text ask of a value beyond its text, which is that of `Markup`."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> Any:
+        return str(self) + other
+
+    def __radd__(self, other: Any) -> Any:
+        return other + str(self)
+
+    def __len__(self) -> int:
+        return len(str(self))
+
+    def __contains__(self, part: str) -> bool:
+        return part in str(self)
+
+    def __getitem__(self, index: object) -> str:
+        if not isinstance(index, slice):
+            # Of a name, Jinja then looks for an attribute; and what has numbered items can be iterated over.
+            raise TypeError("an image has no items")
+        return str(self)[index]
+
+    def splitlines(self) -> list[str]:
+        """Return the lines of the text."""
+        return str(self).splitlines()
+
+
+class TemplateCacheFile(_Text, LazyImageCacheFile):
     """A cache file whose errors name the line of the template that used it, and whose text is its `<img>`.
 
     If its image cannot be made and `on_error` is not "raise", its URL, width, height, media type and truth are those of
@@ -187,7 +215,7 @@ def _told(name: str) -> Any:
     return property(_guarded(inherited.fget), doc=inherited.__doc__)
 
 
-class TemplatePicture(Picture):
+class TemplatePicture(_Text, Picture):
     """A picture whose errors say which line of a template used it, and whose text is its HTML.
 
     If its images cannot be made and `on_error` is not "raise", it is a single `<img>` of what stands in for them, or
@@ -308,7 +336,7 @@ def _viewed(name: str) -> Any:
     return property(attrgetter(f"_file.{name}"), doc=getattr(LazyImageCacheFile, name).__doc__)
 
 
-class SandboxedImage:
+class SandboxedImage(_Text):
     """A view of a cache file with which a template can neither write nor learn paths.
 
     Jinja's sandbox refuses names that begin with an underscore, and otherwise there is only what an `<img>` needs. Tags

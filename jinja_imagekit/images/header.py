@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
 from .formats import FORMATS, sniff
-from .formats.base import BrokenFile, Format, Layout
+from .formats.base import BrokenFile, Format, Layout, OtherKind
 from .formats.unread import what_it_is
 from .metadata import orientation, read_directory, texts
 from .rules import Limits
@@ -193,5 +193,7 @@ def reading(name: str) -> Iterator[None]:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLarge(name, f"Pillow refuses it: {error}") from error
+    except OtherKind as error:
+        raise UnreadableImage(name, f"it is {error}.") from None
     except Exception as error:  # decoders raise anything: struct.error, SyntaxError, KeyError, …
         raise UnreadableImage(name, f"it cannot be decoded: {error or type(error).__name__}.") from error

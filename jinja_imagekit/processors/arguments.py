@@ -112,6 +112,7 @@ def anchor(value: Any, *more: str) -> Any:
     """
     if value is None:
         return None
+    given = value
     if isinstance(value, str):
         if value in _ANCHORS or value in more:
             return plain(value)
@@ -129,9 +130,12 @@ def anchor(value: Any, *more: str) -> Any:
         raise InvalidOption(
             "anchor", value, "give a name such as 'tl' or 'center', a point as '50% 20%', or two numbers from 0 to 1"
         )
-    for part in value:
-        number("anchor", part, 0, 1)
-    return tuple(value)
+    try:
+        return tuple(number("anchor", part, 0, 1) for part in value)
+    except InvalidOption:
+        raise InvalidOption(
+            "anchor", given, "a point lies between '0% 0%' and '100% 100%', or (0, 0) and (1, 1)"
+        ) from None
 
 
 def anchor_point(value: Anchor | None) -> tuple[float, float]:

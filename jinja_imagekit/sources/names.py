@@ -35,6 +35,15 @@ def name_parts(name: str) -> tuple[str, ...]:
     if "\0" in name:
         raise SourceNotAllowed(name, "its name holds a NUL character")
     windows = PureWindowsPath(name)
+    if name.startswith(("//", "\\\\")):
+        raise SourceNotAllowed(
+            name, "it is an address on a server; put the file into a source folder, and give its name there"
+        )
+    if windows.drive and not windows.root:
+        raise SourceNotAllowed(
+            name,
+            f"Windows reads {windows.drive!r} as a drive; give a name relative to a source folder, without a colon",
+        )
     if name.startswith("/") or windows.drive or windows.root:
         raise SourceNotAllowed(name, "it is an absolute path; give a name relative to a source folder")
     if ".." in PurePosixPath(name).parts or ".." in windows.parts:

@@ -27,7 +27,7 @@ _REPLACE_ATTEMPTS = 40
 """On Windows a file that someone has open cannot be replaced; 40 attempts, 25 ms apart, wait a second for them."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
-_WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com\d|lpt\d)\s*(\.|$)", re.IGNORECASE)
+_WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])\s*(\.|$)", re.IGNORECASE)
 
 
 # Segments of letters, digits, '-' and '_'; a segment may hold single dots, but not begin or end with one.

@@ -100,6 +100,18 @@ def swap_rows(state: Path, chance: Chance) -> None:
         connection.commit()
 
 
+def spoil_keys(state: Path, chance: Chance) -> None:
+    """Make keys of one kind something that is no text."""
+    with closing(sqlite3.connect(database(state))) as connection:
+        keys = [key for (key,) in connection.execute("SELECT key FROM Cache ORDER BY key")]
+        kind = chance.choice(sorted({key.split(":")[1] for key in keys if key.count(":") > 1}))
+        for key in keys:
+            if f":{kind}:" in key:
+                spoilt = key.encode().replace(b":" + kind.encode(), b":" + kind.encode() + b"\xff")
+                connection.execute("UPDATE Cache SET key = CAST(? AS TEXT) WHERE key = ?", (spoilt, key))
+        connection.commit()
+
+
 def damage_notes(state: Path, chance: Chance) -> None:
     for path in state.glob("*.json"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -122,6 +134,7 @@ DAMAGES = [
     replace_by_folder,
     another_schema,
     scramble_rows,
+    spoil_keys,
     damage_notes,
     delete_outputs,
 ]

@@ -75,7 +75,7 @@ SCRIPT = """
 
 
 @pytest.mark.skipif(not shutil.which("unshare") or not sys.platform.startswith("linux"), reason="needs Linux's unshare")
-@pytest.mark.parametrize("ballast", [1000, 1150, 1300, 1450] if FULL else [1300])
+@pytest.mark.parametrize("ballast", [1300, 1400, 1500, 1600] if FULL else [1300])
 def test_a_full_disk(tmp_path: Path, ballast: int, tally: Tally) -> None:
     """Two megabytes, with more or less left for images: in the middle of an image or of the state, it is the same."""
     import drawing

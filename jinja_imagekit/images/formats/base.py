@@ -23,6 +23,10 @@ class BrokenFile(ValueError):
     """The file is damaged or incomplete; the message says where."""
 
 
+class OtherKind(BrokenFile):
+    """The file is of a kind that is not read; the message is what it is, and what to do about it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """What a file's container says about it.

@@ -17,7 +17,8 @@ from PIL import Image, ImageChops, ImageFile, TiffImagePlugin, TiffTags
 
 from ..colour import may_be_transparent, to_plain
 from ..metadata import ICC_PROFILE, Directory, Entry, read_directory
-from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Frame, Layout, most_pieces
+from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Frame, Layout, OtherKind, most_pieces
+from .unread import RAW
 
 
 class Tiff(Format):
@@ -38,8 +39,11 @@ class Tiff(Format):
 
         Raises:
             BrokenFile: A strip or tile lies outside of the file, or what says how to read them.
+            OtherKind: It is a raw photo.
         """
         directory = read_directory(data)
+        if data[8:10] == _CANON or _is_raw(directory):
+            raise OtherKind(RAW)
         _check_whole(directory, data)
         _Samples.of(directory).check()
         icc = directory.entries.get(ICC_PROFILE)
@@ -116,6 +120,12 @@ _PIXEL_TAGS |= frozenset({324, 325, 332, 333, 334, 338, 339, 347, 512, 513, 514,
 _PIXEL_TAGS |= frozenset({529, 530, 531, 532})
 """What says how pixels are stored: TIFF 6.0, and JPEG in TIFF (Technical Note 2)."""
 
+
+_CANON = b"CR"
+"""What stands behind the header of Canon's raw photos."""
+
+_KIND, _SUB_DIRECTORIES, _DNG_VERSION = 254, 330, 50_706
+_COLOUR_FILTER_ARRAY = 32_803
 
 _WHITE_IS_ZERO, _RGB = 0, 2
 _MOST_SAMPLES = TiffImagePlugin.MAX_SAMPLESPERPIXEL
@@ -215,6 +225,13 @@ def _named(directory: Directory) -> Iterator[None]:
         raise BrokenFile(
             f"the TIFF file is damaged, or in a compression that is not read (number {compression})"
         ) from None
+
+
+def _is_raw(directory: Directory) -> bool:
+    """Tell whether a directory is that of a raw photo, where as a rule it is only a small preview (TIFF/EP, DNG)."""
+    is_preview = directory.number(_KIND, 0) & 1 and _SUB_DIRECTORIES in directory.entries
+    is_sensor_s = directory.number(_PHOTOMETRIC, -1) == _COLOUR_FILTER_ARRAY
+    return bool(is_preview) or is_sensor_s or _DNG_VERSION in directory.entries
 
 
 def _check_whole(directory: Directory, data: bytes) -> None:

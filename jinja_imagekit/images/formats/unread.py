@@ -6,7 +6,7 @@ _OPENING_BYTES = 1_024
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
-_RAW = "a raw photo; export it from your photo program as JPEG"
+RAW = "a raw photo; export it from your photo program as JPEG"
 _BASE64 = "an image as Base64 text; decode it first"
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -24,7 +24,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a ZIP archive or an office document; take the image out of it"),
     (b"\x1f\x8b", "a file compressed with gzip (an SVGZ perhaps); unpack it first"),
     (b"\x1aE\xdf\xa3", "a video; take a frame of it, or link it with <video>"),
-    (b"FUJIFILMCCD-RAW", _RAW),
+    *((signature, RAW) for signature in (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")),
     (b"/annex/objects/", "a git-annex pointer and not the image itself; run `git annex get`"),
     (b"data:image/", "a data: URL as text; decode what follows its comma"),
     (b"/9j/", _BASE64),
@@ -54,7 +54,7 @@ def what_it_is(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
         if b"crx " in brands:
-            return _RAW
+            return RAW
         return _HEIF if any(brand in brands for brand in _HEIF_BRANDS) else _VIDEO
     if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
         return _VIDEO
