@@ -6,7 +6,7 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from pathlib import Path
@@ -25,6 +25,7 @@ from .images.rules import Limits, PixelRules
 from .interfaces import SourceGroup, StateStore, Storage
 from .loading import announce_kit, load, load_instance
 from .once import made_once
+from .pages import Page, current_page, writing
 from .pregenerate import GenerationInterrupted, Plan, Report, make_plan, run_plan
 from .pregenerate.run import Progress
 from .registry import (
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from .cachefiles.promises import Promises
     from .doctor import Finding
     from .imageinfo import ImageFacts, ImageInfo
+    from .markup.names import Locate
+    from .markup.transform import Transform
     from .pictures import Picture, Pictures
     from .uploads import ProcessedFile
 
@@ -115,7 +118,16 @@ class ImageKit:
     def storage(self) -> Storage:
         """The default storage of cache files."""
         own = load_instance("default_file_storage", self.settings.default_file_storage)
-        return own or FileSystemStorage.from_settings(self.settings)
+        return own or FileSystemStorage.from_settings(self.settings, self._base_url)
+
+    def _base_url(self) -> str:
+        """Return the URL from which the site serves cache files, as seen from the page that is being written."""
+        return self.seen_from_page(self.settings.base_url)
+
+    def seen_from_page(self, url: str) -> str:
+        """Return a URL as the page that is being written refers to it: relative to it, with `urls="relative"`."""
+        page = current_page() if self.settings.urls == "relative" else None
+        return url if page is None else page.relative(url)
 
     @made_once
     def records(self) -> Records:
@@ -328,8 +340,92 @@ class ImageKit:
             >>> ImageKit(source_dirs=["content"], site_url="https://example.org").absolute_url("/CACHE/a.jpg")
             'https://example.org/CACHE/a.jpg'
         """
-        site_url = self.settings.site_url
-        return urljoin(f"{site_url.rstrip('/')}/", url) if site_url and url else url
+        site_url, page = self.settings.site_url, current_page()
+        if not site_url or not url:
+            return url
+        # A relative URL begins at its page.
+        folder = page.folder if page and self.settings.urls == "relative" else ""
+        return urljoin(urljoin(f"{site_url.rstrip('/')}/", folder), url)
+
+    def url_for(
+        self, dimensions: str, source: object, id: str | None = None, /, *, absolute: bool = False, **kwargs: Any
+    ) -> str:
+        """Return the URL of one image: that of a picture's `src`.
+
+        Args:
+            dimensions: As for `picture`.
+            source: The image to start from.
+            id: As for `picture`.
+            absolute: Return a URL that begins with the setting `site_url`, of a JPEG, or a PNG with alpha: for
+                `og:image`, feeds and mails.
+            **kwargs: As for `picture`.
+
+        Raises:
+            InvalidOption: A keyword has an unusable value.
+            ImageKitError: The image could not be made.
+
+        Example:
+            >>> kit.url_for("1200x630", "photos/canal.jpg", absolute=True)  # doctest: +SKIP
+            'https://example.org/CACHE/images/photos/canal/5ff3.jpg'
+        """
+        picture = self.picture(dimensions, source, id, **kwargs)
+        return picture.absolute_url if absolute else picture.url
+
+    def page(self, path: str) -> AbstractContextManager[Page | None]:
+        """Return a context in which a page is written, so that its pictures load in the order of the page.
+
+        The first large picture is loaded at once and before others, the next two as the browser sees fit, the rest
+        lazily; what an author says of one goes before. With `urls="relative"` URLs are relative to the page.
+
+        Args:
+            path: The page's path below the site's root.
+
+        Example:
+            >>> with kit.page("blog/canal/index.html"):  # doctest: +SKIP
+            ...     html = template.render()
+        """
+        return writing(Page(path, self.settings.site_root))
+
+    def transform(
+        self,
+        html: str,
+        *,
+        page: str | None = None,
+        rules: Mapping[str, Any] | None = None,
+        locate: Locate | None = None,
+    ) -> str:
+        """Return HTML in which every image that is a source is what `{% picture %}` writes.
+
+        What changes is marked with `data-imagekit-src`, so that a second time nothing changes unless a source has
+        changed; every other character stays.
+
+        Args:
+            html: A page, or a part of one.
+            page: The page's path below the site's root, such as `"blog/canal/index.html"`: its images are found beside
+                it, and load in its order. None is the page that is being written, if any.
+            rules: What images become, by their class; None for the setting `html_rules`.
+            locate: Returns the source that a URL stands for, for hosts that know better; None leaves it to the kit,
+                which looks beside the page, below the site's root and in the source folders.
+
+        Raises:
+            InvalidSetting: A rule is unusable.
+            ImageKitError: An image could not be made; the message names the page and its line.
+
+        Example:
+            >>> kit.transform('<img src="photos/canal.jpg" alt="">', page="index.html")  # doctest: +SKIP
+            '<picture><source type="image/avif" srcset="…'
+        """
+        from .markup.transform import Transform
+
+        if rules is None and locate is None:
+            return self._transform.html(html, page)
+        return Transform(self, rules, locate=locate).html(html, page)
+
+    @made_once
+    def _transform(self) -> Transform:
+        from .markup.transform import Transform
+
+        return Transform(self)
 
     def imageinfo(self, source: object) -> ImageInfo:
         """Return the facts of an image, for templates; nothing is decoded but for its colour.

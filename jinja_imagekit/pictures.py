@@ -31,6 +31,7 @@ from .generatorlibrary import THUMBNAIL_ID
 from .imageinfo import NO_SIDECAR, Look, Sidecar
 from .images import OUTPUT_FORMATS, Header, mimetype, normal_format, output_format
 from .interfaces import Size
+from .pages import current_page
 from .pregenerate.making import make_work
 from .pregenerate.plan import Item, make_plan
 from .pregenerate.run import available_cores
@@ -1113,7 +1114,8 @@ class Picture:
             )
         *sources, image = self._offers(shown)
         sizes = given.sizes
-        loads_lazily = given.loading == "lazy" if given.loading is not None else not self._call.priority
+        turn = self._turn(given, image.width * image.height)
+        loads_lazily = given.loading == "lazy" if given.loading is not None else turn == "lazy"
         # `auto` needs a style that says the image's size.
         is_sized = _is_sized(shown.plan.media)
         is_auto = loads_lazily and is_sized and self._kit.settings.auto_sizes
@@ -1131,8 +1133,8 @@ class Picture:
             "sizes": _auto(sizes or image.sizes, is_auto) if image.sizes else None,
             **_box(given, image.width, image.height),
             "loading": given.loading if given.loading is not None else "lazy" if loads_lazily else None,
-            "decoding": given.decoding if given.decoding is not None else None if self._call.priority else "async",
-            "fetchpriority": given.fetchpriority or ("high" if self._call.priority else None),
+            "decoding": given.decoding if given.decoding is not None else None if turn == "first" else "async",
+            "fetchpriority": given.fetchpriority or ("high" if turn == "first" else None),
             "alt": alt,
             **given.rest,
         }
@@ -1154,6 +1156,14 @@ class Picture:
             for source in sources
         ]
         return html.picture(tags, image_attributes)
+
+    def _turn(self, given: _Given, area: int) -> str:
+        """Return how the picture loads: "first" with priority, "neutral" or "lazy"; a page's order may decide."""
+        page = current_page()
+        if page is None:
+            return "first" if self._call.priority else "lazy"
+        turn = page.turn(area, given.loading, "high" if self._call.priority else given.fetchpriority)
+        return "first" if self._call.priority else turn
 
     def _placeholder_styles(self, own: Medium, look: Look) -> dict[str, str]:
         if self._call.placeholder == "color":
@@ -1557,6 +1567,7 @@ class _KnownHtml(NamedTuple):
     absent: tuple[str, ...]
     picture: Picture
     shown: Shown
+    turns: int
 
     def is_current(self) -> bool:
         """Tell whether everything is unchanged, by one stat of each file."""
@@ -1789,9 +1800,12 @@ class Pictures:
 
     def find_html(self, call: Hashable) -> Markup | None:
         """Return the HTML kept for a template's call, if it is still right; its files count as needed."""
-        known = self._html.get((call, self._base_url))
+        page, known = current_page(), self._html.get((call, self._base_url))
         if known is None or not known.is_current():
             return None
+        if page is not None:
+            # As if it had been written anew.
+            page.turns = known.turns
         shown = known.shown
         if shown.urls not in self._noted or not self._kit.renders.are_noted(shown.names):
             self.note(known.picture, shown)
@@ -1823,8 +1837,9 @@ class Pictures:
             files.append((self._kit.storage.path(self.stylesheet) or "", _ANY_SIZE))
         if len(self._html) >= MOST_PICTURES:
             self._html.clear()
+        page = current_page()
         self._html[call, self._base_url] = _KnownHtml(
-            markup, tuple(sources.items()), tuple(files), tuple(absent), picture, shown
+            markup, tuple(sources.items()), tuple(files), tuple(absent), picture, shown, page.turns if page else 0
         )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from PIL import ImageColor
 
 from .exceptions import InvalidSetting, nearest
 from .loading import full_path
+from .pages import URLS
 
 __all__ = ["OTHER_FORMATS", "READABLE_FORMATS", "Settings"]
 
@@ -71,6 +73,10 @@ class Settings(PixelSettings, Caps):
         base_url: URL from which the site serves `location`.
         site_url: The site's own URL, such as `https://example.org`, with which `picture.absolute_url` begins; empty
             leaves it without one.
+        urls: "absolute" URLs of images begin with `base_url`, "relative" ones at the page, where `kit.page()` or the
+            host says which it is: such a site works below any path, and opened as files.
+        html_rules: What becomes of the images in HTML that `kit.transform()` rewrites, by their class; `"*"` is for all
+            others.
         state_dir: Folder for existence records, locks and temporary files.
         state_directory_permissions: Mode of the folders in `state_dir`, and of `state_dir` itself where it is made;
             with 0o770 and a common group, several users can share a site.
@@ -149,6 +155,8 @@ class Settings(PixelSettings, Caps):
     location: Path = Path("output")
     base_url: str = "/"
     site_url: str = ""
+    urls: str = "absolute"
+    html_rules: Mapping[str, Any] = field(default_factory=dict)
     state_dir: Path = Path(".imagekit")
     state_directory_permissions: int = 0o700
     state_file_permissions: int = 0o600
@@ -266,6 +274,17 @@ class Settings(PixelSettings, Caps):
                 paths.append(os.path.join(folder, *parts[1:]))
         return paths
 
+    @property
+    def site_root(self) -> str:
+        """The URL path that the site's pages are below, with a slash at both ends.
+
+        Example:
+            >>> Settings(site_url="https://example.org/blog").site_root
+            '/blog/'
+        """
+        path = urlsplit(self.site_url).path.strip("/")
+        return f"/{path}/" if path else "/"
+
     def with_absolute_paths(self) -> Settings:
         """Return these settings with absolute paths, for a process that may run in another folder."""
         return replace(
@@ -280,6 +299,7 @@ class Settings(PixelSettings, Caps):
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "on_error": POLICIES,
     "isolation": (None, "process"),
+    "urls": URLS,
     "picture_placeholder": (None, "blur", "color"),
     "picture_css": ("style", "class"),
     "missing_alt": (None, "error", "warn", "ignore"),
@@ -352,6 +372,12 @@ def _prefixes(name: str, value: Any) -> tuple[tuple[str, Path], ...]:
     return tuple((prefix, _path(name, folder)) for prefix, folder in pairs)
 
 
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidSetting(name, f"must be a dict with strings as keys, not {value!r}")
+    return dict(value)
+
+
 _string = _instance(str, "a string")
 _integer = _instance(int, "a whole number")
 _boolean = _instance(bool, "True or False")
@@ -367,6 +393,7 @@ _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
     "int | None": _or_none(_integer),
     "float | None": _or_none(_number),
     "bool | None": _or_none(_boolean),
+    "Mapping[str, Any]": _mapping,
     "tuple[Path, ...]": _several(_path),
     "tuple[tuple[str, Path], ...]": _prefixes,
     "tuple[str, ...]": _several(_string),

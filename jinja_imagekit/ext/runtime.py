@@ -17,6 +17,7 @@ from ..exceptions import ImageKitError, InvalidOption, MissingAlt
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
 from ..images import excess
+from ..pages import current_page
 from ..pictures import (
     Focus,
     Framing,
@@ -504,8 +505,10 @@ def _key(call: _Call) -> Hashable:
     tag, id, dimensions, source, kwargs, attributes = call
     if type(source) is not str:
         return None
+    page = current_page()
     try:
-        return tag, id, dimensions, source, frozen(kwargs), frozen(dict(attributes))
+        # What stands above it in its page decides when it loads.
+        return tag, id, dimensions, source, frozen(kwargs), frozen(dict(attributes)), page and page.turns
     except TypeError:
         return None
 

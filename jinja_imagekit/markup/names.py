@@ -1,0 +1,86 @@
+"""Which source a URL in a page means: relative to the page, to the site, or in a source folder."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from ..exceptions import SourceError
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
+
+Locate = Callable[[str], Any]
+"""Returns the source that a URL in a page stands for, for hosts that know better; None leaves it to the kit."""
+
+SPACE = "\t\n\f\r "
+"""What HTML takes for white space."""
+
+
+class SiteNames:
+    """Finds the sources that the URLs in pages mean.
+
+    Whether a file may be read is not decided here.
+
+    Args:
+        kit: The kit.
+    """
+
+    def __init__(self, kit: ImageKit) -> None:
+        self._kit = kit
+        self._root = kit.settings.site_root
+        self._own = f"{kit.settings.cachefile_dir}/".lstrip("/")
+
+    def source(self, url: str, folder: str) -> str | None:
+        """Return the name of the source that a URL means; None if it means none.
+
+        Args:
+            url: The URL as written.
+            folder: The URL path that it is relative to, with a slash at its end.
+        """
+        path = self.path_of(url.strip(SPACE))
+        if path is None:
+            return None
+        for name in dict.fromkeys(self._names(path, folder)):
+            # What templates have made already is no source.
+            if self._own != "/" and name.startswith(self._own):
+                continue
+            try:
+                found = self._kit.sources.lookup(name)
+            except SourceError:
+                continue
+            if found is not None:
+                return found.name
+        return None
+
+    def path_of(self, url: str) -> str | None:
+        """Return the path of a URL of the site itself; None for any other, and for a mere fragment."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return None
+        if parts.scheme or parts.netloc:
+            site = urlsplit(self._kit.settings.site_url)
+            if not site.netloc or parts.netloc.lower() != site.netloc.lower() or parts.scheme not in _WEB:
+                return None
+            return unquote(parts.path) or "/"
+        return unquote(parts.path) or None
+
+    def _names(self, path: str, folder: str) -> Iterator[str]:
+        if "\0" in path or path.endswith("/"):
+            return
+        if not path.startswith("/"):
+            yield self._within(posixpath.join(unquote(folder), path))
+        yield self._within(path if path.startswith("/") else f"{self._root}{path}")
+        yield posixpath.normpath(f"/{path}").lstrip("/")
+
+    def _within(self, path: str) -> str:
+        # As browsers do, and as no path may climb out of the site: ".." of the root is the root.
+        path = posixpath.normpath(f"/{path.lstrip('/')}")
+        root = unquote(self._root).rstrip("/")
+        return (path.removeprefix(root) if path.startswith(f"{root}/") else path).lstrip("/")
+
+
+_WEB = ("", "http", "https")
