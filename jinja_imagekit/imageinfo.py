@@ -134,6 +134,15 @@ class ImageFacts:
             known = self._sidecars[source.path, source.name] = self._read_sidecar(source)
         return known
 
+    def focus_of(self, source: object, generator_id: str) -> Any:
+        """Return what crops of a source keep, as far as it says so itself; None for the files of this library's kits.
+
+        Args:
+            source: The source, as a template gave it.
+            generator_id: The id of the generator that crops it.
+        """
+        return None
+
     def look(self, source: Source) -> Look:
         """Return what a source looks like; worked out from one reduced decode, and remembered in the state.
 

@@ -463,9 +463,12 @@ def picture_call(
         formats = formats or (options["format"],)
     options.pop("format", None)
     anchor = options.pop("anchor", None)
+    generator_id = THUMBNAIL_ID if generator_id is None else generator_id
     focus = given.get("focus", anchor)
+    if focus is None:
+        focus = kit.image_facts.focus_of(source, generator_id)
     return PictureCall(
-        generator_id=THUMBNAIL_ID if generator_id is None else generator_id,
+        generator_id=generator_id,
         dimensions=str.__str__(dimensions),
         source=source,
         options=options,

@@ -52,6 +52,12 @@ class GeneratorRegistry(core.GeneratorRegistry):
             autodiscover()
         return super().find(id)
 
+    def known(self, id: str) -> Any:
+        """Return what was registered under an id; None if nothing was."""
+        if id not in self._generators:
+            autodiscover()
+        return self._lookup(id)
+
     def get(self, id: str, /, **kwargs: Any) -> Any:
         """Return the generator of an id, made with these keywords.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from ..html import plain_text
 from ._engine.current import get_kit
 from .models.fields.utils import ImageSpecFileDescriptor
 
@@ -31,7 +32,10 @@ class ImageURLField(serializers.Field):  # type: ignore[misc]  # the framework h
 
 
 class ImageVariantField(serializers.Field):  # type: ignore[misc]  # as above
-    """URL, width and height of an image, and with dimensions what `srcset` and `sizes` need; null without an image.
+    """URL, width and height of an image, and with dimensions all that an `<img>` needs; null without an image.
+
+    That is `srcset`, `sizes`, and `alt`, which is null unless the image field has an `alt_field`; with the option
+    `placeholder`, `color` is a colour such as "#1f3a5c", or `blur` a tiny preview as a data URI.
 
     Args:
         dimensions: Width and height in pixels: `"400x300"`, `"400x"` or `"x300"`. Without them the field is that of
@@ -63,13 +67,20 @@ class ImageVariantField(serializers.Field):  # type: ignore[misc]  # as above
             return {"url": _absolute(self, value.url), "width": value.width, "height": value.height}
         picture = get_kit().picture(self.dimensions, value, **self.options)
         candidates = [each.partition(" ") for each in picture.srcset.split(", ") if each]
-        return {
+        told = {
             "url": _absolute(self, picture.url),
             "width": picture.width,
             "height": picture.height,
             "srcset": ", ".join(f"{_absolute(self, url)} {descriptor}" for url, _, descriptor in candidates),
             "sizes": picture.sizes,
+            "alt": plain_text(picture.alt),
         }
+        match self.options.get("placeholder"):
+            case "color":
+                told["color"] = picture.color
+            case "blur":
+                told["blur"] = picture.placeholder
+        return told
 
 
 def _absolute(field: Any, url: str) -> str:

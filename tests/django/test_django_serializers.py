@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
-from album.models import Avatar, Photo
+from album.models import Avatar, Photo, Portrait
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import RequestFactory, override_settings
 
@@ -68,6 +70,22 @@ def test_a_variant_is_all_that_an_img_needs(make_photo: Any) -> None:
     assert [descriptor for _, descriptor in candidates] == ["50w", "75w", "100w", "150w", "200w"]
     assert all(url.startswith("http://testserver/media/") for url, _ in candidates)
     assert [card["url"], "100w"] in candidates
+
+
+def test_a_variant_has_the_text_of_its_image_field_and_a_placeholder(jpeg: bytes) -> None:
+    """`alt` is what the field's `alt_field` says; a colour or a preview is there for those who ask."""
+    portrait = Portrait(title="A <canal>")
+    portrait.image.save("canal.jpg", ContentFile(jpeg), save=True)
+    fields = {
+        "plain": ImageVariantField("100x75", source="image"),
+        "color": ImageVariantField("100x75", {"placeholder": "color"}, source="image"),
+        "blur": ImageVariantField("100x75", {"placeholder": "blur"}, source="image"),
+    }
+    data = type("PortraitSerializer", (serializers.Serializer,), fields)(portrait).data
+    assert data["plain"]["alt"] == "A <canal>"
+    assert not {"color", "blur"} & data["plain"].keys()
+    assert re.fullmatch("#[0-9a-f]{6}", data["color"]["color"])
+    assert data["blur"]["blur"].startswith("data:image/webp;base64,")
 
 
 def test_no_image_is_null() -> None:

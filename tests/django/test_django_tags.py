@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from album.models import Photo
+from asgiref.sync import async_to_sync, sync_to_async
 from django.template import Context, Template, TemplateSyntaxError
 from django.template.backends.jinja2 import Jinja2
 from django.test import override_settings
@@ -325,3 +326,13 @@ def test_djangos_jinja_templates_have_the_tags(make_photo: Any, render: Any) -> 
     photo = make_photo()
     tag = "{% picture '160x' photo.image -- alt='' %}{% thumbnail '20x20' photo.image %}"
     assert backend.from_string(tag).render({"photo": photo}) == render(tag, photo=photo)
+
+
+def test_async_view_may_render_what_asks_the_database(make_photo: Any, render: Any) -> None:
+    """A view that renders in Django's thread for such work has images of rows that it reads there."""
+    photo = make_photo()
+
+    async def view() -> str:
+        return str(await sync_to_async(lambda: render("{{ p.by_width.url }}", p=Photo.objects.only("image").get()))())
+
+    assert async_to_sync(view)() == photo.by_width.url

@@ -13,6 +13,7 @@ from ...cachefiles.backends import CacheFileBackend, leaves_existing
 from ...cachefiles.backends import Simple as EngineBackend
 from ...cachefiles.warm import KnownFile, KnownFiles
 from ...exceptions import ImageKitError
+from ...imageinfo import ImageFacts
 from ...interfaces import SourceGroup, Storage
 from ...kit import ImageKit
 from ...once import made_once
@@ -21,6 +22,7 @@ from ...pregenerate.plan import failed
 from ...registry import CacheFileRegistry, Register, Unregister, make_generator
 from ...sources import FileSource, Source, SourceFinder
 from ...sources.remembered import RecordedSourceMemory
+from ...specs import ADAPTING_KEYWORDS, FOCUS_KEYWORD
 from ...specs import ImageSpec as CoreSpec
 from ...state import DiskStore, Records
 from .. import conf
@@ -30,6 +32,7 @@ from ..cachefiles.namers import BUILT_IN as BUILT_IN_NAMERS
 from ..registry import cachefile_registry, generator_registry, source_group_registry
 from ..specs import ImageSpec
 from ..utils import get_storage
+from .authored import FieldFacts, with_focus
 from .cachefile import EngineCacheFile, has_receivers
 from .caches import CacheStore
 from .current import KIT, current, get_kit
@@ -88,6 +91,11 @@ class DjangoKit(ImageKit):
         self.generators.on_change(known.forget)
         return known
 
+    @made_once
+    def image_facts(self) -> ImageFacts:
+        """What is known about sources apart from their pixels; models say some of it about their files."""
+        return FieldFacts(self)
+
     def load_storage(self, value: Any) -> Storage:
         """Return the engine's storage for what a spec's `cachefile_storage` names; the kit's for None."""
         return self.storage if value is None else self.engine_storage(conf.storage_of(value))
@@ -106,6 +114,11 @@ class DjangoKit(ImageKit):
         Raises:
             NotRegistered: Nothing is registered under the id; the message suggests the nearest.
         """
+        adapting = [name for name in ADAPTING_KEYWORDS if name in kwargs]
+        if any(kwargs[name] is not None for name in adapting):
+            return super().generator(id, **kwargs)
+        for name in adapting:
+            del kwargs[name]
         registered = self.registered(id)
         is_spec = isinstance(registered, type) and issubclass(registered, CoreSpec)
         if is_spec and not issubclass(registered, ImageSpec):
@@ -121,8 +134,8 @@ class DjangoKit(ImageKit):
         """Return the cache file of a generator as the engine has it; nothing is opened before it is used."""
         source = kwargs.get("source")
         if isinstance(source, Source) and isinstance(source.original, FieldFile):
-            # Specs look at the model of the field that they are made of.
-            kwargs["source"] = source.original
+            # Specs look at the model of the field that they are made of; what crops keep has been found out.
+            kwargs = {FOCUS_KEYWORD: None, **kwargs, "source": source.original}
         return self.django_file(id, **kwargs).engine
 
     def cachefile_of(self, generator: Any, **parts: Any) -> EngineCacheFile:
@@ -223,14 +236,14 @@ class FieldKnownFiles(KnownFiles):
         """Return the file that these keywords lead to, if it is known and still current."""
         if has_receivers():
             return None
-        named = self._named(kwargs)
+        named = self._named(id, kwargs)
         return None if named is None else super().find(id, named)
 
     def find_together(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[KnownFile | None]:
         """Return the files that several calls lead to, as far as they are known and still current."""
         if has_receivers():
             return [None] * len(calls)
-        return super().find_together([(id, self._named(kwargs) or kwargs) for id, kwargs in calls])
+        return super().find_together([(id, self._named(id, kwargs) or kwargs) for id, kwargs in calls])
 
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a call of a template's, if it is still current."""
@@ -238,23 +251,33 @@ class FieldKnownFiles(KnownFiles):
 
     def remember(self, file: EngineFile, kwargs: dict[str, Any]) -> KnownFile | None:
         """Keep the answer that a file is to these keywords, if it exists now, and return it."""
-        named = self._named(kwargs)
+        named = self._named(str(file.generator_id), kwargs)
         return None if named is None else super().remember(file, named)
 
     def remember_many(self, answers: Iterable[tuple[EngineFile, dict[str, Any]]]) -> None:
         """Keep several answers with one write."""
-        translated = ((file, self._named(kwargs)) for file, kwargs in answers)
+        translated = ((file, self._named(str(file.generator_id), kwargs)) for file, kwargs in answers)
         super().remember_many((file, named) for file, named in translated if named is not None)
 
-    def _named(self, kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    def _named(self, id: str, kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """Return the keywords with a file field's path for the field; None where it has none."""
-        source = kwargs.get("source")
-        if not isinstance(source, FieldFile):
+        file = kwargs.get("source")
+        if isinstance(file, Source):
+            # A candidate of a picture, for which it was found out what crops keep.
+            file = file.original
+        else:
+            kwargs = with_focus(id, kwargs)
+        if not isinstance(file, FieldFile):
             return kwargs
         # A file that was assigned but not saved has a name that is not its own yet.
-        name = source.name if getattr(source, "_committed", True) else None
-        folder = self._folder(source.storage)
-        return None if not name or folder is None else {**kwargs, "source": StoredName(folder + name)}
+        name = file.name if getattr(file, "_committed", True) else None
+        folder = self._folder(file.storage)
+        if not name or folder is None:
+            return None
+        named = {**kwargs, "source": StoredName(folder + name)}
+        if named.get(FOCUS_KEYWORD, ...) is None:
+            del named[FOCUS_KEYWORD]
+        return named
 
     def _folder(self, storage: Any) -> str | None:
         known = self._folders.get(id(storage))

@@ -11,8 +11,10 @@ from django.db.models.fields.files import FieldFile
 from ...cachefiles.backends import Simple as EngineBackend
 from ...exceptions import ImageKitError
 from ...hashing import class_path
+from ...once import made_once
 from ...sources import Source
 from ...stand_ins import StandIn, covers, stand_in
+from .._engine.authored import with_focus
 from .._engine.cachefile import DJANGO_PARTS, EngineCacheFile
 from .._engine.current import get_kit
 from ..files import BaseIKFile
@@ -290,7 +292,11 @@ class LazyImageCacheFile(ImageCacheFile):
     @property
     def call(self) -> tuple[str, dict[str, Any]] | None:
         """The generator's id and keywords, if these alone lead to the file."""
-        return (str(self.generator_id), self.kwargs) if not self.has_own_parts and not self.args else None
+        return (str(self.generator_id), self._focused) if not self.has_own_parts and not self.args else None
+
+    @made_once
+    def _focused(self) -> dict[str, Any]:
+        return with_focus(str(self.generator_id), self.kwargs)
 
     def _description(self) -> str:
         source = self.kwargs.get("source")
@@ -303,4 +309,4 @@ class LazyImageCacheFile(ImageCacheFile):
             NotRegistered: Nothing is registered under the id.
         """
         kit, id = get_kit(), str(self.generator_id)
-        return kit.registered(id)(*self.args, **self.kwargs) if self.args else kit.generator(id, **self.kwargs)
+        return kit.registered(id)(*self.args, **self.kwargs) if self.args else kit.generator(id, **self._focused)

@@ -1,5 +1,6 @@
-"""The form field that processes an upload."""
+"""Form fields: one that processes an upload, and one for what crops keep."""
 
 from .fields import ProcessedImageField
+from .focus import FocusField, FocusInput
 
-__all__ = ["ProcessedImageField"]
+__all__ = ["FocusField", "FocusInput", "ProcessedImageField"]

@@ -1,5 +1,5 @@
 """The model fields."""
 
-from .fields import ImageSpecField, ProcessedImageField
+from .fields import FocusField, ImageField, ImageSpecField, ProcessedImageField
 
-__all__ = ["ImageSpecField", "ProcessedImageField"]
+__all__ = ["FocusField", "ImageField", "ImageSpecField", "ProcessedImageField"]

@@ -67,6 +67,8 @@ class ImageSpec(core.ImageSpec, BaseImageSpec):
 
     Attributes:
         source: The source as it was given, so that a spec may look at `self.source.instance`.
+        focus_field: The name of an attribute of the source's model that says what crops keep; None for that of the
+            image field.
 
     Example:
         >>> class Thumbnail(ImageSpec):
@@ -76,6 +78,7 @@ class ImageSpec(core.ImageSpec, BaseImageSpec):
     """
 
     is_base = True
+    focus_field: str | None = None
 
     def __init__(self, source: Any = None) -> None:
         self.source = source

@@ -71,6 +71,10 @@ class DjangoRuntime(TemplateRuntime):
         # The file does this itself.
         return None
 
+    def file(self, generator_id: str, kwargs: dict[str, Any]) -> ImageCacheFile:  # type: ignore[override]  # a Django file
+        """Return a cache file in the form that a template gets; nothing has been opened yet."""
+        return self.django_file(generator_id, kwargs)
+
     def django_file(self, id: str, kwargs: dict[str, Any]) -> ImageCacheFile:
         """Return a generator's cache file as Django knows it, with the policy among the keywords."""
         self._kit.registered(id)
@@ -211,8 +215,8 @@ def _write_image(runtime: DjangoRuntime, positional: list[Any], keywords: dict[s
     return runtime.generateimage_tag(positional[0], keywords, attributes)
 
 
-def _give_image(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any]) -> ImageCacheFile:
-    return runtime.django_file(positional[0], keywords)
+def _give_image(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any]) -> Any:
+    return runtime.spec_image(positional[0], keywords)
 
 
 def _with_id(positional: list[Any]) -> tuple[Any, Any, Any]:
@@ -228,9 +232,7 @@ def _write_thumbnail(
 
 
 def _give_thumbnail(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any]) -> Any:
-    if runtime.has_several_sizes(keywords):
-        return runtime.thumbnail_picture(*_with_id(positional), keywords)
-    return runtime.django_file(*runtime.thumbnail_call(*_with_id(positional), keywords))
+    return runtime.thumbnail_image(*_with_id(positional), keywords)
 
 
 def _write_picture(runtime: DjangoRuntime, positional: list[Any], keywords: dict[str, Any], attributes: Any) -> Markup:

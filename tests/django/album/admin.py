@@ -9,7 +9,7 @@ from django.contrib import admin
 from jinja_imagekit.django.admin import AdminThumbnail
 from jinja_imagekit.django.cachefiles import LazyImageCacheFile
 
-from .models import Avatar, Photo
+from .models import Avatar, Photo, Portrait
 
 
 def unknown(photo: Any) -> Any:
@@ -35,3 +35,8 @@ class AvatarAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Takes uploads."""
 
     fields = ("image",)
+
+
+@admin.register(Portrait)
+class PortraitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Has editors click on the focal point."""

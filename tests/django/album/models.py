@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 
 from jinja_imagekit.django import ImageSpec
-from jinja_imagekit.django.models import ImageSpecField, ProcessedImageField
+from jinja_imagekit.django.models import FocusField, ImageField, ImageSpecField, ProcessedImageField
 from jinja_imagekit.django.processors import Adjust, ResizeToFill, ResizeToFit, SmartCrop
 from jinja_imagekit.django.utils import get_field_info
 
@@ -91,3 +91,22 @@ class Page(models.Model):
 
     album = models.ForeignKey(Album, models.CASCADE, null=True)
     teaser = ImageSpecField([ResizeToFill(24, 18)], source="album.cover", format="PNG", cachefile_strategy=counting)
+
+
+class Portrait(models.Model):
+    """A photo whose editors say where its focal point is, and what it shows."""
+
+    title = models.CharField(max_length=100, blank=True)
+    focus = FocusField()
+    image = ImageField(upload_to="portraits", blank=True, focus_field="focus", alt_field="title")
+    square = ImageSpecField([ResizeToFill(60, 60)], source="image", format="PNG")
+    fitted = ImageSpecField([ResizeToFit(60, 60)], source="image", format="PNG")
+
+
+class Poster(models.Model):
+    """A photo of Django's own kind of field, of which one spec knows the focal point."""
+
+    image = models.ImageField(upload_to="posters")
+    focus = models.CharField(max_length=64, blank=True)
+    focused = ImageSpecField([ResizeToFill(60, 60)], format="PNG", focus_field="focus")
+    plain = ImageSpecField([ResizeToFill(60, 60)], format="PNG")

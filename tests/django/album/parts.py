@@ -137,3 +137,14 @@ class LateBackend(Simple):
 
     def generate(self, file: Any, force: bool = False) -> None:
         """Do nothing."""
+
+
+def with_policy(get_response: Any) -> Any:
+    """Middleware that forbids pages whatever is inline, or comes from elsewhere."""
+
+    def respond(request: Any) -> Any:
+        response = get_response(request)
+        response["Content-Security-Policy"] = "default-src 'self'"
+        return response
+
+    return respond

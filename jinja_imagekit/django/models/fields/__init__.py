@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.db.models.signals import class_prepared
 
+from ....exceptions import nearest
 from ....once import made_once
 from ..._engine.former_options import KEYWORDS
 from ..._engine.uploads import check
+from ...forms.focus import FocusField as FocusFormField
+from ...forms.focus import validate_focus
 from ...registry import register
 from ...specs import SpecHost
 from ...specs.sourcegroups import ImageFieldSourceGroup
@@ -41,6 +45,8 @@ class ImageSpecField(SpecHostField):
         cachefile_strategy: When they are made.
         spec: A spec class, instead of its attributes.
         id: The id of the spec, which others may override; by default `app:model:field`.
+        focus_field: The name of an attribute of the source's model that says what crops keep, such as a `FocusField`;
+            by default that of the image field.
         **former: Nothing; for keywords of django-imagekit 2, the error gives their current names.
 
     Raises:
@@ -64,6 +70,7 @@ class ImageSpecField(SpecHostField):
         cachefile_strategy: Any = None,
         spec: Any = None,
         id: str | None = None,
+        focus_field: str | None = None,
         **former: Any,
     ) -> None:
         _refuse(former)
@@ -77,6 +84,7 @@ class ImageSpecField(SpecHostField):
             autoconvert=autoconvert,
             cachefile_backend=cachefile_backend,
             cachefile_strategy=cachefile_strategy,
+            focus_field=focus_field,
         )
         self.source = source
 
@@ -123,7 +131,80 @@ def _only_image_field(model: Any, name: str) -> str:
     return str(fields[0])
 
 
-class ProcessedImageField(SpecHostField, models.ImageField):
+class AuthoredImageField(models.ImageField):
+    """An image field whose model says in other fields what its images are cropped to, and what they show."""
+
+    focus_field: str | None = None
+    alt_field: str | None = None
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        """Return an error for each of these that the model does not have, with what an `ImageField` checks."""
+        messages: list[checks.CheckMessage] = [*super().check(**kwargs)]
+        for option in ("focus_field", "alt_field"):
+            name = getattr(self, option)
+            if name and not hasattr(self.model, name):
+                known = [field.name for field in self.model._meta.fields]
+                problem = f"{option} names {name!r}, which {self.model.__name__} does not have."
+                messages.append(checks.Error(problem, nearest(name, known), self, "imagekit.E003"))
+        return messages
+
+
+class ImageField(AuthoredImageField):
+    """Django's `ImageField`, whose model says in other fields what crops keep and what the image shows.
+
+    The tags and specs take both from there. In migrations it is Django's own.
+
+    Args:
+        *args: What an `ImageField` takes.
+        focus_field: The name of the attribute that says what crops keep, such as a `FocusField`.
+        alt_field: The name of the attribute that has the alternative text.
+        **kwargs: What an `ImageField` takes.
+
+    Example:
+        >>> class Photo(models.Model):  # doctest: +SKIP
+        ...     image = ImageField(upload_to="photos", focus_field="focus", alt_field="title")
+        ...     focus = FocusField()
+        ...     title = models.CharField(max_length=200)
+    """
+
+    def __init__(self, *args: Any, focus_field: str | None = None, alt_field: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.focus_field = focus_field
+        self.alt_field = alt_field
+
+    def deconstruct(self) -> Any:
+        """Return what a migration says, which is that of Django's field."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.ImageField", args, kwargs
+
+
+class FocusField(models.CharField):  # type: ignore[type-arg]  # it is generic in its stubs alone
+    """What crops of an image keep, as text: `"70% 30%"`, or a box `"20% 10% 60% 90%"`; empty to have it found.
+
+    In forms it is the image, on which one clicks. An image field or spec names it as its `focus_field`.
+
+    Args:
+        *args: What a `CharField` takes.
+        **kwargs: What a `CharField` takes; by default it may be empty, and 64 characters long.
+    """
+
+    default_validators = [validate_focus]  # noqa: RUF012  # Django's way to say it
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_length": 64, "blank": True, "default": "", **kwargs})
+
+    def formfield(self, **kwargs: Any) -> Any:
+        """Return the form field, which shows the image whose `focus_field` this is, or the model's only one."""
+        if getattr(kwargs.get("widget"), "__module__", "") == "django.contrib.admin.widgets":
+            # The admin has one of its own for all text.
+            del kwargs["widget"]
+        images = [field for field in self.model._meta.fields if isinstance(field, models.ImageField)]
+        own = [field for field in images if getattr(field, "focus_field", None) == self.name]
+        image = next(iter(own or images), None) if len(own or images) == 1 else None
+        return super().formfield(**{"form_class": FocusFormField, "image_field": image.name if image else "", **kwargs})
+
+
+class ProcessedImageField(SpecHostField, AuthoredImageField):
     """An image field that processes an upload before it is stored; the original is not kept.
 
     Args:
@@ -137,6 +218,8 @@ class ProcessedImageField(SpecHostField, models.ImageField):
         autoconvert: Convert the image to a mode that the format can hold.
         spec: A spec class, instead of its attributes.
         spec_id: The id of the spec; by default `app:model:field`.
+        focus_field: The name of the attribute that says what crops of the image keep, such as a `FocusField`.
+        alt_field: The name of the attribute that has the alternative text.
         **kwargs: What an `ImageField` takes.
 
     Raises:
@@ -157,6 +240,8 @@ class ProcessedImageField(SpecHostField, models.ImageField):
         autoconvert: bool | None = None,
         spec: Any = None,
         spec_id: str | None = None,
+        focus_field: str | None = None,
+        alt_field: str | None = None,
         **kwargs: Any,
     ) -> None:
         # Fields have a storage too.
@@ -171,6 +256,8 @@ class ProcessedImageField(SpecHostField, models.ImageField):
             spec_id=spec_id,
         )
         models.ImageField.__init__(self, verbose_name, name, width_field, height_field, **kwargs)
+        self.focus_field = focus_field
+        self.alt_field = alt_field
 
     @made_once
     def validators(self) -> list[Any]:

@@ -1,0 +1,93 @@
+"""What a model says about an image in fields beside it: its focal point, and its alternative text."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db.models.fields.files import FieldFile
+
+from ...exceptions import InvalidOption
+from ...generatorlibrary import Thumbnail
+from ...imageinfo import ImageFacts, Sidecar
+from ...pictures import Focus, Framing, anchor_of, parse_focus
+from ...sources import Source
+from ...specs import FOCUS_KEYWORD, ImageSpec
+from ..registry import generator_registry
+from .current import get_kit
+
+logger = logging.getLogger("jinja_imagekit.django")
+
+
+class FieldFacts(ImageFacts):
+    """What is known about sources apart from their pixels, which for a field's file its model says."""
+
+    def sidecar(self, source: Source) -> Sidecar:
+        """Return what the author says about a source.
+
+        Raises:
+            ImageKitError: A sidecar file is damaged, or has invalid content.
+        """
+        file = source.original
+        if not isinstance(file, FieldFile):
+            return super().sidecar(source)
+        alt = _said(file, getattr(file.field, "alt_field", None))
+        return Sidecar(focus=focus_of(file), alt=None if alt is None else str(alt))
+
+    def focus_of(self, source: object, generator_id: str) -> Focus | None:
+        """Return the focal point that the model of a field's file says."""
+        return focus_of(source, generator_id)
+
+
+def focus_of(file: Any, generator_id: str | None = None) -> Focus | None:
+    """Return the focal point that the model of a file says; None if it says none, or the value is no field's file.
+
+    Args:
+        file: Whatever may be a source.
+        generator_id: The id of a spec, whose `focus_field` goes before that of the image field.
+    """
+    if not isinstance(file, FieldFile) or not file:
+        return None
+    registered = generator_registry.known(generator_id) if generator_id else None
+    field = getattr(registered, "focus_field", None) or getattr(file.field, "focus_field", None)
+    said = _said(file, field)
+    try:
+        return parse_focus(said) if said else None
+    except InvalidOption as error:
+        # Pages show the image all the same, and rows with it can be saved.
+        row = f"{type(file.instance).__name__} {file.instance.pk}"
+        logger.warning("%s: the focal point %r in %r is left aside: %s", row, said, field, error.expected)
+        return None
+
+
+def _said(file: Any, attribute: str | None) -> Any:
+    # django-cleanup substitutes an object of its own for an instance.
+    return getattr(file.instance, attribute, None) if attribute else None
+
+
+def with_focus(id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return a generator's keywords with the focal point of their source, unless they say themselves what crops keep.
+
+    Raises:
+        SourceError: The source, whose proportions a box depends on, cannot be read.
+    """
+    file = kwargs.get("source")
+    if not isinstance(file, FieldFile) or FOCUS_KEYWORD in kwargs:
+        return kwargs
+    focus = focus_of(file, id)
+    registered = generator_registry.known(id) if focus else None
+    if focus is None or kwargs.get("focus") is not None or kwargs.get("anchor") is not None:
+        return kwargs
+    if not isinstance(registered, type) or not issubclass(registered, ImageSpec):
+        return kwargs
+    if not issubclass(registered, Thumbnail):
+        # What makes its image by itself may do anything.
+        return kwargs if registered.makes_its_own() else {**kwargs, FOCUS_KEYWORD: focus}
+    width, height = kwargs.get("width"), kwargs.get("height")
+    if not (width and height) or kwargs.get("crop") in (False, 0):
+        return kwargs
+    kit = get_kit()
+    # Only a box has to know the source's proportions.
+    found = kit.source(file) if len(focus) == 4 and focus != "auto" else None
+    size = found.size(kit.settings.auto_orient) if found else (1, 1)
+    return {**kwargs, "anchor": anchor_of(focus, Framing.of(size, width, height))}
