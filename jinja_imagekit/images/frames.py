@@ -21,6 +21,23 @@ def reduced_size(size: tuple[int, int], scale: int) -> tuple[int, int]:
     return -(-size[0] // scale), -(-size[1] // scale)
 
 
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How a source's pixels are coded, as far as a result in such a format keeps to it.
+
+    Attributes:
+        palette: How many colours its palette has; 0 where it has none. Grey of fewer than 8 bits counts as one.
+        lossless: Whether it is coded without loss in a format that has lossy files too.
+    """
+
+    palette: int = 0
+    lossless: bool = False
+
+
+UNCODED = Coding()
+"""Of pixels that come from no file."""
+
+
 @dataclass(frozen=True)
 class Frames:
     """A decoded image: one frame, or the frames of an animation.
@@ -32,6 +49,7 @@ class Frames:
         loop: How often the animation plays in all; 0 plays it for ever, None once.
         icc_profile: The profile that `images` are in; None for sRGB.
         exif: An EXIF block with the metadata that is kept, often empty.
+        coding: How the source's pixels are coded.
     """
 
     images: tuple[Image.Image, ...]
@@ -40,6 +58,7 @@ class Frames:
     loop: int | None = None
     icc_profile: bytes | None = None
     exif: bytes = b""
+    coding: Coding = UNCODED
 
     def with_images(self, images: Iterable[Image.Image]) -> Frames:
         """Return these frames with other pixels, one image for each; a single image makes it a still.

@@ -191,6 +191,7 @@ class Original:
             loop=layout.plays if animated else None,
             icc_profile=profile if kept_profile else None,
             exif=kept_exif(layout.exif, rules.keep_metadata, with_orientation=not rules.auto_orient),
+            coding=layout.coding,
         )
 
     def _frames(

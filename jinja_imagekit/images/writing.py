@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from PIL import Image
 from ..exceptions import EncodingFailed, ImageKitError, ImageTooLarge
 from .colour import fits, flatten, in_one_mode, may_be_transparent, to_plain
 from .formats import OUTPUT_FORMATS, check_options, encoder_options
-from .formats.base import Format
+from .formats.base import Format, Wish
 from .frames import Frames
 from .names import normal_format
 from .rules import Limits, PixelRules, excess
@@ -60,8 +59,12 @@ def encode(
         frames = frames.with_images(frames.images[:1])
     _check_size(frames, written, limits, name)
     try:
-        images = _prepared(frames, written, rules) if autoconvert else [_clean(image) for image in frames.images]
-        return _save(images, written, _arguments(frames, images[0], written, options))
+        if not autoconvert:
+            images = [_clean(image) for image in frames.images]
+            return written.saved_by_pillow(images, _arguments(frames, images[0], written, options))
+        images = _prepared(frames, written, rules)
+        wish = Wish(frames.coding, frozenset(options))
+        return written.saved(images, _arguments(frames, images[0], written, options), wish)
     except (ImageKitError, MemoryError):
         raise
     except Exception as error:  # encoders raise anything: OSError, ValueError, SystemError, …
@@ -115,12 +118,3 @@ def _arguments(frames: Frames, image: Image.Image, format: Format, options: Mapp
         arguments.update(format.timing(durations, frames.loop), save_all=True)
     arguments.update(format.arguments(image, arguments))
     return arguments
-
-
-def _save(images: list[Image.Image], format: Format, arguments: dict[str, Any]) -> bytes:
-    first, *rest = images
-    if rest:
-        arguments["append_images"] = rest
-    buffer = io.BytesIO()
-    first.save(buffer, format.name, **arguments)
-    return format.sealed(buffer.getvalue(), first)

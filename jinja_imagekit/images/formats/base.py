@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 from PIL import Image, ImageFile
 
 from ..colour import fits, may_be_transparent
+from ..frames import UNCODED, Coding
 from ..primaries import SRGB, Colours
 
 
@@ -43,6 +44,7 @@ class Layout:
         variant: Pillow's name of the variant of its format that it is; empty for the format itself.
         colours: What the samples stand for, where the file says it by numbers and has no profile.
         depth: Bits of a sample in a PNG, otherwise 8.
+        coding: How its pixels are coded.
         repair: Take what decodes of a damaged file.
     """
 
@@ -57,6 +59,7 @@ class Layout:
     colours: Colours = SRGB
     variant: str = ""
     depth: int = 8
+    coding: Coding = UNCODED
     repair: bool = False
 
 
@@ -65,6 +68,18 @@ class Frame(NamedTuple):
 
     image: Image.Image
     duration: int
+
+
+class Wish(NamedTuple):
+    """What an encoder should keep to where it has a choice.
+
+    Attributes:
+        coding: How the source is coded.
+        asked: The names of the options that the caller chose.
+    """
+
+    coding: Coding
+    asked: frozenset[str]
 
 
 class Range(NamedTuple):
@@ -224,6 +239,23 @@ class Format(ABC):
             plays: How often it plays in all; 0 plays it for ever, None once.
         """
         return {"duration": durations}
+
+    def saved(self, images: list[Image.Image], arguments: Mapping[str, Any], wish: Wish) -> bytes:
+        """Return the frames as a file.
+
+        Args:
+            images: As `prepared` gave them.
+            arguments: Of Pillow's encoder.
+            wish: What else there is to know.
+        """
+        return self.saved_by_pillow(images, arguments)
+
+    def saved_by_pillow(self, images: list[Image.Image], arguments: Mapping[str, Any]) -> bytes:
+        """Return the frames as the file that Pillow's encoder makes of them."""
+        first, *rest = images
+        buffer = io.BytesIO()
+        first.save(buffer, self.name, **arguments, **({"append_images": rest} if rest else {}))
+        return self.sealed(buffer.getvalue(), first)
 
     def sealed(self, data: bytes, image: Image.Image) -> bytes:
         """Return an encoded file, corrected where Pillow's encoder gets it wrong.

@@ -11,7 +11,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from PIL import Image, ImageChops, ImageFile, PngImagePlugin
 
-from ..colour import to_plain
+from .. import palettes
+from ..colour import PLAIN_MODES, to_plain
+from ..frames import Coding
 from ..primaries import SRGB, Colours
 from .base import (
     MOST_PROFILE_BYTES,
@@ -20,6 +22,7 @@ from .base import (
     Frame,
     Layout,
     Range,
+    Wish,
     loaded,
     most_pieces,
     once_or_more,
@@ -43,8 +46,8 @@ class Png(Format):
     max_side = 2**31 - 1
     max_milliseconds = 65_535  # 16 bits of 1/1000 s, as Pillow writes them
     defaults: ClassVar[Mapping[str, object]] = {"compress_level": 6}
-    options = frozenset({"optimize", "compress_level", "compress_type", "dpi", "icc_profile", "exif", "bits"})
-    ranges: ClassVar[Mapping[str, Range]] = {"compress_level": Range(0, 9)}
+    options = frozenset({"optimize", "compress_level", "compress_type", "dpi", "icc_profile", "exif", "bits", "dither"})
+    ranges: ClassVar[Mapping[str, Range]] = {"compress_level": Range(0, 9), "bits": Range(1, 8)}
 
     def announces(self, data: bytes) -> bool:
         """Tell whether the first bytes are PNG's signature."""
@@ -76,6 +79,7 @@ class Png(Format):
             icc=b"" if b"cICP" in first else _profile(first.get(b"iCCP", b"")),
             colours=_colours(first),
             depth=header[8],
+            coding=Coding(palette=_palette(header, first.get(b"PLTE", b""))),
         )
 
     def completed(self, data: bytes) -> bytes:
@@ -124,13 +128,83 @@ class Png(Format):
         """Tell whether a file can hold an ICC profile: any that fits its pixels."""
         return True
 
+    def saved(self, images: list[Image.Image], arguments: Mapping[str, Any], wish: Wish) -> bytes:
+        """Return the frames as a file: a still image with as few bits a pixel and as small as it gets without loss.
+
+        A source with a palette gives a result with one, and so does the option `bits`.
+        """
+        arguments = dict(arguments)
+        dither = bool(arguments.pop("dither", False))
+        image = images[0]
+        if len(images) > 1 or image.mode not in PLAIN_MODES:
+            return self.saved_by_pillow(images, arguments)
+        if "icc_profile" not in arguments:
+            # A profile is one for grey, or one for colours.
+            image = palettes.least(image)
+        if "bits" in arguments:
+            image = palettes.reduced(image, 2 ** arguments["bits"], dither=dither)
+        else:
+            image = _in_palette(image, wish.coding.palette, dither)
+        data = self.saved_by_pillow([image], arguments)
+        return _unfiltered(data, image, arguments) if image.mode in PLAIN_MODES and palettes.is_flat(image) else data
+
     def timing(self, durations: list[int], plays: int | None) -> dict[str, Any]:
         """Return durations and plays, which an APNG counts in all."""
         return {"duration": durations, "loop": plays_in_all(plays)}
 
 
+_GREYS = 16
+"""Levels of grey that a result has where its source has a few: four bits a pixel, and no step that an eye sees."""
+
+
+def _in_palette(image: Image.Image, colours: int, dither: bool) -> Image.Image:
+    """Return a plain image with a palette where that loses nothing, or where its source has one.
+
+    Args:
+        image: A plain image.
+        colours: How many the source's palette has; 0 where it has none.
+        dither: Mix colours that are missing.
+    """
+    if image.mode == "L":
+        levels = {level for _, level in image.getcolors() or ()}
+        if levels <= {0, 255}:
+            return image.convert("1", dither=Image.Dither.NONE)
+        if len(levels) <= _GREYS:
+            return palettes.exact(image) or image
+        return palettes.reduced(image, _GREYS, dither=dither) if 0 < colours <= _GREYS else image
+    return palettes.exact(image) or (palettes.fewest(image, dither=dither) if colours else None) or image
+
+
+def _unfiltered(data: bytes, image: Image.Image, arguments: Mapping[str, Any]) -> bytes:
+    """Return a file without filters where that makes it smaller, as it does for flat areas; Pillow always has them.
+
+    Args:
+        data: The file.
+        image: Its pixels, in a plain mode.
+        arguments: The arguments that Pillow's encoder had.
+    """
+    # Samples of a palette are not filtered.
+    samples = Image.frombytes("P", (image.width * len(image.mode), image.height), image.tobytes())
+    level = 9 if arguments.get("optimize") else arguments.get("compress_level", -1)
+    plain = samples.tobytes("zip", "P", bool(arguments.get("optimize")), level, arguments.get("compress_type", -1), b"")
+    coded = [chunk for chunk in _chunks(data) if chunk.type == b"IDAT"]
+    if sum(chunk.end - chunk.start for chunk in coded) <= len(plain):
+        return data
+    return b"".join((data[: coded[0].start - 8], _chunk(b"IDAT", plain), data[coded[-1].end + 4 :]))
+
+
+def _palette(header: bytes, colours: bytes) -> int:
+    depth, kind = header[8:10]
+    if kind == _INDEXED:
+        return min(len(colours) // 3, 1 << depth)
+    return 1 << depth if kind == _GREY and depth < 8 else 0
+
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_IN_LAYOUT = frozenset({b"IHDR", b"IDAT", b"acTL", b"tRNS", b"eXIf", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM"})
+_IN_LAYOUT = frozenset(
+    {b"IHDR", b"PLTE", b"IDAT", b"acTL", b"tRNS", b"eXIf", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM"}
+)
+_GREY, _INDEXED = 0, 3
 _TO_BACKGROUND, _TO_PREVIOUS = 1, 2
 
 

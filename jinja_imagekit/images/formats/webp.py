@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from PIL import Image, WebPImagePlugin, _webp
 
+from .. import palettes
+from ..frames import Coding
 from .base import (
     MOST_PROFILE_BYTES,
     BrokenFile,
@@ -16,6 +18,7 @@ from .base import (
     Frame,
     Layout,
     Range,
+    Wish,
     most_pieces,
     once_or_more,
     plays_in_all,
@@ -69,6 +72,7 @@ class WebP(Format):
             has_alpha=has_alpha or webp.leaves_bare,
             exif=webp.first.get(b"EXIF", b""),
             icc=webp.first.get(b"ICCP", b""),
+            coding=Coding(lossless=webp.is_lossless),
         )
 
     def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
@@ -96,6 +100,23 @@ class WebP(Format):
             yield Frame(image, after - before)
             before = after
 
+    def saved(self, images: list[Image.Image], arguments: Mapping[str, Any], wish: Wish) -> bytes:
+        """Return the frames as a file, unless the caller chose the coding without loss if
+
+        - the source is coded so,
+        - a still image has few colours, or
+        - it is flat and smaller that way, as screenshots and logos are.
+        """
+        if {"quality", "lossless"} & wish.asked:
+            return self.saved_by_pillow(images, arguments)
+        lossless = {**arguments, **_LOSSLESS}
+        if wish.coding.lossless or (len(images) == 1 and images[0].getcolors(palettes.MOST_COLOURS) is not None):
+            return self.saved_by_pillow(images, lossless)
+        data = self.saved_by_pillow(images, arguments)
+        if len(images) == 1 and palettes.is_flat(images[0]):
+            return min(self.saved_by_pillow(images, lossless), data, key=len)
+        return data
+
     def sealed(self, data: bytes, image: Image.Image) -> bytes:
         """Set the alpha flag, which libwebp leaves out if only parts of the canvas without a frame are transparent."""
         if image.mode != "RGBA" or data[12:16] != b"VP8X" or data[20] & _ALPHA:
@@ -108,6 +129,8 @@ class WebP(Format):
 
 
 _ALPHA = 0x10
+_LOSSLESS = {"lossless": True, "quality": 75, "method": 4}
+"""Smaller by 1 to 10 % than with less effort, in no more time than the lossy encoder takes."""
 _METADATA = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 """Chunks that make no pixels, and what marks them in the header of an extended file."""
 
@@ -123,6 +146,8 @@ class _WebPFile:
     first: dict[bytes, bytes] = field(default_factory=dict)
     frames: int = 0
     leaves_bare: bool = False
+    is_lossless: bool = True
+    """Whether no frame is lossy."""
     metadata: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -144,6 +169,9 @@ def _walk(data: bytes) -> _WebPFile:
         if type == b"ANMF" and length >= 24:
             webp.leaves_bare |= _leaves_bare(data, body, webp)
             webp.frames += 1
+            webp.is_lossless &= data[body + 16 : body + 20] == b"VP8L"
+        elif type == b"VP8 ":
+            webp.is_lossless = False
         elif type in _METADATA:
             webp.metadata.append((body - 8, position))
         if type not in webp.first:
