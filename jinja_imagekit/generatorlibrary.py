@@ -20,8 +20,8 @@ class Thumbnail(ImageSpec):
     Args:
         width: Width in pixels; None derives it from the height.
         height: Height in pixels; None derives it from the width.
-        anchor: What a crop keeps: "tl", "t", "tr", "l", "c", "r", "bl", "b", "br" or a pair of fractions; by default
-            the part with the most detail.
+        anchor: What a crop keeps: "tl", "t", "tr", "l", "c", "r", "bl", "b", "br", a pair of fractions,
+            "entropy" for the part with the most entropy, or "auto", the default, for what people look at.
         crop: Fill the size and crop the excess; the default if both width and height are given.
         upscale: Enlarge a source that is smaller.
         format: The format of the result; None for the setting `default_thumbnail_format`.

@@ -249,7 +249,7 @@ Point = tuple[float, float]
 """Two fractions: across from the left, down from the top."""
 
 Focus = str | Point | tuple[float, float, float, float]
-"""What a crop keeps: "auto", a point, or a box of left, top, right and bottom, all as fractions."""
+"""What a crop keeps: "auto", "entropy", a point, or a box of left, top, right and bottom, all as fractions."""
 
 _FOCUS_EXPECTED = (
     "write a point as '70% 30%' or (0.7, 0.3), a box as '20% 10% 60% 90%' (left, top, right, bottom) or four "
@@ -261,7 +261,7 @@ def parse_focus(value: object) -> Focus:
     """Return a focus as fractions.
 
     Args:
-        value: `"70% 30%"`, `(0.7, 0.3)`, a box of four such numbers, a name of `Anchor`, or `"auto"`.
+        value: `"70% 30%"`, `(0.7, 0.3)`, a box of four such numbers, a name of `Anchor`, `"auto"` or `"entropy"`.
 
     Raises:
         InvalidOption: It is none of these, a number lies outside the image, or the box is empty.
@@ -272,7 +272,7 @@ def parse_focus(value: object) -> Focus:
     """
     if isinstance(value, str):
         text = str.__str__(value).strip()
-        if text == "auto":
+        if text in ("auto", "entropy"):
             return text
         if anchor_name(text) in _ANCHORS:
             return _ANCHORS[anchor_name(text)]
@@ -591,8 +591,10 @@ def _focused(processor: Any, focus: Focus, spec: ImageSpec) -> Any:
     if not isinstance(processor, (ResizeToFill, SmartResize)):
         return processor
     size = processor.width, processor.height
-    if focus == "auto":
+    if focus == "entropy":
         return SmartResize(*size, upscale=processor.upscale)
+    if focus == "auto":
+        return ResizeToFill(*size, anchor="auto", upscale=processor.upscale)
     source = spec.get_source()
     # Only a box has to know the source's proportions.
     framing = Framing.of(source.size() if source and len(focus) == 4 else size, *size)

@@ -116,7 +116,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: ResizeToFill(50, 50, anchor="150% 0%"), "anchor='150% 0%'"),
     (lambda: ResizeToFill(50, 50, anchor=(0, 0, 0)), r"anchor=\(0, 0, 0\)"),
     (lambda: ResizeToFill(50, 50, anchor=""), "anchor=''"),
-    (lambda: ResizeToFill(50, 50, anchor="auto"), "anchor='auto'"),
+    (lambda: ResizeToFill(50, 50, anchor="smart"), "anchor='smart'"),
     (lambda: SmartResize(50, -1), "height=-1"),
     (lambda: SmartCrop(50), "height=None"),
     (lambda: SmartCrop(), "width=None"),

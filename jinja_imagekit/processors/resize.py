@@ -10,11 +10,13 @@ from pilkit import processors as pilkit  # type: ignore[import-untyped]
 from ..exceptions import InvalidOption
 from ..images.colour import to_plain
 from ..interfaces import Size
+from ..time_limits import in_time
 from . import arguments
 from .arguments import Anchor, Color, anchor_point
 from .crop import SmartCrop
 from .modes import fill, mode_for
 from .resampling import Resampling, anchored, resample, scaled
+from .saliency import salient_point
 
 
 class Resize(Resampling, pilkit.Resize):  # type: ignore[misc]  # pilkit has no types
@@ -88,13 +90,14 @@ class ResizeToCover(Resampling, pilkit.ResizeToCover):  # type: ignore[misc]  # 
 class ResizeToFill(Resampling, pilkit.ResizeToFill):  # type: ignore[misc]  # pilkit has no types
     """Resizes the image until it covers this width and height, and crops the excess.
 
-    Unlike pilkit: the result keeps its mode (no needless alpha), only the part to be kept is resampled, and as in
-    `ResizeToCover`.
+    Unlike pilkit: the result keeps its mode (no needless alpha), only the part to be kept is resampled, the anchor
+    may be found, and as in `ResizeToCover`.
 
     Args:
         width: Pixels.
         height: Pixels.
-        anchor: What to keep: a name of `Anchor` or two fractions; None is the centre.
+        anchor: What to keep: a name of `Anchor`, two fractions, or "auto" for what people look at, faces above all;
+            None is the centre.
         upscale: When false, a smaller image is only cropped, not enlarged, so that the result may be smaller.
 
     Raises:
@@ -112,7 +115,7 @@ class ResizeToFill(Resampling, pilkit.ResizeToFill):  # type: ignore[misc]  # pi
         anchor: Anchor | None = None,
         upscale: bool | None = True,
     ) -> None:
-        super().__init__(*_box(width, height), arguments.anchor(anchor), arguments.flag("upscale", upscale))
+        super().__init__(*_box(width, height), arguments.anchor(anchor, "auto"), arguments.flag("upscale", upscale))
 
     def sampled_size(self, size: Size) -> Size:
         """Return the size in pixels to which the whole of an image of `size` is resampled."""
@@ -124,9 +127,23 @@ class ResizeToFill(Resampling, pilkit.ResizeToFill):  # type: ignore[misc]  # pi
 
     def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
         """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
+        return self._cut([image], full_size)[0]
+
+    def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """Return the processed frames of an animation, all cropped as the first one demands."""
+        return self._cut(images, images[0].size)
+
+    def _cut(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
         sampled = self.sampled_size(full_size)
-        box = anchored(sampled, self.output_size(full_size), anchor_point(self.anchor))
-        return resample(image, full_size, sampled, box)
+        box = anchored(sampled, self.output_size(full_size), self.point(images[0], full_size))
+        return [resample(image, full_size, sampled, box) for image in in_time(images)]
+
+    def point(self, image: Image.Image, full_size: Size) -> tuple[float, float]:
+        """Return the anchor as two fractions; for "auto", the one that an image of `full_size` has."""
+        if self.anchor != "auto":
+            return anchor_point(self.anchor)
+        sampled, (width, height) = self.sampled_size(full_size), self.output_size(full_size)
+        return salient_point(image, (width / sampled[0], height / sampled[1]))
 
 
 class SmartResize(Resampling, pilkit.SmartResize):  # type: ignore[misc]  # pilkit has no types

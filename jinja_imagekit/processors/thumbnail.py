@@ -11,6 +11,7 @@ from pilkit import processors as pilkit  # type: ignore[import-untyped]
 
 from ..exceptions import InvalidOption
 from ..interfaces import Size
+from ..time_limits import in_time
 from . import arguments
 from .arguments import Anchor
 from .crop import SmartCrop
@@ -24,7 +25,8 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
     Args:
         width: Pixels; None derives it from the height.
         height: Pixels; None derives it from the width.
-        anchor: What a crop keeps: a name of `Anchor`, two fractions, or "auto" for the part with the most entropy.
+        anchor: What a crop keeps: a name of `Anchor`, two fractions, "auto" for what people look at, faces above all,
+            or "entropy" for the part with the most entropy, as in `SmartResize`.
         crop: Crop the excess; the default if both dimensions are given.
         upscale: Enlarge a smaller image; off by default.
 
@@ -50,7 +52,7 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
         super().__init__(
             arguments.pixels_or_none("width", width),
             arguments.pixels_or_none("height", height),
-            arguments.anchor(anchor, "auto"),
+            arguments.anchor(anchor, "auto", "entropy"),
             arguments.flag("crop", crop),
             arguments.flag("upscale", upscale),
         )
@@ -74,11 +76,13 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
     def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
         """Return the processed frames of an animation, all cropped as the first one demands."""
         processor = self._processor()
-        if isinstance(processor, SmartResize):
-            return processor.process_frames(images)
-        return [processor.process(image) for image in images]
+        if isinstance(processor, ResizeToFit):
+            return [processor.process(image) for image in in_time(images)]
+        return processor.process_frames(images)
 
-    def _processor(self, width: int | None = None, height: int | None = None) -> Resampling:
+    def _processor(
+        self, width: int | None = None, height: int | None = None
+    ) -> ResizeToFit | ResizeToFill | SmartResize:
         """Return the processor that does the work, for its own size unless another is given."""
         if width is None:
             width, height = self.width, self.height
@@ -86,10 +90,12 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
 
 
 @lru_cache(maxsize=256)
-def _resampling(width: int | None, height: int | None, crop: bool, anchor: Any, upscale: bool) -> Resampling:
+def _resampling(
+    width: int | None, height: int | None, crop: bool, anchor: Any, upscale: bool
+) -> ResizeToFit | ResizeToFill | SmartResize:
     if not crop:
         return ResizeToFit(width, height, upscale=upscale)
-    if anchor == "auto":
+    if anchor == "entropy":
         return SmartResize(width, height, upscale=upscale)  # type: ignore[arg-type]  # a crop has both
     return ResizeToFill(width, height, anchor=anchor, upscale=upscale)
 
@@ -152,13 +158,14 @@ class SharedThumbnail(Thumbnail):
         return self._cut(images, images[0].size)
 
     def _cut(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
-        processor = self._processor()
-        if isinstance(processor, SmartResize):
-            point = self._anchor(images[0], full_size)
+        processor, largest = self._processor(), self._processor(*self.largest)
+        if self.anchor in ("auto", "entropy") and isinstance(largest, (ResizeToFill, SmartResize)):
+            found = isinstance(largest, ResizeToFill)
+            point = largest.point(images[0], full_size) if found else self._entropic_point(images[0], full_size)
             processor = ResizeToFill(self.width, self.height, anchor=point, upscale=self.upscale)
-        return [processor.process_reduced(image, full_size) for image in images]
+        return [processor.process_reduced(image, full_size) for image in in_time(images)]
 
-    def _anchor(self, image: Image.Image, full_size: Size) -> tuple[float, float]:
+    def _entropic_point(self, image: Image.Image, full_size: Size) -> tuple[float, float]:
         """Return the anchor that stands for the choice of entropy, made once for all sizes."""
         width, height = self.largest[0], self.largest[1] or 1
         shrink = min(1.0, JUDGED_WIDTH / width, full_size[0] / width, full_size[1] / height)

@@ -56,12 +56,17 @@ def _process(processor: Any, image: Image.Image) -> Image.Image:
             image = _process(each, image)
         return image
     if getattr(type(processor).process, "__module__", "").startswith("jinja_imagekit."):
-        theirs = getattr(pilkit, _library_class(type(processor)).__name__, None)
-        if theirs is not None:
+        name = _library_class(type(processor)).__name__
+        theirs = getattr(pilkit, name, None)
+        if theirs is not None and (name, getattr(processor, "anchor", None)) not in _ANCHORS_OF_OURS:
             processed: Image.Image = theirs.process(processor, image)
             return processed
     result: Image.Image = processor.process(image)
     return result
+
+
+_ANCHORS_OF_OURS = {("Thumbnail", "entropy"), ("ResizeToFill", "auto")}
+"""What pilkit does not know, and its pixels therefore cannot depend on."""
 
 
 def _library_class(cls: type) -> type:
