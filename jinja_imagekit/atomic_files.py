@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -55,7 +54,7 @@ def left_behind(folder: str) -> list[str]:
 def temporary_name() -> str:
     """Return a new name that holds this machine, this process and when it started."""
     pid = os.getpid()
-    return f"{PREFIX}.{_host()}.{pid}.{_started(pid) or 0}.{secrets.token_hex(8)}"
+    return f"{PREFIX}.{_host()}.{pid}.{_started(pid) or 0}.{os.urandom(8).hex()}"
 
 
 def _host() -> str:

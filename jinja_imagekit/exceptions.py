@@ -6,7 +6,6 @@ Ctrl-C is not an error: `GenerationInterrupted` is a `KeyboardInterrupt`, which 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 __all__ = [
     "AlreadyRegistered",
@@ -47,6 +46,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
         "Did you mean 'quality'?"
     """
     words = sorted(known)
+    # Where nothing is wrong, nothing is compared.
+    from difflib import get_close_matches
+
     matches = get_close_matches(word, words, n=1)
     if matches:
         return f"Did you mean {matches[0]!r}?"

@@ -6,11 +6,10 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Set
-from decimal import Decimal
 from enum import Enum
-from fractions import Fraction
 from functools import lru_cache, partial
 from json.encoder import encode_basestring_ascii
+from numbers import Number
 from pathlib import PurePath
 from typing import Any
 
@@ -92,8 +91,9 @@ def _plain(value: Any, where: str, parents: tuple[int, ...]) -> Any:
         return str.__str__(value)
     if isinstance(value, (int, float)):
         return _number(value)
-    if isinstance(value, (Decimal, Fraction)):
-        return _number(float(value))
+    if isinstance(value, Number) and not isinstance(value, complex):
+        # A Decimal or a Fraction, whose modules few sites need.
+        return _number(float(value))  # type: ignore[arg-type]  # numbers.Number has no methods for mypy
     if isinstance(value, (bytes, bytearray, memoryview)):
         return {"bytes": bytes(value).hex()}
     if isinstance(value, PurePath):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -734,6 +733,8 @@ class ImageKit:
         found = {id: registry.find(id) for registry in registries for id in registry.get_ids()}
         generators = {id: KeywordsOnly.portable(generator) for id, generator in found.items()}
         try:
+            import pickle
+
             payload = pickle.dumps((self.settings.with_absolute_paths(), generators))
         except Exception as error:
             raise CannotRebuild(str(error)) from error
@@ -762,6 +763,8 @@ _PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 def _restore_kit(payload: bytes) -> ImageKit:
+    import pickle
+
     settings, generators = pickle.loads(payload)
     kit = ImageKit(settings)
     for id, generator in generators.items():

@@ -6,9 +6,19 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import drawing
+from jinja_imagekit import ImageKit
+from jinja_imagekit.pregenerate import Plan, make_plan, registered_items
+from jinja_imagekit.processors import ResizeToFill
+from jinja_imagekit.sourcegroups import GlobSourceGroup
+from jinja_imagekit.state import MemoryStore
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -90,3 +100,69 @@ def test_a_run_with_nothing_to_do_imports_what_it_uses(tmp_path: Path) -> None:
     assert not tops - PACKAGES - set(sys.stdlib_module_names)
     assert not tops & SLOW
     assert not [name for name in imported if name.startswith("PIL.") and name.endswith(("Plugin", "ImageCms"))]
+
+
+class CountingStore(MemoryStore):
+    """A store that counts how often it is asked."""
+
+    asked = 0
+
+    def get(self, key: str) -> str | None:
+        self.asked += 1
+        return super().get(key)
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, str]:
+        self.asked += 1
+        # Not by way of `get`, which counts too.
+        values = ((key, MemoryStore.get(self, key)) for key in keys)
+        return {key: value for key, value in values if value is not None}
+
+
+def draw(folder: Path, count: int) -> None:
+    """Draw photos that were changed long ago."""
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        path = folder / f"{number:03}.jpg"
+        path.write_bytes(drawing.jpeg(64, 48, number))
+        # A file that has just changed may change again within the same tick.
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+def stats_of(folder: Path, work: Callable[[], object]) -> Counter[str]:
+    """Return how often each path below a folder is looked at while something is done."""
+    seen: Counter[str] = Counter()
+    real = os.stat
+
+    def watch(path: Any, *arguments: Any, **keywords: Any) -> os.stat_result:
+        if str(path).startswith(str(folder)):
+            seen[str(path)] += 1
+        return real(path, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "stat", watch)
+        work()
+    return seen
+
+
+def test_a_plan_asks_the_state_once_and_looks_at_each_source_once(tmp_path: Path) -> None:
+    """Thirty fresh images of ten sources take one question, and one stat of each source."""
+    store = CountingStore()
+    draw(tmp_path / "photos", 10)
+    kit = ImageKit(
+        source_dirs=[tmp_path / "photos"], location=tmp_path / "out", state_dir=tmp_path / "state", state_store=store
+    )
+    for number in range(3):
+        kit.spec(f"blog:{number}", processors=[ResizeToFill(20 + number, 10)], format="JPEG")
+        kit.register.source_group(f"blog:{number}", GlobSourceGroup("*.jpg"))
+    assert len(kit.generate().generated) == 30
+    again = ImageKit(kit.settings, generators=[kit.generators])
+    for number in range(3):
+        again.register.source_group(f"blog:{number}", GlobSourceGroup("*.jpg"))
+    store.asked = 0
+    plan = Plan()
+    seen = stats_of(tmp_path / "photos", lambda: make_plan(again, registered_items(again), plan=plan))
+    assert [outcome.status for outcome in plan.outcomes] == ["skipped"] * 30
+    assert plan.works == []
+    assert store.asked == 1
+    assert len(seen) == 10
+    assert set(seen.values()) == {1}

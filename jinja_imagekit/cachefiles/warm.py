@@ -15,7 +15,7 @@ from ..hashing import fingerprint
 from ..interfaces import Size, StateStore
 from ..sources import FileSource, Signature, Source, name_parts
 from ..specs import is_fixed
-from ..storages.folder import FileSystemStorage, is_safe_name
+from ..storages.folder import FileSystemStorage
 from . import ImageCacheFile
 from .backends import leaves_existing
 from .namers import BUILT_IN as BUILT_IN_NAMERS
@@ -32,6 +32,8 @@ BATCH = 1_000
 MOST_ANSWERS = 50_000
 """How many answers a process keeps: about 1 kB each, 50 MB in all."""
 
+
+_decoder = json.JSONDecoder()
 
 Call = tuple[str, dict[str, Any]]
 """A generator's id and keywords."""
@@ -79,6 +81,62 @@ class KnownFile:
         except OSError:
             return False
         return not self.absent or not any(os.path.lexists(path) for path in self.absent)
+
+
+class Look:
+    """What is seen of the disk at one time: each source and each folder of cache files is looked at once.
+
+    Args:
+        known_files: Whose sources and files they are.
+    """
+
+    def __init__(self, known_files: KnownFiles) -> None:
+        self._known_files = known_files
+        self._sources: dict[Any, tuple[str, _Place | None]] = {}
+        self._signatures: dict[str, tuple[int, int, int, int] | None] = {}
+        self._path_of: Callable[[str], str] | None = None
+
+    def source(self, source: str) -> tuple[str, _Place | None]:
+        """Return a source's name in the state store, and where it lies; None where there is none of that name.
+
+        Raises:
+            SourceNotAllowed: Nothing may have the name.
+        """
+        if source not in self._sources:
+            self._sources[source] = self._known_files.normal(source), self._known_files.place_of(source)
+        return self._sources[source]
+
+    def path(self, storage: FileSystemStorage, name: str) -> str:
+        """Return the path of a file in the kit's storage.
+
+        Raises:
+            StorageError: The name is unsafe.
+        """
+        if self._path_of is None:
+            self._path_of = storage.paths()
+        return self._path_of(name)
+
+    def is_current(self, known: KnownFile) -> bool:
+        """Do what `KnownFile.is_current` does."""
+        path = known.source_path
+        if path not in self._signatures:
+            self._signatures[path] = _signature_of(path)
+        if self._signatures[path] != known.signature:
+            return False
+        try:
+            if not known.is_promised and os.lstat(known.path).st_size != known.size:
+                return False
+        except OSError:
+            return False
+        return not known.absent or not any(os.path.lexists(path) for path in known.absent)
+
+
+def _signature_of(path: str) -> tuple[int, int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
 class KnownFiles:
@@ -134,7 +192,7 @@ class KnownFiles:
         if known is None:
             entry = self._entry_key(id, kwargs)
             text = self._store.get(entry) if entry else None
-            return self._recalled(key, text, self._place(source)) if text else None
+            return self._recalled(key, text, self.place_of(source)) if text else None
         if known.is_current():
             return known
         # Another thread may have found the same file.
@@ -165,14 +223,36 @@ class KnownFiles:
                 found[index] = known
             elif entry := self._entry_key(id, kwargs):
                 entries[entry] = index, key
-        places: dict[Any, _Place | None] = {}
-        folders: dict[str, str] = {}
+        look = Look(self)
         for entry, text in self._texts([*entries]).items():
             index, key = entries[entry]
-            source = calls[index][1]["source"]
-            if source not in places:
-                places[source] = self._place(source)
-            found[index] = self._recalled(key, text, places[source], folders)
+            found[index] = self._recalled(key, text, look.source(calls[index][1]["source"])[1], look)
+        return found
+
+    def find_made(self, calls: Sequence[Call], look: Look) -> list[KnownFile | None]:
+        """Return what `find` does for many calls, by one look into the state store; None where it would raise.
+
+        Args:
+            calls: Each generator's id and keywords.
+            look: What was seen for the calls before these.
+        """
+        found: list[KnownFile | None] = []
+        entries: dict[str, int] = {}
+        for index, (id, kwargs) in enumerate(calls):
+            found.append(None)
+            try:
+                known = self._answers.get(_call_key(id, kwargs)) if self._answers else None
+                entry = None if known is not None else self._entry_key(id, kwargs, look)
+            except Exception:  # noqa: BLE001  # a spec's constructor may raise anything, as it will for who makes it
+                continue
+            if known is not None:
+                found[index] = known if look.is_current(known) else None
+            elif entry is not None:
+                entries[entry] = index
+        for entry, text in self._store.get_many(entries).items():
+            index = entries[entry]
+            known = self._understood(text, look.source(calls[index][1]["source"])[1], look)
+            found[index] = known if known is not None and look.is_current(known) else None
         return found
 
     def _texts(self, entries: list[str]) -> dict[str, str]:
@@ -201,8 +281,7 @@ class KnownFiles:
         if type(self._kit.cachefile_strategy) is not Deferred:
             return list(known)
         found = list(known)
-        places: dict[Any, _Place | None] = {}
-        folders: dict[str, str] = {}
+        look = Look(self)
         for index, (id, kwargs) in enumerate(calls):
             source, given = sources[index], kwargs["source"]
             if found[index] is not None or references[index] is None:
@@ -213,10 +292,9 @@ class KnownFiles:
                 continue
             spec = self._kit.generator(id, **{**kwargs, "source": source})
             name, size, signature = spec.cachefile_name, spec.check(), source.known_signature
-            if given not in places:
-                places[given] = self._place(given)
             if name and size and signature:
-                promise = self._known_file(name, 0, size, signature, places[given], folders, is_promised=True)
+                place = look.source(given)[1]
+                promise = self._known_file(name, 0, size, signature, place, look, is_promised=True)
                 if promise is not None:
                     self._keep(_call_key(id, kwargs), promise)
                 found[index] = promise
@@ -257,7 +335,7 @@ class KnownFiles:
         if file.made is not None or self._store.get(key) != text:
             self._keep_entries([entry])
         id, source = str(file.generator_id), kwargs["source"]
-        known = self._understood(text, self._place(source))
+        known = self._understood(text, self.place_of(source))
         if known is not None:
             self._keep(_call_key(id, kwargs), known)
         return known
@@ -272,7 +350,7 @@ class KnownFiles:
         size, signature = file.promised_size, source.known_signature
         if size is None or signature is None or not file.name:
             return None
-        return self._known_file(file.name, 0, size, signature, self._place(kwargs["source"]), is_promised=True)
+        return self._known_file(file.name, 0, size, signature, self.place_of(kwargs["source"]), is_promised=True)
 
     def remember_many(self, answers: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> None:
         """Keep several answers with one write."""
@@ -294,7 +372,7 @@ class KnownFiles:
         if record is None or signature is None:
             return None
         value = [record.name, record.size, record.width, record.height, *signature]
-        return self._key(str(recipe), kwargs["source"]), json.dumps(value, separators=(",", ":"))
+        return self._key(str(recipe), self.normal(kwargs["source"])), json.dumps(value, separators=(",", ":"))
 
     @property
     def _store(self) -> StateStore:
@@ -304,11 +382,11 @@ class KnownFiles:
     def _prefix(self) -> str:
         return f"{self._kit.settings.cache_prefix}known:"
 
-    def _key(self, recipe: str, source: str) -> str:
+    def _key(self, recipe: str, name: str) -> str:
         # The source first, so that the answers about one source are found together.
-        return f"{self._prefix}{self._normal(source)}:{recipe}"
+        return f"{self._prefix}{name}:{recipe}"
 
-    def _normal(self, source: str) -> str:
+    def normal(self, source: str) -> str:
         """Return what `FileSource.name` will be.
 
         Raises:
@@ -316,33 +394,34 @@ class KnownFiles:
         """
         return "/".join(name_parts(source))
 
-    def _entry_key(self, id: str, kwargs: dict[str, Any]) -> str | None:
+    def _entry_key(self, id: str, kwargs: dict[str, Any], look: Look | None = None) -> str | None:
         """Return under which key the state store may know a call's file; None for a call of which it never does."""
-        if type(kwargs.get("source")) not in self.source_types:
+        source: Any = kwargs.get("source")
+        if type(source) not in self.source_types:
             return None
         recipe = self._recipe(id, kwargs)
         try:
-            return self._key(recipe, kwargs["source"]) if recipe else None
+            return self._key(recipe, look.source(source)[0] if look else self.normal(source)) if recipe else None
         except SourceNotAllowed:
             return None
 
     def _recalled(
-        self, key: tuple[Any, ...], text: str, place: _Place | None, folders: dict[str, str] | None = None
+        self, key: tuple[Any, ...], text: str, place: _Place | None, look: Look | None = None
     ) -> KnownFile | None:
         """Return and keep the file behind an answer from the state store, if it is still current."""
-        known = self._understood(text, place, folders)
-        if known is None or not known.is_current():
+        known = self._understood(text, place, look)
+        if known is None or not (known.is_current() if look is None else look.is_current(known)):
             return None
         self._keep(key, known)
         return known
 
-    def _understood(self, text: str, place: _Place | None, folders: dict[str, str] | None = None) -> KnownFile | None:
+    def _understood(self, text: str, place: _Place | None, look: Look | None = None) -> KnownFile | None:
         """Return the file behind an answer from the state store; None for one that this library did not write."""
         try:
-            name, *numbers = json.loads(text)
+            (name, *numbers), end = _decoder.raw_decode(text)
             size, width, height, *version = numbers
             signature = Signature(*version)
-            sound = set(map(type, numbers)) == {int} and min(size, width, height) > 0
+            sound = set(map(type, numbers)) == {int} and min(size, width, height) > 0 and end == len(text)
         except (ValueError, TypeError, RecursionError):
             return None
         # A forged record may name any file: only one below the cache folder is accepted.
@@ -350,16 +429,17 @@ class KnownFiles:
         if not sound or type(name) is not str or not name.startswith(folder):
             return None
         try:
-            return self._known_file(name, size, (width, height), signature, place, folders)
+            return self._known_file(name, size, (width, height), signature, place, look)
         except StorageError:
             return None
 
-    def _place(self, source: str) -> _Place | None:
+    def place_of(self, source: str) -> _Place | None:
         """Return where a source lies: the first of its possible paths that exists; None where none does."""
         paths = self._candidates(source)
-        # If there is only one, `is_current` tells whether it exists.
-        several = len(paths) > 1
-        found = next((index for index, path in enumerate(paths) if not several or os.path.lexists(path)), None)
+        if len(paths) == 1:
+            # `is_current` tells whether it exists.
+            return paths[0], ()
+        found = next((index for index, path in enumerate(paths) if os.path.lexists(path)), None)
         return None if found is None else (paths[found], tuple(paths[:found]))
 
     def _candidates(self, source: str) -> list[str]:
@@ -373,24 +453,21 @@ class KnownFiles:
         pixels: Size,
         signature: Signature,
         place: _Place | None,
-        folders: dict[str, str] | None = None,
+        look: Look | None = None,
         *,
         is_promised: bool = False,
     ) -> KnownFile | None:
         storage = self._kit.storage
         if place is None or not isinstance(storage, FileSystemStorage):
             return None
-        folder, _, last = name.rpartition("/")
-        known = (folders or {}).get(folder)
-        # The files of a picture share a folder, which is looked at once.
-        path = storage.path(name) if known is None or not is_safe_name(name) else f"{known}{os.sep}{last}"
-        if folders is not None:
-            folders[folder] = os.path.dirname(path)
+        path = look.path(storage, name) if look else storage.path(name)
         return KnownFile(name, path, size, *pixels, place[0], signature, place[1], storage, is_promised)
 
     def _recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
-        options = {name: value for name, value in kwargs.items() if name != "source"}
+        options: dict[str, Any] = {}
         try:
+            if len(kwargs) > 1:
+                options = {name: value for name, value in kwargs.items() if name != "source"}
             key = (id, *options.items(), *map(type, options.values()))
             if key in self._recipes:
                 return self._recipes[key]

@@ -7,10 +7,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cachefiles import ImageCacheFile
+from ..cachefiles.warm import BATCH, KnownFile, Look
 from ..exceptions import ImageKitError, InvalidOption
 from ..interfaces import SourceGroup
 from ..registry import match_ids
@@ -20,7 +22,6 @@ from ..state import Record
 from .report import Outcome, Report
 
 if TYPE_CHECKING:
-    from ..cachefiles.warm import KnownFile
     from ..kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.pregenerate")
@@ -90,17 +91,18 @@ def registered_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | N
     ids = match_ids(patterns, kit.generators.get_ids()) if patterns else list(used)
     if plan is not None:
         plan.warnings |= missing_folders(kit.settings)
+    sources_of_group = _Listed(kit)
     for id in ids:
         for group in kit.source_groups.groups_of(id):
-            yield from _items_of(kit, id, group, plan)
+            yield from _items_of(id, group, sources_of_group, plan)
         for registered in kit.cachefile_registry.get(id):
             yield _registered_item(id, registered)
 
 
-def _items_of(kit: ImageKit, id: str, group: SourceGroup, plan: Plan | None) -> Iterator[Item]:
+def _items_of(id: str, group: SourceGroup, listed: _Listed, plan: Plan | None) -> Iterator[Item]:
     count = 0
     try:
-        for count, source in enumerate(sources_of(group, kit), 1):  # noqa: B007  # counted for what comes below
+        for count, source in enumerate(listed.sources_of(group), 1):  # noqa: B007  # counted for what comes below
             yield Item(id, {"source": source})
     except Exception as error:
         if plan is None:
@@ -109,6 +111,21 @@ def _items_of(kit: ImageKit, id: str, group: SourceGroup, plan: Plan | None) -> 
     else:
         if plan is not None and not count and isinstance(group, GlobSourceGroup):
             plan.warnings |= {**group.missing_folders(), group.pattern: f"{group!r} of {id!r} matches no file."}
+
+
+class _Listed:
+    """The sources of groups; folders are searched once for a pattern that several generators have."""
+
+    def __init__(self, kit: ImageKit) -> None:
+        self._kit = kit
+        self._found: dict[GlobSourceGroup, list[object]] = {}
+
+    def sources_of(self, group: SourceGroup) -> Iterable[object]:
+        if type(group) is not GlobSourceGroup:
+            return sources_of(group, self._kit)
+        if group not in self._found:
+            self._found[group] = list(sources_of(group, self._kit))
+        return self._found[group]
 
 
 def sources_of(group: SourceGroup, kit: ImageKit) -> Iterator[object]:
@@ -131,20 +148,22 @@ def _results_of(kit: ImageKit) -> Callable[[str], bool]:
     """Return a test of whether a kit made what is at a real path: its cache files, published ones, its state."""
     settings = kit.settings
     location, folder = os.path.realpath(settings.location), settings.cachefile_dir
-    own = [os.path.realpath(settings.state_dir), *([os.path.join(location, *folder.split("/"))] if folder else [])]
+    own = (os.path.realpath(settings.state_dir), *([os.path.join(location, *folder.split("/"))] if folder else []))
+    inner = f"/{folder}/"
+    below = tuple(each + os.sep for each in own)
 
     def is_result(path: str) -> bool:
-        if any(path == each or path.startswith(each + os.sep) for each in own):
+        if path in own or path.startswith(below):
             return True
         # A copy elsewhere has the same name, starting with the folder of cache files.
-        parts = path.replace(os.sep, "/").rpartition(f"/{folder}/")
+        parts = path.replace(os.sep, "/").rpartition(inner)
         names = [f"{folder}/{parts[2]}"] if folder and parts[1] else []
         # Where state was lost, no record tells, but a built-in namer's hash does.
         if names and _HASHED.search(names[0]):
             return True
         if path.startswith(location + os.sep):
             names.append(path[len(location) + 1 :].replace(os.sep, "/"))
-        return any(kit.records.get(name) is not None for name in names)
+        return bool(names) and any(kit.records.get(name) is not None for name in names)
 
     return is_result
 
@@ -168,12 +187,11 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
     """
     plan = plan or Plan()
     works: dict[object, SourceWork] = {}
-    for item in items:
+    for item, known in _with_known(kit, items, force):
         try:
-            known = None if force or item.file is not None else kit.known_files.find(item.generator_id, item.kwargs)
             if known:
-                outcome = Outcome("skipped", item.generator_id, str(item.kwargs["source"]), known.name)
-                plan.outcomes.append(_with_size(outcome, known))
+                source, sizes = str(item.kwargs["source"]), (known.size, known.width, known.height)
+                plan.outcomes.append(Outcome("skipped", item.generator_id, source, known.name, "", 0.0, 0, *sizes))
                 continue
             # Checking a cache file's truth value would make it.
             file = kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
@@ -187,6 +205,15 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
         logger.warning("%s", warning)
     plan.works = sorted(works.values(), key=lambda work: -work.weight)
     return plan
+
+
+def _with_known(kit: ImageKit, items: Iterable[Item], force: bool) -> Iterator[tuple[Item, KnownFile | None]]:
+    """Yield items with their files, as far as they are known and current; each source is looked at once for all."""
+    look, rest = Look(kit.known_files), iter(items)
+    while batch := list(islice(rest, BATCH)):
+        calls = [(item.generator_id, item.kwargs) for item in batch if item.file is None and not force]
+        known = iter(kit.known_files.find_made(calls, look))
+        yield from ((item, next(known) if item.file is None and not force else None) for item in batch)
 
 
 def _is_fresh(file: ImageCacheFile) -> bool:

@@ -6,7 +6,6 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,6 +65,8 @@ def neighbour(path: Path) -> str | None:
         names = os.listdir(path.absolute().parent)
     except OSError:
         return None
+    from difflib import get_close_matches
+
     near = get_close_matches(path.name, names[:MOST_RATED], n=1)
     return str(path.with_name(near[0])) if near else None
 
@@ -88,6 +89,8 @@ def _hint(name: str, folders: Sequence[Folder]) -> str:
         return f"Did you mean {near[0]!r}? Capital letters count."
     near += [each for each in names if _stem(each) == _stem(slashed)]
     near += [each for each in names if _base(each) == _base(slashed)]
+    from difflib import get_close_matches
+
     near += get_close_matches(slashed, names[:MOST_RATED], n=1, cutoff=0.7)
     return f"Did you mean {near[0]!r}?" if near else ""
 

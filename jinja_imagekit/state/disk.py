@@ -137,6 +137,8 @@ class DiskStore:
         keys = tuple(keys)
 
         found: dict[str, str] = self._read(lambda database: database.get_many(keys), {})
+        if not self._unwritten:
+            return found
         return {key: value for key, value in self._unwritten.over(found, keys).items() if value is not None}
 
     def set_many(self, values: Mapping[str, str], timeout: float | None = None) -> None:

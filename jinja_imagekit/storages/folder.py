@@ -246,15 +246,29 @@ class FileSystemStorage:
             os.rmdir(self._temporary_folder)
         return count
 
+    def paths(self) -> Callable[[str], str]:
+        """Return a function that does what `path` does for many names, and looks at each folder once."""
+        known = {"": self._root}
+
+        def path_of(name: str) -> str:
+            folder, _, last = check_name(name).rpartition("/")
+            path = known.get(folder) or self._inner(name, folder, known)
+            return f"{path}{os.sep}{last}"
+
+        return path_of
+
+    def _inner(self, name: str, folder: str, known: dict[str, str]) -> str:
+        """Return the path of a folder of a name, keeping it and those above it in `known`."""
+        above, _, last = folder.rpartition("/")
+        path = f"{known.get(above) or self._inner(name, above, known)}{os.sep}{last}"
+        if _is_link(path):
+            self._check_below(name, path)
+        known[folder] = path
+        return path
+
     def _confined(self, name: str) -> str:
         """Return the path of a name, unless a folder of it is a link that leads out."""
-        *folders, last = check_name(name).split("/")
-        path = self._root
-        for folder in folders:
-            path = f"{path}{os.sep}{folder}"
-            if _is_link(path):
-                self._check_below(name, path)
-        return f"{path}{os.sep}{last}"
+        return self.paths()(name)
 
     def _resolved(self, name: str) -> tuple[str, str]:
         """Return the path of a name's folder, in which no link is left, and its last part."""

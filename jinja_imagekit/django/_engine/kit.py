@@ -11,7 +11,7 @@ from django.db.models.fields.files import FieldFile
 from ...cachefiles import ImageCacheFile as EngineFile
 from ...cachefiles.backends import CacheFileBackend, leaves_existing
 from ...cachefiles.backends import Simple as EngineBackend
-from ...cachefiles.warm import KnownFile, KnownFiles
+from ...cachefiles.warm import KnownFile, KnownFiles, Look
 from ...exceptions import ImageKitError
 from ...imageinfo import ImageFacts
 from ...interfaces import SourceGroup, Storage
@@ -245,6 +245,12 @@ class FieldKnownFiles(KnownFiles):
             return [None] * len(calls)
         return super().find_together([(id, self._named(id, kwargs) or kwargs) for id, kwargs in calls])
 
+    def find_made(self, calls: Sequence[tuple[str, dict[str, Any]]], look: Look) -> list[KnownFile | None]:
+        """Return what `find` does for many calls, by one look into the state store."""
+        if has_receivers():
+            return [None] * len(calls)
+        return super().find_made([(id, self._named(id, kwargs) or kwargs) for id, kwargs in calls], look)
+
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a call of a template's, if it is still current."""
         return None if has_receivers() else super().find_call(call)
@@ -291,15 +297,15 @@ class FieldKnownFiles(KnownFiles):
     def _candidates(self, source: str) -> list[str]:
         return [source] if type(source) is StoredName else super()._candidates(source)
 
-    def _normal(self, source: str) -> str:
-        return source if type(source) is StoredName else super()._normal(source)
+    def normal(self, source: str) -> str:
+        return source if type(source) is StoredName else super().normal(source)
 
     def _is_plain(self, spec: Any) -> bool:
         is_named_here = self._namer in BUILT_IN_NAMERS
         return is_named_here and super()._is_plain(spec) and leaves_existing(get_default_cachefile_backend())
 
-    def _key(self, recipe: str, source: str) -> str:
-        return super()._key(recipe, source) + self._suffix
+    def _key(self, recipe: str, name: str) -> str:
+        return super()._key(recipe, name) + self._suffix
 
 
 current.made_by(DjangoKit)
