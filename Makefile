@@ -7,13 +7,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 MUTANTS ?= 100000
 
-.PHONY: demo django-demo flask-demo pelican-demo test faults fuzz test-django test-peer golden docs lint bench coverage clean
+.PHONY: demo django-demo flask-demo pelican-demo starlette-demo test faults fuzz test-django test-peer golden docs lint bench coverage clean
 
 demo: $(VENV)/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
 
 django-demo: $(VENV)/.django
 	$(BIN)/python examples/django_gallery/manage.py demo
+
+starlette-demo: $(VENV)/.starlette
+	$(BIN)/python -m uvicorn --app-dir examples starlette_gallery:app
 
 flask-demo: $(VENV)/.flask
 	$(BIN)/flask --app examples/flask_gallery run
@@ -70,6 +73,7 @@ bench: $(VENV)/.test
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/growth.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/warm_tags.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pictures.py
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/on_request.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pregenerate.py
 
 coverage: $(VENV)/.test
@@ -77,7 +81,7 @@ coverage: $(VENV)/.test
 
 clean:
 	rm -rf .venv site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images examples/flask_gallery/instance
-	rm -rf examples/django_gallery/instance
+	rm -rf examples/django_gallery/instance examples/starlette_gallery/instance
 	rm -rf examples/pelican_blog/output examples/pelican_blog/.cache
 	find examples/pelican_blog/content -name '*.jpg' -delete
 
@@ -94,6 +98,10 @@ $(VENV)/.django: pyproject.toml | $(BIN)/python
 
 $(VENV)/.flask: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[flask]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.starlette: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[starlette]' uvicorn python-multipart
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.pelican: pyproject.toml | $(BIN)/python

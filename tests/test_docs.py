@@ -26,7 +26,17 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
-HOSTS = ("flask", "pelican", "django", "storage_fsspec", "queues.celery", "queues.rq", "queues.dramatiq")
+HOSTS = (
+    "flask",
+    "starlette",
+    "sphinx",
+    "pelican",
+    "django",
+    "storage_fsspec",
+    "queues.celery",
+    "queues.rq",
+    "queues.dramatiq",
+)
 
 NOT_RUN = ("pip", "make", "git", "python -m http.server")
 """Commands of the pages that install, serve or build this project itself."""

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import copy
+from inspect import iscoroutinefunction
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol, cast
 
@@ -355,8 +356,9 @@ class StreamSource(Source):
 
     def __init__(self, stream: Any, limits: Limits) -> None:
         super().__init__(limits)
-        self.original = stream
         self.name = bare_name(stream_name(stream))
+        # The uploads of asynchronous frameworks have the file itself inside.
+        self.original = stream.file if iscoroutinefunction(stream.read) and hasattr(stream, "file") else stream
         self._data: bytes | None = None
 
     def open(self) -> BinaryIO:
