@@ -68,6 +68,7 @@ lint: $(VENV)/.test
 
 # Each prints its own table; the last ones draw photographs and install their peers below build/ first.
 bench: $(VENV)/.test
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/bytes.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/calls.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/formats.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/growth.py

@@ -1,8 +1,8 @@
 """Compares the bytes of results with those of sharp, ImageMagick and gifsicle, and with their sources.
 
-Run it with `PYTHONPATH=examples python tests/benchmarks/bytes.py [FOLDER …]`. It installs sharp below `build/` where npm
-is; ImageMagick and gifsicle take part where they are installed. Of the images in each folder it then makes variants
-without resizing, and counts those that have more bytes than their sources.
+Run it with `PYTHONPATH=examples python tests/benchmarks/bytes.py [FOLDER …]`. It installs sharp below `build/` where
+npm is; ImageMagick and gifsicle take part where they are installed. Of the images in each folder it then makes
+variants without resizing, and counts those that have more bytes than their sources.
 """
 
 from __future__ import annotations
