@@ -156,6 +156,29 @@ def write_whole(path: Path, text: str, settings: Settings | None = None) -> None
         raise
 
 
+def replace_whole(path: Path, data: bytes) -> None:
+    """Replace a file by a whole new one of the same mode.
+
+    Args:
+        path: The file, which exists.
+        data: Its new content.
+
+    Raises:
+        OSError: It cannot be written; the old file is unharmed.
+    """
+    sweep_folder(str(path.parent))
+    temporary = path.parent / temporary_name()
+    try:
+        temporary.touch(0o600, exist_ok=False)
+        temporary.write_bytes(data)
+        os.chmod(temporary, os.stat(path).st_mode & 0o7777)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
 def remove_empty_folders(root: str, names: Iterable[str]) -> None:
     """Remove the folders that were left empty when files were deleted, and their empty parents.
 

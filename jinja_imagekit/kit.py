@@ -288,9 +288,15 @@ class ImageKit:
         Raises:
             InvalidSetting: The prefix is not one segment of a name.
         """
+        self._change_sources(source_prefixes=(*self.settings.source_prefixes, (prefix, folder)))
+
+    def add_source_dir(self, folder: str | os.PathLike[str]) -> None:
+        """Look up names in one more folder, after those of the setting `source_dirs`."""
+        self._change_sources(source_dirs=(*self.settings.source_dirs, folder))
+
+    def _change_sources(self, **changes: Any) -> None:
         with self._making:
-            prefixes = (*self.settings.source_prefixes, (prefix, folder))
-            self.settings = self.settings.replace(source_prefixes=prefixes)
+            self.settings = self.settings.replace(**changes)
             self.__dict__.pop("sources", None)
             self._forget_generators()
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
-from ..builds.notes import MOST_FAILURES, Note, Notes
+from ..builds.notes import MOST_FAILURES, Failures, Note, Notes
 from ..cachefiles import ImageCacheFile
 from ..cachefiles.references import NotPlain, Reference, keywords_of
 from ..cachefiles.strategies import Deferred, load_strategy
@@ -256,10 +256,7 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     Raises:
         GenerationInterrupted: Ctrl-C; what is needed is written down, and `generate` makes the rest.
     """
-    # Several processes may have rendered the pages, and finish at once.
-    with kit.records.store.lock("\0finish"):
-        notes, failures = kit.renders.finish(partial(_leads_to, kit))
-    kit.pictures.finish_styles(notes)
+    notes, failures = _write_down(kit)
     failed = [Outcome("failed", each.generator_id, each.source, None, each.reason) for each in failures]
     items = {name: _item(kit, note.reference) for name, note in notes.items() if note.reference}
     plan = make_plan(kit, [item for item in items.values() if item])
@@ -273,6 +270,23 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     outcomes = [_placed(kit, each) for each in (*outcomes, *_missing(kit, notes, items, outcomes))]
     kit.renders.forget_places()
     return Report([*outcomes, *failed], report.seconds)
+
+
+def finish_pages(kit: ImageKit) -> None:
+    """Write down what pages need whose images have been made, and start a new render."""
+    _write_down(kit)
+    kit.pictures.write_manifest()
+    kit.image_facts.forget_sidecars()
+    kit.pictures.forget()
+    kit.renders.forget_places()
+
+
+def _write_down(kit: ImageKit) -> tuple[Notes, Failures]:
+    # Several processes may have rendered the pages, and finish at once.
+    with kit.records.store.lock("\0finish"):
+        notes, failures = kit.renders.finish(partial(_leads_to, kit))
+    kit.pictures.finish_styles(notes)
+    return notes, failures
 
 
 MOST_PLACES = 3

@@ -45,11 +45,13 @@ class Note(NamedTuple):
         reference: What leads to it in a later run; None if nothing does, because it was made from an upload or bytes.
         served: Whether a page refers to it by URL or path, rather than embedding its content.
         styles: The declarations of each class of pictures, if it is their style sheet.
+        rewritten: Whether no template asked for it, but a page that was rewritten later.
     """
 
     reference: Reference | None
     served: bool = True
     styles: Mapping[str, str] = MappingProxyType({})
+    rewritten: bool = False
 
 
 Notes = Mapping[str, Note]
@@ -281,6 +283,23 @@ class Renders:
         if self._journal.is_inherited:
             self._journal.begin_anew()
             self._noted, self._failed, self._places, self._are_too_many = {}, {}, {}, False
+
+    def note_rewritten(self, kept: Iterable[str]) -> None:
+        """Have the current render, which is of pages that were written before, stand beside the one that wrote them.
+
+        Args:
+            kept: What pages need that an earlier such render has noted.
+
+        Raises:
+            ImageKitError: As `noted`, and as `last`.
+        """
+        self._noted = {name: note._replace(rewritten=True) for name, note in self.noted.items()}
+        names = set(kept)
+        for name, note in (self.last() or {}).items():
+            if not note.rewritten:
+                self._noted[name] = note
+            elif name in names:
+                self._noted.setdefault(name, note)
 
     def places(self, generator_id: str, source: object) -> tuple[str, ...]:
         """Return where the pages asked for deferred images of a source."""
@@ -539,7 +558,7 @@ def _text(notes: Notes, failed: Iterable[FailedFile]) -> str:
 
 
 def _entry(note: Note) -> dict[str, Any]:
-    served = {} if note.served else {"served": False}
+    served = {**({} if note.served else {"served": False}), **({"rewritten": True} if note.rewritten else {})}
     if note.reference is None:
         return {**served, "styles": note.styles} if note.styles else served
     return {"generator": note.reference.generator_id, "kwargs": note.reference.kwargs, **served}
@@ -585,11 +604,11 @@ def _failed_file(entry: Any) -> FailedFile:
 
 
 def _note(entry: dict[str, Any]) -> Note:
-    served = entry.get("served") is not False
+    served, rewritten = entry.get("served") is not False, entry.get("rewritten") is True
     if "generator" not in entry:
         styles = entry.get("styles", {})
-        return Note(None, served, {str(name): str(declarations) for name, declarations in styles.items()})
+        return Note(None, served, {str(name): str(declarations) for name, declarations in styles.items()}, rewritten)
     match entry:
         case {"generator": str(id), "kwargs": dict(kwargs)} if is_confined(Reference(id, kwargs)):
-            return Note(Reference(id, kwargs), served)
+            return Note(Reference(id, kwargs), served, rewritten=rewritten)
     raise ValueError("not the record of a cache file")

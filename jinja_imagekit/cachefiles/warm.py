@@ -288,7 +288,7 @@ class KnownFiles:
                 continue
             if not isinstance(source, FileSource) or type(given) not in self.source_types:
                 continue
-            if not self._recipe(id, kwargs):
+            if not self.recipe(id, kwargs):
                 continue
             spec = self._kit.generator(id, **{**kwargs, "source": source})
             name, size, signature = spec.cachefile_name, spec.check(), source.known_signature
@@ -345,7 +345,7 @@ class KnownFiles:
         if type(file.cachefile_strategy) is not Deferred or type(kwargs.get("source")) not in self.source_types:
             return None
         source = file.source
-        if not isinstance(source, FileSource) or not self._recipe(str(file.generator_id), kwargs):
+        if not isinstance(source, FileSource) or not self.recipe(str(file.generator_id), kwargs):
             return None
         size, signature = file.promised_size, source.known_signature
         if size is None or signature is None or not file.name:
@@ -366,7 +366,7 @@ class KnownFiles:
         named = type(kwargs.get("source")) in self.source_types
         if not named or not isinstance(source, FileSource) or not file.generator_id:
             return None
-        recipe = self._recipe(file.generator_id, kwargs)
+        recipe = self.recipe(file.generator_id, kwargs)
         record = (file.made or file.records.get(file.name)) if recipe and file.name else None
         signature = source.known_signature
         if record is None or signature is None:
@@ -399,7 +399,7 @@ class KnownFiles:
         source: Any = kwargs.get("source")
         if type(source) not in self.source_types:
             return None
-        recipe = self._recipe(id, kwargs)
+        recipe = self.recipe(id, kwargs)
         try:
             return self._key(recipe, look.source(source)[0] if look else self.normal(source)) if recipe else None
         except SourceNotAllowed:
@@ -463,7 +463,8 @@ class KnownFiles:
         path = look.path(storage, name) if look else storage.path(name)
         return KnownFile(name, path, size, *pixels, place[0], signature, place[1], storage, is_promised)
 
-    def _recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
+    def recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
+        """Return what stands for all that an image depends on but its source; None if nothing does."""
         options: dict[str, Any] = {}
         try:
             if len(kwargs) > 1:

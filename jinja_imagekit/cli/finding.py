@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,6 +28,10 @@ class KitNotFound(click.ClickException):
     """There is no kit where the command was told to look; it exits with the status for wrong usage."""
 
     exit_code = 2
+
+
+class NoKitNamed(KitNotFound):
+    """Nothing names a kit."""
 
 
 def find_kit(reference: str | None = None) -> ImageKit:
@@ -58,17 +62,56 @@ def find_kit(reference: str | None = None) -> ImageKit:
     return kit
 
 
+def kit_or_default(get_kit: Callable[[], ImageKit], folder: str) -> ImageKit:
+    """Return the site's kit, or for a site without one a kit whose sources and cache files are in a folder.
+
+    Args:
+        get_kit: Returns the site's kit.
+        folder: The absolute path of the folder of pages.
+
+    Raises:
+        KitNotFound: There should be a kit, but it cannot be loaded.
+    """
+    try:
+        return get_kit()
+    except NoKitNamed:
+        from ..kit import ImageKit as Kit
+
+        return Kit(source_dirs=[folder], location=folder, urls="relative")
+
+
+def html_rules() -> dict[str, Any]:
+    """Return the rules under `[tool.jinja-imagekit.rules]` in the nearest `pyproject.toml` that has any.
+
+    Raises:
+        KitNotFound: The file is damaged.
+    """
+    for path, table in _tables():
+        rules = table.get("rules")
+        if rules is not None and not isinstance(rules, dict):
+            raise KitNotFound(f"{path}: [tool.jinja-imagekit.rules] is not a table.")
+        if rules:
+            return rules
+    return {}
+
+
 def _configured() -> tuple[str, Path]:
+    for path, table in _tables():
+        reference = _reference(path, table)
+        if reference is not None:
+            return reference, path.parent
+    raise NoKitNamed(f"Where is the kit? {_HOW}")
+
+
+def _tables() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the tables of this command in the `pyproject.toml` of this folder and those above it."""
     for folder in (Path.cwd(), *Path.cwd().parents):
         path = folder / "pyproject.toml"
         if path.is_file():
-            reference = _read(path)
-            if reference is not None:
-                return reference, folder
-    raise KitNotFound(f"Where is the kit? {_HOW}")
+            yield path, _read(path)
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
@@ -78,6 +121,10 @@ def _read(path: Path) -> str | None:
     table = tool.get("jinja-imagekit", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise KitNotFound(f"{path}: [tool.jinja-imagekit] is not a table. {_HOW}")
+    return table
+
+
+def _reference(path: Path, table: dict[str, Any]) -> str | None:
     reference = table.get("kit")
     if reference is not None and not (isinstance(reference, str) and reference):
         raise KitNotFound(f"{path}: kit under [tool.jinja-imagekit] is {reference!r}. {_HOW}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from ..wording import counted, printable, seconds_in_words, size_in_words
 if TYPE_CHECKING:
     from ..exceptions import NotRegistered
     from ..kit import ImageKit
+    from ..markup.lint import Finding
+    from ..markup.site import SiteReport
     from ..pregenerate import Report
     from ..state import Record
 
@@ -33,7 +35,7 @@ class Terminated(KeyboardInterrupt):
 
 def subcommands(get_kit: GetKit) -> list[click.Command]:
     """Return all subcommands for a kit."""
-    return [make(get_kit) for make in (_generate, _list, _prune, _clear, _doctor)]
+    return [make(get_kit) for make in (_generate, _html, _list, _prune, _clear, _doctor)]
 
 
 def _generate(get_kit: GetKit) -> click.Command:
@@ -95,6 +97,85 @@ def _generate(get_kit: GetKit) -> click.Command:
     return generate
 
 
+def _html(get_kit: GetKit) -> click.Command:
+    @click.command("html")
+    @click.argument(
+        "folder",
+        # Resolved before looking for the kit, which may change the current folder.
+        type=click.Path(exists=True, file_okay=False, resolve_path=True),
+    )
+    @click.option("--check", is_flag=True, help="Say what is wrong with the images of the pages, and change nothing.")
+    @click.option("-n", "--dry-run", is_flag=True, help="List the pages that would change, and change nothing.")
+    @click.option(
+        "-j", "--workers", type=click.IntRange(min=1), metavar="N", help="How many images at a time.  [default: cores]"
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Write everything as JSON.")
+    @click.option("-q", "--quiet", is_flag=True, help="Write only failures.")
+    @click.option("--strict", is_flag=True, help="Fail if --check finds anything.")
+    @click.option(
+        "--report",
+        "page",
+        type=click.Path(dir_okay=False, writable=True, resolve_path=True),
+        callback=_in_existing_folder,
+        help="Write an HTML report.",
+    )
+    def html(
+        folder: str,
+        check: bool,
+        dry_run: bool,
+        workers: int | None,
+        as_json: bool,
+        quiet: bool,
+        strict: bool,
+        page: str | None,
+    ) -> None:
+        """Rewrite the images of all pages and feeds in FOLDER, whatever wrote them, by the site's rules.
+
+        What has been rewritten is recognized: over an unchanged site nothing changes. Without a kit, FOLDER has the
+        images too, and URLs are relative.
+        """
+        if check and dry_run:
+            raise click.UsageError("--check and --dry-run both change nothing: leave one of them out.")
+        if strict and not check:
+            raise click.UsageError("--strict is about what --check finds: pass --check too.")
+        from ..markup.site import SiteFolder
+        from ..pregenerate.progress import progress_display
+        from .finding import html_rules, kit_or_default
+
+        kit = kit_or_default(get_kit, folder)
+        site = SiteFolder(kit, folder, html_rules() or None)
+        if check:
+            report = site.check()
+        elif dry_run:
+            report = site.foresee()
+        else:
+            with progress_display(quiet=quiet or as_json) as display:
+                report = site.rewrite(workers=workers, on_progress=display)
+        _show_pages(report, as_json=as_json, quiet=quiet)
+        if page:
+            _write_page(kit, report.images, page, report.findings)
+        kit.close()
+        if not report.ok or (strict and report.findings):
+            click.get_current_context().exit(1)
+
+    return html
+
+
+def _show_pages(report: SiteReport, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"ok": report.ok, **report.as_dict()}, indent=2))
+        return
+    for failure in report.failures:
+        line = f"{failure.page}:{failure.line}: {failure.url!r} stays as it is: {failure.reason}"
+        click.echo(printable(line), err=True)
+    for finding in report.findings:
+        click.echo(printable(f"{finding.page}:{finding.line}: {finding.kind}: {finding.url!r}: {finding.message}"))
+    if not quiet:
+        for page in report.changed if report.dry_run else ():
+            click.echo(printable(f"would change {page}"))
+        click.echo(report.summary())
+
+
 def _in_existing_folder(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     # Work of minutes should not end with a page in a mistyped folder.
     if value and not Path(value).parent.is_dir():
@@ -149,11 +230,11 @@ def _show_report(
         click.echo(_summary(report, dry_run=dry_run, interrupted=interrupted))
 
 
-def _write_page(kit: ImageKit, report: Report, page: str) -> None:
+def _write_page(kit: ImageKit, report: Report, page: str, findings: Sequence[Finding] = ()) -> None:
     from ..pregenerate.html_report import write_html_report
 
     try:
-        write_html_report(kit, report, page)
+        write_html_report(kit, report, page, findings=[finding._asdict() for finding in findings])
     except OSError as error:
         raise click.ClickException(f"The report cannot be written to {page}: {error.strerror or error}.") from error
 

@@ -12,7 +12,7 @@ from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
 from .formats import FORMATS, sniff
 from .formats.base import BrokenFile, Format, Layout, OtherKind
 from .formats.unread import what_it_is
-from .metadata import orientation, read_directory, texts
+from .metadata import has_position, orientation, read_directory, texts
 from .rules import Limits
 
 
@@ -104,6 +104,16 @@ def read_texts(data: bytes, *, name: str, limits: Limits) -> dict[str, str]:
         ImageTooLarge: As `read_header`.
     """
     return texts(examine(data, name=name, limits=limits)[1].exif)
+
+
+def tells_position(data: bytes, *, name: str, limits: Limits) -> bool:
+    """Tell whether an image's metadata says where it was taken.
+
+    Raises:
+        UnreadableImage: As `read_header`.
+        ImageTooLarge: As `read_header`.
+    """
+    return has_position(examine(data, name=name, limits=limits)[1].exif)
 
 
 def _allowed_format(data: bytes, name: str, limits: Limits) -> Format:

@@ -14,7 +14,8 @@ ByteOrder = Literal["little", "big"]
 ORIENTATION = 0x0112
 ICC_PROFILE = 0x8773
 _SUB_DIRECTORY = 0x8769
-_POINTERS = frozenset({_SUB_DIRECTORY, 0x8825, 0xA005, 0x014A, 0x0201, 0x0202})
+_POSITION = 0x8825
+_POINTERS = frozenset({_SUB_DIRECTORY, _POSITION, 0xA005, 0x014A, 0x0201, 0x0202})
 
 # TIFF 6.0, section 2, and BigTIFF for the last three: bytes of one value by type.
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -165,6 +166,11 @@ def texts(exif: bytes) -> dict[str, str]:
                 found[name] = ", ".join(filter(None, map(str.strip, parts)))
     changed = found.pop("changed", "")
     return {**({"date": changed} if changed else {}), **found}
+
+
+def has_position(exif: bytes) -> bool:
+    """Tell whether an EXIF block says where the image was taken (Exif 2.32, 4.6.6)."""
+    return bool(read_directory(exif, pointer=_POSITION).entries)
 
 
 def _text(raw: bytes) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from ..exceptions import SourceError
+from ..imageinfo import SIDECAR_SUFFIX
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -26,7 +28,12 @@ class SiteNames:
 
     Args:
         kit: The kit.
+
+    Attributes:
+        looked: The paths that were looked at, with what a stat says of each, where somebody wants to know.
     """
+
+    looked: dict[str, tuple[int, int, int, int] | None] | None = None
 
     def __init__(self, kit: ImageKit) -> None:
         self._kit = kit
@@ -43,7 +50,7 @@ class SiteNames:
         path = self.path_of(url.strip(SPACE))
         if path is None:
             return None
-        for name in dict.fromkeys(self._names(path, folder)):
+        for name in self.names(path, folder):
             # What templates have made already is no source.
             if self._own != "/" and name.startswith(self._own):
                 continue
@@ -51,9 +58,18 @@ class SiteNames:
                 found = self._kit.sources.lookup(name)
             except SourceError:
                 continue
+            finally:
+                self._look(name)
             if found is not None:
                 return found.name
         return None
+
+    def _look(self, name: str) -> None:
+        if self.looked is not None and "\0" not in name:
+            for path in self._kit.settings.source_paths(name.split("/")):
+                self.looked[path] = file_facts(path)
+                sidecar = f"{path}{SIDECAR_SUFFIX}"
+                self.looked[sidecar] = file_facts(sidecar)
 
     def path_of(self, url: str) -> str | None:
         """Return the path of a URL of the site itself; None for any other, and for a mere fragment."""
@@ -68,6 +84,15 @@ class SiteNames:
             return unquote(parts.path) or "/"
         return unquote(parts.path) or None
 
+    def names(self, path: str, folder: str) -> list[str]:
+        """Return the names that a path may stand for, in the order in which they are looked up.
+
+        Args:
+            path: The path of a URL.
+            folder: The URL path that it is relative to, with a slash at its end.
+        """
+        return list(dict.fromkeys(self._names(path, folder)))
+
     def _names(self, path: str, folder: str) -> Iterator[str]:
         if "\0" in path or path.endswith("/"):
             return
@@ -81,6 +106,15 @@ class SiteNames:
         path = posixpath.normpath(f"/{path.lstrip('/')}")
         root = unquote(self._root).rstrip("/")
         return (path.removeprefix(root) if path.startswith(f"{root}/") else path).lstrip("/")
+
+
+def file_facts(path: str) -> tuple[int, int, int, int] | None:
+    """Return what tells whether a file has changed: bytes, two times in nanoseconds and its number; None if absent."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
 _WEB = ("", "http", "https")

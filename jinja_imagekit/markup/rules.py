@@ -264,6 +264,19 @@ class Rules:
             if rule is not None:
                 rule.check(runtime, kit, setting)
 
+    @property
+    def words(self) -> dict[str, Any]:
+        """What the rules say."""
+        return {name: rule and (rule.element, rule.words) for name, rule in self._rules.items()}
+
+    def generators(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the generators that rules name, with keywords that they take."""
+        return [
+            (rule.generator_id, {} if rule.dimensions is None else {"width": 1, "height": None})
+            for rule in self._rules.values()
+            if rule is not None and rule.generator_id is not None
+        ]
+
     def of(self, author: Attributes) -> Rule | None:
         """Return the rule for an image; None if it is to be left alone.
 

@@ -40,12 +40,13 @@ SHARED_IMAGES = frozenset({"og:image", "og:image:url", "og:image:secure_url", "t
 
 _SHARED_SIZES = {"og:image:width": 0, "og:image:height": 1}
 
-_IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jfif|png|webp|avif|tiff?|bmp|gif|mpo)(?:[?#]|$)", re.IGNORECASE)
+IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jfif|png|webp|avif|tiff?|bmp|gif|mpo)(?:[?#]|$)", re.IGNORECASE)
+"""How a URL ends that is one of an image made of pixels."""
 
 _NAMES = {"img", "picture", "source", "video", "meta", "base", "a", "noscript", *SKIPPED}
 _NAMES |= {f"/{name}" for name in ("picture", "a", "noscript", *SKIPPED)}
 
-_MAY_HOLD = re.compile(r"<img|<source|poster|url\(|:image|<a\s", re.IGNORECASE)
+_MAY_HOLD = re.compile(r"<img|&lt;img|&#60;img|<enclosure|<link|<source|poster|url\(|:image|<a\s", re.IGNORECASE)
 """What a text has in which there may be something to do."""
 
 _OURS = ("sizes", "width", "height", "loading", "decoding", "fetchpriority")
@@ -115,6 +116,7 @@ class Transform:
     Attributes:
         failures: What could not be made, where that is not to be an error; None where it is.
         items: What pages need, where nothing is to be made yet; None where it is.
+        unreadable: Why images of a source could not be made, by its name, where that is known already.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class Transform:
         self.marks = marks
         self.failures: list[Failure] | None = None
         self.items: list[Item] | None = None
+        self.unreadable: dict[str, str] = {}
 
     def html(self, text: str, page: str | None = None) -> str:
         """Return a page, or a part of one, with its images rewritten; everything else stays character by character.
@@ -148,12 +151,41 @@ class Transform:
             return text
         known = current_page()
         if page is None or (known is not None and known.path == page.lstrip("/")):
-            return PageTransform(self, text, known).result()
+            return edited(text, self._edits(text, known))
         with self.kit.page(page) as new:
-            return PageTransform(self, text, new).result()
+            return edited(text, self._edits(text, new))
+
+    def _edits(self, text: str, page: Page | None) -> list[Edit]:
+        if is_feed(text):
+            from .feeds import feed_edits
+
+            # Whoever reads it elsewhere can do nothing with any other URL.
+            is_absolute = self.kit.absolute_url(self.kit.settings.base_url).startswith(("https://", "http://"))
+            return feed_edits(self, text, page) if is_absolute else []
+        return PageTransform(self, text, page).edits()
 
 
-_XML = re.compile(r"\s*<\?xml|\s*<!doctype[^>]*xhtml|\s*(?:<!doctype[^>]*>)?\s*<html[^>]*\sxmlns\s*=", re.IGNORECASE)
+_XML = re.compile(
+    r"\ufeff?\s*(?:<\?xml|<!doctype[^>]*xhtml|(?:<!doctype[^>]*>\s*)?<html[^>]*\sxmlns\s*=)", re.IGNORECASE
+)
+
+
+def is_xml(text: str) -> bool:
+    """Tell whether a page is XHTML."""
+    return _XML.match(text) is not None
+
+
+_FEED = re.compile(r"\ufeff?\s*(?:<\?xml[^>]*>|<\?[^>]*>|<!--(?s:.)*?-->|\s+)*<(?:rss|feed|rdf:RDF)[\s>]")
+
+
+def is_feed(text: str) -> bool:
+    """Tell whether a text is an RSS or Atom feed.
+
+    Example:
+        >>> is_feed('<?xml version="1.0"?><rss version="2.0"></rss>')
+        True
+    """
+    return text.lstrip("\ufeff \t\n\r").startswith("<") and _FEED.match(text) is not None
 
 
 class PageTransform:
@@ -168,20 +200,16 @@ class PageTransform:
     def __init__(self, transform: Transform, text: str, page: Page | None) -> None:
         self._site = transform
         self._kit = transform.kit
-        self._text = text
+        self.text = text
         self._page = page
         self._folder = page.folder if page else "/"
-        self._is_xml = _XML.match(text, 1 if text.startswith("\ufeff") else 0) is not None
+        self._is_xml = is_xml(text)
         self._edits: list[Edit] = []
         self._shared_size: tuple[int, int] | None = None
 
-    def result(self) -> str:
-        """Return the new text."""
-        return edited(self._text, self.edits())
-
     def edits(self) -> list[Edit]:
         """Return what changes."""
-        found = [tag for tag in tags(self._text, is_xml=self._is_xml) if tag.name in _NAMES or "url(" in tag.text]
+        found = [tag for tag in tags(self.text, is_xml=self._is_xml) if tag.name in _NAMES or "url(" in tag.text]
         at, has_base, only_urls = 0, False, False
         while at < len(found):
             tag, name = found[at], found[at].name
@@ -247,35 +275,38 @@ class PageTransform:
             return
         author = _author(attributes, own)
         url = author.get("src")
-        source = None
-        if url and "srcset" not in author and LOADERS.isdisjoint(author) and all(map(is_attribute_name, author)):
-            source = self._source(url)
-        if source is None or not url:
+        is_free = "srcset" not in author and LOADERS.isdisjoint(author) and all(map(is_attribute_name, author))
+        if not url or not is_free:
             self._pass(attributes)
             return
         with self._told(tag, url):
-            rule = self._site.rules.of(author)
-            if rule is None:
+            source, rule = self._source(url), self._site.rules.of(author)
+            if source is None or rule is None:
                 self._pass(attributes)
-                return
-            self._write(tag, whole, rule, source, url, author)
+            else:
+                self._write(tag, whole, rule, source, author)
 
-    def _write(
-        self, tag: Tag, whole: tuple[int, int] | None, rule: Rule, source: Any, url: str, author: Attributes
-    ) -> None:
-        runtime, kit = self._site.runtime, self._kit
+    def _write(self, tag: Tag, whole: tuple[int, int] | None, rule: Rule, source: Any, author: Attributes) -> None:
         rule = rule.shaped(author, lambda: self._size(source))
-        keywords = {"missing_alt": kit.settings.missing_alt or "ignore", "on_error": self._policy, **rule.keywords}
+        keywords = {
+            "missing_alt": self._kit.settings.missing_alt or "ignore",
+            "on_error": self._policy,
+            **rule.keywords,
+        }
         rule = rule._replace(keywords=keywords)
         given = {name: True if value is None else value for name, value in author.items() if name != "src"}
         if self._site.items is not None:
             self._need(rule, source)
             return
         marks = _marks(author) if self._site.marks else {}
-        html = str(rule.written(runtime, source, {**rule.attributes, **given, **marks}))
+        html = str(self._written(rule, source, {**rule.attributes, **given, **marks}))
         if self._is_xml:
             html = _EMPTY.sub(r"<\1\2 />", html)
         self._edit(*(whole or (tag.start, tag.end)), html)
+
+    def _written(self, rule: Rule, source: Any, attributes: Mapping[str, object]) -> str:
+        """Return the HTML of an image."""
+        return rule.written(self._site.runtime, source, attributes)
 
     def _need(self, rule: Rule, source: Any) -> None:
         """Note what an image needs, and make nothing."""
@@ -396,7 +427,7 @@ class PageTransform:
         """Have a link to an original lead to an image without its metadata, where a rule says so."""
         tag, attributes = found[at], attributes_of(found[at])
         href = attributes.get("data-imagekit-src") or attributes.get("href")
-        if not href or not _IMAGE_EXTENSION.search(href):
+        if not href or not IMAGE_EXTENSION.search(href):
             return
         size = self._link_size(found, at, attributes)
         if not size:
@@ -467,12 +498,16 @@ class PageTransform:
         return self._kit.settings.on_error if self._site.failures is None else "raise"
 
     def _source(self, url: str) -> Any:
-        """Return the source that a URL means; None if it means none."""
+        """Return the source that a URL means; None if it means none, or one that cannot be read."""
         if self._site.locate is not None:
             found = self._site.locate(url)
             if found is not None:
                 return found
-        return self._site.names.source(url, self._folder)
+        name = self._site.names.source(url, self._folder)
+        reason = self._site.unreadable.get(name or "")
+        if reason is not None:
+            raise ImageKitError(reason)
+        return name
 
     def _replace(
         self,
@@ -507,7 +542,7 @@ class PageTransform:
         self._edit(tag.start + place.start, tag.start + place.end, written)
 
     def _edit(self, start: int, end: int, text: str) -> None:
-        if self._text[start:end] != text:
+        if self.text[start:end] != text:
             self._edits.append(Edit(start, end, text))
 
     @contextmanager
@@ -528,7 +563,7 @@ class PageTransform:
             failures.append(Failure(self._page.path if self._page else "", self._line(tag), url, str(error)))
 
     def _line(self, tag: Tag) -> int:
-        return self._text.count("\n", 0, tag.start) + 1
+        return self.text.count("\n", 0, tag.start) + 1
 
 
 def _author(attributes: Attributes, own: list[str]) -> dict[str, str | None]:

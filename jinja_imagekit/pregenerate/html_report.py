@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,7 +84,12 @@ class Sheet:
 
 
 def write_html_report(
-    kit: ImageKit, report: Report, path: str | PathLike[str], *, most_pictures: int = MOST_PICTURES
+    kit: ImageKit,
+    report: Report,
+    path: str | PathLike[str],
+    *,
+    most_pictures: int = MOST_PICTURES,
+    findings: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write a report as an HTML page; folders are made as needed.
 
@@ -93,6 +98,7 @@ def write_html_report(
         report: What a pregeneration did.
         path: The page to write.
         most_pictures: The maximum number of results on the contact sheet.
+        findings: What is wrong with images of pages: each with `page`, `line`, `url` and `message`.
 
     Raises:
         OSError: The page cannot be written.
@@ -100,14 +106,20 @@ def write_html_report(
     Example:
         >>> write_html_report(kit, kit.generate(), "report.html")  # doctest: +SKIP
     """
-    text = html_report(kit, report, most_pictures=most_pictures)
+    text = html_report(kit, report, most_pictures=most_pictures, findings=findings)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # A file name that is not Unicode holds surrogates, which UTF-8 cannot encode.
     target.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
-def html_report(kit: ImageKit, report: Report, *, most_pictures: int = MOST_PICTURES) -> str:
+def html_report(
+    kit: ImageKit,
+    report: Report,
+    *,
+    most_pictures: int = MOST_PICTURES,
+    findings: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Return a report as an HTML page without links to anything; see `write_html_report`."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(size=size_in_words, seconds=seconds_in_words, counted=counted)
@@ -125,6 +137,8 @@ def html_report(kit: ImageKit, report: Report, *, most_pictures: int = MOST_PICT
         slowest=_greatest(generated, "seconds"),
         heaviest=_greatest(results, "size"),
         failures=failures[:SHOWN_FAILURES],
+        findings=findings[:SHOWN_FAILURES],
+        findings_left_off=max(0, len(findings) - SHOWN_FAILURES),
         failures_left_off=max(0, len(failures) - SHOWN_FAILURES),
         sheets=_contact_sheet(kit, results[:most_pictures]),
         left_off=max(0, len(results) - most_pictures),
