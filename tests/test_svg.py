@@ -124,6 +124,11 @@ BOMB = (
         (b'<svg width="200" height="100"/>', "lacks xmlns"),
         (b'<!DOCTYPE svg [<!ENTITY a "' + b"a" * 5_000 + b'">]><svg>' + b"&a;" * 5_000 + b"</svg>", "XML entities"),
         (b"<svg " + b" ".join(b'a%d=""' % number for number in range(100_000)) + b"/>", "attributes"),
+        (drawing("").replace(b"<circle r='4'/>", b"<g>" * 30_000), "far more elements than its size explains"),
+        (
+            drawing("").replace(b"<circle", b"".join(b"<e%d/>" % number for number in range(3_000)) + b"<circle"),
+            "names",
+        ),
         (b"<svg a='" + b"x" * 300_000 + b"'/>", "root element"),
         (b'<svg xmlns="http://example.org/other"/>', "its root is <svg>"),
         (b'<?xml version="1.0" encoding="klingon"?><svg/>', "cannot be decoded"),
@@ -139,7 +144,7 @@ def test_what_is_not_a_drawing_is_refused(data: bytes, reason: str) -> None:
 def test_a_deep_drawing_takes_no_stack() -> None:
     """Elements within elements, a hundred thousand deep, are read without recursion."""
     opening = f'<svg {NAMESPACE} width="8" height="6">'.encode()
-    assert size(opening + b"<g>" * 100_000 + b"</g>" * 100_000 + b"</svg>") == (8, 6)
+    assert size(opening + b"<g class='a'>" * 100_000 + b"</g>" * 100_000 + b"</svg>") == (8, 6)
 
 
 @pytest.mark.parametrize("strategy", [None, DEFERRED])

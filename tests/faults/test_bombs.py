@@ -42,6 +42,13 @@ def empty_segments(count: int) -> bytes:
     return b"\xff\xd8" + b"\xff\xfe\0\2" * count + drawing.jpeg(8, 8)[2:]
 
 
+def scan(data: bytes) -> bytes:
+    """Return a JPEG with this instead of its coded data."""
+    jpeg = drawing.jpeg(64, 64)
+    start = jpeg.index(b"\xff\xda")
+    return jpeg[: start + 2 + int.from_bytes(jpeg[start + 2 : start + 4], "big")] + data + b"\xff\xd9"
+
+
 def svg(body: str) -> bytes:
     return f'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10">{body}</svg>'.encode()
 
@@ -72,11 +79,17 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a GIF of 65,535 by 65,535": lambda: gif(65_535, 65_535, 1),
     "a JPEG of nothing but fill bytes": lambda: b"\xff\xd8" + b"\xff" * 5_000_000,
     "a JPEG of 500,000 empty comments": lambda: empty_segments(500_000),
+    "a JPEG of 10 million stuffed bytes": lambda: scan(b"\xff\0" * 10_000_000),
+    "a JPEG of 10 million restarts": lambda: scan(b"\xff\xd0" * 10_000_000),
     "a TIFF with 4 billion strips": lambda: tiff(2**32 - 1),
     "an SVG that laughs a billion times": laughs,
     "an SVG nested 100,000 deep": lambda: svg("<g>" * 100_000 + "</g>" * 100_000),
     "an SVG with a comment of 5 MB": lambda: svg(f"<!--{'-x' * 2_500_000}-->"),
     "an SVG of 100,000 attributes": lambda: svg("<g " + " ".join(f"a{n}='1'" for n in range(100_000)) + "/>"),
+    "an SVG of 1.6 million open elements": lambda: svg("<g>" * 1_600_000),
+    "an SVG of 400,000 names": lambda: svg("".join(f"<e{n}/>" for n in range(400_000))),
+    "an SVG with 4 MB of text": lambda: svg("x" * 4_000_000),
+    "an SVG with a million brackets": lambda: svg("<!--" + "< " * 1_000_000 + "-->"),
     "20 MB of zeros": lambda: bytes(20_000_000),
     "20 MB of 0xFF": lambda: b"\xff" * 20_000_000,
     "a WebP that says it has 4 GB": lambda: b"RIFF\xff\xff\xff\xffWEBPVP8 \xff\xff\xff\xff" + bytes(100),
@@ -113,6 +126,8 @@ SCRIPT = """
             Path("/proc/self/clear_refs").write_text("5")
             before, begun = peak(), time.process_time()
             try:
+                # An upload's SVG is refused unread, and a site's own is not.
+                kit.source(data).header
                 kit.process(data, processors=[ResizeToFit(9, 9)], format="WEBP")
                 outcome = "ok"
             except ImageKitError as error:
@@ -127,7 +142,13 @@ SCRIPT = """
             print(json.dumps([path.name, f"it ended with {status}", 0, 0]), flush=True)
 """
 
-HARMLESS = {"a compressed text of 200 MB", "a compressed profile of 200 MB", "100,000 empty PNG chunks"}
+HARMLESS = {
+    "a compressed text of 200 MB",
+    "a compressed profile of 200 MB",
+    "100,000 empty PNG chunks",
+    "a JPEG of 10 million stuffed bytes",
+    "a JPEG of 10 million restarts",
+}
 """What says too much beside a whole image may be left aside, and the image made."""
 
 

@@ -112,6 +112,9 @@ Where they stand instead of the end marker, a decoder that has all of its data c
 lacks more than a few bytes asks for more: with the end marker, libjpeg would invent the rest.
 """
 
+_BLOCK_BYTES = 512
+"""Most bytes of a block of 8 × 8 samples: 64 codes of 16 bits with 15 bits behind each, all stuffed, and a marker."""
+
 _MOST_GARBAGE = 1 << 16
 """Bytes between segments, in all, that are passed over, as libjpeg does."""
 
@@ -256,13 +259,20 @@ def _bare(data: bytes, filler: bytes, *, repair: bool = False) -> tuple[_Pieces,
         elif segment.marker == _START_OF_SCAN and len(frame) > 6:
             components = frame[6]
             if frame[0] in _SEQUENTIAL and data[segment.body] == components:
-                found = _END_OF_SCAN.search(data, segment.end)
-                end = found.start() if found else len(data)
+                end = _end_of_scan(data, segment.end, frame)
                 return _Pieces(b"".join(parts), memoryview(data)[segment.end : end], filler), True
             end, has_end = _end_of_scans(data, segment, frame, repair=repair)
             pieces = (b"".join(parts), memoryview(data)[segment.end : end])
             return _Pieces(*pieces, _EOI) if has_end else _Pieces(*pieces, filler, _EOI), has_end
     raise BrokenFile("the JPEG file holds no image data")
+
+
+def _end_of_scan(data: bytes, start: int, frame: bytes) -> int:
+    """Return where the coded data of a scan ends, or where it cannot go on for all the pixels that there are."""
+    height, width = struct.unpack_from(">HH", frame, 2)
+    end = min(len(data), start + _BLOCK_BYTES * frame[6] * (width // 8 + 4) * (height // 8 + 4))
+    found = _END_OF_SCAN.search(data, start, end)
+    return found.start() if found else end
 
 
 def _end_of_scans(data: bytes, first: _Segment, frame: bytes, *, repair: bool) -> tuple[int, bool]:
@@ -283,8 +293,7 @@ def _end_of_scans(data: bytes, first: _Segment, frame: bytes, *, repair: bool) -
             if scans > most:
                 raise BrokenFile(f"the JPEG file has more than {most} scans")
             _note_scan(wanted, data[segment.body : segment.end], progressive)
-            found = _END_OF_SCAN.search(data, segment.end)
-            end = found.start() if found else len(data)
+            end = _end_of_scan(data, segment.end, frame)
         else:
             end = segment.end
         segment = _segments(data, end, 1)[0] if _marker(data, end, end + _MOST_GARBAGE) >= 0 else None

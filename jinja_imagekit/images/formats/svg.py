@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from xml.parsers import expat
 
-from .base import BrokenFile, Format, Frame, Layout
+from .base import BrokenFile, Format, Frame, Layout, most_pieces
 
 
 class Svg(Format):
@@ -89,6 +89,16 @@ _SPAN = re.compile(rb"<[^<]{65536,}")
 _MOST_ATTRIBUTES = 10_000
 """Of one element: each has to be compared with the others."""
 
+_BYTES_OF_A_TAG = 8
+"""That a tag of a large drawing has on average, at least; those of `<tspan>x</tspan>` have as many.
+
+The parser keeps some 250 bytes of each element that is open: 5 MB of `<g>` would take 400 MB.
+"""
+
+_TAG = re.compile(rb"<([^\s/>!?]{1,64})")
+_MOST_NAMES = 2_000
+"""Of elements: the parser has an entry of each, and SVG, HTML and the editors' own together have a few hundred."""
+
 
 class _Reader:
     """Reads XML to its end, and keeps nothing but the attributes of the root.
@@ -136,9 +146,16 @@ class _Reader:
         for span in _SPAN.finditer(self._data):
             if span[0].count(b"=") > _MOST_ATTRIBUTES:
                 raise BrokenFile(f"the SVG has an element of more than {_MOST_ATTRIBUTES:,} attributes")
+        if self._data.count(b"<") > most_pieces(self._data, _BYTES_OF_A_TAG):
+            raise BrokenFile("the SVG has far more elements than its size explains")
+        names: set[bytes] = set()
         position, length = 0, self._FIRST_CHUNK
         while position < len(self._data):
-            self._parser.Parse(self._data[position : position + length], False)
+            chunk = self._data[position : position + length]
+            names.update(_TAG.findall(chunk))
+            if len(names) > _MOST_NAMES:
+                raise BrokenFile(f"the SVG has elements of more than {_MOST_NAMES:,} names")
+            self._parser.Parse(chunk, False)
             position, length = position + length, self._CHUNK
             begun = self._parser.CurrentByteIndex
             is_element = self._data[begun : begun + 2] not in (b"<!", b"<?", b"")
