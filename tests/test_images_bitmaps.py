@@ -83,11 +83,17 @@ def test_senseless_masks_are_refused(masks: tuple[int, ...]) -> None:
 
 
 def test_runs_of_a_bitmap_are_read_as_far_as_it_has_pixels() -> None:
-    """Megabytes of steps that lead nowhere cost as little as a kilobyte; what follows a whole image is ignored."""
+    """Megabytes of steps that lead nowhere cost as little as a kilobyte; what follows a whole image is ignored.
+
+    A bitmap that says that it ends early has its first colour from there on; one that is cut is refused.
+    """
     head = struct.pack("<IiiHHIIiiII", INFO, SIDE, SIDE, 1, 8, 1, 0, 0, 0, 1, 0) + bytes((40, 120, 200, 0))
     runs = b"\4\0\0\0" * SIDE + b"\0\1"
     data = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(head)) + head
     assert decoded(data + runs + bytes(2_000_000)).getpixel((1, 1)) == (200, 120, 40)
+    assert decoded(data + runs[:8] + b"\0\1").getpixel((1, 1)) == (200, 120, 40)
+    with pytest.raises(UnreadableImage):
+        decoded(data + runs[:8])
     steps = 0
 
     def count(*arguments: object) -> None:

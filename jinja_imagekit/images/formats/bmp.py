@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from PIL import BmpImagePlugin, Image, ImageChops
+from PIL import BmpImagePlugin, Image, ImageChops, ImageFile
 
 from ..colour import may_be_transparent
 from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Frame, Layout
@@ -40,6 +41,13 @@ class Bmp(Format):
             _check_rows(data, *image.size)
             return Layout(*image.size, has_alpha=may_be_transparent(image), icc=_profile(data))
 
+    @contextmanager
+    def opened(self, data: bytes, *, animated: bool) -> Iterator[ImageFile.ImageFile]:
+        """Open a file with Pillow's plugin; runs may end before the last row."""
+        with super().opened(data, animated=animated) as file:
+            file.tile = [tile._replace(codec_name=_Runs.NAME) if tile[0] == "bmp_rle" else tile for tile in file.tile]
+            yield file
+
     def bare(self, data: bytes, *, animated: bool) -> Any:
         """Return the file with no more runs than its pixels can have: two bytes for each, and four for each row."""
         if len(data) > _MASKS and int.from_bytes(data[_COMPRESSION : _COMPRESSION + 4], "little") in _RUN_LENGTHS:
@@ -56,6 +64,24 @@ class Bmp(Format):
         else:
             yield Frame(_unmasked(data, masks), 0)
 
+
+class _Runs(BmpImagePlugin.BmpRleDecoder):
+    """Pillow's decoder of runs, for which an end of the bitmap may come early: the rest has the first colour."""
+
+    NAME = "imagekit_bmp_rle"
+
+    def set_as_raw(self, data: bytes | bytearray, rawmode: str | None = None, extra: tuple[Any, ...] = ()) -> None:
+        """Hand over the pixels."""
+        assert self.fd is not None
+        self.fd.seek(-len(_END_OF_BITMAP), io.SEEK_CUR)
+        if self.fd.read(len(_END_OF_BITMAP)) == _END_OF_BITMAP:
+            data = data.ljust(self.state.xsize * self.state.ysize, b"\0")
+        super().set_as_raw(data, rawmode, extra)
+
+
+Image.register_decoder(_Runs.NAME, _Runs)
+
+_END_OF_BITMAP = b"\0\1"
 
 _HEADER, _WIDTH, _BITS, _COMPRESSION, _MASKS = 14, 18, 28, 30, 54
 _BITFIELDS = (3, 6)
