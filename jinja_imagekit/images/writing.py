@@ -99,9 +99,11 @@ def _prepared(frames: Frames, format: Format, rules: PixelRules) -> list[Image.I
 
 
 def _clean(image: Image.Image) -> Image.Image:
-    """Return a copy without metadata, which Pillow's encoders would write."""
+    """Return an image of the same pixels without metadata, which Pillow's encoders would write."""
     transparency = image.info.get("transparency")
-    copy = image.copy()
+    image.load()
+    # No encoder changes pixels, so they need not be copied; a palette may be put in another order.
+    copy = image.copy() if image.mode == "P" else image._new(image.im)
     copy.info = {} if transparency is None else {"transparency": transparency}
     return copy
 

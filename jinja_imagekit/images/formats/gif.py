@@ -258,7 +258,10 @@ def _with_palette(image: Image.Image, background: str) -> Image.Image:
     """Return a plain image with at most 256 colours: grey as it is, others with a palette of their own."""
     if image.mode == "L":
         return image
-    colours = flatten(image, background).convert("RGB")
+    colours = flatten(image, background)
+    if colours.mode != "RGB":
+        # To its own mode, Pillow converts by a copy.
+        colours = colours.convert("RGB")
     if image.mode == "RGB":
         return colours.quantize(256)
     palette = colours.quantize(255)
