@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class Recipe:
         rules: How pixels are read and written.
         limits: The caps.
         keeps_vectors: Whether an SVG is its own result.
+        may_keep_coding: Whether the result may have the source's own coded pixels where they are smaller.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Recipe:
     rules: PixelRules = field(default_factory=PixelRules)
     limits: Limits = field(default_factory=Limits)
     keeps_vectors: bool = True
+    may_keep_coding: bool = False
 
     def make(self, original: Original) -> bytes:
         """Return the new image's bytes.
@@ -74,7 +76,7 @@ class Recipe:
         check_time()
         results = self._processed(original, frames, reduced=scale > 1)
         check_time()
-        return images.encode(
+        made = images.encode(
             frames.with_images(results),
             format,
             dict(self.options),
@@ -83,6 +85,17 @@ class Recipe:
             autoconvert=self.autoconvert,
             name=self.name,
         )
+        if self.may_keep_coding and self.autoconvert and _are_equal(results, frames.images):
+            return self._smaller(made, original, frames, format)
+        return made
+
+    def _smaller(self, made: bytes, original: Original, frames: Frames, format: str) -> bytes:
+        """Return what was made of pixels that no processor changed, or the source's own coded ones in fewer bytes."""
+        written = images.OUTPUT_FORMATS[format]
+        if images.FORMATS[original.header.format] is not written or written.options & self.options.keys():
+            return made
+        own = original.stripped(frames)
+        return own if own is not None and len(own) < len(made) else made
 
     def _processed(self, original: Original, frames: Frames, *, reduced: bool) -> list[Image.Image]:
         """Return the processed frames; if several files are made from a source, those of one size share them."""
@@ -97,6 +110,13 @@ class Recipe:
             return original.processed(frames, fingerprint([*self.processors, self.rules.linear_resize]), process)
         except NotFingerprintable:
             return process()
+
+
+def _are_equal(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> bool:
+    return len(first) == len(second) and all(
+        one is other or (one.mode == other.mode and one.size == other.size and one.tobytes() == other.tobytes())
+        for one, other in zip(first, second, strict=True)
+    )
 
 
 def result_size(steps: Iterable[Any], size: Size, is_vector: bool = False) -> Size | None:

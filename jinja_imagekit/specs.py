@@ -85,6 +85,8 @@ class ImageSpec:
     varies: ClassVar[bool | None] = None
     keeps_source_apart: ClassVar[bool] = False
     """Set by a class whose own constructor passes the source on without looking at it."""
+    _is_of_upload: bool = False
+    """Whether the source comes from a stranger, whose coded pixels no result has."""
     is_base: ClassVar[bool] = True
     """Stated by this class and by a kit's own base of specs: what they define makes no spec vary."""
 
@@ -266,6 +268,7 @@ class ImageSpec:
             rules=self.pixel_rules,
             limits=limits,
             keeps_vectors=not self.makes_its_own(),
+            may_keep_coding=self._source.is_kept and not self._is_of_upload,
         )
 
     def output_size(self) -> Size | None:

@@ -105,6 +105,8 @@ def process_upload(kit: ImageKit, value: object, id: str | None, attributes: Map
     else:
         spec = spec_class(attributes)(upload)
         spec.settings = kit.settings
+    if isinstance(spec, ImageSpec):
+        spec._is_of_upload = True
     if isinstance(spec, ImageSpec) and spec.shares_source():
         return ProcessedFile(spec.render(original), upload.name, kit.settings)
     with spec.generate() as content:

@@ -176,6 +176,12 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     return max(difference.tobytes()) <= 1
 
 
+def changes_colours(profile: bytes, mode: str) -> bool:
+    """Return whether a profile means anything but sRGB for images of a plain mode."""
+    grey = mode in ("L", "LA")
+    return _to_srgb(profile, _ICC_SPACES[mode]) is not None or (grey and _to_srgb(profile, b"RGB ") is not None)
+
+
 def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     grey = image.mode in ("L", "LA")

@@ -50,6 +50,7 @@ class Frames:
         icc_profile: The profile that `images` are in; None for sRGB.
         exif: An EXIF block with the metadata that is kept, often empty.
         coding: How the source's pixels are coded.
+        are_as_coded: Whether the images are what the source's file shows: all frames, in full, no colour converted.
     """
 
     images: tuple[Image.Image, ...]
@@ -59,6 +60,7 @@ class Frames:
     icc_profile: bytes | None = None
     exif: bytes = b""
     coding: Coding = UNCODED
+    are_as_coded: bool = False
 
     def with_images(self, images: Iterable[Image.Image]) -> Frames:
         """Return these frames with other pixels, one image for each; a single image makes it a still.

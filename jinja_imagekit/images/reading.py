@@ -11,12 +11,13 @@ from PIL import Image
 
 from ..exceptions import ImageKitError
 from ..time_limits import in_time
-from .colour import GREY_MODES, fits, in_one_mode, to_plain, with_table
+from .colour import GREY_MODES, changes_colours, fits, in_one_mode, to_plain, with_table
 from .formats import FORMATS
 from .formats.base import Layout
 from .frames import Frames, reduced_size
 from .header import Header, check_frames, examine, reading
 from .metadata import kept_exif
+from .primaries import SRGB
 from .rules import Limits, PixelRules
 
 logger = logging.getLogger("jinja_imagekit.images")
@@ -162,6 +163,18 @@ class Original:
                 shared.images = images
             return images
 
+    def stripped(self, frames: Frames) -> bytes | None:
+        """Return the source's file without its metadata, where it shows just what decoded frames do.
+
+        Args:
+            frames: What `frames` gave.
+        """
+        if not frames.are_as_coded:
+            return None
+        header, layout = self._examine()
+        with reading(self._name):
+            return FORMATS[header.format].stripped(self.data, layout, frames.exif)
+
     def _examine(self) -> tuple[Header, Layout]:
         with self._lock:
             if self._examined is None:
@@ -192,6 +205,10 @@ class Original:
             icc_profile=profile if kept_profile else None,
             exif=kept_exif(layout.exif, rules.keep_metadata, with_orientation=not rules.auto_orient),
             coding=layout.coding,
+            are_as_coded=scale == 1
+            and len(images) == header.frames
+            and _is_as_coded(images[0], header, layout)
+            and (rules.keep_alpha or not header.has_alpha),
         )
 
     def _frames(
@@ -203,6 +220,12 @@ class Original:
             durations.append(frame.duration)
             images.append(_finished(frame.image, header, layout, rules))
         return images, durations
+
+
+def _is_as_coded(image: Image.Image, header: Header, layout: Layout) -> bool:
+    """Tell whether a file shows a decoded image as it is: it lies upright, and no colour was converted."""
+    plain = layout.colours == SRGB and layout.depth <= 8 and header.orientation == 1 and not layout.repair
+    return plain and not (layout.icc and changes_colours(layout.icc, image.mode))
 
 
 def _finished(image: Image.Image, header: Header, layout: Layout, rules: PixelRules) -> Image.Image:

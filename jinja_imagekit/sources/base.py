@@ -86,6 +86,8 @@ class Source(ABC):
     original: Any = None
     reference: str | None = None
     _examined: tuple[Header, Layout] | None = None
+    is_kept: ClassVar[bool] = False
+    """Whether it is a file of the site, whose coded pixels a result may have; bytes and streams may be anybody's."""
     _stays: ClassVar[bool] = False
     """Whether each read gives the bytes that `facts_of` saw last; a stream may give others each time."""
     _is_measured: ClassVar[bool] = False
@@ -235,6 +237,7 @@ class FileSource(Source):
         known_signature: The version of the file that the facts describe; None until they are certain.
     """
 
+    is_kept = True
     _stays = True
     _is_measured = True
 

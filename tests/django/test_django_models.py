@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from album.models import Album, Avatar, Card, Concrete, ConcreteChild, Page, Photo, counting
+from album.models import Album, Avatar, Card, Concrete, ConcreteChild, Original, Page, Photo, counting
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.db import connection, models
@@ -153,6 +154,17 @@ def test_processed_field_keeps_the_processed_image_alone(make_photo: Any, media:
     assert avatar.image.name == "avatars/me.png"
     assert (avatar.image.width, avatar.image.height) == (50, 50)
     assert [path.name for path in media.rglob("*.*")] == ["me.png"]
+
+
+def test_processed_field_never_keeps_an_uploads_coded_pixels(make_photo: Any) -> None:
+    """What a stranger uploads is encoded anew even where that takes more bytes, also from another field's file."""
+    data = drawing.encoded(drawing.photo(80, 60), "JPEG", quality=20)
+    photo = make_photo("small.jpg", content=data)
+    for upload in (ContentFile(data), photo.image):
+        original = Original()
+        original.image.save("upload.jpg", upload)
+        with original.image.open() as stored:
+            assert Image.open(stored).tobytes() != Image.open(BytesIO(data)).tobytes()
 
 
 def test_processed_field_with_a_spec_class(jpeg: bytes) -> None:

@@ -41,6 +41,7 @@ def process(host: SpecHost, upload: Any, name: str) -> File[bytes]:
     else:
         # Otherwise content without a name would be nameless in errors.
         spec = host.get_spec(source=upload if getattr(upload, "name", None) else File(upload, name))
+        spec._is_of_upload = True
         file = generate(spec)
         file.name = _name(name, file, spec)
     return file

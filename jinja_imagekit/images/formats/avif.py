@@ -70,6 +70,16 @@ class Avif(Format):
         meta = _Meta.of(data)
         return io.BytesIO(meta.with_sized_alpha(data) if meta else data)
 
+    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+        """Return a file of the items that make pixels; None for an animation, and where EXIF is to be kept."""
+        meta = _Meta.of(data)
+        if meta is None or layout.frames > 1 or exif:
+            return None
+        try:
+            return _rewritten(data, meta)
+        except (KeyError, IndexError, ValueError, struct.error):
+            return None
+
     def sealed(self, data: bytes, image: Image.Image) -> bytes:
         """Zero the time of writing, by which each run's file would be different (14496-12, 8.2.2, 8.3.2, 8.4.2).
 
@@ -144,7 +154,8 @@ class _Meta:
             inner = {type: (first, last) for type, first, last in _boxes(data, *boxes[b"iprp"])}
             properties = tuple(_boxes(data, *inner[b"ipco"]))
             associations = _associations(data, inner[b"ipma"][0])
-            alpha = tuple(_alpha_items(data, *boxes[b"iref"], primary)) if b"iref" in boxes else ()
+            references = _references(data, *boxes[b"iref"]) if b"iref" in boxes else ()
+            alpha = tuple(item for type, item, targets in references if type == b"auxl" and primary in targets)
         except (KeyError, IndexError, struct.error, StopIteration):
             return None
         return cls(start, end, primary, alpha, properties, associations, boxes[b"iprp"], inner[b"ipma"])
@@ -173,13 +184,7 @@ class _Meta:
         if not (size and lacking and data[self.start - 4 : self.start] == b"meta"):
             return data
         associations = {**self.associations, **{item: [size, *self.associations.get(item, [])] for item in lacking}}
-        wide = len(self.properties) > 127
-        body = struct.pack(">II", 1 << 24 | wide, len(associations))
-        for item, numbers in sorted(associations.items()):
-            body += struct.pack(">IB", item, len(numbers))
-            for number in numbers:
-                narrow = (number & _ESSENTIAL) >> 8 | number & 0x7F
-                body += struct.pack(">H", number) if wide else bytes((narrow,))
+        body = _associated(associations, len(self.properties) > 127)
         inner = data[self.parent[0] : self.place[0] - 8] + _box(b"ipma", body) + data[self.place[1] : self.parent[1]]
         meta = data[self.start : self.parent[0] - 8] + _box(b"iprp", inner) + data[self.parent[1] : self.end]
         return data[: self.start - 4] + b"free" + data[self.start :] + _box(b"meta", meta)
@@ -191,6 +196,17 @@ _MOST_BOXES, _MOST_ITEMS = 4_096, 4_096
 
 def _box(type: bytes, body: bytes) -> bytes:
     return struct.pack(">I4s", len(body) + 8, type) + body
+
+
+def _associated(associations: Mapping[int, list[int]], wide: bool) -> bytes:
+    """Return the body of a box that gives items their properties; wide for more than 127 properties."""
+    body = struct.pack(">II", 1 << 24 | wide, len(associations))
+    for item, numbers in sorted(associations.items()):
+        body += struct.pack(">IB", item, len(numbers))
+        for number in numbers:
+            narrow = (number & _ESSENTIAL) >> 8 | number & 0x7F
+            body += struct.pack(">H", number) if wide else bytes((narrow,))
+    return body
 
 
 def _associations(data: bytes, start: int) -> dict[int, list[int]]:
@@ -208,14 +224,138 @@ def _associations(data: bytes, start: int) -> dict[int, list[int]]:
     return found
 
 
-def _alpha_items(data: bytes, start: int, end: int, primary: int) -> Iterator[int]:
-    """Yield the items that are auxiliary to an image, its alpha among them."""
+_PIXELS = frozenset({b"av01", b"grid"})
+"""Types of items that are an image, or one that is put together of others."""
+
+
+def _rewritten(data: bytes, meta: _Meta) -> bytes:
+    """Return a still image's file anew, with the primary item, what it is made of and its alpha.
+
+    Raises:
+        ValueError: It is made of items of another kind, or its boxes contradict each other; so do `KeyError`,
+            `IndexError` and `struct.error`.
+    """
+    boxes = {type: (first, last) for type, first, last in _boxes(data, meta.start + 4, meta.end)}
+    references = list(_references(data, *boxes[b"iref"])) if b"iref" in boxes else []
+    kept = [meta.primary]
+    for item in kept:
+        for type, start, targets in references:
+            parts = (
+                targets
+                if type == b"dimg" and start == item
+                else (start,)
+                if type == b"auxl" and item in targets
+                else ()
+            )
+            kept += [each for each in parts if each not in kept]
+    items = _items(data, boxes[b"iinf"][0])
+    places = _places(data, boxes[b"iloc"][0], boxes.get(b"idat", (0, 0))[0])
+    if any(items[item][1] not in _PIXELS for item in kept):
+        raise ValueError("an item is no image")
+    pieces = [b"".join(data[first:last] for first, last in places[item]) for item in kept]
+    profiles = [
+        n
+        for n, (type, start, _) in enumerate(meta.properties, 1)
+        if type == b"colr" and data[start : start + 4] in _ICC
+    ]
+    properties = b"".join(
+        _box(b"free" if number in profiles else type, b"" if number in profiles else data[start:end])
+        for number, (type, start, end) in enumerate(meta.properties, 1)
+    )
+    associations = {
+        item: [n for n in meta.associations.get(item, ()) if n & ~_ESSENTIAL not in profiles] for item in kept
+    }
+    listed = b"".join(
+        _box(b"infe", struct.pack(">BBHHH4sB", 2, 0, items[item][0], item, 0, items[item][1], 0)) for item in kept
+    )
+    said = b"".join(
+        _box(type, struct.pack(f">HH{len(targets)}H", start, len(targets), *targets))
+        for type, start, targets in references
+        if type in (b"dimg", b"auxl", b"prem") and start in kept and all(each in kept for each in targets)
+    )
+    head = b"".join(
+        (
+            bytes(4) + _box(b"hdlr", bytes(8) + b"pict" + bytes(13)),
+            _box(b"pitm", struct.pack(">IH", 0, meta.primary)),
+            _box(b"iinf", struct.pack(">IH", 0, len(kept)) + listed),
+            _box(b"iref", bytes(4) + said) if said else b"",
+            _box(
+                b"iprp",
+                _box(b"ipco", properties) + _box(b"ipma", _associated(associations, len(meta.properties) > 127)),
+            ),
+        )
+    )
+    type_box = data[: int.from_bytes(data[:4], "big")]
+    # Each item of the location box has 14 bytes: its number, no reference, one extent of 4 + 4 bytes.
+    offset = len(type_box) + 8 + len(head) + 16 + 14 * len(kept) + 8
+    located = struct.pack(">IHH", 0, 0x4400, len(kept))
+    for item, piece in zip(kept, pieces, strict=True):
+        located += struct.pack(">HHHII", item, 0, 1, offset, len(piece))
+        offset += len(piece)
+    return type_box + _box(b"meta", head + _box(b"iloc", located)) + _box(b"mdat", b"".join(pieces))
+
+
+_ICC = (b"prof", b"rICC")
+
+
+def _references(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, tuple[int, ...]]]:
+    """Yield type, item and targets of each reference between items (14496-12, 8.11.12)."""
     wide = data[start] > 0
     for type, body, _ in _boxes(data, start + 4, end):
         item, count = struct.unpack_from(">IH" if wide else ">HH", data, body)
-        targets = struct.unpack_from(f">{min(count, 64)}{'I' if wide else 'H'}", data, body + (6 if wide else 4))
-        if type == b"auxl" and primary in targets:
-            yield item
+        yield type, item, struct.unpack_from(f">{count}{'I' if wide else 'H'}", data, body + (6 if wide else 4))
+
+
+def _items(data: bytes, start: int) -> dict[int, tuple[int, bytes]]:
+    """Return flags and type of each item (14496-12, 8.11.6)."""
+    wide = data[start] > 0
+    end = start - 8 + int.from_bytes(data[start - 8 : start - 4], "big")
+    found = {}
+    for _, body, _ in _boxes(data, start + (8 if wide else 6), end):
+        item, _, type = struct.unpack_from(">IH4s" if data[body] == 3 else ">HH4s", data, body + 4)
+        found[item] = data[body + 3], type
+    return found
+
+
+def _places(data: bytes, start: int, own: int) -> dict[int, list[tuple[int, int]]]:
+    """Return where the data of each item lies in the file (14496-12, 8.11.3).
+
+    Args:
+        data: The file.
+        start: Where the body of the location box begins.
+        own: Where that of the box of items' own data does.
+
+    Raises:
+        ValueError: It lies elsewhere.
+    """
+    version, sizes = data[start], int.from_bytes(data[start + 4 : start + 6], "big")
+    widths = [sizes >> shift & 15 for shift in (12, 8, 4, 0)]
+    position = start + 6
+
+    def number(width: int) -> int:
+        nonlocal position
+        position += width
+        if position > len(data):
+            raise ValueError("the box is cut short")
+        return int.from_bytes(data[position - width : position], "big")
+
+    found: dict[int, list[tuple[int, int]]] = {}
+    for _ in range(min(number(4 if version == 2 else 2), _MOST_ITEMS)):
+        item = number(4 if version == 2 else 2)
+        method = number(2) & 15 if version else 0
+        reference, base = number(2), number(widths[2])
+        if method > 1 or reference:
+            raise ValueError("an item's data is in another file, or made of others")
+        base += own if method else 0
+        extents = []
+        for _ in range(min(number(2), _MOST_ITEMS)):
+            number(widths[3] if version else 0)
+            first, length = base + number(widths[0]), number(widths[1])
+            if not length or first + length > len(data):
+                raise ValueError("an item's data has no end")
+            extents.append((first, first + length))
+        found[item] = extents
+    return found
 
 
 _TOP_LEVEL_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"sidx", b"free", b"skip", b"uuid"})

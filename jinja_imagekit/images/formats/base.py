@@ -201,6 +201,19 @@ class Format(ABC):
         """Return a frame, corrected where Pillow gets it wrong."""
         return image
 
+    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+        """Return a file with the same coded pixels and nothing else but what makes them.
+
+        Args:
+            data: The whole file.
+            layout: Its layout.
+            exif: An EXIF block with the metadata that is kept, often empty.
+
+        Returns:
+            None where the file is coded in a way that browsers need not show, or that cannot be taken apart.
+        """
+        return None
+
     # --- Writing ---
 
     def holds_profile(self, profile: bytes) -> bool:

@@ -91,6 +91,18 @@ class Gif(Format):
                 if right > frame.left and bottom > frame.top:
                     canvas.paste((0, 0, 0, 0), (frame.left, frame.top, right, bottom))
 
+    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+        """Return a file of its frames, without comments and what applications added."""
+        gif = _walk(data)
+        table = 0x80 | len(gif.palette).bit_length() - 3 if gif.palette else 0
+        # The resolution of colours, which nobody reads, is what it usually is.
+        parts = [b"GIF89a", struct.pack("<HHBBB", *gif.size, 0x70 | table, 0, 0), gif.palette]
+        if layout.frames > 1 and gif.plays is not None:
+            parts.append(b"\x21\xff\x0bNETSCAPE2.0\3\1" + struct.pack("<HB", max(gif.plays - 1, 0), 0))
+        for frame in gif.frames:
+            parts += frame.control(), frame.descriptor(gif), data[frame.start : frame.end]
+        return b"".join((*parts, b";"))
+
     def holds(self, image: Image.Image) -> bool:
         """Tell whether a palette image can be written as it is: with no alpha of its own but one index."""
         return super().holds(image) and (
@@ -136,6 +148,19 @@ class _GifFrame:
     milliseconds: int
     disposal: int
     transparent: int | None
+    own_palette: bool
+
+    def control(self) -> bytes:
+        """Return the control block; none where it says nothing."""
+        packed = self.disposal << 2 | (self.transparent is not None)
+        if not (packed or self.milliseconds):
+            return b""
+        return struct.pack("<4BHBB", 0x21, 0xF9, 4, packed, self.milliseconds // 10, self.transparent or 0, 0)
+
+    def descriptor(self, gif: _Gif) -> bytes:
+        """Return the descriptor, with the palette where it is not that of all frames."""
+        head = struct.pack("<B4HB", 0x2C, self.left, self.top, self.width, self.height, self.flags & 0xC7)
+        return head + (self.palette if self.own_palette else b"")
 
 
 @dataclass(slots=True)
@@ -196,7 +221,10 @@ def _walk_into(gif: _Gif, data: bytes) -> None:
                 gif.size = max(gif.size[0], x + width), max(gif.size[1], y + height)
             colours = data[palette:start] or gif.palette
             gif.frames.append(
-                _GifFrame(x, y, width, height, flags, colours, start, end, milliseconds, disposal, transparent)
+                _GifFrame(
+                    *(x, y, width, height, flags, colours, start, end),
+                    *(milliseconds, disposal, transparent, start > palette),
+                )
             )
             milliseconds, disposal, transparent = 0, 0, None
             position = end

@@ -76,6 +76,28 @@ class Jpeg(Format):
             image.load()
             return Frame(image, 0)
 
+    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+        """Return a file of tables and scans, without other pictures and all that is not needed to decode it."""
+        parts, position, has_end = [data[:2]], 2, False
+        while not has_end:
+            for segment in _segments(data, position):
+                body = data[segment.body : segment.end]
+                if segment.marker in _START_OF_FRAME and (segment.marker not in _SHOWN or body[0] != 8 or body[5] > 3):
+                    return None
+                has_end = segment.marker == _END_OF_IMAGE
+                parts += _kept(segment, body)
+                if segment.marker == _APP0 and exif:
+                    parts.append(_segment(_APP1, exif))
+                    exif = b""
+                position = segment.end
+            if not has_end:
+                found = _END_OF_SCAN.search(data, position)
+                end = found.start() if found else len(data)
+                parts.append(data[position:end])
+                position, has_end = end, _marker(data, end, end + _MOST_GARBAGE) < 0
+        # Without the mark of a JFIF file, EXIF comes first.
+        return b"".join((*parts[:1], _segment(_APP1, exif) if exif else b"", *parts[1:], _EOI))
+
     def holds_profile(self, profile: bytes) -> bool:
         """Tell whether a file can hold an ICC profile: any that fits its pixels."""
         return True
@@ -100,6 +122,11 @@ _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _START_OF_SCAN, _END_OF_IMAGE, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_SHOWN = _SEQUENTIAL | {0xC2}
+"""How browsers know a JPEG to be coded: not arithmetically, and not without loss."""
+_APP0, _ADOBE = 0xE0, 0xEE
+_JFIF = b"JFIF\0\1\1\0\0\1\0\1\0\0"
+"""The body of the mark of a JFIF file, without a thumbnail."""
 _NEEDED_TO_DECODE = frozenset({0xE0, 0xEE})
 """Of the application segments, JFIF and Adobe say how the colours are coded."""
 
@@ -173,6 +200,21 @@ def _marker(data: bytes, position: int, end: int) -> int:
             return fill.end() - 1
         position = fill.end() + 1
     return -1
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def _kept(segment: _Segment, body: bytes) -> list[bytes]:
+    """Return what a segment needs to say for its file to be decoded."""
+    if segment.marker == _APP0:
+        return [_segment(_APP0, _JFIF)] if body.startswith(b"JFIF\0") else []
+    if segment.marker == _ADOBE:
+        return [_segment(_ADOBE, body[:12])] if body.startswith(b"Adobe") and len(body) >= 12 else []
+    if 0xE0 <= segment.marker <= 0xEF or segment.marker in (0xFE, _END_OF_IMAGE):
+        return []
+    return [_segment(segment.marker, body)]
 
 
 def _layout(data: bytes) -> Layout:

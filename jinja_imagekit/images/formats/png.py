@@ -14,6 +14,7 @@ from PIL import Image, ImageChops, ImageFile, PngImagePlugin
 from .. import palettes
 from ..colour import PLAIN_MODES, to_plain
 from ..frames import Coding
+from ..metadata import EXIF_PREFIX
 from ..primaries import SRGB, Colours
 from .base import (
     MOST_PROFILE_BYTES,
@@ -124,6 +125,19 @@ class Png(Format):
             elif before is not None:
                 canvas.paste(before, box)
 
+    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+        """Return a file of the chunks that make pixels."""
+        parts = _Parts.of(data)
+        kept = _chunk(b"eXIf", exif.removeprefix(EXIF_PREFIX)) if exif else b""
+        if layout.frames == 1:
+            bare = parts.file(parts.image)
+            return bare[: -len(_END)] + kept + _END if not _frames(data)[1] else None
+        pieces = [_SIGNATURE, _chunk(b"IHDR", parts.header), parts.colours, kept]
+        for chunk in _chunks(data):
+            if chunk.type in _OF_ANIMATIONS:
+                pieces.append(_chunk(chunk.type, bytes(_checked(data, chunk, False))))
+        return b"".join((*pieces, _END))
+
     def holds_profile(self, profile: bytes) -> bool:
         """Tell whether a file can hold an ICC profile: any that fits its pixels."""
         return True
@@ -201,6 +215,8 @@ def _palette(header: bytes, colours: bytes) -> int:
 
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+_OF_ANIMATIONS = frozenset({b"acTL", b"fcTL", b"IDAT", b"fdAT"})
 _IN_LAYOUT = frozenset(
     {b"IHDR", b"PLTE", b"IDAT", b"acTL", b"tRNS", b"eXIf", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM"}
 )

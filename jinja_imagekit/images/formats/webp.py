@@ -117,6 +117,20 @@ class WebP(Format):
             return min(self.saved_by_pillow(images, lossless), data, key=len)
         return data
 
+    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+        """Return a file of the chunks that make pixels."""
+        webp = _walk(data)
+        chunks = b"".join(data[start:end] for type, start, end in webp.chunks if type in _OF_PIXELS)
+        is_simple = webp.frames == 0 and b"ALPH" not in webp.first and not exif
+        if not is_simple:
+            flags = (webp.first.get(b"VP8X", b"\0")[0] & _ANIMATION) | (_ALPHA if layout.has_alpha else 0)
+            sides = b"".join((side - 1).to_bytes(3, "little") for side in (layout.width, layout.height))
+            flags |= _METADATA[b"EXIF"] if exif else 0
+            chunks = _chunk(b"VP8X", bytes((flags, 0, 0, 0)) + sides) + chunks
+            if exif:
+                chunks += _chunk(b"EXIF", exif)
+        return b"RIFF" + (len(chunks) + 4).to_bytes(4, "little") + b"WEBP" + chunks
+
     def sealed(self, data: bytes, image: Image.Image) -> bytes:
         """Set the alpha flag, which libwebp leaves out if only parts of the canvas without a frame are transparent."""
         if image.mode != "RGBA" or data[12:16] != b"VP8X" or data[20] & _ALPHA:
@@ -131,6 +145,8 @@ class WebP(Format):
 _ALPHA = 0x10
 _LOSSLESS = {"lossless": True, "quality": 75, "method": 4}
 """Smaller by 1 to 10 % than with less effort, in no more time than the lossy encoder takes."""
+_ANIMATION = 0x02
+_OF_PIXELS = frozenset({b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"})
 _METADATA = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 """Chunks that make no pixels, and what marks them in the header of an extended file."""
 
@@ -148,7 +164,13 @@ class _WebPFile:
     leaves_bare: bool = False
     is_lossless: bool = True
     """Whether no frame is lossy."""
-    metadata: list[tuple[int, int]] = field(default_factory=list)
+    chunks: list[tuple[bytes, int, int]] = field(default_factory=list)
+    """Type, start and end of each chunk, its head and the byte that pads it among them."""
+
+    @property
+    def metadata(self) -> list[tuple[int, int]]:
+        """Where chunks lie that make no pixels."""
+        return [(start, end) for type, start, end in self.chunks if type in _METADATA]
 
 
 def _walk(data: bytes) -> _WebPFile:
@@ -172,8 +194,7 @@ def _walk(data: bytes) -> _WebPFile:
             webp.is_lossless &= data[body + 16 : body + 20] == b"VP8L"
         elif type == b"VP8 ":
             webp.is_lossless = False
-        elif type in _METADATA:
-            webp.metadata.append((body - 8, position))
+        webp.chunks.append((type, body - 8, min(position, end)))
         if type not in webp.first:
             head = length if type in _METADATA and length <= MOST_PROFILE_BYTES else min(length, 16)
             webp.first[type] = data[body : body + head]
@@ -207,6 +228,10 @@ def _bare(data: bytes, webp: _WebPFile) -> bytes:
         flags = body[8] & ~sum(_METADATA.values())
         body = b"".join((body[:8], bytes((flags,)), body[9:]))
     return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
+
+
+def _chunk(type: bytes, body: bytes) -> bytes:
+    return type + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)
 
 
 def _canvas(first: dict[bytes, bytes]) -> tuple[int, int, bool]:
