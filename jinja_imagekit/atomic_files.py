@@ -128,7 +128,7 @@ def make_folder(folder: str, mode: int | None) -> None:
             os.chmod(path, mode)
 
 
-def write_whole(path: Path, text: str, settings: Settings | None = None) -> None:
+def write_whole(path: Path, text: str, settings: Settings | None = None) -> os.stat_result:
     """Write a text file in UTF-8 under a temporary name, and rename it; its folder is made where it is missing.
 
     Args:
@@ -136,6 +136,9 @@ def write_whole(path: Path, text: str, settings: Settings | None = None) -> None
         text: Its new content.
         settings: The kit's settings, for a file of its state: they say its mode and those of the folders that are
             made. Without them both are left to the process's umask.
+
+    Returns:
+        What a stat tells about the file that was written, even if another has taken its place since.
 
     Raises:
         OSError: It cannot be written; an old file of that name is unharmed.
@@ -149,7 +152,9 @@ def write_whole(path: Path, text: str, settings: Settings | None = None) -> None
             temporary.touch(settings.state_file_permissions, exist_ok=False)
             os.chmod(temporary, settings.state_file_permissions)
         temporary.write_text(text, encoding="utf-8", newline="\n")
+        written = os.stat(temporary)
         os.replace(temporary, path)
+        return written
     except BaseException:
         with suppress(OSError):
             temporary.unlink()

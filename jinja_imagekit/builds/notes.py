@@ -467,16 +467,16 @@ class Renders:
             found = os.stat(self.path)
         except OSError:
             return _read(self.path)
-        version = found.st_ino, found.st_mtime_ns, found.st_size
+        version = _version(found)
         if self._last is None or self._last[0] != version:
             parsed = _read(self.path)
             self._last = (version, parsed) if parsed else None
             return parsed
         return self._last[1]
 
-    def _write(self, notes: Notes, failed: Iterable[FailedFile]) -> bool:
+    def _write(self, notes: Notes, failed: Failures) -> bool:
         try:
-            write_whole(self.path, _text(notes, failed), self._settings)
+            written = write_whole(self.path, _text(notes, failed), self._settings)
         except OSError as error:
             logger.warning(
                 "What the pages need cannot be written to %s (%s): a later generate or prune will not know about it. "
@@ -485,6 +485,7 @@ class Renders:
                 error,
             )
             return False
+        self._last = _version(written), (notes, failed)
         return True
 
     def _kept(self, note: Note) -> Note:
@@ -501,6 +502,10 @@ class Renders:
                 found = next(filter(os.path.lexists, self._settings.source_paths(name.parts)), "")
                 return name.as_posix() if os.path.realpath(found) == str(path) else None
         return None
+
+
+def _version(found: os.stat_result) -> object:
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def own_name(name: str, settings: Settings) -> str:

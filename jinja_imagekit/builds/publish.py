@@ -115,6 +115,8 @@ class _Publication:
         # Resolved, so that a folder has one manifest whatever it is called.
         self.root = os.path.realpath(folder)
         self.storage = kit.storage
+        self.is_own = self.root == os.path.realpath(settings.location)
+        """Whether the folder is the cache's own, where nothing is put."""
         self.target = _Folder(
             self.root,
             file_permissions=settings.file_permissions,
@@ -133,11 +135,16 @@ class _Publication:
     def run(self) -> PublishReport:
         manifest: Manifest = {}
         pending: dict[str, StoredFile] = {}
-        for name in self.wanted:
-            content = self.storage.stat(name)
+        many = getattr(self.storage, "stats", None)
+        contents = many(self.wanted) if many else map(self.storage.stat, self.wanted)
+        there = self.target.stats(self.wanted)
+        for name, content, found in zip(self.wanted, contents, there, strict=True):
             if content is None:
                 self._miss(name, manifest)
-            elif not self._settle(name, content, manifest):
+            elif self._is_unchanged(name, content, found):
+                manifest[name] = self.earlier[name]
+                self.report.unchanged.append(name)
+            elif not self._settle(name, content, found, manifest):
                 pending[name] = content
         if pending:
             # Written before the files, so that what a killed publish has put there is still known to be ours.
@@ -157,9 +164,13 @@ class _Publication:
         if name in self.earlier:
             manifest[name] = self.earlier[name]
 
-    def _settle(self, name: str, content: StoredFile, manifest: Manifest) -> bool:
+    def _is_unchanged(self, name: str, content: StoredFile, found: StoredFile | None) -> bool:
+        """Tell whether an earlier publish put a file there, and neither it nor the cache file has changed since."""
+        known = self.earlier.get(name)
+        return known is not None and found is not None and not self.is_own and known.is_of(content, found)
+
+    def _settle(self, name: str, content: StoredFile, found: StoredFile | None, manifest: Manifest) -> bool:
         """Deal with a file that is already in the folder; return False if it is yet to be put there."""
-        found = self.target.stat(name)
         if found is None and not os.path.lexists(self.target.path(name)):
             return False
         if found is None:

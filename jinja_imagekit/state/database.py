@@ -82,6 +82,12 @@ class Database:
                     found[str(row[0])] = value
         return found
 
+    def following(self, key: str, count: int) -> dict[str, str]:
+        """Return the values of the first `count` keys from one on, as far as they are neither expired nor damaged."""
+        query = f"{_SELECT} AND key >= ? ORDER BY key LIMIT ?"
+        rows = [(str(row[0]), _value(*row)) for row in self._reader.run(_fetching(query, (time.time(), key, count)))]
+        return {found: value for found, value in rows if value is not None}
+
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with a prefix and have not expired, in order."""
 
