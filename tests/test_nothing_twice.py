@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import Environment
 
 import drawing
 from jinja_imagekit import ImageKit
@@ -19,6 +21,7 @@ from jinja_imagekit.pregenerate import Plan, make_plan, registered_items
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 from jinja_imagekit.state import MemoryStore
+from jinja_imagekit.state.database import Database
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -182,3 +185,50 @@ def test_a_plan_asks_the_state_once_and_looks_at_each_source_once(tmp_path: Path
     assert store.asked == 1
     assert len(seen) == 10
     assert set(seen.values()) == {1}
+
+
+def test_the_first_page_of_a_process_reads_the_state_ahead(tmp_path: Path) -> None:
+    """A page of a hundred known images opens the database once, and asks it a few times."""
+    draw(tmp_path / "photos", 100)
+    settings = {"source_dirs": [tmp_path / "photos"], "location": tmp_path / "out", "state_dir": tmp_path / "state"}
+    page = "{% for photo in photos %}{% thumbnail '8x6' photo %}{% endfor %}"
+    names = [f"{number:03}.jpg" for number in range(100)]
+
+    def render() -> str:
+        kit = ImageKit(**settings)
+        html = kit.install(Environment()).from_string(page).render(photos=names)
+        kit.close()
+        return html
+
+    made = render()
+    questions = 0
+    real = Database.following
+
+    def watch(database: Database, key: str, count: int) -> dict[str, str]:
+        nonlocal questions
+        questions += 1
+        return real(database, key, count)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "following", watch)
+        assert render() == made
+    assert questions <= 10
+
+
+def test_what_was_written_again_after_it_was_read_ahead_is_found(tmp_path: Path) -> None:
+    """A process that has read ahead finds what another has made meanwhile of a source that was replaced."""
+    draw(tmp_path / "photos", 9)
+    settings = {"source_dirs": [tmp_path / "photos"], "location": tmp_path / "out", "state_dir": tmp_path / "state"}
+    page = "{% for photo in photos %}{% thumbnail '8x6' photo %}{% endfor %}"
+    names = [f"{number:03}.jpg" for number in range(9)]
+    kits = [ImageKit(**settings) for _ in range(3)]
+    first, second, third = (kit.install(Environment()).from_string(page) for kit in kits)
+    first.render(photos=names)
+    second.render(photos=names[:3])
+    (tmp_path / "photos" / "003.jpg").write_bytes(drawing.jpeg(80, 60, 99))
+    os.utime(tmp_path / "photos" / "003.jpg", (1_100_000_000, 1_100_000_000))
+    time.sleep(0.03)
+    made = third.render(photos=names)
+    assert second.render(photos=names) == made
+    for kit in kits:
+        kit.close()

@@ -83,6 +83,23 @@ class KnownFile:
         return not self.absent or not any(os.path.lexists(path) for path in self.absent)
 
 
+class _Paths:
+    """Paths of cache files in the kit's storage, whose folders are looked at once."""
+
+    def __init__(self) -> None:
+        self._path_of: Callable[[str], str] | None = None
+
+    def of(self, storage: FileSystemStorage, name: str) -> str:
+        """Return the path of a file.
+
+        Raises:
+            StorageError: The name is unsafe.
+        """
+        if self._path_of is None:
+            self._path_of = storage.paths()
+        return self._path_of(name)
+
+
 class Look:
     """What is seen of the disk at one time: each source and each folder of cache files is looked at once.
 
@@ -94,7 +111,7 @@ class Look:
         self._known_files = known_files
         self._sources: dict[Any, tuple[str, _Place | None]] = {}
         self._signatures: dict[str, tuple[int, int, int, int] | None] = {}
-        self._path_of: Callable[[str], str] | None = None
+        self.paths = _Paths()
 
     def source(self, source: str) -> tuple[str, _Place | None]:
         """Return a source's name in the state store, and where it lies; None where there is none of that name.
@@ -105,16 +122,6 @@ class Look:
         if source not in self._sources:
             self._sources[source] = self._known_files.normal(source), self._known_files.place_of(source)
         return self._sources[source]
-
-    def path(self, storage: FileSystemStorage, name: str) -> str:
-        """Return the path of a file in the kit's storage.
-
-        Raises:
-            StorageError: The name is unsafe.
-        """
-        if self._path_of is None:
-            self._path_of = storage.paths()
-        return self._path_of(name)
 
     def is_current(self, known: KnownFile) -> bool:
         """Do what `KnownFile.is_current` does."""
@@ -202,7 +209,7 @@ class KnownFiles:
 
     def _recalled_first(self, key: tuple[Any, ...], entry: str, place: _Place | None) -> KnownFile | None:
         text, is_ahead = self._ahead.take(entry, self._store)
-        known = self._recalled(key, text, place) if text else None
+        known = self._recalled(key, text, place, self._ahead.paths) if text else None
         if known is None and is_ahead:
             # It may have been written again since it was read.
             text = self._store.get(entry)
@@ -236,7 +243,10 @@ class KnownFiles:
         look = Look(self)
         for entry, text in self._texts([*entries]).items():
             index, key = entries[entry]
-            found[index] = self._recalled(key, text, look.source(calls[index][1]["source"])[1], look)
+            known = self._understood(text, look.source(calls[index][1]["source"])[1], look.paths)
+            if known is not None and look.is_current(known):
+                self._keep(key, known)
+                found[index] = known
         return found
 
     def find_made(self, calls: Sequence[Call], look: Look) -> list[KnownFile | None]:
@@ -261,7 +271,7 @@ class KnownFiles:
                 entries[entry] = index
         for entry, text in self._store.get_many(entries).items():
             index = entries[entry]
-            known = self._understood(text, look.source(calls[index][1]["source"])[1], look)
+            known = self._understood(text, look.source(calls[index][1]["source"])[1], look.paths)
             found[index] = known if known is not None and look.is_current(known) else None
         return found
 
@@ -304,7 +314,7 @@ class KnownFiles:
             name, size, signature = spec.cachefile_name, spec.check(), source.known_signature
             if name and size and signature:
                 place = look.source(given)[1]
-                promise = self._known_file(name, 0, size, signature, place, look, is_promised=True)
+                promise = self._known_file(name, 0, size, signature, place, look.paths, is_promised=True)
                 if promise is not None:
                     self._keep(_call_key(id, kwargs), promise)
                 found[index] = promise
@@ -417,16 +427,16 @@ class KnownFiles:
             return None
 
     def _recalled(
-        self, key: tuple[Any, ...], text: str, place: _Place | None, look: Look | None = None
+        self, key: tuple[Any, ...], text: str, place: _Place | None, paths: _Paths | None = None
     ) -> KnownFile | None:
         """Return and keep the file behind an answer from the state store, if it is still current."""
-        known = self._understood(text, place, look)
-        if known is None or not (known.is_current() if look is None else look.is_current(known)):
+        known = self._understood(text, place, paths)
+        if known is None or not known.is_current():
             return None
         self._keep(key, known)
         return known
 
-    def _understood(self, text: str, place: _Place | None, look: Look | None = None) -> KnownFile | None:
+    def _understood(self, text: str, place: _Place | None, paths: _Paths | None = None) -> KnownFile | None:
         """Return the file behind an answer from the state store; None for one that this library did not write."""
         try:
             (name, *numbers), end = _decoder.raw_decode(text)
@@ -440,7 +450,7 @@ class KnownFiles:
         if not sound or type(name) is not str or not name.startswith(folder):
             return None
         try:
-            return self._known_file(name, size, (width, height), signature, place, look)
+            return self._known_file(name, size, (width, height), signature, place, paths)
         except StorageError:
             return None
 
@@ -464,14 +474,14 @@ class KnownFiles:
         pixels: Size,
         signature: Signature,
         place: _Place | None,
-        look: Look | None = None,
+        paths: _Paths | None = None,
         *,
         is_promised: bool = False,
     ) -> KnownFile | None:
         storage = self._kit.storage
         if place is None or not isinstance(storage, FileSystemStorage):
             return None
-        path = look.path(storage, name) if look else storage.path(name)
+        path = paths.of(storage, name) if paths else storage.path(name)
         return KnownFile(name, path, size, *pixels, place[0], signature, place[1], storage, is_promised)
 
     def recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
@@ -526,6 +536,7 @@ class _ReadAhead:
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
+        self.paths = _Paths()
         self._count = 1
         self._read = 0
         self._used = 0
@@ -542,7 +553,7 @@ class _ReadAhead:
         self._count = min(self._count * 2, MOST_AHEAD) if self._used * 2 >= self._read else max(self._count // 2, 1)
         found: dict[str, str] = following(entry, self._count)
         text = found.pop(entry, None)
-        self._read, self._used = len(found), 0
+        self._read, self._used, self.paths = len(found), 0, _Paths()
         if len(self._texts) >= MOST_ANSWERS:
             self._texts = {}
         self._texts |= found
