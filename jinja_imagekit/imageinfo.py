@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 import tomllib
 from base64 import b64encode
 from collections import Counter
@@ -20,6 +21,7 @@ from .exceptions import ImageKitError, MissingSource, SourceNotAllowed, nearest
 from .images import (
     FORMATS,
     Frames,
+    Header,
     Limits,
     Original,
     PixelRules,
@@ -31,7 +33,7 @@ from .interfaces import Size
 from .once import made_once
 from .recipes import Recipe
 from .settings import Settings
-from .sources import FileSource, Source, name_parts
+from .sources import RACY_NS, FileSource, Source, name_parts
 from .time_limits import time_limit
 
 if TYPE_CHECKING:
@@ -66,6 +68,10 @@ MOST_REMEMBERED = 20_000
 """How many images' sidecar or look a process remembers: about 500 bytes each, 10 MB in all."""
 
 
+SIDECAR_SECONDS = 1.0
+"""Seconds after which a live site notices that a sidecar file was changed."""
+
+
 class Sidecar(NamedTuple):
     """What the author of a site wrote about an image.
 
@@ -93,16 +99,48 @@ class Look(NamedTuple):
         blur: A tiny preview as a data URI.
         columns: Colours from left to right.
         rows: Colours from top to bottom.
+        is_opaque: Whether no pixel of its first frame is transparent.
     """
 
     color: str
     blur: str
     columns: tuple[str, ...]
     rows: tuple[str, ...]
+    is_opaque: bool
+
+    def may_show_what_is_below(self, header: Header) -> bool:
+        """Tell whether a page's ground may be seen through the image, of whose animation one frame was looked at."""
+        return header.has_alpha and (header.frames > 1 or not self.is_opaque)
+
+
+class SidecarFolder(NamedTuple):
+    """What a folder of sources had when it was listed.
+
+    Attributes:
+        changed_ns: When a file was last added or removed, in nanoseconds since the epoch; -1 if it may change
+            again under the same time stamp.
+        names: The names of its sidecar files.
+    """
+
+    changed_ns: int
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, folder: str) -> SidecarFolder:
+        """Return what a folder has; nothing if there is no such folder."""
+        try:
+            changed_ns = os.stat(folder).st_mtime_ns
+            names = (os.path.normcase(name) for name in os.listdir(folder))
+            found = frozenset(name for name in names if name.endswith(SIDECAR_SUFFIX))
+        except OSError:
+            return cls(-1, frozenset())
+        return cls(changed_ns if time.time_ns() - changed_ns > RACY_NS else -1, found)
 
 
 class ImageFacts:
-    """What is known about a kit's sources apart from their pixels; sidecar files are read once.
+    """What is known about a kit's sources apart from their pixels.
+
+    A build reads sidecar files once; a server looks for changed ones every `SIDECAR_SECONDS`.
 
     Args:
         kit: The kit.
@@ -112,12 +150,58 @@ class ImageFacts:
         self._kit = kit
         self._sidecars: dict[tuple[str, str], Sidecar] = {}
         self._all: dict[str, dict[str, Any]] | None = None
+        self._folders: dict[str, SidecarFolder] = {}
+        self._files: dict[str, _Version | None] = {}
+        self._focuses: dict[str, tuple[str, _Version | None, Any]] = {}
+        self._next_look = 0.0
         self._looks: dict[str, Look] = {}
 
     def forget_sidecars(self) -> None:
         """Have sidecar files read again when next needed, since a new render begins."""
         self._sidecars.clear()
+        self._focuses.clear()
+        self._folders.clear()
+        self._files.clear()
         self._all = None
+
+    def look_for_changes(self) -> None:
+        """Forget sidecar files, and what pages say by them, if one was changed, added or removed on a live site."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + SIDECAR_SECONDS
+        if self._folders and not self._kit.renders.defers and self._has_changed():
+            self.forget_sidecars()
+            self._kit.pictures.forget()
+            self._kit.known_files.forget_calls()
+
+    def _has_changed(self) -> bool:
+        for path, seen in list(self._files.items()):
+            if _version(path) != seen:
+                return True
+        for folder, known in list(self._folders.items()):
+            try:
+                is_same = os.stat(folder).st_mtime_ns == known.changed_ns
+            except OSError:
+                is_same = False
+            if not is_same:
+                now = self._folders[folder] = SidecarFolder.of(folder)
+                if now.names != known.names:
+                    return True
+        return False
+
+    def _has_sidecar(self, path: str) -> bool:
+        """Tell whether a sidecar file exists, and have it and its folder looked at again later."""
+        folder, name = os.path.split(path)
+        known = self._folders.get(folder)
+        if known is None:
+            if len(self._folders) >= MOST_REMEMBERED:
+                self._folders.clear()
+            known = self._folders[folder] = SidecarFolder.of(folder)
+        if os.path.normcase(name) not in known.names:
+            return False
+        self._files[path] = _version(path)
+        return True
 
     def sidecar(self, source: Source) -> Sidecar:
         """Return what the author says about a source: its own file overrides that of the whole folder.
@@ -142,6 +226,35 @@ class ImageFacts:
             generator_id: The id of the generator that crops it.
         """
         return None
+
+    def own_focus(self, source: object, *, read: bool = True) -> Any:
+        """Return what crops of a source keep, as its author, or else the file itself, says; None if nobody does.
+
+        Args:
+            source: The source, as a template gave it.
+            read: Open the source if it is not known yet.
+
+        Raises:
+            BlockingIOError: `read` is false, and the source is not known yet.
+            ImageKitError: A sidecar file is damaged, or has invalid content.
+        """
+        self.look_for_changes()
+        known = self._focuses.get(source) if type(source) is str else None
+        if known is not None and _version(known[0]) == known[1]:
+            return known[2]
+        try:
+            found = self._kit.source(source)
+        except ImageKitError:
+            # Whoever makes the image says it, or shows something else.
+            return None
+        if found is None:
+            return None
+        focus = self.sidecar(found).focus
+        if type(source) is str and isinstance(found, FileSource) and not found.absent:
+            if len(self._focuses) >= MOST_REMEMBERED:
+                self._focuses.clear()
+            self._focuses[source] = found.path, _version(found.path), focus
+        return focus
 
     def look(self, source: Source) -> Look:
         """Return what a source looks like; worked out from one reduced decode, and remembered in the state.
@@ -185,15 +298,33 @@ class ImageFacts:
             return None
         path = next((f"{path}{SIDECAR_SUFFIX}" for path in paths if os.path.lexists(path)), "")
         # Most images have none.
-        if not os.path.lexists(path) or os.path.realpath(path.removesuffix(SIDECAR_SUFFIX)) != source.path:
+        if (
+            not path
+            or not self._has_sidecar(path)
+            or os.path.realpath(path.removesuffix(SIDECAR_SUFFIX)) != source.path
+        ):
             return None
         found = self._kit.sources.lookup(f"{source.name}{SIDECAR_SUFFIX}")
         return found if found and found.path == os.path.realpath(path) else None
 
     def _read_all(self) -> dict[str, dict[str, Any]]:
-        file = self._kit.sources.lookup(SIDECAR_FILE)
+        # All of them, since each is looked at later.
+        found = [self._has_sidecar(os.path.join(folder, SIDECAR_FILE)) for folder in self._kit.settings.source_dirs]
+        file = self._kit.sources.lookup(SIDECAR_FILE) if any(found) else None
         tables = {} if file is None else _toml(file)
         return {name: _checked(table, f"{SIDECAR_FILE}, {name!r}") for name, table in tables.items()}
+
+
+_Version = tuple[int, int, int, int]
+
+
+def _version(path: str) -> _Version | None:
+    """Return what is different once a file was changed; None if there is no file."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns
 
 
 def _toml(file: FileSource) -> dict[str, Any]:
@@ -256,6 +387,7 @@ def _reduced(source: Source, settings: Settings) -> Image.Image:
 def _look_of(image: Image.Image) -> Look:
     image = image.convert("RGBA")
     main = _main_colour(image)
+    is_opaque = image.getchannel("A").getextrema()[0] == 255
     # Averaged with transparency, so that hidden colours do not count.
     white = Image.new("RGBA", image.size, "white")
     image = Image.alpha_composite(white, image).convert("RGB")
@@ -266,6 +398,7 @@ def _look_of(image: Image.Image) -> Look:
         _blur(image),
         tuple(_hex(columns.getpixel((at, 0))) for at in range(4)),
         tuple(_hex(rows.getpixel((0, at))) for at in range(4)),
+        is_opaque,
     )
 
 
@@ -310,15 +443,15 @@ _URI = re.compile("data:image/webp;base64,[A-Za-z0-9+/]+={0,2}")
 def _parsed_look(text: str) -> Look | None:
     """Return the look that a text from the state describes; None if this library did not write it."""
     try:
-        color, blur, columns, rows = json.loads(text)
+        color, blur, columns, rows, is_opaque = json.loads(text)
         colours = [color, *columns, *rows]
     except (ValueError, TypeError, RecursionError):
         return None
-    sound = all(isinstance(each, str) and _COLOUR.fullmatch(each) for each in colours)
+    sound = all(isinstance(each, str) and _COLOUR.fullmatch(each) for each in colours) and type(is_opaque) is bool
     # It goes into style sheets and attributes of pages.
     if not sound or not isinstance(blur, str) or len(blur) > 4 * MOST_URI_BYTES or not _URI.fullmatch(blur):
         return None
-    return Look(color, blur, tuple(columns), tuple(rows))
+    return Look(color, blur, tuple(columns), tuple(rows), is_opaque)
 
 
 class ImageInfo:

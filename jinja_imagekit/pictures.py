@@ -467,16 +467,21 @@ def picture_call(
     focus = given.get("focus", anchor)
     if focus is None:
         focus = kit.image_facts.focus_of(source, generator_id)
+    layout = _one_of("layout", given.get("layout", "constrained"), LAYOUTS)
+    at = _art_direction(given.get("at"))
+    for sizes in (given.get("sizes"), *(changes.get("sizes") for _, changes in at)):
+        if layout == "fixed" and sizes is not None:
+            raise InvalidOption("sizes", sizes, "layout='fixed' says that the width is always the same; leave one out")
     return PictureCall(
         generator_id=generator_id,
         dimensions=str.__str__(dimensions),
         source=source,
         options=options,
-        layout=_one_of("layout", given.get("layout", "constrained"), LAYOUTS),
+        layout=layout,
         widths=_widths(given.get("widths")),
         sizes=_sizes(given.get("sizes")),
         formats=_formats(settings.picture_formats if formats is None else formats),
-        at=_art_direction(given.get("at")),
+        at=at,
         focus=None if focus is None else parse_focus(focus),
         alt=None if given.get("alt") is None else html.text_or_html(given["alt"]),
         priority=bool(given.get("priority", False)),
@@ -719,12 +724,23 @@ def make_picture_plan(kit: ImageKit, call: PictureCall) -> Plan:
     return Plan((*media, _medium(kit, call, still=call.still)))
 
 
-def _own_focus(kit: ImageKit, source: Source) -> Focus:
-    focus = kit.image_facts.sidecar(source).focus
+def own_focus(kit: ImageKit, source: Any, *, read: bool = True) -> Focus | None:
+    """Return what crops of a source keep, as its author, or else the file itself, says; None if nobody does.
+
+    Args:
+        kit: The kit.
+        source: The source, as a template gave it.
+        read: Open the source if it is not known yet.
+
+    Raises:
+        BlockingIOError: `read` is false, and the source is not known yet.
+        ImageKitError: A sidecar file is damaged, or has invalid content.
+    """
+    focus = kit.image_facts.own_focus(source, read=read)
     try:
-        return "auto" if focus is None else parse_focus(focus)
+        return None if focus is None else parse_focus(focus)
     except InvalidOption as error:
-        raise ImageKitError(f"The sidecar file of {source.name}: {error.message()}") from error
+        raise ImageKitError(f"The sidecar file of {getattr(source, 'name', source)}: {error.message()}") from error
 
 
 def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = False) -> Medium:
@@ -758,8 +774,7 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = Fal
         settings.max_result_pixels // (header.frames if animated else 1),
     )
     widths = _candidate_widths(call, framing)
-    # A single thumbnail is as it always was.
-    focus = call.focus or ("auto" if call.densities is not None else _own_focus(kit, source))
+    focus = call.focus or own_focus(kit, source) or "auto"
     anchor = anchor_of(focus, framing) if framing.crops else None
     is_boxed = bool(width and height and crop is not False)
     shared = _shared_options(call, framing, anchor, widths, is_boxed)
@@ -934,6 +949,7 @@ class Picture:
         self._plan: Plan | None = None
         self._seen: Shown | None = None
         self._style: tuple[str, str] | None = None
+        self._said_alt: object = None
 
     @property
     def url(self) -> str:
@@ -999,6 +1015,27 @@ class Picture:
         return self._shown().stand_in[2] if plan is None else plan.own.height
 
     @property
+    def format(self) -> str:
+        """The format of the image in `src`, by Pillow's name; empty if something stands in for it."""
+        plan = self._planned()
+        return "" if plan is None else plan.own.formats[-1][plan.own.src].format
+
+    @property
+    def mimetype(self) -> str:
+        """The media type of the image in `src`; empty if something stands in for it."""
+        return mimetype(self.format) if self.format else ""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the image in `src`; None until it has been made."""
+        shown = self._shown()
+        if shown.plan is None:
+            return None
+        own = shown.plan.own
+        record = self._kit.records.get(shown.names[own.src - len(own.formats[-1])])
+        return None if record is None else record.size
+
+    @property
     def alt(self) -> str | None:
         """The alternative text: the one that was given, else that of the sidecar file; None where there is none."""
         return self._call.alt if self._call.alt is not None else self._sidecar.alt
@@ -1023,7 +1060,7 @@ class Picture:
     def placeholder(self) -> str:
         """A tiny preview of the source as a data URI of at most 200 bytes; empty where pixels may be transparent."""
         look = self._look_from_afar()
-        return "" if look is None or self._shows_through() else look.blur
+        return "" if look is None or self._shows_through(look) else look.blur
 
     @property
     def _sidecar(self) -> Sidecar:
@@ -1034,13 +1071,12 @@ class Picture:
         plan = self._planned()
         return None if plan is None or plan.own.header.is_vector else self._kit.image_facts.look(plan.own.source)
 
-    def _shows_through(self) -> bool:
+    def _shows_through(self, look: Look) -> bool:
         """Tell whether what stands below the image may be seen when it has loaded, or is not of the same source."""
         plan = self._planned()
-        if plan is None:
+        if plan is None or look.may_show_what_is_below(plan.own.header):
             return True
-        digest = plan.own.source.digest
-        return any(each.header.has_alpha or each.source.digest != digest for each in plan.media)
+        return len({each.source.digest for each in plan.media}) > 1
 
     @property
     def preload(self) -> Markup:
@@ -1106,8 +1142,11 @@ class Picture:
     def html_with(self, attributes: Mapping[str, object]) -> Markup:
         """Return the HTML with these attributes of the `<img>`, by their names in HTML; see `html`."""
         given = _Given(attributes)
+        self._said_alt = given.alt
         # First, since what cannot be decoded needs no files.
-        behind = self._look_from_afar() if self._call.placeholder and not self._shows_through() else None
+        behind = self._look_from_afar() if self._call.placeholder else None
+        if behind is not None and self._shows_through(behind):
+            behind = None
         shown = self._shown()
         alt = self._alternative(given)
         if shown.plan is None:
@@ -1186,7 +1225,7 @@ class Picture:
         told = self._outline(shown)
         if shown.plan is None:
             return told
-        told["alt"] = html.plain_text(self.alt)
+        told["alt"] = self._told_alt(self.alt)
         told["color"] = look.color if look else None
         told["placeholder"] = self.placeholder or None
         return self._kit.pictures.with_bytes(told)
@@ -1207,7 +1246,7 @@ class Picture:
             "width": own.width,
             "height": own.height,
             "sizes": own.sizes,
-            "alt": html.plain_text(self._call.alt),
+            "alt": self._told_alt(self._call.alt),
             "color": None,
             "placeholder": None,
             "candidates": [
@@ -1224,6 +1263,10 @@ class Picture:
                 for candidate, (name, url) in zip(group, files, strict=False)
             ],
         }
+
+    def _told_alt(self, alt: str | None) -> str | None:
+        """Return the alternative text of its HTML, or else another, as people read it."""
+        return html.plain_text(alt if self._said_alt is None else html.text_or_html(self._said_alt))
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Return the images from which browsers choose; none if something stands in for them."""
@@ -1766,7 +1809,7 @@ class Pictures:
             if source is not None and not source.is_vector:
                 look = self._kit.image_facts.look(source)
                 entry["color"] = look.color
-                entry["placeholder"] = None if source.header.has_alpha else look.blur
+                entry["placeholder"] = None if look.may_show_what_is_below(source.header) else look.blur
                 entry["alt"] = entry["alt"] or self._kit.image_facts.sidecar(source).alt
         except (ImageKitError, KeyError) as error:
             logger.info("The manifest tells no colour of %s: %s", entry["source"], error)

@@ -1244,3 +1244,75 @@ def test_errors_say_what_is_wrong(with_hero: Site) -> None:
     with pytest.raises(InvalidOption) as raised:
         render(with_hero.kit, "{% picture '40x' 'canal.jpg' alt='' largist=1 %}")
     assert "largest" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% picture '80x' 'canal.jpg' layout='fixed' sizes='50vw' alt='' %}",
+        "{% picture '80x' 'canal.jpg' layout='fixed' at={'print': {'sizes': '50vw'}} alt='' %}",
+        "{% thumbnail '80x' 'canal.jpg' layout='fixed' widths=[40, 80] sizes='50vw' %}",
+    ],
+)
+def test_a_fixed_width_and_sizes_exclude_each_other(site: Site, template: str) -> None:
+    """One of them would be passed over in silence."""
+    with pytest.raises(InvalidOption, match="layout='fixed' says that the width is always the same"):
+        render(site.kit, template)
+
+
+def test_an_opaque_image_with_an_alpha_channel_has_a_placeholder(site: Site) -> None:
+    """Whether a page's ground may be seen is a matter of pixels; of an animation only one frame is known."""
+    opaque, cut = drawing.photo(80, 60).convert("RGBA"), drawing.photo(80, 60).convert("RGBA")
+    cut.putpixel((3, 3), (0, 0, 0, 250))
+    settled(site.images / "opaque.png", drawing.encoded(opaque, "PNG"))
+    settled(site.images / "cut.png", drawing.encoded(cut, "PNG"))
+    frames = drawing.frames(80, 60, 3, transparent=True)
+    settled(site.images / "moving.webp", drawing.animated("WEBP", [opaque, *frames], [50] * 4))
+    shown = {}
+    for kit in (site.kit, site.new_kit()):
+        for name in ("opaque.png", "cut.png", "moving.webp"):
+            picture = kit.picture("40x", name, alt="", placeholder="blur")
+            shown[name] = "data:image/webp" in str(picture)
+            assert bool(picture.placeholder) is shown[name]
+        assert shown == {"opaque.png": True, "cut.png": False, "moving.webp": False}
+
+
+def test_a_thumbnail_of_several_sizes_has_the_attributes_of_a_file(site: Site) -> None:
+    """Format, media type and bytes are those of the image in `src`."""
+    tag = "{% thumbnail '80x' 'canal.jpg' widths='80 160' as t %}"
+    template = tag + "{{ t.format }} {{ t.mimetype }} {{ t.size }} {{ t.url }}"
+    for environment in (Environment, SandboxedEnvironment):
+        format, mimetype, size, url = render(site.kit, template, environment).split()
+        assert (format, mimetype) == ("JPEG", "image/jpeg")
+        assert int(size) == (site.output / url.lstrip("/")).stat().st_size
+    kit = site.new_kit(default_cachefile_strategy=DEFERRED)
+    assert kit.picture("70x", "canal.jpg", alt="").size is None
+
+
+def test_the_manifest_has_the_alternative_text_of_an_attribute(site: Site) -> None:
+    """`alt` after `--` is what the page says, and goes before the keyword and the sidecar file there, too."""
+    settled(site.images / "canal.jpg.toml", b'alt = "From the sidecar"')
+    kit = site.new_kit(default_cachefile_strategy=DEFERRED)
+    render(kit, "{% picture '80x' 'canal.jpg' alt='From the keyword' -- alt='Tom &amp; \"Jerry\"' %}")
+    render(kit, "{% picture '70x' 'canal.jpg' -- alt='A <canal>'|e %}{% picture '60x' 'canal.jpg' -- alt='' %}")
+    render(kit, "{% picture '50x' 'canal.jpg' %}")
+    kit.finish()
+    manifest = json.loads((site.state / "images.json").read_text())
+    said = {entry["width"]: entry["alt"] for entry in manifest["pictures"]}
+    assert said == {80: 'Tom &amp; "Jerry"', 70: "A <canal>", 60: "", 50: "From the sidecar"}
+
+
+def test_a_broken_source_is_one_failure_of_a_picture(site: Site) -> None:
+    """However many sizes and formats it has, there is one thing to mend; another generator says it for itself."""
+    whole = photo_bytes(240, 180)
+    settled(site.images / "broken.jpg", whole[: len(whole) // 2] + b"\xff\xd9")
+    kit = site.new_kit(default_cachefile_strategy=DEFERRED)
+    kit.register.generator("small", kit.spec(processors=[ResizeToFit(20, 20)]))
+    render(kit, "{% picture '80x' 'broken.jpg' alt='' %}{% generateimage 'small' source='broken.jpg' %}")
+    report = kit.finish()
+    assert [(each.generator_id, each.source) for each in report.failed] == [
+        ("imagekit:thumbnail", "broken.jpg"),
+        ("small", "broken.jpg"),
+    ]
+    assert report.failed[0].reason.count("10 files of it") == 1
+    assert "files of it" not in report.failed[1].reason

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -267,7 +268,7 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     kit.pictures.forget()
     promises = _promised_sizes(plan, {outcome.name for outcome in report.generated})
     outcomes = [_checked(each, promises) for each in (*report.generated, *report.skipped, *report.failed)]
-    outcomes = [_placed(kit, each) for each in (*outcomes, *_missing(kit, notes, items, outcomes))]
+    outcomes = [_placed(kit, each) for each in _one_a_cause([*outcomes, *_missing(kit, notes, items, outcomes)])]
     kit.renders.forget_places()
     return Report([*outcomes, *failed], report.seconds)
 
@@ -287,6 +288,21 @@ def _write_down(kit: ImageKit) -> tuple[Notes, Failures]:
         notes, failures = kit.renders.finish(partial(_leads_to, kit))
     kit.pictures.finish_styles(notes)
     return notes, failures
+
+
+def _one_a_cause(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return outcomes with a single failure where the files of one source fail alike, as a picture's sizes do."""
+    kept: dict[object, Outcome] = {}
+    alike: Counter[object] = Counter()
+    for each in outcomes:
+        failed = each.status == "failed" and each.source is not None
+        cause = (each.generator_id, each.source, each.reason) if failed else id(each)
+        kept.setdefault(cause, each)
+        alike[cause] += 1
+    return [
+        each if alike[cause] == 1 else each._replace(reason=f"{each.reason} ({counted(alike[cause], 'file')} of it)")
+        for cause, each in kept.items()
+    ]
 
 
 MOST_PLACES = 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from markupsafe import Markup
@@ -317,12 +318,21 @@ class LazyImageCacheFile(ImageCacheFile):
     Args:
         generator_id: The id of a registered generator.
         kit: The kit; `kit.cachefile(id, …)` passes it.
-        kwargs: The generator's keywords.
+        kwargs: The generator's keywords, or what returns them when they are needed.
     """
 
-    def __init__(self, generator_id: str, *, kit: ImageKit, kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, generator_id: str, *, kit: ImageKit, kwargs: dict[str, Any] | Callable[[], dict[str, Any]]
+    ) -> None:
         super().__init__(None, kit=kit, generator_id=generator_id)
-        self._kwargs = kwargs
+        self._given = kwargs
+
+    @property
+    def _kwargs(self) -> dict[str, Any]:
+        given = self._given
+        if not isinstance(given, dict):
+            given = self._given = given()
+        return given
 
     @made_once
     def generator(self) -> Any:

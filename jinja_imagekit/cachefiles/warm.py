@@ -177,6 +177,10 @@ class KnownFiles:
         self._promises.clear()
         self._ahead = _ReadAhead()
 
+    def forget_calls(self) -> None:
+        """Forget the files of templates' calls, which may lead to others now."""
+        self._calls.clear()
+
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a template's call, if it is still current."""
         known = self._calls.get(call)

@@ -93,7 +93,7 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
     Args:
         generator_id: The id of a registered generator.
         kit: The kit.
-        kwargs: The generator's keywords.
+        kwargs: The generator's keywords, or what returns them when they are needed.
         on_error: The policy for an image that cannot be made.
 
     Attributes:
@@ -105,7 +105,14 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
     asker: Asker | None = None
     escapes = True
 
-    def __init__(self, generator_id: str, *, kit: ImageKit, kwargs: dict[str, Any], on_error: str) -> None:
+    def __init__(
+        self,
+        generator_id: str,
+        *,
+        kit: ImageKit,
+        kwargs: dict[str, Any] | Callable[[], dict[str, Any]],
+        on_error: str,
+    ) -> None:
         super().__init__(generator_id, kit=kit, kwargs=kwargs)
         self._kit = kit
         self._on_error = on_error

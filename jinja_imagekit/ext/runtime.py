@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from ..pictures import (
     frozen,
     make_picture_plan,
     miss_alt,
+    own_focus,
     parse_dimensions,
     parse_focus,
     picture_call,
@@ -216,6 +217,7 @@ class TemplateRuntime:
         return self._picture_html(self.picture, ("picture", generator_id, dimensions, source, kwargs, attributes), make)
 
     def _picture_html(self, picture_of: Callable[..., TemplatePicture], call: _Call, make: bool) -> Markup:
+        self._kit.image_facts.look_for_changes()
         pictures, key = self._kit.pictures, _key(call)
         known = pictures.find_html(key) if key else None
         if known is not None:
@@ -338,10 +340,12 @@ class TemplateRuntime:
     ) -> Markup:
         """Do `thumbnail_tag` for the usual kind of tag: two strings and attributes."""
         kit = self._kit
+        kit.image_facts.look_for_changes()
         call = (generator_id, dimensions, source)
         known = kit.known_files.find_call(call)
         if known is None or not kit.renders.is_noted(known.name):
             id, options = self.thumbnail_call(generator_id, dimensions, source, {})
+            options = self._cropped(id, options, make)
             known = kit.known_files.find_for_page(id, options)
             if known is None:
                 return _img(self._made(id, options, self._on_error, attributes, make), attributes)
@@ -380,7 +384,28 @@ class TemplateRuntime:
         """Return a cache file in the form that a template gets; nothing has been opened yet."""
         policy, options = self._split(self._unwrapped(kwargs))
         _defined(generator_id, "The generator's id")
-        return TemplateCacheFile(generator_id, kit=self._kit, kwargs=_with_source(options), on_error=policy)
+        options = _with_source(options)
+        complete = partial(self._cropped, generator_id, options) if generator_id == THUMBNAIL_ID else options
+        return TemplateCacheFile(generator_id, kit=self._kit, kwargs=complete, on_error=policy)
+
+    def _cropped(self, id: str, options: dict[str, Any], make: bool = True) -> dict[str, Any]:
+        """Return a thumbnail's keywords with the focus of its source, unless they say themselves what a crop keeps.
+
+        Raises:
+            NotKnown: `make` is false, and the source is not known yet.
+        """
+        width, height = options.get("width"), options.get("height")
+        if id != THUMBNAIL_ID or not (width and height) or options.get("anchor") is not None:
+            return options
+        if options.get("crop") in (False, 0) or isinstance(options.get("source"), Undefined):
+            return options
+        try:
+            focus = own_focus(self._kit, options.get("source"), read=make)
+        except BlockingIOError:
+            raise NotKnown from None
+        if focus is None:
+            return options
+        return {**options, "anchor": self._anchor(focus, options["source"], width, height)}
 
     def handed_out(self, image: TemplateImage) -> TemplateImage | SandboxedImage:
         """Return an image in the form that a template gets."""
@@ -407,6 +432,7 @@ class TemplateRuntime:
     def _image(self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool) -> TagImage:
         """Return URL, width and height, or what stands in; the size is left out where the attributes give one."""
         policy, kwargs = self._split(kwargs)
+        kwargs = self._cropped(id, kwargs, make)
         known = self._kit.known_files.find_for_page(id, kwargs)
         if known is None:
             return self._made(id, kwargs, policy, attributes, make)

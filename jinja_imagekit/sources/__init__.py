@@ -1,6 +1,7 @@
 """Turns whatever a template calls a source into one `Source`: a name, its bytes, a digest of them."""
 
 from .base import (
+    RACY_NS,
     BytesSource,
     FileSource,
     NoSource,
@@ -16,6 +17,7 @@ from .hints import neighbour
 from .names import bare_name, name_parts, stream_name
 
 __all__ = [
+    "RACY_NS",
     "BytesSource",
     "FileSource",
     "NoSource",
