@@ -125,7 +125,7 @@ class ImageKit:
 
     def seen_from_page(self, url: str) -> str:
         """Return a URL as the page that is being written refers to it: relative to it, with `urls="relative"`."""
-        page = current_page() if self.settings.urls == "relative" else None
+        page = self.current_page() if self.settings.urls == "relative" else None
         return url if page is None else page.relative(url)
 
     @made_once
@@ -345,7 +345,7 @@ class ImageKit:
             >>> ImageKit(source_dirs=["content"], site_url="https://example.org").absolute_url("/CACHE/a.jpg")
             'https://example.org/CACHE/a.jpg'
         """
-        site_url, page = self.settings.site_url, current_page()
+        site_url, page = self.settings.site_url, self.current_page()
         if not site_url or not url:
             return url
         # A relative URL begins at its page.
@@ -390,6 +390,10 @@ class ImageKit:
             ...     html = template.render()
         """
         return writing(Page(path, self.settings.site_root))
+
+    def current_page(self) -> Page | None:
+        """Return the page that is being written; None outside of pages."""
+        return current_page()
 
     def transform(
         self,

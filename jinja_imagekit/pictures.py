@@ -31,7 +31,6 @@ from .generatorlibrary import THUMBNAIL_ID
 from .imageinfo import NO_SIDECAR, Look, Sidecar
 from .images import OUTPUT_FORMATS, Header, mimetype, normal_format, output_format
 from .interfaces import Size
-from .pages import current_page
 from .pregenerate.making import make_work
 from .pregenerate.plan import Item, make_plan
 from .pregenerate.run import available_cores
@@ -1203,7 +1202,7 @@ class Picture:
 
     def _turn(self, given: _Given, area: int) -> str:
         """Return how the picture loads: "first" with priority, "neutral" or "lazy"; a page's order may decide."""
-        page = current_page()
+        page = self._kit.current_page()
         if page is None:
             return "first" if self._call.priority else "lazy"
         turn = page.turn(area, given.loading, "high" if self._call.priority else given.fetchpriority)
@@ -1848,7 +1847,7 @@ class Pictures:
 
     def find_html(self, call: Hashable) -> Markup | None:
         """Return the HTML kept for a template's call, if it is still right; its files count as needed."""
-        page, known = current_page(), self._html.get((call, self._base_url))
+        page, known = self._kit.current_page(), self._html.get((call, self._base_url))
         if known is None or not known.is_current():
             return None
         if page is not None:
@@ -1885,7 +1884,7 @@ class Pictures:
             files.append((self._kit.storage.path(self.stylesheet) or "", _ANY_SIZE))
         if len(self._html) >= MOST_PICTURES:
             self._html.clear()
-        page = current_page()
+        page = self._kit.current_page()
         self._html[call, self._base_url] = _KnownHtml(
             markup, tuple(sources.items()), tuple(files), tuple(absent), picture, shown, page.turns if page else 0
         )

@@ -457,3 +457,30 @@ def test_values_are_escaped() -> None:
 def test_an_image_can_be_taken_out() -> None:
     """None for new values removes the tag."""
     assert rewrite_images("<p>a <img src=a.jpg> b</p>", lambda attributes: None) == "<p>a  b</p>"
+
+
+def test_all_images_of_a_site_need_one_word(site: PelicanSite) -> None:
+    """`"*": True` makes pictures up to their own size, of the author's width where there is one."""
+    site.article("walks/walk.md", '![](canal.jpg)\n\n<img src="canal.jpg" width="100" alt="">')
+    site.build(IMAGEKIT_CLASSES={"*": True}, IMAGEKIT_PICTURE_FORMATS=("WEBP",))
+    html = site.page("walk.html")
+    assert re.findall(r'width="(\d+)" height="(\d+)"', html) == [("320", "240"), ("100", "75")]
+    assert "(min-width: 100px) 100px, 100vw" in html
+
+
+def test_a_text_field_shows_its_html(site: PelicanSite) -> None:
+    """What `<textarea>` and `<title>` hold is text, and what is quoted in an attribute is a value."""
+    text = "<textarea><img class=card src=canal.jpg></textarea>\n<p title='<img class=card src=canal.jpg>'>x</p>"
+    site.article("walks/walk.md", text)
+    site.build(IMAGEKIT_CLASSES=CLASSES, IMAGEKIT_SPECS=SPECS)
+    assert text in site.page("walk.html")
+    assert site.published() == []
+
+
+@pytest.mark.parametrize(
+    "url", ["{static}/images/dunes.jpg?v=1", "{static}../images/dunes.jpg#top", "{attach}canal.jpg?x"]
+)
+def test_a_query_does_not_matter(site: PelicanSite, url: str) -> None:
+    """The name before it is that of a file, with Pelican's own links, too."""
+    html = built(site, f"![Dunes]({url}){{.wide}}")
+    assert re.search(r'src="(images/dunes|walks/canal)\.jpg" width="120"', without_urls(html))

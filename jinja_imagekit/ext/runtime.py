@@ -17,7 +17,6 @@ from ..exceptions import ImageKitError, InvalidOption, MissingAlt
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
 from ..images import excess
-from ..pages import current_page
 from ..pictures import (
     Focus,
     Framing,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
     from ..cachefiles.warm import KnownFile
     from ..kit import ImageKit
+    from ..pages import Page
 
 logger = logging.getLogger("jinja_imagekit.ext")
 
@@ -218,7 +218,7 @@ class TemplateRuntime:
 
     def _picture_html(self, picture_of: Callable[..., TemplatePicture], call: _Call, make: bool) -> Markup:
         self._kit.image_facts.look_for_changes()
-        pictures, key = self._kit.pictures, _key(call)
+        pictures, key = self._kit.pictures, _key(call, self._kit.current_page())
         known = pictures.find_html(key) if key else None
         if known is not None:
             return known
@@ -526,12 +526,11 @@ _Call = tuple[str, str | None, str, Any, dict[str, Any], Mapping[str, object]]
 """The tag's name, a generator's id, the dimensions, the source, keywords and attributes."""
 
 
-def _key(call: _Call) -> Hashable:
+def _key(call: _Call, page: Page | None) -> Hashable:
     """Return what stands for a call whose picture depends on nothing else; None for any other."""
     tag, id, dimensions, source, kwargs, attributes = call
     if type(source) is not str:
         return None
-    page = current_page()
     try:
         # What stands above it in its page decides when it loads.
         return tag, id, dimensions, source, frozen(kwargs), frozen(dict(attributes)), page and page.turns

@@ -22,6 +22,7 @@ from ..exceptions import ImageKitError
 from ..interfaces import Storage
 from ..kit import ImageKit as Kit
 from ..once import made_once
+from ..pages import Page
 from ..registry import GeneratorRegistry
 from ..settings import Settings
 from ..storages.folder import FileSystemStorage
@@ -32,6 +33,9 @@ PREFIX = "IMAGEKIT_"
 
 MODULE = "imagegenerators"
 """The name of the modules that are imported from beside an app and its blueprints."""
+
+_PAGE = "_imagekit_page"
+"""The key in `flask.g`."""
 
 logger = logging.getLogger("jinja_imagekit.flask")
 
@@ -58,7 +62,19 @@ class AppKit(Kit):
         """The default storage of cache files, whose URLs begin where the app is mounted."""
         if self.settings.default_file_storage is not None:
             return super().storage
-        return FileSystemStorage.from_settings(self.settings, self.images.urls.base_url)
+        return FileSystemStorage.from_settings(self.settings, lambda: self.seen_from_page(self.images.urls.base_url()))
+
+    def current_page(self) -> Page | None:
+        """Return the page that is being written: that of the request."""
+        page = super().current_page()
+        if page is not None or not flask.has_request_context():
+            return page
+        request = flask.request
+        # What a script asks for becomes a part of a page that has been shown already.
+        if request.headers.get("Sec-Fetch-Dest", "document") == "empty":
+            return None
+        known: Page = flask.g.setdefault(_PAGE, Page(request.path, request.root_path))
+        return known
 
     @made_once
     def renders(self) -> Renders:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
-from ..exceptions import InvalidOption, InvalidSetting, UnknownKeyword, nearest
+from ..exceptions import InvalidOption, InvalidSetting, MissingAlt, UnknownKeyword, nearest
 from ..ext import TemplateRuntime
 from ..generatorlibrary import THUMBNAIL_ID
-from ..pictures import DIMENSIONS, FULL_SRC, FULL_WIDTHS, MAX_SIDE, MISSING_ALT, PICTURE_KEYWORDS, Picture
+from ..pictures import DIMENSIONS, FULL_SRC, FULL_WIDTHS, MAX_SIDE, MISSING_ALT, PICTURE_KEYWORDS, Picture, miss_alt
 from ..stand_ins import checked_policy
-from .tokens import Attributes
+from .tokens import Attributes, attributes_of, tags
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -43,6 +43,9 @@ _EXPECTED = (
 
 _LOADED = {"loading": ("lazy", "eager"), "decoding": ("async", "sync", "auto")}
 """Attributes that a rule may give its images (HTML, 2.5.7 "Lazy loading attributes" and 4.8.4.3 "Decoding images")."""
+
+_ASKED = ("width", "height", "srcset", "alt", *_LOADED)
+"""Attributes that change what a tag writes."""
 
 
 class Rule(NamedTuple):
@@ -88,7 +91,7 @@ class Rule(NamedTuple):
         """
         if isinstance(value, str):
             value = {"size" if DIMENSIONS.fullmatch(value) else "generator": value}
-        given = {} if value is True else value
+        given = {"layout": "constrained"} if value is True else value
         if not isinstance(given, Mapping) or not all(isinstance(each, str) for each in given):
             raise InvalidSetting(setting, f"{name!r} is {value!r}; {_EXPECTED}")
         keywords = dict(given)
@@ -218,6 +221,36 @@ class Rule(NamedTuple):
         tag = runtime.picture_tag if is_picture else runtime.thumbnail_tag
         return tag(self.generator_id, self.dimensions, source, keywords, attributes)
 
+    def filled(self, runtime: TemplateRuntime, source: object, author: Attributes) -> dict[str, str | None] | None:
+        """Return what the `<img>` of a template's tag would have that the author's lacks, and its `src`.
+
+        Args:
+            runtime: The implementation of the tags.
+            source: The image to start from.
+            author: The attributes of the author's `<img>`, whose `srcset` is kept.
+
+        Returns:
+            None if the tag would write no element.
+
+        Raises:
+            ImageKitError: The image could not be made.
+        """
+        own = {name: value for name, value in author.items() if not (name == "alt" and value is None)}
+        given = {**self.attributes, **{name: True if value is None else value for name, value in own.items()}}
+        is_picture = self.is_picture(runtime)
+        dropped = PICTURE_KEYWORDS if is_picture else ("alt", "missing_alt")
+        keywords = {name: value for name, value in self.keywords.items() if name not in dropped}
+        if "alt" in self.keywords:
+            given.setdefault("alt", self.keywords["alt"])
+        asked = {name: given[name] for name in _ASKED if name in given}
+        if "missing_alt" in self.keywords and "alt" not in asked:
+            miss_alt(self.keywords["missing_alt"], MissingAlt(f"What {self.generator_id or THUMBNAIL_ID} made"))
+            # The setting of the same name has no say.
+            asked["alt"], author = "", {**author, "alt": None}
+        html = str(self._replace(keywords=keywords, element="").written(runtime, source, asked))
+        found = next((attributes_of(tag) for tag in tags(html) if tag.name == "img"), None)
+        return found and {name: value for name, value in found.items() if name == "src" or name not in author}
+
     def picture(self, runtime: TemplateRuntime, source: object) -> Picture:
         """Return the image as a picture, even if it is in one size.
 
@@ -242,10 +275,11 @@ class Rules:
 
     Args:
         rules: What each class stands for, as `Rule.of` takes it; False for images to be left alone. Without a rule of
-            the name `"*"` all other images are pictures up to their own size.
+            the name `"*"`, so are all others.
         runtime: The implementation of the tags.
         kit: The kit, which has the generators.
         setting: The setting's name, for errors.
+        element: As `Rule.of`.
 
     Raises:
         InvalidSetting: A rule is unusable.
@@ -254,11 +288,15 @@ class Rules:
     """
 
     def __init__(
-        self, rules: Mapping[str, Any], runtime: TemplateRuntime, kit: ImageKit, setting: str = SETTING
+        self,
+        rules: Mapping[str, Any],
+        runtime: TemplateRuntime,
+        kit: ImageKit,
+        setting: str = SETTING,
+        element: str = "picture",
     ) -> None:
         self._rules = {
-            name: None if value is False else Rule.of(name, value, setting)
-            for name, value in {**_EVERY, **rules}.items()
+            name: None if value is False else Rule.of(name, value, setting, element) for name, value in rules.items()
         }
         for rule in self._rules.values():
             if rule is not None:
@@ -286,11 +324,12 @@ class Rules:
         if (author.get("data-imagekit") or "").strip().lower() == "off":
             return None
         names = (author.get("class") or "").split()
-        rule = self._rules[next((name for name in names if name in self._rules), DEFAULT)]
+        rule = self._rules.get(next((name for name in names if name in self._rules), DEFAULT))
         return None if rule is None else rule.overridden(author)
 
 
-_EVERY: Mapping[str, Any] = {DEFAULT: True}
+EVERY: Mapping[str, Any] = {DEFAULT: True}
+"""The rule where there is no other: images are pictures up to their own width."""
 
 
 def pixels(value: str | None) -> int:

@@ -12,12 +12,12 @@ from ..exceptions import ImageKitError, InvalidOption
 from ..ext import TemplateRuntime, placed_at
 from ..html import escape_value, is_attribute_name
 from ..images import OUTPUT_FORMATS
-from ..pages import Page, current_page
+from ..pages import Page
 from ..pictures import DIMENSIONS, FULL_WIDTHS, SHARED_FORMATS, Picture
 from ..pregenerate.plan import Item
 from ..stand_ins import DEFAULT_SIZE, covers
 from .names import SPACE, Locate, SiteNames
-from .rules import Rule, Rules, pixels
+from .rules import EVERY, Rule, Rules, pixels
 from .tokens import Attributes, Tag, attribute_list, attributes_of, tags
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ SHARED_IMAGES = frozenset({"og:image", "og:image:url", "og:image:secure_url", "t
 
 _SHARED_SIZES = {"og:image:width": 0, "og:image:height": 1}
 
-IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jfif|png|webp|avif|tiff?|bmp|gif|mpo)(?:[?#]|$)", re.IGNORECASE)
-"""How a URL ends that is one of an image made of pixels."""
+IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jfif|png|webp|avif|tiff?|bmp|gif|mpo)\b", re.IGNORECASE)
+"""What is in a URL that may be one of an image made of pixels."""
 
 _NAMES = {"img", "picture", "source", "video", "meta", "base", "a", "noscript", *SKIPPED}
 _NAMES |= {f"/{name}" for name in ("picture", "a", "noscript", *SKIPPED)}
@@ -129,7 +129,8 @@ class Transform:
     ) -> None:
         self.kit = kit
         self.runtime = TemplateRuntime(kit)
-        self.rules = Rules(kit.settings.html_rules if rules is None else rules, self.runtime, kit)
+        given = kit.settings.html_rules if rules is None else rules
+        self.rules = Rules({**EVERY, **given}, self.runtime, kit)
         self.names = SiteNames(kit)
         self.locate = locate
         self.marks = marks
@@ -149,7 +150,7 @@ class Transform:
         """
         if not _MAY_HOLD.search(text):
             return text
-        known = current_page()
+        known = self.kit.current_page()
         if page is None or (known is not None and known.path == page.lstrip("/")):
             return edited(text, self._edits(text, known))
         with self.kit.page(page) as new:
@@ -425,7 +426,10 @@ class PageTransform:
 
     def _link(self, found: list[Tag], at: int) -> None:
         """Have a link to an original lead to an image without its metadata, where a rule says so."""
-        tag, attributes = found[at], attributes_of(found[at])
+        tag = found[at]
+        if not IMAGE_EXTENSION.search(tag.text):
+            return
+        attributes = attributes_of(tag)
         href = attributes.get("data-imagekit-src") or attributes.get("href")
         if not href or not IMAGE_EXTENSION.search(href):
             return
