@@ -14,7 +14,6 @@ from urllib.parse import quote, urlsplit
 from .exceptions import StorageError
 from .kit import ImageKit
 from .once import PerProcess
-from .serving import Serving
 from .storages.folder import FileSystemStorage
 
 __all__ = ["ImageKitMiddleware"]
@@ -46,7 +45,7 @@ class ImageKitMiddleware:
     def __init__(self, app: Application, kit: ImageKit) -> None:
         self._app = app
         self._kit = kit
-        self._serving = Serving(kit)
+        self._serving = kit.serving
         settings = kit.settings
         base_url = urlsplit(settings.base_url)
         self._folder = f"{settings.cachefile_dir}/".lstrip("/")

@@ -35,6 +35,7 @@ from .registry import (
     Unregister,
     make_generator,
 )
+from .serving import Serving
 from .settings import Settings
 from .sources import FileSource, Source, SourceFinder
 from .sources.remembered import RecordedSourceMemory
@@ -172,6 +173,11 @@ class ImageKit:
         from .cachefiles.promises import Promises
 
         return Promises(self)
+
+    @made_once
+    def serving(self) -> Serving:
+        """What the route of a host needs to serve cache files; from then on, `OnRequest` leaves their making to it."""
+        return Serving(self)
 
     @made_once
     def pictures(self) -> Pictures:

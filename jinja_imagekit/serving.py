@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import mimetypes
-import os
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -111,7 +110,7 @@ class Serving:
     def _slots(self) -> Slots:
         settings = self._kit.settings
         return Slots(
-            os.path.join(settings.state_dir, "slots"),
+            self._kit.promises.slots,
             self.at_a_time,
             settings.state_directory_permissions,
             settings.state_file_permissions,

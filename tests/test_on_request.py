@@ -104,7 +104,7 @@ def test_promises_outlive_the_state_and_the_process(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "instance/.imagekit", ignore_errors=True)
     with app_on_request(tmp_path).test_client().get(url) as response:
         assert response.status_code == 200
-    promised = tmp_path / "instance/imagekit/.imagekit-promised"
+    promised = tmp_path / "instance/imagekit/.imagekit-promised/CACHE"
     assert [path for path in promised.rglob("*") if path.is_file()] == []
 
 

@@ -85,6 +85,13 @@ class Promises:
             if reference is not None and stored is not None:
                 yield name, reference, stored.modified_ns
 
+    @property
+    def slots(self) -> str:
+        """The folder of the locks by which only so many files are made at a time: where they can be written."""
+        storage = self._storage(f"{self._kit.settings.cachefile_dir}/any".lstrip("/"))
+        folder = self._kit.settings.state_dir if storage is None else storage.location
+        return os.path.join(os.path.abspath(folder), "slots")
+
     def _storage(self, name: str) -> FileSystemStorage | None:
         """Return where the promise of a name is kept; None if its storage has no folder on this machine."""
         root = _root_of(self._kit.storage, name)

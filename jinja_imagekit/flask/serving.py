@@ -12,7 +12,6 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from ..cachefiles.strategies import OnRequest
 from ..kit import ImageKit as Kit
-from ..serving import Serving
 from ..storages.folder import join_url
 
 ENDPOINT = "imagekit_cachefile"
@@ -62,7 +61,8 @@ class CacheFileUrls:
         """
         rules = self._rules()
         if rules:
-            self._serving = Serving(self._kit)
+            # From now on, what `OnRequest` promises is made here.
+            _ = self._kit.serving
         for rule in rules:
             self._app.add_url_rule(rule, ENDPOINT, self.view)
 
@@ -86,7 +86,7 @@ class CacheFileUrls:
             NotFound: There is no such cache file.
         """
         name = f"{self._kit.settings.cachefile_dir}/{filename}".lstrip("/")
-        serving = self._serving
+        serving = self._kit.serving
         path = serving.find(name)
         if path is None:
             made = serving.make(name)

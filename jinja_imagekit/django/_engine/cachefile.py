@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ... import cachefiles as core
 from ...cachefiles.backends import CacheFileBackend
 from ...cachefiles.references import Reference, reference_to
-from ...cachefiles.strategies import JustInTime, Optimistic, Strategy, load_strategy
-from ...interfaces import Storage
+from ...cachefiles.strategies import JustInTime, OnRequest, Optimistic, Strategy, load_strategy
+from ...interfaces import Size, Storage
 from ...loading import load
 from ...once import made_once
 from .. import conf
@@ -122,7 +122,7 @@ class EngineCacheFile(core.ImageCacheFile):
     def cachefile_strategy(self) -> Strategy:
         """When the file is made; asked each time, since signal receivers come and go."""
         strategy = self.django_cachefile_strategy
-        is_own = type(strategy) in (JustInTime, Optimistic) and vars(type(self.django_file)).get("is_base")
+        is_own = type(strategy) in (JustInTime, Optimistic, OnRequest) and vars(type(self.django_file)).get("is_base")
         return strategy if is_own and not has_receivers() else _DjangoStrategy(self.django_file)
 
     @property
@@ -186,6 +186,14 @@ class _DjangoStrategy(Strategy):
     def should_verify_existence(self, file: core.ImageCacheFile) -> bool | None:
         verify: bool | None = self._file.cachefile_strategy.should_verify_existence(self._file)
         return verify
+
+    def promised_size(self, file: core.ImageCacheFile) -> Size | None:
+        size: Size | None = self._file.cachefile_strategy.promised_size(file)
+        return size
+
+    def promised_format(self, file: core.ImageCacheFile) -> str | None:
+        format: str | None = self._file.cachefile_strategy.promised_format(file)
+        return format
 
 
 class _DjangoBackend(CacheFileBackend):

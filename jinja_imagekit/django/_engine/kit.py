@@ -7,10 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from django.db.models.fields.files import FieldFile
+from django.urls import NoReverseMatch, reverse
 
 from ...cachefiles import ImageCacheFile as EngineFile
 from ...cachefiles.backends import CacheFileBackend, leaves_existing
 from ...cachefiles.backends import Simple as EngineBackend
+from ...cachefiles.promises import Promises
 from ...cachefiles.warm import KnownFile, KnownFiles, Look
 from ...exceptions import ImageKitError
 from ...imageinfo import ImageFacts
@@ -39,6 +41,9 @@ from .current import KIT, current, get_kit
 from .sources import FieldSourceFinder, StoredName, StoredSource
 from .state_folder import state_folder
 from .storages import engine_storage, keeps_methods, unwrapped
+
+ROUTE = "imagekit_cachefile"
+"""The name of the route in `jinja_imagekit.django.urls`."""
 
 
 class DjangoKit(ImageKit):
@@ -72,6 +77,15 @@ class DjangoKit(ImageKit):
         kept = ("known:", "file:") if self.storage.is_local else ()
         cache = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix, kept)
         return Records.from_settings(cache, self.settings)
+
+    @made_once
+    def promises(self) -> Promises:
+        """What leads to the files that are made on request, if the project has the route for it."""
+        promises = Promises(self)
+        with suppress(NoReverseMatch):
+            reverse(ROUTE, args=["any"])
+            promises.are_served = True
+        return promises
 
     @made_once
     def cachefile_backend(self) -> CacheFileBackend:

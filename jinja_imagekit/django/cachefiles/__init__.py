@@ -21,7 +21,7 @@ from ..files import BaseIKFile
 from ..registry import generator_registry
 from ..signals import content_required, existence_required
 from ..utils import generate, get_by_qname, get_logger, get_singleton, get_storage
-from .strategies import load_strategy
+from .strategies import OnRequest, load_strategy
 
 __all__ = [
     "ImageCacheFile",
@@ -222,7 +222,9 @@ class ImageCacheFile(BaseIKFile, ImageFile):
     def require_existence(self) -> None:
         """Tell receivers and the strategy that the file's URL, path or truth is asked for."""
         existence_required.send(sender=self, file=self)
-        self.cachefile_strategy.on_existence_required(self)
+        strategy = self.cachefile_strategy
+        # What it keeps is the engine's.
+        strategy.on_existence_required(self.engine if isinstance(strategy, OnRequest) else self)
 
     def require_content(self) -> None:
         """Tell receivers and the strategy that the file's content is asked for."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...cachefiles.strategies import JustInTime, Optimistic, Strategy, load_strategy
+from ...cachefiles.strategies import JustInTime, OnRequest, Optimistic, Strategy, load_strategy
 from ..utils import get_singleton
 
-__all__ = ["DictStrategy", "JustInTime", "Optimistic", "Strategy", "get_singleton", "load_strategy"]
+__all__ = ["DictStrategy", "JustInTime", "OnRequest", "Optimistic", "Strategy", "get_singleton", "load_strategy"]
 
 
 def DictStrategy(callbacks: Mapping[str, Any]) -> Strategy:  # noqa: N802  # django-imagekit's name for it
