@@ -451,6 +451,24 @@ def test_a_claim_ends_soon_after_the_process_that_makes_the_image(site: Site) ->
     assert records.claim("CACHE/a.png")
 
 
+def test_a_job_that_is_lost_is_sent_again_soon_and_then_ever_less_often(site: Site, queue: ListQueue) -> None:
+    """A worker may die with what it had fetched and not begun: after 15 seconds, a minute and five minutes."""
+    records, now = site.kit.records, [1000.0]
+    vars(records)["_clock"] = lambda: now[0]
+    site.write("canal.jpg")
+    for seconds in (15, 60, 240, 300, 300):
+        assert not site.kit.cachefile("card", source="canal.jpg")
+        assert len(queue.messages) == 1
+        queue.messages.clear()
+        now[0] += seconds - 1
+        assert not site.kit.cachefile("card", source="canal.jpg")
+        assert not queue.messages
+        now[0] += 2
+    assert not site.kit.cachefile("card", source="canal.jpg")
+    queue.work()
+    assert site.kit.cachefile("card", source="canal.jpg")
+
+
 def test_a_claim_is_renewed_as_long_as_the_work_lasts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends with the work, whatever that raised, and so does the thread that renews it."""
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)

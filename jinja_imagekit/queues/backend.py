@@ -18,7 +18,8 @@ from ..exceptions import InvalidSetting
 from ..hashing import class_path
 from ..sources import Source
 from ..state import MemoryStore
-from .jobs import job_of
+from . import leases
+from .jobs import count_of, job_of
 
 if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
@@ -29,6 +30,13 @@ logger = logging.getLogger("jinja_imagekit.queues")
 
 PAUSE_SECONDS = 30.0
 """Seconds to leave an unreachable broker alone, so that not every image of a page waits for it."""
+
+SENT_AGAIN = 4
+"""How many times as long a page waits for a job, each time that it sends it again.
+
+A worker that dies may take with it what it had fetched and not begun; the first page after `LEASE_SECONDS` has it made. In
+a queue that is only long, a job is sent twice or three times before waiting becomes `claim_timeout`, and costs a look.
+"""
 
 SEND_SECONDS = 0.8
 """Seconds that a page waits for a broker that accepts a message but does not answer."""
@@ -81,6 +89,7 @@ class QueueBackend(BaseAsync):
         """Send a job; if the broker cannot be reached, the next page that needs the file tries again."""
         if time.monotonic() >= self._paused_until and not self._sender.is_stuck:
             try:
+                self._await(file)
                 self._sender.run(self.sending(job_of(file, force).message()))
                 return
             except Exception as error:  # noqa: BLE001  # each library has its own errors, and the page must be rendered
@@ -92,6 +101,14 @@ class QueueBackend(BaseAsync):
                     error,
                 )
         file.records.release(name_of(file))
+
+    def _await(self, file: ImageCacheFile) -> None:
+        """Have the claim end in time for another page to send the job again, should it be lost."""
+        records = file.records
+        key = f"{file.settings.cache_prefix}sent:{name_of(file)}"
+        sent = count_of(records.store.get(key))
+        records.store.set_many({key: str(sent + 1)}, 2 * records.claim_timeout)
+        records.renew(name_of(file), min(leases.LEASE_SECONDS * SENT_AGAIN ** min(sent, 9), records.claim_timeout))
 
     def _check(self, file: ImageCacheFile) -> None:
         backend = type(self).__name__

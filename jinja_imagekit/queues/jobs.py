@@ -146,7 +146,7 @@ class _Worker(Simple):
         """
         store, key = file.records.store, f"{file.settings.cache_prefix}attempts:{name_of(file)}"
         # Called under the file's lock: whoever started earlier and did not finish is dead.
-        begun = _number(store.get(key))
+        begun = count_of(store.get(key))
         if begun >= MOST_ATTEMPTS:
             source = file.source.name if file.source else None
             reason = f"{begun} workers died making it (killed, out of memory?)"
@@ -158,5 +158,6 @@ class _Worker(Simple):
             store.delete_many([key])
 
 
-def _number(text: str | None) -> int:
+def count_of(text: str | None) -> int:
+    """Return a small count that the store holds; 0 where there is none."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 5 else 0
