@@ -17,7 +17,7 @@ from .time_limits import check_time
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .images import Frames, Original
+    from .images import Frames, Header, Original
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class Recipe:
             check_result(self.name, result_size(self.processors, header.size(), is_vector=True), most)
             return original.data
         size = header.size(rules.auto_orient)
-        animated = rules.keep_animation and header.frames > 1 and images.OUTPUT_FORMATS[format].animates
-        check_result(self.name, result_size(self.processors, size), most, header.frames if animated else 1)
+        count = frames_of_result(header, format, rules)
+        check_result(self.name, result_size(self.processors, size), most, count)
         # A decoder that reduces an image averages samples, and not light.
         sampled = None if rules.linear_resize else processors.sampled_size(self.processors, size)
         scale = images.decoder_scale(header, rules, sampled)
-        frames = original.frames(rules, scale=scale, animated=animated)
+        frames = original.frames(rules, scale=scale, animated=count > 1)
         check_time()
         results = self._processed(original, frames, reduced=scale > 1)
         check_time()
@@ -117,6 +117,12 @@ def _are_equal(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> b
         one is other or (one.mode == other.mode and one.size == other.size and one.tobytes() == other.tobytes())
         for one, other in zip(first, second, strict=True)
     )
+
+
+def frames_of_result(header: Header, format: str, rules: PixelRules) -> int:
+    """Return how many frames a result of a format has."""
+    is_moving = header.frames > 1 and rules.keep_animation and images.OUTPUT_FORMATS[format].animates
+    return header.frames if is_moving else 1
 
 
 def result_size(steps: Iterable[Any], size: Size, is_vector: bool = False) -> Size | None:

@@ -16,7 +16,7 @@ from .hashing import DIGEST_BYTES, class_path, fingerprint, slots_of
 from .images.rules import Limits, PixelRules
 from .interfaces import Namer, Size
 from .loading import load
-from .recipes import Recipe, check_result, result_size
+from .recipes import Recipe, check_result, frames_of_result, result_size
 from .recipes import fit_within as fit_within
 from .settings import Settings
 from .sources import Source, SourceFinder
@@ -297,15 +297,19 @@ class ImageSpec:
             SourceError: The source cannot be read.
             InvalidOption: An encoder option cannot be used.
             UnknownFormat: `format` cannot be written.
-            ImageTooLarge: The result would exceed `max_result_pixels`.
+            ImageTooLarge: The result would exceed `max_result_pixels`, or the source has more frames than are decoded.
         """
         if self.makes_its_own():
             return None
-        source = self._source
+        source, frames = self._source, 1
         if not source.is_vector:
             images.check_options(self.output_format, self.options or {})
+            if source.is_original:
+                frames = frames_of_result(source.header, self.output_format, self.pixel_rules)
+        if frames > 1:
+            images.check_frames(source.header, None, name=source.name, limits=Limits.from_settings(self.settings))
         size = self.output_size()
-        check_result(source.name, size, self.settings.max_result_pixels)
+        check_result(source.name, size, self.settings.max_result_pixels, frames)
         return size
 
     @classmethod

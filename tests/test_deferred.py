@@ -265,6 +265,20 @@ def test_a_generator_that_is_registered_nowhere_is_made_at_once(make_kit: MakeKi
     assert made(kit) == [file.name]
 
 
+@pytest.mark.parametrize("cap", [{"max_frames": 3}, {"max_source_pixels": 1_000}, {"max_result_pixels": 100}])
+def test_an_animation_beyond_a_cap_fails_while_its_page_is_rendered(
+    make_kit: MakeKit, tmp_path: Path, cap: dict[str, int]
+) -> None:
+    """All of its frames count, where the result moves as well; of a still, only one is decoded."""
+    frames = [drawing.photo(16, 16, seed) for seed in range(4)]
+    frames[0].save(tmp_path / "images/moving.gif", save_all=True, append_images=frames[1:], duration=100)
+    kit = make_kit(**cap)
+    with pytest.raises(ImageTooLarge, match=next(iter(cap))):
+        render(kit, "{% thumbnail '9x9' 'moving.gif' %}")
+    assert "<img" in render(kit, "{% thumbnail '9x9' 'moving.gif' format='JPEG' %}")
+    assert kit.finish().ok
+
+
 def test_a_deferred_file_is_true(make_kit: MakeKit) -> None:
     """`{% if card %}` shows it, though it has yet to be made; without a source it is false."""
     kit = make_kit()

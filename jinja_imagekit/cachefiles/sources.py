@@ -19,6 +19,7 @@ class CacheFileSource(Source):
     """The content of a cache file, which is made only when it is read."""
 
     original: ImageCacheFile
+    is_original = False
 
     def __init__(self, file: ImageCacheFile) -> None:
         super().__init__(Limits.from_settings(file.settings))

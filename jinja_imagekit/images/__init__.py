@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     )
     from .formats.base import Layout
     from .frames import Frames
-    from .header import Header, examine, read_header, read_texts
+    from .header import Header, check_frames, examine, read_header, read_texts
     from .names import WRITABLE_FORMATS, normal_format
     from .reading import Original, decoder_scale
     from .rules import Limits, PixelRules, excess
@@ -33,6 +33,7 @@ __all__ = [
     "Limits",
     "Original",
     "PixelRules",
+    "check_frames",
     "check_options",
     "decoder_scale",
     "encode",
@@ -58,6 +59,7 @@ _HOMES = {
     "Layout": "formats.base",
     "Frames": "frames",
     "Header": "header",
+    "check_frames": "header",
     "examine": "header",
     "read_header": "header",
     "read_texts": "header",

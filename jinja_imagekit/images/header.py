@@ -159,12 +159,12 @@ def _check_size(header: Header, format: Format, layout: Layout, name: str, limit
         )
 
 
-def check_frames(header: Header, layout: Layout, *, name: str, limits: Limits) -> None:
+def check_frames(header: Header, layout: Layout | None, *, name: str, limits: Limits) -> None:
     """Check what all frames of an animation cost together, where all of them are wanted.
 
     Args:
         header: Its header.
-        layout: Its layout: frames may be larger than the image.
+        layout: Its layout, where it is known: frames may be larger than the image.
         name: What errors call the image.
         limits: The caps.
 
@@ -175,7 +175,8 @@ def check_frames(header: Header, layout: Layout, *, name: str, limits: Limits) -
         raise ImageTooLarge(
             name, f"it has {header.frames:,} frames; the setting max_frames allows {limits.max_frames:,}."
         )
-    width, height = max(header.width, layout.canvas[0]), max(header.height, layout.canvas[1])
+    canvas = layout.canvas if layout else (0, 0)
+    width, height = max(header.width, canvas[0]), max(header.height, canvas[1])
     _check_pixels(width, height, header.frames, name, limits)
 
 

@@ -34,8 +34,8 @@ PAUSE_SECONDS = 30.0
 SENT_AGAIN = 4
 """How many times as long a page waits for a job, each time that it sends it again.
 
-A worker that dies may take with it what it had fetched and not begun; the first page after `LEASE_SECONDS` has it made. In
-a queue that is only long, a job is sent twice or three times before waiting becomes `claim_timeout`, and costs a look.
+A worker that dies may take with it what it had fetched and not begun; the first page after `LEASE_SECONDS` has it made.
+In a queue that is only long, a job is sent two or three times before pages wait for `claim_timeout`, and costs a look.
 """
 
 SEND_SECONDS = 0.8

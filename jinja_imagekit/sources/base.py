@@ -85,6 +85,8 @@ class Source(ABC):
     name: str = ""
     original: Any = None
     reference: str | None = None
+    is_original: ClassVar[bool] = True
+    """Whether its content is there, and need not be made first."""
     _examined: tuple[Header, Layout] | None = None
     is_kept: ClassVar[bool] = False
     """Whether it is a file of the site, whose coded pixels a result may have; bytes and streams may be anybody's."""
