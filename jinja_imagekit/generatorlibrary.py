@@ -6,7 +6,9 @@ from typing import Any
 
 from .processors import SharedThumbnail
 from .processors import Thumbnail as ThumbnailProcessor
+from .processors.arguments import one_of
 from .registry import GeneratorRegistry
+from .settings import EFFORTS
 from .specs import ImageSpec
 
 __all__ = ["Thumbnail"]
@@ -30,10 +32,11 @@ class Thumbnail(ImageSpec):
         largest: Width and height in pixels of the largest size of a picture that this is one size of: all are made
             of one decode, and cut alike.
         still: Show the first frame of an animation.
+        effort: How long the encoder searches for few bytes: "fast", "balanced" or "small"; None for the setting.
         source: The image to start from.
 
     Raises:
-        InvalidOption: The size or the anchor cannot be used.
+        InvalidOption: The size, the anchor or the effort cannot be used.
     """
 
     varies = False
@@ -52,12 +55,15 @@ class Thumbnail(ImageSpec):
         source: Any = None,
         largest: tuple[int, int | None] | None = None,
         still: bool = False,
+        effort: str | None = None,
     ) -> None:
         super().__init__(source)
         sides: dict[str, Any] = {"width": width, "height": height, "anchor": anchor, "crop": crop, "upscale": upscale}
         self.processors = (SharedThumbnail(**sides, largest=largest) if largest else ThumbnailProcessor(**sides),)
         if still:
             self.keep_animation = False
+        if effort is not None:
+            self.effort = one_of("effort", effort, EFFORTS)
         self.options = {**(options or {}), **({} if quality is None else {"quality": quality})}
         self._format = format
 

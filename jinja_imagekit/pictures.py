@@ -35,7 +35,7 @@ from .pregenerate.making import make_work
 from .pregenerate.plan import Item, make_plan
 from .pregenerate.run import available_cores
 from .processors import ResizeToFill, ResizeToFit, SmartResize
-from .processors.arguments import anchor_name
+from .processors.arguments import anchor_name, one_of
 from .processors.resampling import scaled
 from .sources import Signature, Source
 from .specs import FOCUS_KEYWORD, FORMAT_KEYWORD, WIDTH_KEYWORD, ImageSpec
@@ -466,7 +466,7 @@ def picture_call(
     focus = given.get("focus", anchor)
     if focus is None:
         focus = kit.image_facts.focus_of(source, generator_id)
-    layout = _one_of("layout", given.get("layout", "constrained"), LAYOUTS)
+    layout = one_of("layout", given.get("layout", "constrained"), LAYOUTS)
     at = _art_direction(given.get("at"))
     for sizes in (given.get("sizes"), *(changes.get("sizes") for _, changes in at)):
         if layout == "fixed" and sizes is not None:
@@ -485,7 +485,7 @@ def picture_call(
         alt=None if given.get("alt") is None else html.text_or_html(given["alt"]),
         priority=bool(given.get("priority", False)),
         placeholder=_placeholder(given.get("placeholder", settings.picture_placeholder)),
-        missing_alt=_one_of("missing_alt", given.get("missing_alt", settings.missing_alt or "error"), MISSING_ALT),
+        missing_alt=one_of("missing_alt", given.get("missing_alt", settings.missing_alt or "error"), MISSING_ALT),
     )
 
 
@@ -605,14 +605,8 @@ def _focused(processor: Any, focus: Focus, spec: ImageSpec) -> Any:
     return ResizeToFill(*size, anchor=anchor_of(focus, framing), upscale=processor.upscale)
 
 
-def _one_of(name: str, value: object, known: Sequence[str]) -> str:
-    if value not in known:
-        raise InvalidOption(name, value, nearest(str(value), known))
-    return str(value)
-
-
 def _placeholder(value: object) -> str | None:
-    return None if value in (None, "none", False) else _one_of("placeholder", value, PLACEHOLDERS)
+    return None if value in (None, "none", False) else one_of("placeholder", value, PLACEHOLDERS)
 
 
 def _widths(value: Any) -> tuple[int, ...] | None:

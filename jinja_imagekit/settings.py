@@ -29,6 +29,9 @@ OTHER_FORMATS = (
 DECODED_FORMATS = (*READABLE_FORMATS, *OTHER_FORMATS)
 """Formats whose decoders run in this process, and SVG, which is passed on; EPS and PDF would start other programs."""
 
+EFFORTS = ("fast", "balanced", "small")
+"""How much time encoders take for how few bytes; `docs/reference/formats.md` holds the measurement."""
+
 POLICIES = ("raise", "placeholder", "original", "omit")
 """What templates may do about an image that cannot be made."""
 
@@ -59,6 +62,7 @@ class PixelSettings:
     background: str = "#ffffff"
     keep_metadata: tuple[str, ...] = ()
     linear_resize: bool = False
+    effort: str = "balanced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,7 @@ class Settings(PixelSettings, Caps):
         keep_metadata: Names of EXIF fields that results keep, for example `("copyright", "artist")`.
         linear_resize: Average light instead of samples when resizing, so that fine bright detail keeps its brightness;
             every JPEG is then decoded in full.
+        effort: How long encoders search for few bytes: "fast", "balanced" or "small" (docs, "Formats").
 
     Raises:
         InvalidSetting: A value is of the wrong type or out of range.
@@ -298,6 +303,7 @@ class Settings(PixelSettings, Caps):
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "on_error": POLICIES,
+    "effort": EFFORTS,
     "isolation": (None, "process"),
     "urls": URLS,
     "picture_placeholder": (None, "blur", "color"),

@@ -61,10 +61,10 @@ def encode(
     try:
         if not autoconvert:
             images = [_clean(image) for image in frames.images]
-            return written.saved_by_pillow(images, _arguments(frames, images[0], written, options))
+            return written.saved_by_pillow(images, _arguments(frames, images[0], written, options, rules))
         images = _prepared(frames, written, rules)
         wish = Wish(frames.coding, frozenset(options))
-        return written.saved(images, _arguments(frames, images[0], written, options), wish)
+        return written.saved(images, _arguments(frames, images[0], written, options, rules), wish)
     except (ImageKitError, MemoryError):
         raise
     except Exception as error:  # encoders raise anything: OSError, ValueError, SystemError, …
@@ -108,8 +108,10 @@ def _clean(image: Image.Image) -> Image.Image:
     return copy
 
 
-def _arguments(frames: Frames, image: Image.Image, format: Format, options: Mapping[str, object]) -> dict[str, Any]:
-    arguments: dict[str, Any] = encoder_options(format, options)
+def _arguments(
+    frames: Frames, image: Image.Image, format: Format, options: Mapping[str, object], rules: PixelRules
+) -> dict[str, Any]:
+    arguments: dict[str, Any] = encoder_options(format, options, rules.effort)
     if frames.exif and "exif" in format.options:
         arguments.setdefault("exif", frames.exif)
     profile = frames.icc_profile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import ImageColor
@@ -81,6 +82,18 @@ def flag(name: str, value: Any) -> bool | None:
 _SIDES = {"top": "t", "bottom": "b", "left": "l", "right": "r", "center": "", "centre": "", "middle": ""}
 _WORDS = re.compile(r"(?:(?:top|bottom|left|right|cent(?:er|re)|middle)[ _-]*)+")
 _POINT = re.compile(r"\s*(\d+(?:\.\d+)?)%[\s,]+(\d+(?:\.\d+)?)%\s*")
+
+
+def one_of(name: str, value: object, known: Sequence[str]) -> str:
+    """Return a word that is one of several, or raise `InvalidOption`.
+
+    Example:
+        >>> one_of("effort", "small", ("fast", "small"))
+        'small'
+    """
+    if value not in known:
+        raise InvalidOption(name, value, nearest(str(value), known))
+    return str(value)
 
 
 def anchor_name(text: str) -> str:

@@ -1,13 +1,12 @@
-"""Measures what each format's encoder settings and the decoder's reduced scales cost and keep.
+"""Measures what the decoder's reduced scales cost and keep.
 
-Run it with `PYTHONPATH=examples python tests/benchmarks/formats.py`; it prints the tables of
-`docs/reference/formats.md`. Bytes and SSIM are the same on every machine with the same libraries; milliseconds
+Run it with `PYTHONPATH=examples python tests/benchmarks/formats.py`; it prints a table of
+`docs/reference/formats.md`. SSIM is the same on every machine with the same libraries; milliseconds
 are processor time.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import platform
 import statistics
@@ -18,41 +17,13 @@ from functools import partial
 from PIL import Image, ImageMath, features
 
 import drawing
-from jinja_imagekit.images import Frames, Limits, Original, PixelRules, decoder_scale, encode
+from jinja_imagekit.images import Limits, Original, PixelRules, decoder_scale
 
 WINDOW = 8
 """Side of an SSIM window, in pixels."""
 
 SEEDS = (0, 1, 2, 3)
-SIZES = ((400, 300), (1200, 900))
 RULES, LIMITS = PixelRules(), Limits()
-
-CANDIDATES: Mapping[str, tuple[Mapping[str, object], ...]] = {
-    "JPEG": (
-        {"quality": 75, "progressive": True},
-        {"quality": 80, "progressive": True},
-        {"quality": 85, "progressive": True},
-        {"quality": 80, "progressive": False},
-        {"quality": 80, "progressive": False, "optimize": True},
-    ),
-    "WEBP": (
-        {"quality": 75, "method": 4},
-        {"quality": 80, "method": 0},
-        {"quality": 80, "method": 2},
-        {"quality": 80, "method": 4},
-        {"quality": 80, "method": 6},
-        {"quality": 85, "method": 2},
-    ),
-    "AVIF": (
-        {"quality": 55, "speed": 6},
-        {"quality": 61, "speed": 6},
-        {"quality": 61, "speed": 7},
-        {"quality": 61, "speed": 8},
-        {"quality": 65, "speed": 8},
-    ),
-    "PNG": ({"compress_level": 1}, {"compress_level": 4}, {"compress_level": 6}, {"compress_level": 9}),
-    "GIF": ({},),
-}
 
 
 def ssim(first: Image.Image, second: Image.Image) -> float:
@@ -112,39 +83,9 @@ def milliseconds(work: Callable[[], object]) -> float:
     return best * 1000
 
 
-def print_formats() -> None:
-    """Print bytes, SSIM and milliseconds of every candidate, as means over drawn photographs."""
-    print("| format | options | size | bytes | SSIM | ms |\n| --- | --- | --- | ---: | ---: | ---: |")
-    for size in SIZES:
-        photos = [
-            drawing.photo(4 * size[0], 4 * size[1], seed).resize(size, Image.Resampling.LANCZOS) for seed in SEEDS
-        ]
-        for format, candidates in CANDIDATES.items():
-            for options in candidates:
-                print_candidate(format, options, photos)
-
-
-def print_candidate(format: str, options: Mapping[str, object], photos: list[Image.Image]) -> None:
-    """Print one row."""
-    sizes, similarities, times = [], [], []
-    for photo in photos:
-        work = partial(encode, Frames((photo,), photo.size), format, options, rules=RULES, limits=LIMITS)
-        encoded = work()
-        sizes.append(len(encoded))
-        similarities.append(ssim(photo, Image.open(io.BytesIO(encoded))))
-        times.append(milliseconds(work))
-    told = ", ".join(f"{name} {value}" for name, value in options.items()) or "none"
-    width, height = photos[0].size
-    print(
-        f"| {format} | {told} | {width} × {height} | {statistics.fmean(sizes):,.0f} "
-        f"| {statistics.fmean(similarities):.4f} | {statistics.fmean(times):.0f} |",
-        flush=True,
-    )
-
-
 def print_margins() -> None:
     """Print what a reduced decode keeps of the full one, on photographs of 12 megapixels."""
-    print("\n| result | margin | decoded at | SSIM, worst | SSIM, mean | ms | ms, full decode |")
+    print("| result | margin | decoded at | SSIM, worst | SSIM, mean | ms | ms, full decode |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     sources = [drawing.jpeg(4000, 3000, seed) for seed in SEEDS]
     for size in ((400, 300), (1200, 900)):
@@ -172,7 +113,6 @@ def main() -> None:
     """Print everything."""
     libraries = ", ".join(f"{name} {features.version(name)}" for name in ("libjpeg_turbo", "webp", "avif", "zlib_ng"))
     print(f"Python {platform.python_version()}, Pillow {Image.__version__}, {libraries}; {os.cpu_count()} cores\n")
-    print_formats()
     print_margins()
 
 

@@ -152,9 +152,10 @@ def _check_number(name: str, value: object, allowed: Range) -> None:
         raise InvalidOption(name, value, f"it must be {kind}.")
 
 
-def encoder_options(format: Format, options: Mapping[str, object]) -> dict[str, object]:
+def encoder_options(format: Format, options: Mapping[str, object], effort: str) -> dict[str, object]:
     """Return the options that a format's encoder gets: its defaults, overridden by those of `options` that it knows."""
-    chosen = {**format.defaults, **{name: value for name, value in options.items() if name in format.options}}
+    own = {name: value for name, value in options.items() if name in format.options}
+    chosen = {**format.defaults, **format.efforts.get(effort, {}), **own}
     # Pillow's encoders insist on int: 80.0 asks for the same image as 80.
     return {name: _whole(value) if name in format.ranges else value for name, value in chosen.items()}
 

@@ -119,6 +119,7 @@ class Format(ABC):
         max_side: Most pixels of one side.
         max_milliseconds: Longest duration of one frame.
         defaults: Encoder options unless told otherwise; `docs/reference/formats.md` holds the measurement.
+        efforts: What else they are for each of the setting `effort`'s values.
         options: Names of the encoder options that it understands.
         ranges: The values of those that are numbers.
     """
@@ -142,6 +143,7 @@ class Format(ABC):
     max_side: ClassVar[int] = 0
     max_milliseconds: ClassVar[int] = 0
     defaults: ClassVar[Mapping[str, object]] = {}
+    efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     options: ClassVar[frozenset[str]] = frozenset()
     ranges: ClassVar[Mapping[str, Range]] = {}
 

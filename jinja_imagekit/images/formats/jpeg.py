@@ -34,6 +34,7 @@ class Jpeg(Format):
     modes = frozenset({"L", "RGB"})
     max_side = 65_500  # of the 16 bits that the header has, libjpeg takes these
     defaults: ClassVar[Mapping[str, object]] = {"quality": 80, "progressive": True}
+    efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {"fast": {"progressive": False}}
     options = frozenset(
         {"quality", "progressive", "progression", "optimize", "subsampling", "qtables", "smooth", "keep_rgb"}
         | {"dpi", "comment", "restart_marker_blocks", "restart_marker_rows", "icc_profile", "exif", "xmp"}

@@ -47,6 +47,10 @@ class Png(Format):
     max_side = 2**31 - 1
     max_milliseconds = 65_535  # 16 bits of 1/1000 s, as Pillow writes them
     defaults: ClassVar[Mapping[str, object]] = {"compress_level": 6}
+    efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "fast": {"compress_level": 4},
+        "small": {"compress_level": 9},
+    }
     options = frozenset({"optimize", "compress_level", "compress_type", "dpi", "icc_profile", "exif", "bits", "dither"})
     ranges: ClassVar[Mapping[str, Range]] = {"compress_level": Range(0, 9), "bits": Range(1, 8)}
 
