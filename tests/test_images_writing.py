@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import struct
 import subprocess
 import sys
 import warnings
@@ -162,6 +163,19 @@ def test_fields_of_the_exif_directory_are_kept_too() -> None:
     before = Image.open(io.BytesIO(data)).getexif().get_ifd(0x8769)
     assert dict(kept.get_ifd(0x8769)) == {tag: before[tag] for tag in (0x9003, 0x829A)}
     assert 0x8298 not in kept
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_a_field_with_more_values_than_it_should_have_is_kept_without_a_warning(format: str) -> None:
+    """Of three units the first counts."""
+    directory = struct.pack("<HHHIII3H", 1, 0x0128, 3, 3, 26, 0, 2, 3, 3)
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + directory
+    rules = PixelRules(keep_metadata=("ResolutionUnit",))
+    frames = Original(drawing.encoded(drawing.photo(40, 30), "JPEG", exif=exif), name="test", limits=LIMITS).frames(
+        rules
+    )
+    result = Image.open(io.BytesIO(encode(frames, format, {}, rules=rules, limits=LIMITS)))
+    assert dict(result.getexif()) == {0x0128: 2}
 
 
 def test_unknown_metadata_field_is_refused() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from PIL import ExifTags
+from PIL import ExifTags, TiffTags
 
 ByteOrder = Literal["little", "big"]
 
@@ -75,6 +75,17 @@ class Directory:
         """Return the number of a tag that has exactly one, as all that this library asks for have."""
         entry = self.entries.get(tag)
         return self.numbers(tag)[0] if entry and entry.count == 1 and entry.type in _UNSIGNED else default
+
+
+def single(tag: int, entry: Entry) -> Entry:
+    """Return the first value of a tag that should have one; Pillow does the same, with a warning."""
+    if entry.count == 1 or entry.type not in _NUMBER_BYTES or TiffTags.lookup(tag).length != 1:
+        return entry
+    return Entry(entry.type, 1, entry.raw[: _NUMBER_BYTES[entry.type]])
+
+
+_NUMBER_BYTES = {3: 2, 4: 4, 5: 8, 16: 8}
+"""Bytes of a number by type; text and bytes are one value, whatever they count (TIFF 6.0, section 2)."""
 
 
 _EMPTY = Directory("little", {})
@@ -200,6 +211,8 @@ def kept_exif(exif: bytes, fields: Iterable[str], *, with_orientation: bool = Fa
     sub = read_directory(exif, pointer=_SUB_DIRECTORY)
     kept_main = {tag: entry for tag, entry in main.entries.items() if _is_kept(tag, entry, tags)}
     kept_sub = {tag: entry for tag, entry in sub.entries.items() if _is_kept(tag, entry, tags - kept_main.keys())}
+    # Pillow's encoder of AVIF parses the block, and would warn of each tag with more values than it should have.
+    kept_main, kept_sub = ({tag: single(tag, entry) for tag, entry in kept.items()} for kept in (kept_main, kept_sub))
     return _write(main.order, kept_main, kept_sub) if kept_main or kept_sub else b""
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import PIL
-from PIL import Image, ImageChops, ImageFile, TiffImagePlugin, TiffTags
+from PIL import Image, ImageChops, ImageFile, TiffImagePlugin
 
 from ..colour import may_be_transparent, to_plain
-from ..metadata import ICC_PROFILE, Directory, Entry, read_directory
+from ..metadata import ICC_PROFILE, Directory, Entry, read_directory, single
 from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Frame, Layout, OtherKind, most_pieces
 from .unread import RAW
 
@@ -250,20 +250,9 @@ def _check_whole(directory: Directory, data: bytes) -> None:
             raise BrokenFile("the TIFF file is truncated: image data reaches beyond its end")
 
 
-def _single(tag: int, entry: Entry) -> Entry:
-    """Return the first value of a tag that should have one; Pillow does the same, with a warning."""
-    if entry.count == 1 or entry.type not in _NUMBER_BYTES or TiffTags.lookup(tag).length != 1:
-        return entry
-    return Entry(entry.type, 1, entry.raw[: _NUMBER_BYTES[entry.type]])
-
-
-_NUMBER_BYTES = {3: 2, 4: 4, 5: 8, 16: 8}
-"""Bytes of a number by type; text and bytes are one value, whatever they count (TIFF 6.0, section 2)."""
-
-
 def _with_directory(data: bytes, directory: Directory) -> bytes:
     """Return a file whose directory, at its end, holds the tags of the pixels alone."""
-    entries = {tag: _single(tag, entry) for tag, entry in sorted(directory.entries.items()) if tag in _PIXEL_TAGS}
+    entries = {tag: single(tag, entry) for tag, entry in sorted(directory.entries.items()) if tag in _PIXEL_TAGS}
     big = data[2:4] in (b"+\0", b"\0+")
     mark, width, count = ("<" if directory.order == "little" else ">"), ("Q" if big else "L"), ("Q" if big else "H")
     inline = struct.calcsize(f"{mark}{width}")
