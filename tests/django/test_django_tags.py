@@ -156,6 +156,17 @@ def test_unusable_sizes(size: str, make_photo: Any, render: Any) -> None:
         render("{% thumbnail size photo.image %}", photo=make_photo(), size=size)
 
 
+@pytest.mark.parametrize("use", ["{{ x.url }}", "{{ x.width }}", "{% if x %}{% endif %}"])
+def test_a_file_that_was_assigned_names_its_generator_when_its_source_is_gone(
+    use: str, make_photo: Any, render: Any
+) -> None:
+    """The tag is not there to do so any more."""
+    photo = make_photo()
+    photo.image.storage.delete(photo.image.name)
+    with pytest.raises(SourceNotFound, match=r"\[generator 'album:square'\]"):
+        render("{% generateimage 'album:square' source=photo.image as x %}" + use, photo=photo)
+
+
 def test_missing_original(make_photo: Any, media: Path, render: Any) -> None:
     """An original that is gone from the disk is named."""
     photo = make_photo()

@@ -10,6 +10,7 @@ from django.db.models.fields.files import FieldFile
 
 from ...cachefiles.backends import Simple as EngineBackend
 from ...exceptions import ImageKitError
+from ...ext.error_places import add_place
 from ...hashing import class_path
 from ...once import made_once
 from ...sources import Source
@@ -182,6 +183,7 @@ class ImageCacheFile(BaseIKFile, ImageFile):
         return getattr(self._stand_in, field)
 
     def _replace(self, error: ImageKitError) -> None:
+        add_place(error, generator_id=self.generator_id)
         kit = get_kit()
         policy = self.on_error or kit.settings.on_error
         if not covers(policy, error):
