@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 MUTANTS ?= 100000
 
-.PHONY: demo django-demo flask-demo pelican-demo starlette-demo test faults fuzz test-django test-peer golden docs lint bench coverage clean
+.PHONY: demo django-demo flask-demo mkdocs-demo pelican-demo starlette-demo test faults fuzz test-django test-peer golden docs lint bench coverage clean
 
 demo: $(VENV)/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
@@ -20,6 +20,9 @@ starlette-demo: $(VENV)/.starlette
 
 flask-demo: $(VENV)/.flask
 	$(BIN)/flask --app examples/flask_gallery run
+
+mkdocs-demo: $(VENV)/.mkdocs
+	$(BIN)/python examples/mkdocs_walks/build.py
 
 pelican-demo: $(VENV)/.pelican
 	$(BIN)/python examples/pelican_blog/build.py
@@ -84,6 +87,7 @@ clean:
 	rm -rf .venv site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images examples/flask_gallery/instance
 	rm -rf examples/django_gallery/instance examples/starlette_gallery/instance
 	rm -rf examples/pelican_blog/output examples/pelican_blog/.cache
+	rm -rf examples/mkdocs_walks/site examples/mkdocs_walks/.imagekit examples/mkdocs_walks/docs/photos
 	find examples/pelican_blog/content -name '*.jpg' -delete
 
 $(BIN)/python:
@@ -103,6 +107,10 @@ $(VENV)/.flask: pyproject.toml | $(BIN)/python
 
 $(VENV)/.starlette: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[starlette]' uvicorn python-multipart
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.mkdocs: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[mkdocs]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.pelican: pyproject.toml | $(BIN)/python

@@ -301,6 +301,15 @@ class Renders:
             elif name in names:
                 self._noted.setdefault(name, note)
 
+    def carry_over(self) -> None:
+        """Have the current render, which is of some pages only, add to the last one.
+
+        Raises:
+            ImageKitError: As `last`.
+        """
+        for name, note in (self.last() or {}).items():
+            self._noted.setdefault(name, note)
+
     def places(self, generator_id: str, source: object) -> tuple[str, ...]:
         """Return where the pages asked for deferred images of a source."""
         return tuple(self._places.get((generator_id, _hashable(source)), ()))
