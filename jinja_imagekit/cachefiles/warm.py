@@ -181,6 +181,15 @@ class KnownFiles:
         """Forget the files of templates' calls, which may lead to others now."""
         self._calls.clear()
 
+    def identity(self, source: object, generator_id: str) -> Hashable:
+        """Return what stands for a source whose images depend on its file alone; None for any other.
+
+        Args:
+            source: The source, as a template gave it.
+            generator_id: The id of the generator.
+        """
+        return source if type(source) is str else None
+
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a template's call, if it is still current."""
         known = self._calls.get(call)

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
     from ..cachefiles.warm import KnownFile
     from ..kit import ImageKit
-    from ..pages import Page
 
 logger = logging.getLogger("jinja_imagekit.ext")
 
@@ -218,7 +217,7 @@ class TemplateRuntime:
 
     def _picture_html(self, picture_of: Callable[..., TemplatePicture], call: _Call, make: bool) -> Markup:
         self._kit.image_facts.look_for_changes()
-        pictures, key = self._kit.pictures, _key(call, self._kit.current_page())
+        pictures, key = self._kit.pictures, self._key(call)
         known = pictures.find_html(key) if key else None
         if known is not None:
             return known
@@ -230,6 +229,19 @@ class TemplateRuntime:
         if key:
             pictures.keep_html(key, markup, picture)
         return markup
+
+    def _key(self, call: _Call) -> Hashable:
+        """Return what stands for a call whose picture depends on nothing else; None for any other."""
+        tag, id, dimensions, given, kwargs, attributes = call
+        source = self._kit.known_files.identity(given, THUMBNAIL_ID if id is None else id)
+        if source is None:
+            return None
+        page = self._kit.current_page()
+        try:
+            # What stands above it in its page decides when it loads.
+            return tag, id, dimensions, source, frozen(kwargs), frozen(dict(attributes)), page and page.turns
+        except TypeError:
+            return None
 
     def picture(
         self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
@@ -524,18 +536,6 @@ def _img(image: TagImage, attributes: Mapping[str, object], srcset: str | None =
 
 _Call = tuple[str, str | None, str, Any, dict[str, Any], Mapping[str, object]]
 """The tag's name, a generator's id, the dimensions, the source, keywords and attributes."""
-
-
-def _key(call: _Call, page: Page | None) -> Hashable:
-    """Return what stands for a call whose picture depends on nothing else; None for any other."""
-    tag, id, dimensions, source, kwargs, attributes = call
-    if type(source) is not str:
-        return None
-    try:
-        # What stands above it in its page decides when it loads.
-        return tag, id, dimensions, source, frozen(kwargs), frozen(dict(attributes)), page and page.turns
-    except TypeError:
-        return None
 
 
 def _takes(generator: Any, keyword: str) -> bool:

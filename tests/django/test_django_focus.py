@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from jinja_imagekit.django import get_kit
 from jinja_imagekit.django.forms import FocusInput
 from jinja_imagekit.django.models import FocusField, ImageField
 from jinja_imagekit.exceptions import MissingAlt
+from jinja_imagekit.ext.files import TemplatePicture
+from jinja_imagekit.pictures import Picture
 
 WIDE = drawing.encoded(drawing.with_corners(drawing.photo(240, 60)), "PNG")
 LEFT, RIGHT = drawing.CORNERS["top-left"], drawing.CORNERS["top-right"]
@@ -267,3 +270,29 @@ def test_own_crops_of_the_form_are_those_of_the_source_upright() -> None:
     assert keeps(
         io.BytesIO(Path(get_kit().cachefile("album:portrait:square", source=portrait.image).path).read_bytes()), LEFT
     )
+
+
+def test_picture_of_a_file_field_is_planned_once(render: Any, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While file, focal point, text and images are as they were, the page has its HTML; any change makes it anew."""
+    portrait = make(focus="0% 50%", title="Canal")
+    tag = "{% picture '60x60' p.image formats='PNG' %}"
+    planned: list[None] = []
+    plan = Picture._make_plan
+    monkeypatch.setattr(TemplatePicture, "_make_plan", lambda picture: (planned.append(None), plan(picture))[1])
+
+    def page() -> tuple[str, bool]:
+        planned.clear()
+        # Of a file that was written just now, a stat does not tell that it is the same.
+        time.sleep(0.03)
+        return render(tag, p=Portrait.objects.get()), bool(planned)
+
+    first, _ = page()
+    assert page() == (first, False)
+    next((media / "CACHE").rglob("*.png")).unlink()
+    assert page() == (first, True)
+    (media / portrait.image.name).write_bytes(drawing.encoded(drawing.photo(240, 60, 3), "PNG"))
+    replaced, is_planned = page()
+    assert is_planned
+    assert replaced != first
+    Portrait.objects.update(title="Harbour")
+    assert page() == (replaced.replace("Canal", "Harbour"), True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.forms import modelform_factory
 from django.test import override_settings
 
 import drawing
+from jinja_imagekit.django._engine.current import current
 from jinja_imagekit.django._engine.storages import DjangoStorage, engine_storage
 from jinja_imagekit.django.cachefiles import ImageCacheFile
 from jinja_imagekit.django.utils import get_storage
@@ -264,3 +266,43 @@ def test_storage_of_a_spec(jpeg: bytes, tmp_path: Path) -> None:
     spec = type("Own", (Card,), {"cachefile_storage": storage})(source=ContentFile(jpeg, "a.jpg"))
     assert ImageCacheFile(spec).url.startswith("/own/CACHE")
     assert (tmp_path / "own" / ImageCacheFile(spec).name).exists()
+
+
+@pytest.fixture
+def kept_on_disk(bucket: BucketStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BucketStorage]:
+    """Have photos and cache files in a bucket and the state where a project without a suitable cache has it."""
+    monkeypatch.delattr("django.core.mail.outbox")
+    state = str(tmp_path / "state")
+    with override_settings(IMAGEKIT_CACHE_BACKEND=None, IMAGEKIT_STATE_DIR=state, IMAGEKIT_DEFAULT_FILE_STORAGE=bucket):
+        yield bucket
+
+
+def test_new_process_asks_a_bucket_nothing_that_is_known(
+    kept_on_disk: BucketStorage, make_photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Django's default cache, what is known about a bucket's files is on disk, and outlives the process."""
+    photo = make_photo()
+    url, width = photo.thumbnail.url, photo.thumbnail.width
+    # What a process remembers goes with its kit.
+    current.forget_if_changed(setting="MEDIA_ROOT")
+    for name in ("open", "exists", "size", "get_modified_time"):
+        monkeypatch.setattr(kept_on_disk, name, lambda *_: pytest.fail("the bucket is asked"))
+    again = Photo.objects.get()
+    assert (again.thumbnail.url, again.thumbnail.width) == (url, width)
+
+
+def test_file_that_another_machine_deleted_is_made_again_in_time(
+    kept_on_disk: BucketStorage, make_photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a day, a URL whose file has gone leads to a file again."""
+    photo = make_photo()
+    url, name = photo.thumbnail.url, photo.thumbnail.name
+    kept_on_disk.delete(name)
+    current.forget_if_changed(setting="MEDIA_ROOT")
+    assert Photo.objects.get().thumbnail.url == url
+    assert not kept_on_disk.exists(name)
+    now = time.time() + 86_401
+    monkeypatch.setattr("time.time", lambda: now)
+    current.forget_if_changed(setting="MEDIA_ROOT")
+    assert Photo.objects.get().thumbnail.url == url
+    assert kept_on_disk.exists(name)

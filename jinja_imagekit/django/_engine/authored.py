@@ -31,8 +31,7 @@ class FieldFacts(ImageFacts):
         file = source.original
         if not isinstance(file, FieldFile):
             return super().sidecar(source)
-        alt = _said(file, getattr(file.field, "alt_field", None))
-        return Sidecar(focus=focus_of(file), alt=None if alt is None else str(alt))
+        return Sidecar(focus=focus_of(file), alt=alt_of(file))
 
     def focus_of(self, source: object, generator_id: str) -> Focus | None:
         """Return the focal point that the model of a field's file says."""
@@ -58,6 +57,12 @@ def focus_of(file: Any, generator_id: str | None = None) -> Focus | None:
         row = f"{type(file.instance).__name__} {file.instance.pk}"
         logger.warning("%s: the focal point %r in %r is left aside: %s", row, said, field, error.expected)
         return None
+
+
+def alt_of(file: FieldFile) -> str | None:
+    """Return the alternative text that the model of a file says; None if it says none."""
+    alt = _said(file, getattr(file.field, "alt_field", None))
+    return None if alt is None else str(alt)
 
 
 def _said(file: Any, attribute: str | None) -> Any:

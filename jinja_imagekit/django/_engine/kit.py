@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from django.core import mail
+from django.core.files.storage import InMemoryStorage
 from django.db.models.fields.files import FieldFile
 from django.urls import NoReverseMatch, reverse
 
@@ -34,7 +36,7 @@ from ..cachefiles.namers import BUILT_IN as BUILT_IN_NAMERS
 from ..registry import cachefile_registry, generator_registry, source_group_registry
 from ..specs import ImageSpec
 from ..utils import get_storage
-from .authored import FieldFacts, with_focus
+from .authored import FieldFacts, alt_of, focus_of, with_focus
 from .cachefile import EngineCacheFile, has_receivers
 from .caches import CacheStore
 from .current import KIT, current, get_kit
@@ -44,6 +46,9 @@ from .storages import engine_storage, keeps_methods, unwrapped
 
 ROUTE = "imagekit_cachefile"
 """The name of the route in `jinja_imagekit.django.urls`."""
+
+REMOTE_TIMEOUT = 86_400
+"""Seconds after which a storage elsewhere is asked again whether a file exists, unless a setting says otherwise."""
 
 
 class DjangoKit(ImageKit):
@@ -68,15 +73,25 @@ class DjangoKit(ImageKit):
         """What is known about cache files and sources."""
         if conf.optional("STATE_STORE") is not None:
             return Records.from_settings(self._state_store(), self.settings)
-        # In tests, what is known about files elsewhere would outlive a storage that keeps them in memory.
-        folder = state_folder() if self.storage.is_local else None
+        folder = None if self._is_forgotten else state_folder()
         if folder is not None:
-            store = DiskStore.from_settings(self.settings.replace(state_dir=folder))
-            return Records.from_settings(store, self.settings)
+            settings = self.settings.replace(state_dir=folder)
+            if not self.storage.is_local and settings.cache_timeout is None:
+                # Other machines, which do not share this folder, may delete files.
+                settings = settings.replace(cache_timeout=REMOTE_TIMEOUT)
+            return Records.from_settings(DiskStore.from_settings(settings), settings)
         # What is known about a file on a local disk is compared with the file itself, whatever its origin.
         kept = ("known:", "file:") if self.storage.is_local else ()
         cache = CacheStore(conf.value("CACHE_BACKEND"), self.settings.cache_prefix, kept)
         return Records.from_settings(cache, self.settings)
+
+    @property
+    def _is_forgotten(self) -> bool:
+        """Whether the cache files are gone sooner than a folder: kept in memory, or elsewhere by a project's tests."""
+        if self.storage.is_local:
+            return False
+        # Django's test runner, and nothing else that is meant to last, collects mails there.
+        return isinstance(unwrapped(get_storage()), InMemoryStorage) or hasattr(mail, "outbox")
 
     @made_once
     def promises(self) -> Promises:
@@ -265,6 +280,15 @@ class FieldKnownFiles(KnownFiles):
             return [None] * len(calls)
         return super().find_made([(id, self._named(id, kwargs) or kwargs) for id, kwargs in calls], look)
 
+    def identity(self, source: object, generator_id: str) -> Hashable:
+        """Return what stands for a source whose images depend on its file, and on what its model says of it, alone."""
+        if has_receivers():
+            return None
+        if not isinstance(source, FieldFile):
+            return super().identity(source, generator_id)
+        path = self._path(source)
+        return None if path is None else (path, focus_of(source, generator_id), alt_of(source))
+
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a call of a template's, if it is still current."""
         return None if has_receivers() else super().find_call(call)
@@ -289,15 +313,19 @@ class FieldKnownFiles(KnownFiles):
             kwargs = with_focus(id, kwargs)
         if not isinstance(file, FieldFile):
             return kwargs
-        # A file that was assigned but not saved has a name that is not its own yet.
-        name = file.name if getattr(file, "_committed", True) else None
-        folder = self._folder(file.storage)
-        if not name or folder is None:
+        path = self._path(file)
+        if path is None:
             return None
-        named = {**kwargs, "source": StoredName(folder + name)}
+        named = {**kwargs, "source": path}
         if named.get(FOCUS_KEYWORD, ...) is None:
             del named[FOCUS_KEYWORD]
         return named
+
+    def _path(self, file: FieldFile) -> StoredName | None:
+        # A file that was assigned but not saved has a name that is not its own yet.
+        name = file.name if getattr(file, "_committed", True) else None
+        folder = self._folder(file.storage)
+        return None if not name or folder is None else StoredName(folder + name)
 
     def _folder(self, storage: Any) -> str | None:
         known = self._folders.get(id(storage))

@@ -118,13 +118,15 @@ class DjangoStorage:
 
     def stat(self, name: str) -> StoredFile | None:
         """Return the file's size; None where there is no file."""
+        check_name(name)
         try:
+            # Most storages say by this alone that there is no such file, which takes one request.
+            return StoredFile(self.storage.size(name), 0)
+        except FileNotFoundError:
+            return None
+        except Exception:  # noqa: BLE001  # each storage's client has errors of its own
             exists = self._attempt(name, lambda: self.storage.exists(name))
             return StoredFile(self._attempt(name, lambda: self.storage.size(name)), 0) if exists else None
-        except StorageError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return None
-            raise
 
     def delete(self, name: str) -> None:
         """Delete the file; no error if there is none.
