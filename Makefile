@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 MUTANTS ?= 100000
 
-.PHONY: demo django-demo flask-demo mkdocs-demo pelican-demo starlette-demo test faults fuzz test-django test-peer golden docs lint bench coverage clean
+.PHONY: demo django-demo flask-demo mkdocs-demo pelican-demo starlette-demo test faults fuzz test-django test-peer golden docs lint bench coverage dist release clean
 
 demo: $(VENV)/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
@@ -83,8 +83,25 @@ bench: $(VENV)/.test
 coverage: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist loadfile --cov
 
+# The sdist and the wheel, and the tutorial in an environment that has nothing but the wheel.
+dist: $(VENV)/.test
+	rm -rf dist build/wheel
+	$(BIN)/python -m build --quiet .
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	DOCS_SCRIPTS=$(CURDIR)/build/wheel/bin $(BIN)/python -m pytest -q tests/test_docs.py -k tutorial
+	@ls dist/*
+
+# Publishes what is committed, once the version in jinja_imagekit/__init__.py has its section in the changelog.
+release: dist
+	@git diff --quiet HEAD || { echo "Commit first: there are changes that are in no commit."; exit 1; }
+	@version=$$(build/wheel/bin/python -c 'import jinja_imagekit; print(jinja_imagekit.__version__)') && \
+		{ grep -q "^## $$version - " CHANGELOG.md || { echo "CHANGELOG.md has no section $$version."; exit 1; }; } && \
+		git tag --annotate "v$$version" --message "$$version" && $(BIN)/twine upload dist/* && git push --tags
+
 clean:
-	rm -rf .venv site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images examples/flask_gallery/instance
+	rm -rf .venv dist site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images examples/flask_gallery/instance
 	rm -rf examples/django_gallery/instance examples/starlette_gallery/instance
 	rm -rf examples/pelican_blog/output examples/pelican_blog/.cache
 	rm -rf examples/mkdocs_walks/site examples/mkdocs_walks/.imagekit examples/mkdocs_walks/docs/photos

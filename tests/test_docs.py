@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -38,7 +39,10 @@ HOSTS = (
     "queues.dramatiq",
 )
 
-NOT_RUN = ("pip", "make", "git", "python -m http.server")
+SCRIPTS = os.environ.get("DOCS_SCRIPTS") or sysconfig.get_path("scripts")
+"""Where `python` and `jinja-imagekit` are: `make dist` has an environment with nothing but the wheel."""
+
+NOT_RUN = ("pip", "make", "git", ". ", "python -m http.server", "python -m venv", "python -m webbrowser")
 """Commands of the pages that install, serve or build this project itself."""
 
 
@@ -86,13 +90,13 @@ def default_environment() -> Environment:
 
 
 def run_commands(text: str) -> None:
-    scripts = Path(sysconfig.get_path("scripts"))
     for line in text.splitlines():
         command = line.removeprefix("$ ").split("  #")[0].strip()
         if not line.startswith("$ ") or command.startswith(NOT_RUN):
             continue
         program, *arguments = shlex.split(command)
-        path = sys.executable if program == "python" else str(scripts / program)
+        path = shutil.which(program, path=os.pathsep.join((SCRIPTS, os.defpath)))
+        assert path, f"there is no {program}"
         result = subprocess.run([path, *arguments], capture_output=True, text=True, check=False, timeout=120)
         assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
 
@@ -104,7 +108,9 @@ def page_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in [name for name in sys.modules if name.partition(".")[0] == "mysite"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(tmp_path), *([] if "DOCS_SCRIPTS" in os.environ else [str(ROOT)])])
+    )
     return tmp_path
 
 
