@@ -9,15 +9,16 @@ import time
 import tomllib
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from PIL import Image
 
 from . import isolation
-from .exceptions import ImageKitError, MissingSource, SourceNotAllowed, nearest
+from .exceptions import ImageKitError, MissingSource, SourceError, SourceNotAllowed, nearest
+from .hashing import class_path
 from .images import (
     FORMATS,
     Frames,
@@ -29,7 +30,8 @@ from .images import (
     encode,
     read_texts,
 )
-from .interfaces import Size
+from .interfaces import FocusDetector, Size
+from .loading import load
 from .once import made_once
 from .recipes import Recipe
 from .settings import Settings
@@ -63,6 +65,9 @@ BLUR_QUALITIES = (40, 20, 5, 0)
 
 COLOUR_PIXELS = 16
 """Side of the square whose most frequent colour stands for an image."""
+
+DETECTED_PIXELS = 640
+"""Longer side of the image that a `focus_detector` gets: a face in a group still has 20 pixels."""
 
 MOST_REMEMBERED = 20_000
 """How many images' sidecar or look a process remembers: about 500 bytes each, 10 MB in all."""
@@ -250,10 +255,42 @@ class ImageFacts:
         if found is None:
             return None
         focus = self.sidecar(found).focus
+        if focus is None:
+            focus = self._found_focus(found, read)
         if type(source) is str and isinstance(found, FileSource) and not found.absent:
             if len(self._focuses) >= MOST_REMEMBERED:
                 self._focuses.clear()
             self._focuses[source] = found.path, _version(found.path), focus
+        return focus
+
+    def _found_focus(self, source: Source, read: bool) -> Focused | None:
+        """Return where a file says that its subject is, or the setting `focus_detector` does; None if neither does."""
+        if not read and not (isinstance(source, FileSource) and source.recalled_facts()):
+            raise BlockingIOError
+        settings = self._kit.settings
+        try:
+            if source.header.is_vector:
+                return None
+            subject = source.header.subject_as_shown(settings.auto_orient)
+            return self._detected(source, read) if subject is None and settings.focus_detector else subject
+        except SourceError:
+            # Whoever makes the image says it, or shows something else.
+            return None
+
+    def _detected(self, source: Source, read: bool) -> Focused | None:
+        """Return what the setting `focus_detector` finds in a source; remembered in the state."""
+        kit = self._kit
+        detector: FocusDetector = load("focus_detector", kit.settings.focus_detector)
+        key = f"{kit.settings.cache_prefix}focus:{class_path(detector)}:{source.digest}"
+        text = kit.records.store.get(key)
+        if text is not None:
+            return _parsed_focus(text)
+        if not read:
+            raise BlockingIOError
+        image = _reduced(source, kit.settings, DETECTED_PIXELS).convert("RGB")
+        image.thumbnail((DETECTED_PIXELS, DETECTED_PIXELS), reducing_gap=2.0)
+        focus = _around(detector(image), image.size)
+        kit.records.store.set_many({key: json.dumps(focus)})
         return focus
 
     def look(self, source: Source) -> Look:
@@ -346,12 +383,39 @@ def _checked(table: Any, where: str) -> dict[str, Any]:
     return table
 
 
+Focused = tuple[float, float, float, float]
+"""A box of left, top, right and bottom, as fractions."""
+
+
+def _around(boxes: Iterable[Sequence[float]], size: Size) -> Focused | None:
+    """Return the box around boxes in pixels, as fractions; None if there is none."""
+    found = [tuple(map(float, box)) for box in boxes]
+    if not found:
+        return None
+    sides = zip((min, min, max, max), zip(*found, strict=True), (*size, *size), strict=True)
+    left, top, right, bottom = (round(min(1.0, max(0.0, of(side) / whole)), 4) for of, side, whole in sides)
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _parsed_focus(text: str) -> Focused | None:
+    """Return the box that a text from the state describes; None if there is none."""
+    try:
+        left, top, right, bottom = json.loads(text)
+        sound = 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+        return (float(left), float(top), float(right), float(bottom)) if sound else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+@dataclass(frozen=True)
 class _Reduced:
-    """Only lets the decoder reduce an image, as far as its colours allow."""
+    """Only lets the decoder reduce an image, as far as what looks at it allows."""
+
+    pixels: int
 
     def sampled_size(self, size: Size) -> Size:
-        """Return the size at which colours are determined."""
-        return COLOUR_PIXELS, COLOUR_PIXELS
+        """Return the size at which the image is looked at."""
+        return self.pixels, self.pixels
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the image."""
@@ -362,17 +426,23 @@ class _Reduced:
         return image
 
 
-def _reduced(source: Source, settings: Settings) -> Image.Image:
-    """Return a source's first frame, reduced by the decoder, which runs where the settings want it."""
+def _reduced(source: Source, settings: Settings, pixels: int = COLOUR_PIXELS) -> Image.Image:
+    """Return a source's first frame, reduced by the decoder, which runs where the settings want it.
+
+    Args:
+        source: The source.
+        settings: The settings.
+        pixels: How many each side needs, if the source has as many.
+    """
     limits, rules = Limits.from_settings(settings), PixelRules(keep_animation=False)
     original = source.as_original(limits)
     if not settings.isolation:
         with time_limit(settings.timeout, source.name):
-            scale = decoder_scale(original.header, rules, (COLOUR_PIXELS, COLOUR_PIXELS))
+            scale = decoder_scale(original.header, rules, (pixels, pixels))
             return original.frames(rules, scale=scale).images[0]
     recipe = Recipe(
         name=source.name,
-        processors=(_Reduced(),),
+        processors=(_Reduced(pixels),),
         format="PNG",
         # It is read once, here.
         options={"compress_level": 0},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
+    "FocusDetector",
     "Generator",
     "Namer",
     "Processor",
@@ -65,6 +66,17 @@ class Namer(Protocol):
 
     def __call__(self, generator: Any) -> str:
         """Return a relative POSIX path with an extension; it is relative to the setting `cachefile_dir`."""
+
+
+class FocusDetector(Protocol):
+    """Finds what crops of an image keep, such as faces: any callable, such as a function."""
+
+    def __call__(self, image: Image.Image) -> Iterable[Sequence[float]]:
+        """Return boxes of left, top, right and bottom in pixels, the box around which is kept; none if there are none.
+
+        Args:
+            image: The image upright, in RGB, with at most 640 pixels a side.
+        """
 
 
 class SourceGroup(Protocol):

@@ -118,6 +118,8 @@ class Settings(PixelSettings, Caps):
         missing_alt: What to do when an image without an alternative text is printed: "error", "warn" or "ignore";
             None is "error" for pictures and "ignore" for `{% thumbnail %}` and `{% generateimage %}`.
         auto_sizes: Let the browser find the width of pictures that load lazily: `sizes="auto, …"`.
+        focus_detector: Says what crops keep of an image whose author and metadata do not: a `FocusDetector`, or the
+            dotted path of one. What it finds is remembered by the image's content and the detector's name.
         file_permissions: Mode of cache files.
         directory_permissions: Mode of the folders made for them.
         fsync: Wait until each file is on disk before naming it: safe against power failures, but slower.
@@ -187,6 +189,7 @@ class Settings(PixelSettings, Caps):
     picture_css: str = "style"
     missing_alt: str | None = None
     auto_sizes: bool = True
+    focus_detector: Any = None
     file_permissions: int | None = 0o644
     directory_permissions: int | None = 0o755
     fsync: bool = False

@@ -14,6 +14,7 @@ from .formats.base import BrokenFile, Format, Layout, OtherKind
 from .formats.unread import what_it_is
 from .metadata import has_position, orientation, read_directory, texts
 from .rules import Limits
+from .subjects import Box, subject_box, upright
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Header:
         orientation: The EXIF orientation, 1 to 8.
         frames: How many frames it animates; 1 for anything that does not.
         has_alpha: Whether pixels may be transparent.
+        subject: Where its metadata says that the subject is, as `subject_box` gives it.
     """
 
     format: str
@@ -35,6 +37,7 @@ class Header:
     orientation: int = 1
     frames: int = 1
     has_alpha: bool = False
+    subject: Box | None = None
 
     @property
     def is_vector(self) -> bool:
@@ -60,6 +63,10 @@ class Header:
         if auto_orient and self.orientation >= 5:
             return self.height, self.width
         return self.width, self.height
+
+    def subject_as_shown(self, auto_orient: bool = True) -> Box | None:
+        """Return where the subject is, as fractions of the upright image, or else of the stored one."""
+        return upright(self.subject, self.orientation) if self.subject and auto_orient else self.subject
 
 
 def read_header(data: bytes, *, name: str, limits: Limits) -> Header:
@@ -142,6 +149,7 @@ def _header(format: Format, layout: Layout) -> Header:
         orientation(read_directory(layout.exif)),
         layout.frames,
         layout.has_alpha,
+        subject_box(layout.exif, layout.xmp, (layout.width, layout.height)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import images
@@ -65,8 +65,13 @@ def _header(plain: Mapping[str, Any] | None) -> Header | None:
     """Return the header that plain values describe; None if this library did not write them."""
     try:
         header = images.Header(**(plain or {}))
+        subject = tuple(header.subject) if header.subject else None
     except TypeError:
+        return None
+    if subject and not (len(subject) == 4 and all(type(side) is float and 0 <= side <= 1 for side in subject)):
         return None
     counts = (header.width, header.height, header.orientation, header.frames)
     sound = all(type(count) is int and count > 0 for count in counts) and type(header.has_alpha) is bool
-    return header if sound and header.format in DECODED_FORMATS else None
+    if not sound or header.format not in DECODED_FORMATS:
+        return None
+    return replace(header, subject=subject)  # type: ignore[arg-type]  # it has four sides

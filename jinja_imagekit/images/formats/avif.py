@@ -68,6 +68,7 @@ class Avif(Format):
                 has_alpha=image.mode == "RGBA",
                 colours=meta.colours(data) if meta else SRGB,
                 exif=image.info.get("exif", b""),
+                xmp=image.info.get("xmp", b"") or b"",
                 icc=image.info.get("icc_profile", b"") or b"",
             )
 

@@ -40,6 +40,7 @@ class Layout:
         plays: How often the animation plays in all; 0 plays it for ever, None once.
         has_alpha: Whether any pixel may be transparent.
         exif: The EXIF block, often empty.
+        xmp: The XMP packet, often empty.
         icc: The ICC profile, often empty.
         variant: Pillow's name of the variant of its format that it is; empty for the format itself.
         colours: What the samples stand for, where the file says it by numbers and has no profile.
@@ -55,6 +56,7 @@ class Layout:
     plays: int | None = None
     has_alpha: bool = False
     exif: bytes = b""
+    xmp: bytes = b""
     icc: bytes = b""
     colours: Colours = SRGB
     variant: str = ""

@@ -15,6 +15,7 @@ from PIL import Image, JpegImagePlugin
 from ..chroma import has_saturated_edges
 from ..frames import DECODER_SCALES
 from ..metadata import EXIF_PREFIXES
+from ..xmp import JPEG_PREFIX as XMP_PREFIX
 from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, Range, most_pieces
 
 
@@ -221,6 +222,7 @@ def _kept(segment: _Segment, body: bytes) -> list[bytes]:
 def _layout(data: bytes) -> Layout:
     size = (0, 0)
     exif: list[bytes] = []
+    xmp = b""
     profile: list[tuple[int, int, bytes]] = []
     multi_picture = False
     for segment in _segments(data):
@@ -229,6 +231,8 @@ def _layout(data: bytes) -> Layout:
             size = int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big")
         elif segment.marker == _APP1 and body.startswith(EXIF_PREFIXES):
             exif.append(body[6:])
+        elif segment.marker == _APP1 and body.startswith(XMP_PREFIX):
+            xmp = xmp or body[len(XMP_PREFIX) :]
         elif segment.marker == _APP2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
             profile.append((body[12], body[13], body[14:]))
         elif segment.marker == _APP2 and body.startswith(b"MPF\0"):
@@ -238,7 +242,7 @@ def _layout(data: bytes) -> Layout:
     # ICC.1, annex B.4: each piece carries its number and how many there are.
     complete = [number for number, _, _ in sorted(profile)] == list(range(1, len(profile) + 1))
     icc = b"".join(piece for _, _, piece in sorted(profile)) if complete else b""
-    return Layout(*size, exif=b"".join(exif), icc=icc, variant="MPO" if multi_picture else "")
+    return Layout(*size, exif=b"".join(exif), xmp=xmp, icc=icc, variant="MPO" if multi_picture else "")
 
 
 class _Pieces:

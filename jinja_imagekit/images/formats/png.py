@@ -16,6 +16,7 @@ from ..colour import PLAIN_MODES, to_plain
 from ..frames import Coding
 from ..metadata import EXIF_PREFIX
 from ..primaries import SRGB, Colours
+from ..xmp import PNG_KEYWORD, png_xmp
 from .base import (
     MOST_PROFILE_BYTES,
     BrokenFile,
@@ -70,6 +71,8 @@ class Png(Format):
         for type, start, end in _chunks(data):
             if type not in first and type in _IN_LAYOUT and not (type == b"acTL" and b"IDAT" in first):
                 first[type] = b"" if type == b"IDAT" else data[start:end]
+            elif type == b"iTXt" and data.startswith(PNG_KEYWORD, start):
+                first.setdefault(type, data[start:end])
         header = first.get(b"IHDR", b"")
         if len(header) < 13:
             raise BrokenFile("the PNG file has no header")
@@ -81,6 +84,7 @@ class Png(Format):
             plays=plays if len(frames) > 1 else None,
             has_alpha=header[9] in (4, 6) or b"tRNS" in first or _leaves_bare(frames, header),
             exif=first.get(b"eXIf", b""),
+            xmp=png_xmp(first[b"iTXt"]) if b"iTXt" in first else b"",
             icc=b"" if b"cICP" in first else _profile(first.get(b"iCCP", b"")),
             colours=_colours(first),
             depth=header[8],

@@ -17,6 +17,7 @@ from PIL import Image, ImageChops, ImageFile, TiffImagePlugin
 
 from ..colour import may_be_transparent, to_plain
 from ..metadata import ICC_PROFILE, Directory, Entry, read_directory, single
+from ..xmp import MOST_XMP_BYTES
 from .base import MOST_PROFILE_BYTES, BrokenFile, Format, Frame, Layout, OtherKind, most_pieces
 from .unread import RAW
 
@@ -46,7 +47,7 @@ class Tiff(Format):
             raise OtherKind(RAW)
         _check_whole(directory, data)
         _Samples.of(directory).check()
-        icc = directory.entries.get(ICC_PROFILE)
+        icc, xmp = directory.entries.get(ICC_PROFILE), directory.entries.get(_XMP)
         width, height = directory.number(_WIDTH, 0), directory.number(_HEIGHT, 0)
         tile = directory.number(_TILE_WIDTH, 0), directory.number(_TILE_HEIGHT, 0)
         with _named(directory), self.opened(data, animated=False) as image:
@@ -56,6 +57,7 @@ class Tiff(Format):
                 canvas=(max(width, tile[0]), max(height, tile[1])),
                 has_alpha=may_be_transparent(image),
                 exif=data,
+                xmp=bytes(xmp.raw) if xmp and len(xmp.raw) <= MOST_XMP_BYTES else b"",
                 icc=bytes(icc.raw) if icc and len(icc.raw) <= MOST_PROFILE_BYTES else b"",
             )
 
@@ -112,6 +114,7 @@ def _silence_libtiff() -> None:
 
 
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
+_XMP = 700
 _BITS, _COMPRESSION, _PHOTOMETRIC, _PER_PIXEL, _PLANAR, _EXTRA, _FORMAT = 258, 259, 262, 277, 284, 338, 339
 _OFFSETS_AND_LENGTHS = ((273, 279), (324, 325))
 

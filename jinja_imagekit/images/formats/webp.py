@@ -77,6 +77,7 @@ class WebP(Format):
             plays=once_or_more(int.from_bytes(webp.first.get(b"ANIM", b"")[4:6], "little")) if webp.frames else None,
             has_alpha=has_alpha or webp.leaves_bare,
             exif=webp.first.get(b"EXIF", b""),
+            xmp=webp.first.get(b"XMP ", b""),
             icc=webp.first.get(b"ICCP", b""),
             coding=Coding(lossless=webp.is_lossless),
         )
