@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from . import images, processors
@@ -76,8 +76,11 @@ class Recipe:
         check_time()
         results = self._processed(original, frames, reduced=scale > 1)
         check_time()
+        result = frames.with_images(results)
+        if frames.are_as_coded and not _are_equal(results, frames.images):
+            result = replace(result, are_as_coded=False)
         made = images.encode(
-            frames.with_images(results),
+            result,
             format,
             dict(self.options),
             rules=rules,
@@ -85,8 +88,8 @@ class Recipe:
             autoconvert=self.autoconvert,
             name=self.name,
         )
-        if self.may_keep_coding and self.autoconvert and _are_equal(results, frames.images):
-            return self._smaller(made, original, frames, format)
+        if result.are_as_coded and self.may_keep_coding and self.autoconvert:
+            return self._smaller(made, original, result, format)
         return made
 
     def _smaller(self, made: bytes, original: Original, frames: Frames, format: str) -> bytes:

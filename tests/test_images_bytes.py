@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 import drawing
 from jinja_imagekit.exceptions import InvalidOption
-from jinja_imagekit.images import Limits, Original
+from jinja_imagekit.images import Frames, Limits, Original, PixelRules, encode
 from jinja_imagekit.processors import ResizeToFit
 from jinja_imagekit.recipes import Recipe
 
@@ -180,3 +180,96 @@ def test_drawing_becomes_lossless_webp_where_that_is_smaller() -> None:
     assert opened(result).convert("RGB").tobytes() == image.tobytes()
     assert len(result) < len(made(drawing.encoded(image, "PNG"), "WEBP", quality=80))
     assert b"VP8L" not in made(drawing.jpeg(200, 150), "WEBP")[:64]
+
+
+def moving(count: int = 12) -> list[Image.Image]:
+    """Draw a disc that moves over a picture."""
+    still = drawing.photo(240, 180, seed=3).quantize(64).convert("RGB")
+    frames = []
+    for number in range(count):
+        frame = still.copy()
+        ImageDraw.Draw(frame).ellipse((10 * number, 40, 10 * number + 40, 80), fill=(200, 40 + 4 * number, 60))
+        frames.append(frame)
+    return frames
+
+
+def animated(data: bytes) -> Frames:
+    """Return all frames of a file."""
+    return Original(data, name="test", limits=Limits()).frames(PixelRules(), animated=True)
+
+
+def test_frames_of_a_resized_gif_are_their_differences() -> None:
+    """What stands still costs nothing: twelve frames have less than twice the bytes of one."""
+    source = drawing.animated("GIF", moving(), [80] * 12)
+    one = drawing.animated("GIF", moving(1) + moving(2)[1:], [80, 80])
+    result = made(source, width=120)
+    assert len(result) < 2 * len(made(one, width=120))
+    shown = animated(result)
+    assert shown.durations == (80,) * 12
+    for before, after in zip(moving(), shown.images, strict=True):
+        assert error(before.resize((120, 90), Image.Resampling.LANCZOS), after) < 8
+
+
+def test_gif_at_its_own_size_is_lossless_and_not_larger() -> None:
+    """Frames that each have a palette keep their pixels; equal frames become one that is shown longer."""
+    frames = moving(6)
+    frames.insert(3, frames[2].copy())
+    source = drawing.animated("GIF", [frame.quantize(200) for frame in frames], [80] * 7)
+    result = made(source)
+    wanted = [image.tobytes() for image in animated(source).images]
+    assert [image.tobytes() for image in animated(result).images] == list(dict.fromkeys(wanted))
+    assert sum(animated(result).durations) == 560
+    assert len(result) <= len(source)
+
+
+def sprites(seed: int) -> tuple[list[Image.Image], list[int]]:
+    """Draw a few frames of which pixels come, change and go, and how long each is shown."""
+    rng = random.Random(seed)
+    size = width, height = rng.randrange(1, 40), rng.randrange(1, 40)
+    colours = [tuple(rng.randrange(256) for _ in range(3)) for _ in range(rng.choice([2, 5, 40, 300]))]
+    frames = []
+    canvas = Image.new("RGBA", size)
+    for _ in range(rng.randrange(1, 9)):
+        canvas = Image.new("RGBA", size) if rng.random() < 0.3 else canvas.copy()
+        pen = ImageDraw.Draw(canvas)
+        for _ in range(rng.randrange(4)):
+            left, top = rng.randrange(width), rng.randrange(height)
+            box = left, top, min(width - 1, left + rng.randrange(12)), min(height - 1, top + rng.randrange(12))
+            alpha = 255 if rng.random() < 0.7 else 0
+            pen.rectangle(box, fill=(*rng.choice(colours), alpha) if alpha else (0, 0, 0, 0))
+        frames.append(canvas)
+    return frames, [rng.choice([0, 10, 50, 200]) for _ in frames]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_gif_shows_just_the_frames_that_it_was_made_of(seed: int) -> None:
+    """Whatever appears, changes and vanishes, each frame is shown as it was, for as long."""
+    frames, durations = sprites(seed)
+    looks = Frames(tuple(frames), frames[0].size, durations=tuple(durations), loop=0, are_as_coded=True)
+    result = animated(encode(looks, "GIF", {}, rules=PixelRules(), limits=Limits()))
+    wanted: list[tuple[bytes, int]] = []
+    for frame, duration in zip(frames, durations, strict=True):
+        same = bool(wanted) and wanted[-1][0] == frame.tobytes()
+        earlier = wanted.pop()[1] if same else 0
+        wanted.append((frame.tobytes(), earlier + duration))
+    shown = [image.convert("RGBA").tobytes() for image in result.images]
+    assert shown == [pixels for pixels, _ in wanted]
+    assert list(result.durations or (wanted[0][1],)) == [duration for _, duration in wanted]
+
+
+def test_gif_has_a_palette_for_each_scene() -> None:
+    """A cut to other colours brings them in full."""
+    first = drawing.photo(160, 120, seed=1).convert("L").convert("RGB")
+    second = Image.merge("RGB", (Image.new("L", (160, 120), 255), *drawing.photo(160, 120, seed=2).split()[:2]))
+    source = drawing.animated("WEBP", [first, first, second, second], [100, 100, 100, 120])
+    result = animated(made(source, "GIF"))
+    assert error(animated(source).images[0], result.images[0]) < 8
+    assert error(animated(source).images[-1], result.images[-1]) < 8
+
+
+def test_gif_dithers_when_asked_to() -> None:
+    """With `dither`, a gradient of 256 levels of each colour has means nearer to the source's."""
+    wide = Image.merge("RGB", [Image.linear_gradient("L").rotate(angle) for angle in (0, 90, 180)])
+    source = drawing.encoded(wide, "PNG")
+    plain, dithered = (opened(made(source, "GIF", dither=dither)).convert("RGB") for dither in (False, True))
+    assert error(dithered.reduce(8), wide.reduce(8)) < error(plain.reduce(8), wide.reduce(8))

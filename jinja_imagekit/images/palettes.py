@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from PIL import Image, ImageChops, ImageStat
@@ -56,16 +57,29 @@ def exact(image: Image.Image) -> Image.Image | None:
         bare = shown.getchannel("A").point([255] + [0] * 255)
         shown = shown.copy()
         shown.paste((0, 0, 0, 0), mask=bare)
-    counted = shown.getcolors(MOST_COLOURS)
-    if counted is None:
+    found = colours(shown)
+    if found is None:
         return None
+    result = Image.frombytes("P", shown.size, numbered(shown, found).tobytes())
+    result.putpalette([level for colour in found for level in colour], shown.mode)
+    return result
+
+
+def colours(image: Image.Image) -> list[tuple[int, ...]] | None:
+    """Return the colours of an image in RGB or RGBA, the most frequent first; None where a palette has no room."""
+    counted = cast(_Counted | None, image.getcolors(MOST_COLOURS))
     # Ties are broken by the colour, since the order in which Pillow counts is nobody's promise.
-    colours = [colour for _, colour in sorted(cast(_Counted, counted), key=lambda each: (-each[0], each[1]))]
-    return _with_palette(shown, colours)
+    return None if counted is None else [colour for _, colour in sorted(counted, key=lambda each: (-each[0], each[1]))]
 
 
-def _with_palette(image: Image.Image, colours: list[tuple[int, ...]]) -> Image.Image:
-    """Return an image in mode P whose every pixel is one of the colours.
+def of(image: Image.Image) -> list[tuple[int, ...]]:
+    """Return the palette of an opaque image in mode P."""
+    levels = image.getpalette() or []
+    return list(zip(levels[::3], levels[1::3], levels[2::3], strict=True))
+
+
+def numbered(image: Image.Image, colours: Sequence[tuple[int, ...]]) -> Image.Image:
+    """Return the numbers of the pixels' colours in mode L; 0 for what is none of the colours.
 
     Pillow's own conversion takes colours for equal that differ by less than four levels.
     """
@@ -81,10 +95,7 @@ def _with_palette(image: Image.Image, colours: list[tuple[int, ...]]) -> Image.I
         numbers = _looked_up(image.getchannel(band), numbers, table)
         known = following
     order = {known[colour]: number for number, colour in enumerate(colours)}
-    numbers = numbers.point([order.get(number, 0) for number in range(256)])
-    result = Image.frombytes("P", image.size, numbers.tobytes())
-    result.putpalette([level for colour in colours for level in colour], image.mode)
-    return result
+    return numbers.point([order.get(number, 0) for number in range(256)])
 
 
 _BAND_PIXELS = 1 << 20
@@ -122,27 +133,47 @@ def reduced(image: Image.Image, colours: int = MOST_COLOURS, *, dither: bool = F
     return image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) if dither else palette
 
 
-def fewest(image: Image.Image, *, dither: bool = False) -> Image.Image | None:
+def fewest(image: Image.Image, most: int = MOST_COLOURS, *, dither: bool = False) -> Image.Image | None:
     """Return a plain image in mode P, with as few colours as look like all of it.
 
     Args:
         image: In mode LA, RGB or RGBA.
+        most: How many at most.
         dither: Mix colours that are missing out of pixels of others.
 
     Returns:
         None where a palette does not hold its half-transparent colours.
     """
     if image.mode == "RGB" and _is_manifold(image):
-        return reduced(image, dither=dither)
-    for colours in _LADDER:
-        result = reduced(image, colours, dither=dither)
-        error, shift = _errors(image, result)
+        return reduced(image, most, dither=dither)
+    sample = _sample(image)
+    for colours in (*(each for each in _LADDER if each < most), most):
+        result = reduced(sample, colours, dither=dither)
+        error, shift = _errors(sample, result)
         if error <= _UNSEEN and shift <= _UNSEEN_SHIFT:
-            return result
-    return result if image.mode == "RGB" or error <= _ACCEPTED else None
+            break
+    if image.mode != "RGB" and error > _ACCEPTED:
+        return None
+    return result if sample is image else reduced(image, colours, dither=dither)
 
 
-_LADDER = (16, 32, 48, 64, 96, 128, 192, 256)
+_SAMPLE_PIXELS = 1 << 18
+
+
+def _sample(image: Image.Image) -> Image.Image:
+    """Return an image, or bands of rows of a large one that stand for all of it."""
+    pixels, rows = image.width * image.height, 16
+    step = -(-pixels // _SAMPLE_PIXELS)
+    if step == 1 or image.height < 4 * rows * step:
+        return image
+    tops = range(0, image.height - rows, rows * step)
+    sample = Image.new(image.mode, (image.width, rows * len(tops)))
+    for number, top in enumerate(tops):
+        sample.paste(image.crop((0, top, image.width, top + rows)), (0, rows * number))
+    return sample
+
+
+_LADDER = (16, 32, 48, 64, 96, 128, 192)
 _UNSEEN = 255**2 / 10**3.8
 """Mean square error in levels, 38 dB, at which text and lines look the same, even magnified …"""
 
@@ -180,14 +211,14 @@ _AREA = 0.002
 
 def _with_areas(image: Image.Image, areas: _Counted) -> Image.Image:
     """Return an image in mode P whose palette has the colours of large areas exactly."""
-    levels = image.getpalette() or []
-    own = list(zip(levels[::3], levels[1::3], levels[2::3], strict=True))
+    own = of(image)
+    replaced = list(own)
     for _, colour in sorted(areas):
         # The most frequent colour comes last, and has its way.
         distances = [sum((a - b) ** 2 for a, b in zip(colour, each, strict=True)) for each in own]
         number = distances.index(min(distances))
-        levels[3 * number : 3 * number + 3] = colour
-    image.putpalette(levels)
+        replaced[number] = colour
+    image.putpalette([level for colour in replaced for level in colour])
     return image
 
 

@@ -78,10 +78,12 @@ class Wish(NamedTuple):
     Attributes:
         coding: How the source is coded.
         asked: The names of the options that the caller chose.
+        unchanged: Whether the pixels are those of the source's file.
     """
 
     coding: Coding
     asked: frozenset[str]
+    unchanged: bool
 
 
 class Range(NamedTuple):

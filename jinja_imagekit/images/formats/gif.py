@@ -12,7 +12,8 @@ from typing import Any
 from PIL import GifImagePlugin, Image
 
 from ..colour import flatten, may_be_transparent
-from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, loaded, most_pieces
+from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, Wish, loaded, most_pieces
+from .gif_writing import written
 
 
 class Gif(Format):
@@ -30,7 +31,7 @@ class Gif(Format):
     animates = True
     max_side = 65_535  # 16 bits
     max_milliseconds = 655_350  # 16 bits of 1/100 s
-    options = frozenset({"optimize", "interlace", "comment"})
+    options = frozenset({"optimize", "interlace", "comment", "dither"})
 
     def announces(self, data: bytes) -> bool:
         """Tell whether the first bytes are GIF's signature."""
@@ -110,12 +111,23 @@ class Gif(Format):
         )
 
     def prepared(self, images: list[Image.Image], background: str) -> list[Image.Image]:
-        """Return frames with a palette of their own; half-transparent pixels are mixed with the background."""
-        return [_with_palette(image, background) for image in images]
+        """Return frames whose pixels are there or not; half-transparent ones are mixed with the background."""
+        return [_all_or_nothing(image, background) for image in images]
 
-    def arguments(self, image: Image.Image, chosen: Mapping[str, object]) -> dict[str, Any]:
-        """Return what a transparent animation needs: each frame is whole, and what stood before it goes."""
-        return {"disposal": 2} if chosen.get("save_all") and "transparency" in image.info else {}
+    def saved(self, images: list[Image.Image], arguments: Mapping[str, Any], wish: Wish) -> bytes:
+        """Return the frames as a file, each of them as its difference from the one before; see `gif_writing`."""
+        if images[0].mode == "P":
+            return self.saved_by_pillow(images, {**arguments, "interlace": arguments.get("interlace", 0)})
+        comment = arguments.get("comment", b"")
+        return written(
+            images,
+            arguments.get("duration", ()),
+            arguments.get("loop"),
+            exact=wish.unchanged,
+            comment=comment.encode() if isinstance(comment, str) else bytes(comment),
+            interlace=bool(arguments.get("interlace")),
+            dither=bool(arguments.get("dither")),
+        )
 
     def timing(self, durations: list[int], plays: int | None) -> dict[str, Any]:
         """Return durations in hundredths of a second, rounded so that the whole keeps its length, and repetitions."""
@@ -282,20 +294,14 @@ def _least(canvas: Image.Image, grey: bool) -> Image.Image:
     return canvas.convert("RGB") if opaque else canvas.copy()
 
 
-def _with_palette(image: Image.Image, background: str) -> Image.Image:
-    """Return a plain image with at most 256 colours: grey as it is, others with a palette of their own."""
-    if image.mode == "L":
+def _all_or_nothing(image: Image.Image, background: str) -> Image.Image:
+    """Return a plain image in mode L or RGB, or in RGBA with pixels that are opaque or black and transparent."""
+    if image.mode not in ("LA", "RGBA"):
         return image
-    colours = flatten(image, background)
-    if colours.mode != "RGB":
-        # To its own mode, Pillow converts by a copy.
-        colours = colours.convert("RGB")
-    if image.mode == "RGB":
-        return colours.quantize(256)
-    palette = colours.quantize(255)
-    transparent = image.getchannel("A").point([255] * 128 + [0] * 128)
-    # The palette has to reach the index, or decoders read beyond it.
-    palette.putpalette(bytes(palette.getpalette() or ()).ljust(768, b"\0")[:768])
-    palette.paste(255, mask=transparent)
-    palette.info = {"transparency": 255}
-    return palette
+    there = image.getchannel("A").point([0] * 128 + [255] * 128)
+    colours = flatten(image, background).convert("RGB")
+    if there.getextrema() == (255, 255):
+        return colours
+    result = Image.new("RGBA", image.size)
+    result.paste(colours, mask=there)
+    return result
