@@ -103,11 +103,12 @@ def _source_stem(generator: Any) -> str:
     source = source_of(generator)
     if source is None:
         raise InvalidOption("generator", generator, "this namer names cache files after their source, and it has none")
-    return _stem(source.name)
+    return stem_of(source.name)
 
 
 @lru_cache(maxsize=256)
-def _stem(source_name: str) -> str:
+def stem_of(source_name: str) -> str:
+    """Return what the names of a source's files begin with; "" where they consist of a hash alone."""
     # A source has several files, which are named one after another.
     name = PurePosixPath(source_name)
     stem = "/".join(map(_safe, name.with_suffix("").parts)) if name.name else ""

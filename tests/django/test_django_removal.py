@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from album.models import Photo
+from album.parts import PathlessStorage
+from django.core.cache import caches
 from django.core.management import CommandError, call_command
 from django.dispatch import Signal
 from django.template import Context, Template
@@ -18,6 +20,7 @@ from django.test import TestCase, override_settings
 
 import drawing
 from jinja_imagekit.django._engine import originals
+from jinja_imagekit.django._engine.current import current
 
 
 def made(media: Path) -> set[str]:
@@ -112,9 +115,11 @@ def prune(*arguments: str, **options: Any) -> str:
     return output.getvalue()
 
 
-@pytest.mark.usefixtures("on_disk")
-def test_the_command_deletes_what_no_row_needs(make_photo: Any, media: Path) -> None:
+@pytest.mark.parametrize("store", ["disk", "cache"])
+def test_the_command_deletes_what_no_row_needs(store: str, make_photo: Any, media: Path, request: Any) -> None:
     """Images of deleted and of replaced originals go; those of rows stay, and what tags made of what is there."""
+    if store == "disk":
+        request.getfixturevalue("on_disk")
     gone, replaced, kept = (make_photo(f"{name}.jpg") for name in ("gone", "replaced", "kept"))
     for photo in (gone, replaced, kept):
         assert photo.thumbnail.url
@@ -132,9 +137,36 @@ def test_the_command_deletes_what_no_row_needs(make_photo: Any, media: Path) -> 
     assert prune().startswith("0 deleted (0.0 MB), 3 kept")
 
 
-def test_the_command_says_where_nothing_can_be_listed(make_photo: Any, media: Path) -> None:
-    """One of Django's caches does not tell what it holds."""
-    assert make_photo().thumbnail.url
-    with pytest.raises(CommandError, match="IMAGEKIT_STATE_STORE"):
-        prune()
-    assert len(made(media)) == 1
+def test_command_goes_by_the_folders_of_images_that_the_cache_forgot(make_photo: Any, media: Path) -> None:
+    """Of an image that nothing is known about, the folder tells whether its original is gone."""
+    gone, kept = make_photo("gone.jpg"), make_photo("kept.jpg")
+    for photo in (gone, kept):
+        assert photo.thumbnail.url
+        assert render(photo)
+    (media / "CACHE/images/by-hand.png").write_bytes(b"")
+    stays = {name for name in made(media) if "/gone/" not in name}
+    gone.delete()
+    caches["default"].clear()
+    current.forget_if_changed(setting="MEDIA_ROOT")
+    with override_settings(IMAGEKIT_SPEC_CACHEFILE_NAMER="jinja_imagekit.django.cachefiles.namers.hash"):
+        assert prune().startswith("0 deleted")
+    assert prune().startswith("2 deleted")
+    assert made(media) == stays
+
+
+def test_the_command_says_where_nothing_can_be_listed(
+    make_photo: Any, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither one of Django's caches nor every storage tells what it holds."""
+
+    def refuse(*_: Any) -> Any:
+        raise NotImplementedError("subclasses of Storage must provide a listdir() method")
+
+    storage = PathlessStorage()
+    monkeypatch.setattr(storage, "listdir", refuse)
+    with override_settings(IMAGEKIT_DEFAULT_FILE_STORAGE=storage):
+        photo = make_photo()
+        assert photo.thumbnail.url
+        with pytest.raises(CommandError, match="IMAGEKIT_STATE_STORE"):
+            prune()
+        assert storage.exists(photo.thumbnail.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import posixpath
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,15 @@ from django.db.models import FileField
 
 from ...builds.finish import name_of
 from ...builds.prune import PruneReport
+from ...cachefiles.namers import stem_of
 from ...cachefiles.removal import Removal, storage_of
 from ...exceptions import ImageKitError
 from ...interfaces import Storage
 from ...pregenerate import registered_items
+from ...state import Record
 from .. import conf
+from ..conf import ImageKitConf
+from .storages import can_list
 
 if TYPE_CHECKING:
     from .kit import DjangoKit
@@ -72,16 +77,10 @@ def prune(kit: DjangoKit, *, dry_run: bool = False) -> PruneReport:
         dry_run: Only say what would be deleted.
 
     Raises:
-        ImageKitError: The state store cannot be listed.
+        ImageKitError: Neither the state store nor the storages can list the cache files.
         StorageError: A file cannot be deleted.
     """
-    records = list(kit.records.all())
-    if not records and next(iter(kit.storage.names(kit.settings.cachefile_dir)), None) is not None:
-        raise ImageKitError(
-            "What is known about cache files cannot be listed: the state is kept in one of Django's caches. Unset "
-            "IMAGEKIT_CACHE_BACKEND, or set IMAGEKIT_STATE_STORE = 'jinja_imagekit.state.DiskStore.from_settings'; "
-            "then run generateimages once."
-        )
+    files = _known_files(kit)
     needed: set[str] = set()
     unknown: set[str] = set()
     for item in registered_items(kit):
@@ -94,23 +93,63 @@ def prune(kit: DjangoKit, *, dry_run: bool = False) -> PruneReport:
     originals = set(_originals())
     report = PruneReport(dry_run=dry_run)
     doomed: list[tuple[Storage, str]] = []
-    for record in sorted(records, key=lambda each: each.name):
-        is_gone = record.source is not None and record.source not in originals and not _is_elsewhere(kit, record.source)
-        storage = storage_of(kit, record.generator)
-        if storage is None or record.name in needed or not (record.generator in of_models or is_gone):
+    stems = _stems(kit, originals)
+    for storage, name, record in files:
+        if record is None:
+            # The state has forgotten it; its folder is that of its original.
+            match = _NAMED_BY_PATH.fullmatch(name.removeprefix(f"{kit.settings.cachefile_dir}/"))
+            is_doomed = stems is not None and match is not None and match[1] not in stems
+        else:
+            source = record.source
+            is_gone = source is not None and source not in originals and not _is_elsewhere(kit, source)
+            is_doomed = is_gone or record.generator in of_models
+        if name in needed or not is_doomed:
             report.kept += 1
             continue
-        if record.generator in unknown and not is_gone:
-            report.kept += 1
-            continue
-        doomed.append((storage, record.name))
-        report.removed.append(record.name)
-        report.bytes += record.size
+        doomed.append((storage, name))
+        report.removed.append(name)
+        stored = record or storage.stat(name)
+        report.bytes += stored.size if stored else 0
     if not dry_run:
         with Removal(kit) as removal:
             for storage, name in doomed:
                 removal.delete(storage, name)
     return report
+
+
+def _known_files(kit: DjangoKit) -> list[tuple[Storage, str, Record | None]]:
+    """Return all cache files with what is known about them: as the state lists them, or else the storages.
+
+    Raises:
+        ImageKitError: Neither can.
+    """
+    records = sorted(kit.records.all(), key=lambda each: each.name)
+    if records:
+        placed = ((storage_of(kit, record.generator), record) for record in records)
+        return [(storage, record.name, record) for storage, record in placed if storage is not None]
+    folder = kit.settings.cachefile_dir
+    storages = {storage_of(kit, id) for id in kit.generators.get_ids()} | {kit.storage}
+    found = []
+    for storage in filter(None, storages):
+        if not can_list(storage):
+            raise ImageKitError(
+                f"The cache files cannot be listed, neither by their storage ({storage!r}) nor by the state, which is "
+                "kept in one of Django's caches. Unset IMAGEKIT_CACHE_BACKEND, or set IMAGEKIT_STATE_STORE = "
+                "'jinja_imagekit.state.DiskStore.from_settings'; then run generateimages once."
+            )
+        found += [(storage, name, kit.records.get(name)) for name in storage.names(folder)]
+    return found
+
+
+_NAMED_BY_PATH = re.compile(r"(?s:(.+))/[0-9a-f]{32}(?:\.[a-z]+)?")
+"""What `source_name_as_path` calls a file: a folder named after its source, and a hash."""
+
+
+def _stems(kit: DjangoKit, originals: set[str]) -> set[str] | None:
+    """Return the folders of the images of these originals; None if a folder does not tell of an original."""
+    if kit.settings.source_dirs or conf.value("SPEC_CACHEFILE_NAMER") != ImageKitConf.SPEC_CACHEFILE_NAMER:
+        return None
+    return {stem for name in originals for stem in (stem_of(name), os.path.splitext(name)[0])}
 
 
 def _is_of(group: Any, field: Any) -> bool:

@@ -73,6 +73,19 @@ def local_path(storage: Any, name: str) -> str | None:
     return unwrapped(storage).path(name) if has_paths(storage) else None
 
 
+def can_list(storage: Storage) -> bool:
+    """Tell whether a storage can name its files; Django's need not."""
+    if not isinstance(storage, DjangoStorage):
+        return True
+    try:
+        storage.storage.listdir("")
+    except NotImplementedError:
+        return False
+    except Exception:  # noqa: BLE001  # a folder that is not there, or a client's own error, which listing raises
+        return True
+    return True
+
+
 class DjangoStorage:
     """A Django storage of any kind, as a storage of cache files.
 
