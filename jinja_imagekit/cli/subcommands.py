@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ..kit import ImageKit
     from ..markup.lint import Finding
     from ..markup.site import SiteReport
-    from ..pregenerate import Report
+    from ..pregenerate import Outcome, Plan, Report
+    from ..pregenerate.progress import Quiet
     from ..state import Record
 
 GetKit = Callable[[], "ImageKit"]
@@ -190,13 +191,32 @@ def _generated(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json
 
     try:
         with progress_display(quiet=quiet) as display:
-            return kit.generate(patterns, on_progress=display, **options)
+            return kit.generate(patterns, on_progress=_Display(display), **options)
     except NotRegistered as error:
         raise _unknown_pattern(error, patterns) from error
     except GenerationInterrupted as interruption:
         _show_report(interruption.report, as_json=as_json, quiet=False, interrupted=True)
         is_term = isinstance(interruption.__cause__, Terminated)
         click.get_current_context().exit(TERMINATED if is_term else INTERRUPTED)
+
+
+class _Display:
+    """A display of progress in the command's own process, which prepares for work when there is some."""
+
+    def __init__(self, display: Quiet) -> None:
+        self._display = display
+
+    def begin(self, plan: Plan) -> None:
+        """Learn what is to be made, before the first file is settled."""
+        if plan.works:
+            from .memory import keep_memory
+
+            keep_memory()
+        self._display.begin(plan)
+
+    def __call__(self, outcome: Outcome, settled: int, total: int) -> None:
+        """Learn that a file is settled."""
+        self._display(outcome, settled, total)
 
 
 def _planned(kit: ImageKit, patterns: tuple[str, ...], force: bool) -> Report:
