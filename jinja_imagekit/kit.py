@@ -35,7 +35,6 @@ from .registry import (
     Unregister,
     make_generator,
 )
-from .serving import Serving
 from .settings import Settings
 from .sources import FileSource, Source, SourceFinder
 from .sources.remembered import RecordedSourceMemory
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
     from .markup.names import Locate
     from .markup.transform import Transform
     from .pictures import Picture, Pictures
+    from .serving import Serving
     from .uploads import ProcessedFile
 
 __all__ = ["ImageKit"]
@@ -177,6 +177,8 @@ class ImageKit:
     @made_once
     def serving(self) -> Serving:
         """What the route of a host needs to serve cache files; from then on, `OnRequest` leaves their making to it."""
+        from .serving import Serving
+
         return Serving(self)
 
     @made_once

@@ -103,14 +103,16 @@ class Recipe:
     def _processed(self, original: Original, frames: Frames, *, reduced: bool) -> list[Image.Image]:
         """Return the processed frames; if several files are made from a source, those of one size share them."""
 
+        how = processors.Resizing(self.rules.linear_resize, self.rules.resizer)
+
         def process() -> list[Image.Image]:
-            with processors.linear_resizing(self.rules.linear_resize):
+            with processors.resizing(how):
                 return processors.run(self.processors, frames.images, frames.full_size, reduced=reduced)
 
         if not original.is_shared:
             return process()
         try:
-            return original.processed(frames, fingerprint([*self.processors, self.rules.linear_resize]), process)
+            return original.processed(frames, fingerprint([*self.processors, how]), process)
         except NotFingerprintable:
             return process()
 

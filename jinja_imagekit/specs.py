@@ -100,6 +100,7 @@ class ImageSpec:
     keep_metadata: tuple[str, ...] | None = None
     linear_resize: bool | None = None
     effort: str | None = None
+    resizer: str | None = None
 
     def __init__(self, source: Any = None) -> None:
         # A source that a kit has already found needs no finder.

@@ -150,6 +150,7 @@ def test_the_hash_is_of_the_result(tmp_path: Path) -> None:
         {"background": "black"},
         {"keep_metadata": ("artist",)},
         {"linear_resize": True},
+        {"resizer": "fast"},
     ],
 )
 def test_what_changes_pixels_changes_the_hash(attributes: dict[str, Any]) -> None:

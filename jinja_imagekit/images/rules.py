@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 from ..exceptions import InvalidSetting, nearest
 from ..interfaces import Size
@@ -51,7 +52,7 @@ class PixelRules(PixelSettings):
     """How pixels are read and written; each field is the setting of its name.
 
     Raises:
-        InvalidSetting: `keep_metadata` names a field that EXIF does not have.
+        InvalidSetting: `keep_metadata` names a field that EXIF does not have, or the `resizer` is not installed.
 
     Example:
         >>> PixelRules(background="black").background
@@ -59,6 +60,8 @@ class PixelRules(PixelSettings):
     """
 
     def __post_init__(self) -> None:
+        if self.resizer == "fast" and (problem := _why_no_fast_resizer()):
+            raise InvalidSetting("resizer", f"'fast' cannot be used: {problem}")
         if not self.keep_metadata:
             return
         # Pillow's tables of tags are large, and most sites keep none.
@@ -73,6 +76,25 @@ class PixelRules(PixelSettings):
     def from_settings(cls, settings: Settings) -> PixelRules:
         """Return the rules that the settings give."""
         return cls(**{name: getattr(settings, name) for name in Settings.PIXEL_SETTINGS})
+
+
+_FAST_VERSION = "4"
+"""The major version of `cykooz.resizer` whose pixels the results of `resizer="fast"` have."""
+
+
+@cache
+def _why_no_fast_resizer() -> str:
+    """Return why the setting cannot be "fast"; an empty text if it can."""
+    # It reads the environment, which other settings need not wait for.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("cykooz.resizer")
+    except PackageNotFoundError:
+        return "it needs the package cykooz.resizer: pip install 'jinja-imagekit[fast]'"
+    if found.partition(".")[0] != _FAST_VERSION:
+        return f"it needs version {_FAST_VERSION} of cykooz.resizer, and {found} is installed, whose pixels may differ"
+    return ""
 
 
 def excess(size: Size, most: int, frames: int = 1) -> str | None:

@@ -9,7 +9,8 @@ from .pipeline import FrameProcessor, ProcessorPipeline
 from .pipeline import output_size as output_size
 from .pipeline import run as run
 from .pipeline import sampled_size as sampled_size
-from .resampling import linear_resizing as linear_resizing
+from .resampling import Resizing as Resizing
+from .resampling import resizing as resizing
 from .resize import AddBorder, Resize, ResizeCanvas, ResizeToCover, ResizeToFill, ResizeToFit, SmartResize
 from .thumbnail import SharedThumbnail, Thumbnail
 

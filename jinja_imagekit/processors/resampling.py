@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from typing import NamedTuple
 
 from PIL import Image, ImageMath
 
@@ -15,6 +16,7 @@ from ..images.colour import PLAIN_MODES
 from ..images.frames import DECODER_SCALES, reduced_size
 from ..images.primaries import srgb_encoded
 from ..interfaces import Size
+from . import fast
 from .modes import join_alpha, split_alpha, without_palette
 
 Box = tuple[int, int, int, int]
@@ -82,7 +84,7 @@ def resample(image: Image.Image, full_size: Size, sampled: Size, box: Box | None
         min(bottom * full_height / (height * scale), image.height),
     )
     size = right - left, bottom - top
-    if _is_linear.get() and image.mode in PLAIN_MODES:
+    if _resizing.get().linear and image.mode in PLAIN_MODES:
         return _resized_in_linear_light(image, size, source)
     return _resized(image, size, source)
 
@@ -91,21 +93,35 @@ Part = tuple[float, float, float, float]
 
 
 def _resized(image: Image.Image, size: Size, part: Part) -> Image.Image:
+    if _resizing.get().resizer == "fast" and fast.resizes(image):
+        return fast.resized(image, size, part)
     gap = REDUCING_GAP if image.mode in (*PLAIN_MODES, "I") else None  # Pillow reduces no 16-bit modes
     return image.resize(size, Image.Resampling.LANCZOS, part, gap)
 
 
-_is_linear: ContextVar[bool] = ContextVar("jinja_imagekit_linear_resize", default=False)
+class Resizing(NamedTuple):
+    """How images are resized.
+
+    Attributes:
+        linear: Average light instead of samples; Pillow does, whatever the resizer.
+        resizer: What resizes: "pillow" or "fast".
+    """
+
+    linear: bool = False
+    resizer: str = "pillow"
+
+
+_resizing: ContextVar[Resizing] = ContextVar("jinja_imagekit_resizing", default=Resizing())  # noqa: B039  # a tuple
 
 
 @contextmanager
-def linear_resizing(on: bool) -> Iterator[None]:
-    """Have what this thread resizes in a block averaged in linear light, if `on`."""
-    token = _is_linear.set(on)
+def resizing(how: Resizing) -> Iterator[None]:
+    """Have images resized in a certain way by what this thread does in a block."""
+    token = _resizing.set(how)
     try:
         yield
     finally:
-        _is_linear.reset(token)
+        _resizing.reset(token)
 
 
 def _resized_in_linear_light(image: Image.Image, size: Size, part: Part) -> Image.Image:
