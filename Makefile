@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SITE := examples/static_site
 MUTANTS ?= 100000
 
-.PHONY: demo django-demo flask-demo mkdocs-demo pelican-demo starlette-demo test faults fuzz test-django test-peer golden docs lint bench coverage dist release clean
+.PHONY: demo django-demo flask-demo mkdocs-demo pelican-demo starlette-demo sphinx-demo test faults fuzz test-django test-peer golden docs lint bench coverage dist release clean
 
 demo: $(VENV)/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
@@ -17,6 +17,10 @@ django-demo: $(VENV)/.django
 
 starlette-demo: $(VENV)/.starlette
 	$(BIN)/python -m uvicorn --app-dir examples starlette_gallery:app
+
+sphinx-demo: $(VENV)/.sphinx
+	$(BIN)/python -m sphinx --quiet -j auto examples/sphinx_guide examples/sphinx_guide/_build
+	@echo "The guide is in examples/sphinx_guide/_build/index.html"
 
 flask-demo: $(VENV)/.flask
 	$(BIN)/flask --app examples/flask_gallery run
@@ -102,6 +106,7 @@ release: dist
 
 clean:
 	rm -rf .venv dist site $(SITE)/output $(SITE)/.imagekit $(SITE)/content/images examples/flask_gallery/instance
+	rm -rf examples/sphinx_guide/_build examples/sphinx_guide/photos
 	rm -rf examples/django_gallery/instance examples/starlette_gallery/instance
 	rm -rf examples/pelican_blog/output examples/pelican_blog/.cache
 	rm -rf examples/mkdocs_walks/site examples/mkdocs_walks/.imagekit examples/mkdocs_walks/docs/photos
@@ -128,6 +133,10 @@ $(VENV)/.starlette: pyproject.toml | $(BIN)/python
 
 $(VENV)/.mkdocs: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[mkdocs]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.sphinx: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[sphinx]' furo myst-parser
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.pelican: pyproject.toml | $(BIN)/python
