@@ -39,6 +39,7 @@ from .processors.arguments import anchor_name, one_of
 from .processors.resampling import scaled
 from .sources import Signature, Source
 from .specs import FOCUS_KEYWORD, FORMAT_KEYWORD, WIDTH_KEYWORD, ImageSpec
+from .storages.folder import join_url
 
 if TYPE_CHECKING:
     from .cachefiles.warm import KnownFile
@@ -941,6 +942,7 @@ class Picture:
         self._call = call
         self._plan: Plan | None = None
         self._seen: Shown | None = None
+        self._seen_from: object = None
         self._style: tuple[str, str] | None = None
         self._said_alt: object = None
 
@@ -1151,7 +1153,8 @@ class Picture:
             )
         *sources, image = self._offers(shown)
         sizes = given.sizes
-        turn = self._turn(given, image.width * image.height)
+        box = _box(given, image.width, image.height)
+        turn = self._turn(given, _area(box) or image.width * image.height)
         loads_lazily = given.loading == "lazy" if given.loading is not None else turn == "lazy"
         # `auto` needs a style that says the image's size.
         is_sized = _is_sized(shown.plan.media)
@@ -1228,14 +1231,17 @@ class Picture:
         if shown.plan is None:
             url, width, height = shown.stand_in
             return {"source": None, "url": url, "width": width, "height": height, "candidates": []}
-        own = shown.plan.own
+        own, urls = shown.plan.own, shown.urls
+        if self._kit.settings.urls == "relative":
+            # What is told is not for the page.
+            urls = tuple(join_url(self._kit.settings.base_url, name) for name in shown.names)
         groups = [
             (medium.media, mimetype(group[0].format), group) for medium in shown.plan.media for group in medium.formats
         ]
-        files = iter(zip(shown.names, shown.urls, strict=True))
+        files = iter(zip(shown.names, urls, strict=True))
         return {
             "source": own.source.name,
-            "url": shown.urls[own.src - len(own.formats[-1])],
+            "url": urls[own.src - len(own.formats[-1])],
             "width": own.width,
             "height": own.height,
             "sizes": own.sizes,
@@ -1294,6 +1300,10 @@ class Picture:
 
     def _shown(self) -> Shown:
         """Return what a page shows, and make what it needs first where images are made on demand."""
+        is_relative = self._kit.settings.urls == "relative"
+        if is_relative and self._plan is not None and self._seen_from != self._kit.pictures.base_url:
+            # On another page, its URLs begin otherwise.
+            self._seen, self._seen_from = None, self._kit.pictures.base_url
         if self._seen is None:
             plan = self._planned()
             # What stands in was found while it was planned.
@@ -1389,6 +1399,12 @@ def _box(given: _Given, width: int, height: int) -> dict[str, object]:
     except ValueError:
         # Values such as "100%" say nothing about the other side.
         return {"width": given.width, "height": given.height}
+
+
+def _area(box: Mapping[str, object]) -> int:
+    """Return the square pixels that a box takes; 0 if that depends on something else."""
+    sides = [str(side) for side in box.values()]
+    return int(sides[0]) * int(sides[1]) if all(map(str.isdecimal, sides)) else 0
 
 
 def _reserved(box: Mapping[str, object], image: PictureSource, is_auto: bool) -> dict[str, str]:
@@ -1835,13 +1851,14 @@ class Pictures:
         lines = sorted(json.dumps(entry, ensure_ascii=False) for entry in entries)
         text = f'{{"version": {MANIFEST_VERSION}, "pictures": [\n' + ",\n".join(lines) + "\n]}\n"
         try:
-            write_whole(path, text)
+            # What is no Unicode, from a page's alt, becomes an escape of JSON.
+            write_whole(path, text.encode("utf-8", "backslashreplace").decode())
         except OSError as error:
             raise StorageError(str(path), error.strerror or str(error)) from error
 
     def find_html(self, call: Hashable) -> Markup | None:
         """Return the HTML kept for a template's call, if it is still right; its files count as needed."""
-        page, known = self._kit.current_page(), self._html.get((call, self._base_url))
+        page, known = self._kit.current_page(), self._html.get((call, self.base_url))
         if known is None or not known.is_current():
             return None
         if page is not None:
@@ -1855,7 +1872,8 @@ class Pictures:
         return known.html
 
     @property
-    def _base_url(self) -> object:
+    def base_url(self) -> object:
+        """What URLs begin with, if the kit's storage knows."""
         # A request may have a base URL of its own, where an app is mounted in several places.
         return getattr(self._kit.storage, "base_url", None)
 
@@ -1879,7 +1897,7 @@ class Pictures:
         if len(self._html) >= MOST_PICTURES:
             self._html.clear()
         page = self._kit.current_page()
-        self._html[call, self._base_url] = _KnownHtml(
+        self._html[call, self.base_url] = _KnownHtml(
             markup, tuple(sources.items()), tuple(files), tuple(absent), picture, shown, page.turns if page else 0
         )
 

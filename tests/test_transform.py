@@ -424,6 +424,43 @@ def test_a_host_can_find_sources_itself(site: Site) -> None:
     ]
 
 
+def test_a_drawing_without_a_size_keeps_what_a_style_sheet_gives_it(site: Site) -> None:
+    """It is as wide as there is room, and with a size of its own or the author's a picture."""
+    for name, width in (("view.svg", ""), ("sized.svg", 'width="40" height="20"')):
+        settled(site.images / name, f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 2" {width}/>'.encode())
+    html = '<img src="/view.svg" alt="">'
+    out = site.kit.transform(html, page=PAGE)
+    assert without_urls(out) == '<img src="view.svg" data-imagekit-src="/view.svg" data-imagekit-own="picture" alt="">'
+    assert site.kit.transform(out, page=PAGE) == out
+    assert 'width="40" height="20"' in transformed(site, '<img src="/sized.svg" alt="">')
+    assert 'width="90" height="45"' in transformed(site, '<img src="/view.svg" alt="" width="90">')
+
+
+def test_what_a_rule_leaves_alone_is_left_alone_everywhere(site: Site) -> None:
+    """Also in an author's picture, a poster, a style and `<meta>`, where the rule for all others is False."""
+    html = (
+        '<meta property="og:image" content="canal.jpg"><video poster="canal.jpg"></video>'
+        '<p style="background:url(canal.jpg)"><picture><source srcset="canal.jpg"><img src="canal.jpg"></picture>'
+        '<noscript><img src="canal.jpg"></noscript>'
+    )
+    assert transformed(site, html, rules={"*": False, "card": True}) == html
+    html = '<picture><source srcset="canal.jpg"><img src="canal.jpg" class="raw"></picture>'
+    assert transformed(site, html, rules={"raw": False}) == html
+    assert transformed(site, '<p style="background:url(canal.jpg)" class="card">', rules={"*": False, "card": True})
+
+
+def test_a_picture_of_python_shows_the_urls_of_the_page_it_is_on(site: Site) -> None:
+    """With relative URLs, one that is made once may be printed on several pages; the manifest has one entry."""
+    kit = site.new_kit(urls="relative", keep_notes=True)
+    picture = kit.picture("40x", "photos/dunes.jpg", widths=(40,), formats="WEBP", alt="")
+    for page, up in (("index.html", "./"), ("a/b/c.html", "../../"), ("index.html", "./")):
+        with kit.page(page):
+            assert f'src="{up}CACHE' in picture.html()
+    kit.finish()
+    (entry,) = kit.pictures.read_manifest()
+    assert entry["url"].startswith("/CACHE/")
+
+
 _PIECES = st.sampled_from(
     [
         *("<img src=canal.jpg alt=x>", "<img src='gone.jpg'>", "<picture>", "</picture>", "<source srcset=canal.jpg>"),

@@ -296,7 +296,10 @@ class Renders:
         self._noted = {name: note._replace(rewritten=True) for name, note in self.noted.items()}
         names = set(kept)
         for name, note in (self.last() or {}).items():
-            if not note.rewritten:
+            if note.styles:
+                # Nor do pages that are not looked at again say which classes they have.
+                _merge(self._noted, {name: note})
+            elif not note.rewritten:
                 self._noted[name] = note
             elif name in names:
                 self._noted.setdefault(name, note)

@@ -194,7 +194,7 @@ class FeedTransform(PageTransform):
     def _enclosure(self, tag: Tag, attributes: Attributes, name: str) -> None:
         """Enclose a smaller image without metadata, whose length in bytes is known."""
         url = attributes.get(MARK) or attributes.get(name)
-        if not url:
+        if not url or not self._has_rule(attributes):
             return
         with self._told(tag, url):
             source = self._source(url)

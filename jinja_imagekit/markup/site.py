@@ -211,8 +211,8 @@ class SiteFolder:
         renders = self._kit.renders
         last = renders.last()
         if not self._memory.is_news and last is not None:
-            known = {name for name, note in last.items() if note.rewritten}
-            if known == {name for name in self._memory.names if name in last and last[name].rewritten}:
+            known = {name for name, note in last.items() if note.rewritten and not note.styles}
+            if known <= self._memory.names:
                 return
         renders.note_rewritten(self._memory.names)
         finish_pages(self._kit)
@@ -232,9 +232,17 @@ class SiteFolder:
         path = names.path_of(url.strip())
         if path is None or url.startswith("data:"):
             return None
-        if names.source(url, folder) is not None:
+        if names.source(url, folder) is not None or self._is_stored(path):
             return True
         return any(os.path.isfile(os.path.join(self._folder, name)) for name in names.names(path, folder))
+
+    def _is_stored(self, path: str) -> bool:
+        """Tell whether a path is that of a cache file, wherever the site serves them from."""
+        base = f"{urlsplit(self._kit.settings.base_url).path.rstrip('/')}/"
+        try:
+            return path.startswith(base) and self._kit.storage.stat(path.removeprefix(base)) is not None
+        except StorageError:
+            return False
 
     def _pages(self) -> Iterator[tuple[str, bytes]]:
         for page in pages_in(self._folder, self._own_folder()):

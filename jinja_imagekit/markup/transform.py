@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from ..exceptions import ImageKitError, InvalidOption
 from ..ext import TemplateRuntime, placed_at
 from ..html import escape_value, is_attribute_name
-from ..images import OUTPUT_FORMATS
+from ..images import OUTPUT_FORMATS, mimetype
 from ..pages import Page
 from ..pictures import DIMENSIONS, FULL_WIDTHS, SHARED_FORMATS, Picture
 from ..pregenerate.plan import Item
@@ -38,7 +38,7 @@ SHARED_WIDTH = 1200
 SHARED_IMAGES = frozenset({"og:image", "og:image:url", "og:image:secure_url", "twitter:image", "twitter:image:src"})
 """What a `<meta>` calls an image that other sites show."""
 
-_SHARED_SIZES = {"og:image:width": 0, "og:image:height": 1}
+_SHARED_FACTS = {"og:image:width": 0, "og:image:height": 1, "og:image:type": 2}
 
 IMAGE_EXTENSION = re.compile(r"\.(?:jpe?g|jfif|png|webp|avif|tiff?|bmp|gif|mpo)\b", re.IGNORECASE)
 """What is in a URL that may be one of an image made of pixels."""
@@ -55,6 +55,11 @@ _OURS = ("sizes", "width", "height", "loading", "decoding", "fetchpriority")
 _CLASS = re.compile(r"(?:^|[\t\n\f\r ]+)imagekit-[0-9a-f]{12}(?=$|[\t\n\f\r ])")
 
 _STYLE_URL = re.compile(r"""url\(\s*(?:"([^"\\\n]*)"|'([^'\\\n]*)'|([^\s"'()\\]*))\s*\)""", re.IGNORECASE)
+
+_SVG_HEAD = 4_096
+"""Bytes in which an SVG's root begins."""
+
+_SVG_WIDTH = re.compile(rb"""<svg\b[^>]*\swidth\s*=\s*["']\s*[0-9.]+\s*[a-z]*\s*["']""")
 
 _EMPTY = re.compile(r"<(img|source)((?:[^>\"]|\"[^\"]*\")*)>")
 """An element without content, as `jinja_imagekit.html` writes it."""
@@ -206,7 +211,7 @@ class PageTransform:
         self._folder = page.folder if page else "/"
         self._is_xml = is_xml(text)
         self._edits: list[Edit] = []
-        self._shared_size: tuple[int, int] | None = None
+        self._shared: tuple[str, str, str] | None = None
 
     def edits(self) -> list[Edit]:
         """Return what changes."""
@@ -272,7 +277,8 @@ class PageTransform:
         attributes = attributes_of(tag)
         own = (attributes.get("data-imagekit-own") or "").split()
         if only_urls or "picture" in own:
-            self._only_urls(tag, attributes)
+            if self._has_rule(attributes):
+                self._only_urls(tag, attributes)
             return
         author = _author(attributes, own)
         url = author.get("src")
@@ -283,6 +289,9 @@ class PageTransform:
         with self._told(tag, url):
             source, rule = self._source(url), self._site.rules.of(author)
             if source is None or rule is None:
+                self._pass(attributes)
+            elif rule.dimensions == "" and not author.keys() & {"width", "height"} and self._has_no_size(source):
+                self._only_urls(tag, attributes)
                 self._pass(attributes)
             else:
                 self._write(tag, whole, rule, source, author)
@@ -339,12 +348,17 @@ class PageTransform:
         if image is not None and "data-imagekit-src" in known and known.get("data-imagekit-own") != "picture":
             self._image(image, whole=(found[at].start, found[end].end))
             return end
-        for tag in inside:
-            if tag.name in ("source", "img"):
-                self._only_urls(tag, attributes_of(tag))
+        if image is not None and self._has_rule(known):
+            for tag in inside:
+                if tag.name in ("source", "img"):
+                    self._only_urls(tag, attributes_of(tag))
         if image is not None:
             self._pass(known)
         return end
+
+    def _has_rule(self, attributes: Attributes) -> bool:
+        """Tell whether an element is not to be left alone; the rule for all says so of those without a class."""
+        return self._site.rules.of({name: attributes.get(name) for name in ("class", "data-imagekit")}) is not None
 
     def _only_urls(self, tag: Tag, attributes: Attributes) -> None:
         """Replace the URLs of an author's `<source>` or `<img>`, and nothing else."""
@@ -374,6 +388,8 @@ class PageTransform:
     def _poster(self, tag: Tag) -> None:
         attributes = attributes_of(tag)
         width = pixels(attributes.get("width")) or SINGLE_WIDTH
+        if not attributes.get("poster") or not self._has_rule(attributes):
+            return
 
         def poster(url: str) -> str | None:
             source = self._source(url)
@@ -384,7 +400,7 @@ class PageTransform:
 
     def _style(self, tag: Tag) -> None:
         attributes = attributes_of(tag)
-        if tag.name == "img" or not attributes.get("style"):
+        if tag.name == "img" or not attributes.get("style") or not self._has_rule(attributes):
             return
 
         def style(value: str) -> str | None:
@@ -406,6 +422,8 @@ class PageTransform:
     def _meta(self, tag: Tag) -> None:
         attributes = attributes_of(tag)
         name = (attributes.get("property") or attributes.get("name") or "").strip(SPACE).lower()
+        if not (name in SHARED_IMAGES or name in _SHARED_FACTS) or not self._has_rule(attributes):
+            return
 
         def shared(url: str) -> str | None:
             source = self._source(url)
@@ -413,16 +431,17 @@ class PageTransform:
                 return None
             picture = self._one(source, SHARED_WIDTH, SHARED_FORMATS[0])
             if self._site.items is None:
-                self._shared_size = picture.width, picture.height
+                format = mimetype(next(iter(picture.candidates())).format)
+                self._shared = str(picture.width), str(picture.height), format
             return self._url(picture, absolute=True)
 
         if name in SHARED_IMAGES:
-            self._shared_size = None
+            self._shared = None
             with self._told(tag, attributes.get("content") or ""):
                 self._replace(tag, attributes, "content", shared)
-        elif name in _SHARED_SIZES and self._shared_size is not None:
-            side = str(self._shared_size[_SHARED_SIZES[name]])
-            self._replace(tag, attributes, "content", lambda _: side)
+        elif self._shared is not None:
+            fact = self._shared[_SHARED_FACTS[name]]
+            self._replace(tag, attributes, "content", lambda _: fact)
 
     def _link(self, found: list[Tag], at: int) -> None:
         """Have a link to an original lead to an image without its metadata, where a rule says so."""
@@ -500,6 +519,11 @@ class PageTransform:
     def _policy(self) -> str:
         """What to do about an image that cannot be made; where failures are collected, it is left as it is."""
         return self._kit.settings.on_error if self._site.failures is None else "raise"
+
+    def _has_no_size(self, source: Any) -> bool:
+        """Tell whether an image is a drawing that is as wide as there is room."""
+        found = self._kit.source(source)
+        return found is not None and found.is_vector and not _SVG_WIDTH.search(found.read()[:_SVG_HEAD])
 
     def _source(self, url: str) -> Any:
         """Return the source that a URL means; None if it means none, or one that cannot be read."""
