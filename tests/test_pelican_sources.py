@@ -183,3 +183,32 @@ def test_sources_of_an_art_direction_are_found_as_all_others(site: PelicanSite, 
     site.article("walks/walk.md", Photo="canal.jpg")
     site.build()
     assert set(source_folders(site.page("walk.html"))) == {"walks/canal", "walks/dunes"}
+
+
+def test_front_matter_says_what_crops_keep_and_what_there_is_to_see(tmp_path: Path) -> None:
+    """Beside `Photo` an article has `Photo_focus` and `Photo_alt`, for all pages; what a tag says goes before them."""
+    site = PelicanSite(tmp_path)
+    for name, seed in (("a.jpg", 1), ("b.jpg", 2)):
+        site.photo(name, seed)
+    site.article("one.md", Photo="a.jpg", Photo_focus="10% 90%", Photo_alt="A & B")
+    site.article("two.md", Photo="a.jpg", Photo_focus="90% 10%", Photo_alt="Another")
+    site.article("three.md", Photo="b.jpg")
+    site.template(
+        "article.html",
+        "{% macro url(anchor) %}{{ article.photo | thumbnail('40x10', anchor=anchor) }}{% endmacro %}"
+        "{% thumbnail '40x10' article.photo %}|{{ url('10% 90%') }}|{{ url('90% 10%') }}|"
+        "{% picture '40x10' article.photo formats='JPEG' missing_alt='ignore' %}|"
+        "{% picture '40x10' article.photo formats='JPEG' alt='Mine' %}",
+    )
+    site.template("index.html", "{% for each in articles %}{{ each.photo | thumbnail('40x10') }}{% endfor %}")
+    site.build()
+    own = {}
+    for name in ("one", "two", "three"):
+        thumbnail, *expected, picture, mine = site.page(f"{name}.html").split("|")
+        own[name] = thumbnail
+        alt = re.findall(r' alt="([^"]*)"', picture)
+        assert alt == {"one": ["A &amp; B"], "two": ["Another"], "three": []}[name]
+        assert ' alt="Mine"' in mine
+        assert [thumbnail == each for each in expected] == [name == "one", name == "two"]
+        assert site.page("index.html").count(thumbnail) == 1
+    assert len(set(own.values())) == 3

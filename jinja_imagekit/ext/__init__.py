@@ -11,7 +11,7 @@ from jinja2.parser import Parser
 from .calls import FILTERS, TAGS
 from .error_places import current_place, placed_at
 from .grammar import TagReader, tag_nodes
-from .runtime import Locate, TemplateRuntime
+from .runtime import Locate, Says, TemplateRuntime
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["ImageKitExtension", "TemplateRuntime", "current_place", "install", "placed_at"]
 
 
-def install(environment: Environment, kit: ImageKit, *, locate: Locate | None = None) -> None:
+def install(environment: Environment, kit: ImageKit, *, locate: Locate | None = None, says: Says | None = None) -> None:
     """Add the tags and filters to an environment, for the images of a kit; what `ImageKit.install` does.
 
     Args:
         environment: A Jinja environment of any class. Overlays made from it afterwards have the tags too.
         kit: The kit; a second call replaces it.
         locate: See `TemplateRuntime`.
+        says: See `TemplateRuntime`.
 
     Example:
         >>> from jinja_imagekit import ImageKit
@@ -36,7 +37,7 @@ def install(environment: Environment, kit: ImageKit, *, locate: Locate | None = 
     """
     environment.add_extension(ImageKitExtension)
     environment.imagekit = TemplateRuntime(  # type: ignore[attr-defined]  # Jinja's idiom
-        kit, sandboxed=environment.sandboxed, locate=locate
+        kit, sandboxed=environment.sandboxed, locate=locate, says=says
     )
 
 

@@ -76,7 +76,8 @@ def _sized_tag(name: str, write: Callable[..., Markup]) -> Callable[..., Any]:
     ) -> Any:
         runtime = _runtime(context)
         if runtime.locate is not None:
-            source, kwargs = runtime.locate(source, context), runtime.located(kwargs, context)
+            kwargs = runtime.located(runtime.with_said(name, source, kwargs), context)
+            source = runtime.locate(source, context)
         try:
             make = not context.environment.is_async
             return write(runtime, generator_id, dimensions, source, kwargs, attributes, make)
@@ -102,7 +103,8 @@ def _sized_file(name: str, image_of: Callable[..., TemplateImage]) -> Callable[.
     ) -> Any:
         runtime = _runtime(context)
         if runtime.locate is not None:
-            source, kwargs = runtime.locate(source, context), runtime.located(kwargs, context)
+            kwargs = runtime.located(runtime.with_said(name, source, kwargs), context)
+            source = runtime.locate(source, context)
         image = image_of(runtime, generator_id, dimensions, source, kwargs)
         return _given(context, runtime, image, Asker(name, as_filter))
 

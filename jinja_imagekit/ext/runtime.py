@@ -51,6 +51,9 @@ TagImage = StandIn | tuple[str, int | None, int | None]
 Locate = Callable[[Any, Context], Any]
 """Returns the source that a value in a template stands for, given the value and the template's context."""
 
+Says = Callable[[Any], Mapping[str, Any]]
+"""Returns the keywords `focus` and `alt` that a value in a template has of its own, as far as it has them."""
+
 _PICTURE_KEYWORDS = frozenset({"layout", "widths", "sizes", "formats", "at", "priority", "placeholder"})
 """Keywords that make a `{% thumbnail %}` a picture in one format."""
 
@@ -66,11 +69,15 @@ class TemplateRuntime:
         kit: The kit.
         sandboxed: Hand templates a view of a cache file, with which they can neither write nor learn paths.
         locate: For hosts whose authors have their own ways to name images.
+        says: For those of them whose authors say more about an image where they name it.
     """
 
-    def __init__(self, kit: ImageKit, *, sandboxed: bool = False, locate: Locate | None = None) -> None:
+    def __init__(
+        self, kit: ImageKit, *, sandboxed: bool = False, locate: Locate | None = None, says: Says | None = None
+    ) -> None:
         self._kit = kit
         self.locate = locate
+        self._says = says
         self._sandboxed = sandboxed
         self._on_error = kit.settings.on_error
         self._missing_alt = kit.settings.missing_alt
@@ -81,6 +88,15 @@ class TemplateRuntime:
         """Return keywords with the sources that the template's values stand for, those of an art direction too."""
         locate = self.locate
         return kwargs if locate is None else self._with_sources(kwargs, lambda source: locate(source, context))
+
+    def with_said(self, name: str, source: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the keywords of a thumbnail or picture, with those that its source says itself where it has none."""
+        said = dict(self._says(source)) if self._says is not None else {}
+        if kwargs.get("anchor") is not None:
+            said.pop("focus", None)
+        if name == "thumbnail" and not self.has_several_sizes(kwargs):
+            said.pop("alt", None)
+        return {**said, **{each: value for each, value in kwargs.items() if value is not None}} if said else kwargs
 
     def generateimage_tag(
         self, generator_id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool = True

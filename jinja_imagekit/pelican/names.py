@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,13 +25,20 @@ _MAY_NAME_A_FILE = re.compile(r"[{|](?:static|attach|filename)[|}].+|[^\n]+\.[A-
 
 
 class ContentName(str):
-    """A value in an article's metadata that may name an image, and remembers the article's folder.
+    """A value in an article's metadata that may name an image, and remembers what the article says about it.
 
     Attributes:
         folder: The article's folder, relative to the content folder.
+        said: `focus` and `alt`, as far as the article has them: beside `photo`, `photo_focus` and `photo_alt`.
     """
 
     folder: str = ""
+    said: Mapping[str, str] = MappingProxyType({})
+
+
+def said_of(value: object) -> Mapping[str, str]:
+    """Return what an article says about an image that its metadata names."""
+    return value.said if isinstance(value, ContentName) else {}
 
 
 class MissingImage:
@@ -58,6 +66,8 @@ def mark_names(content: Content) -> None:
         if type(value) is str and _MAY_NAME_A_FILE.fullmatch(value) and getattr(content, key.lower(), None) == value:
             name = ContentName(value)
             name.folder = content.relative_dir
+            beside = {what: content.metadata.get(f"{key}_{what}") for what in ("focus", "alt")}
+            name.said = {what: said for what, said in beside.items() if isinstance(said, str)}
             content.metadata[key] = name
             setattr(content, key.lower(), name)
 

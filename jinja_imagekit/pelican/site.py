@@ -18,7 +18,7 @@ from ..kit import ImageKit
 from ..pregenerate import Outcome, Report
 from ..wording import counted, seconds_in_words
 from .bodies import BodyRewriter
-from .names import SourceNames
+from .names import SourceNames, said_of
 from .options import SiteOptions
 from .pages import SiteLinks, mend_pages
 
@@ -63,7 +63,7 @@ class Site:
     def install(self, environment: Environment) -> None:
         """Add the tags and filters to a generator's environment."""
         self.kit.install(environment)
-        ext.install(environment, self.kit, locate=self._names.locate)
+        ext.install(environment, self.kit, locate=self._names.locate, says=said_of)
 
     def rewrite_bodies(self, contents: Iterable[Content]) -> None:
         """Rewrite the images in articles and pages.
