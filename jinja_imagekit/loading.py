@@ -28,6 +28,9 @@ _STORES = {
     "DiskStore": "jinja_imagekit.state.DiskStore.from_settings",
     "MemoryStore": "jinja_imagekit.state.MemoryStore.from_settings",
 }
+_STORES_BY_SCHEME = dict.fromkeys(
+    ("redis", "rediss", "valkey", "valkeys", "unix"), "jinja_imagekit.state.redis.RedisStore.from_settings"
+)
 SHORT_NAMES: Mapping[str, Mapping[str, str]] = {
     "default_cachefile_backend": _BACKENDS,
     "cachefile_backend": _BACKENDS,
@@ -51,6 +54,11 @@ def full_path(setting: str, value: Any) -> Any:
         'jinja_imagekit.cachefiles.strategies.Deferred'
     """
     known = SHORT_NAMES.get(setting, {})
+    if setting == "state_store" and isinstance(value, str) and "://" in value:
+        scheme = value.partition("://")[0]
+        if scheme not in _STORES_BY_SCHEME:
+            raise InvalidSetting(setting, f"{scheme}:// leads to no store. {nearest(scheme, _STORES_BY_SCHEME)}")
+        return value
     if not isinstance(value, str) or "." in value or not known:
         return value
     if value not in known:
@@ -168,6 +176,8 @@ def _is_itself_missing(module_name: str, error: ModuleNotFoundError) -> bool:
 @lru_cache(maxsize=256)
 def _load_path(setting: str, path: str) -> Any:
     path = full_path(setting, path)
+    if "://" in path:
+        path = _STORES_BY_SCHEME[path.partition("://")[0]]
     parts = path.split(".")
     for split in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:split])

@@ -96,7 +96,7 @@ class Settings(PixelSettings, Caps):
             "source_name_as_path" or "source_name_dot_hash".
         spec_cachefile_namer: Names the cache files of specs: as `cachefile_namer`.
         state_store: The state store: a `StateStore` or a dotted path to a callable that takes the settings, or
-            "DiskStore" or "MemoryStore".
+            "DiskStore" or "MemoryStore", or the URL of a Redis or Valkey server that machines share.
         cache_prefix: The prefix of all keys in the state store, so that several kits can share one.
         cache_timeout: Seconds for which a record is kept; None keeps it for ever.
         failure_timeout: Seconds for which a failed generation is not tried again.
