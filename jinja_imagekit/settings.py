@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -31,6 +32,9 @@ DECODED_FORMATS = (*READABLE_FORMATS, *OTHER_FORMATS)
 
 EFFORTS = ("fast", "balanced", "small")
 """How much time encoders take for how few bytes; `docs/reference/formats.md` holds the measurement."""
+
+PNG_OPTIMIZERS = ("oxipng",)
+"""What makes a PNG smaller without loss, each by the extra and the module of its name."""
 
 POLICIES = ("raise", "placeholder", "original", "omit")
 """What templates may do about an image that cannot be made."""
@@ -64,6 +68,7 @@ class PixelSettings:
     linear_resize: bool = False
     effort: str = "balanced"
     resizer: str = "pillow"
+    png_optimizer: str = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +156,8 @@ class Settings(PixelSettings, Caps):
         effort: How long encoders search for few bytes: "fast", "balanced" or "small" (docs, "Formats").
         resizer: What resizes: "pillow", or "fast", which takes a quarter of the time and needs the extra `[fast]`. A
             fifth of all samples differ by one level, and the names of cache files differ.
+        png_optimizer: "oxipng" has PNGs made smaller by oxipng, which the extra `jinja-imagekit[oxipng]` installs;
+            "none" does not.
 
     Raises:
         InvalidSetting: A value is of the wrong type or out of range.
@@ -216,6 +223,9 @@ class Settings(PixelSettings, Caps):
             value = getattr(self, name)
             if value not in choices:
                 raise InvalidSetting(name, f"must be one of {', '.join(map(str, choices))}, not {value!r}")
+        if self.png_optimizer in PNG_OPTIMIZERS and find_spec(self.png_optimizer) is None:
+            extra = f"pip install 'jinja-imagekit[{self.png_optimizer}]'"
+            raise InvalidSetting("png_optimizer", f"is {self.png_optimizer!r}, which is not installed: {extra}")
         if self.site_url and not self.site_url.startswith(("https://", "http://")):
             raise InvalidSetting("site_url", f"must begin with https:// or http://, not be {self.site_url!r}")
         if not self.picture_formats:
@@ -310,6 +320,7 @@ class Settings(PixelSettings, Caps):
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "on_error": POLICIES,
     "effort": EFFORTS,
+    "png_optimizer": ("none", *PNG_OPTIMIZERS),
     "isolation": (None, "process"),
     "resizer": ("pillow", "fast"),
     "urls": URLS,

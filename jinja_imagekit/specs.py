@@ -101,6 +101,7 @@ class ImageSpec:
     linear_resize: bool | None = None
     effort: str | None = None
     resizer: str | None = None
+    png_optimizer: str | None = None
 
     def __init__(self, source: Any = None) -> None:
         # A source that a kit has already found needs no finder.

@@ -9,10 +9,13 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 import drawing
-from jinja_imagekit.exceptions import InvalidOption
+from jinja_imagekit import ImageSpec
+from jinja_imagekit.exceptions import InvalidOption, InvalidSetting
 from jinja_imagekit.images import Frames, Limits, Original, PixelRules, encode
 from jinja_imagekit.processors import ResizeToFit
 from jinja_imagekit.recipes import Recipe
+from jinja_imagekit.settings import EFFORTS, Settings
+from jinja_imagekit.specs import spec_class
 
 
 def screenshot(
@@ -273,3 +276,30 @@ def test_gif_dithers_when_asked_to() -> None:
     source = drawing.encoded(wide, "PNG")
     plain, dithered = (opened(made(source, "GIF", dither=dither)).convert("RGB") for dither in (False, True))
     assert error(dithered.reduce(8), wide.reduce(8)) < error(plain.reduce(8), wide.reduce(8))
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_oxipng_writes_the_same_pixels_in_fewer_bytes(effort: str) -> None:
+    """With the setting `png_optimizer` a PNG is smaller, and nothing else changes."""
+    image = screenshot().resize((300, 216), Image.Resampling.LANCZOS)
+    source = Original(drawing.encoded(image, "PNG"), name="test", limits=Limits())
+    plain, smaller = (
+        Recipe("test", rules=PixelRules(effort=effort, png_optimizer=each)).make(source) for each in ("none", "oxipng")
+    )
+    assert opened(smaller).convert("RGB").tobytes() == image.tobytes()
+    assert len(smaller) < 0.98 * len(plain)
+
+
+def test_optimizer_is_in_the_name_and_on_a_spec() -> None:
+    """Nobody gets other bytes under a name that is there already."""
+    recipes = {ImageSpec.get_recipe(each()) for each in (ImageSpec, spec_class({"png_optimizer": "oxipng"}))}
+    assert len(recipes) == 2
+
+
+def test_optimizer_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting never falls back in silence; the error says what to install."""
+    monkeypatch.setattr("jinja_imagekit.settings.find_spec", lambda name: None)
+    with pytest.raises(InvalidSetting, match=r"pip install 'jinja-imagekit\[oxipng\]'"):
+        Settings(png_optimizer="oxipng")
+    with pytest.raises(InvalidSetting, match="none, oxipng"):
+        Settings(png_optimizer="optipng")

@@ -63,7 +63,7 @@ def encode(
             images = [_clean(image) for image in frames.images]
             return written.saved_by_pillow(images, _arguments(frames, images[0], written, options, rules))
         images = _prepared(frames, written, rules)
-        wish = Wish(frames.coding, frozenset(options), frames.are_as_coded)
+        wish = Wish(frames.coding, frozenset(options), frames.are_as_coded, rules)
         return written.saved(images, _arguments(frames, images[0], written, options, rules), wish)
     except (ImageKitError, MemoryError):
         raise

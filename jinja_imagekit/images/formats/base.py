@@ -11,13 +11,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from PIL import Image, ImageFile
 
 from ..colour import fits, may_be_transparent
 from ..frames import UNCODED, Coding
 from ..primaries import SRGB, Colours
+
+if TYPE_CHECKING:
+    from ..rules import PixelRules
 
 
 class BrokenFile(ValueError):
@@ -79,11 +82,13 @@ class Wish(NamedTuple):
         coding: How the source is coded.
         asked: The names of the options that the caller chose.
         unchanged: Whether the pixels are those of the source's file.
+        rules: How pixels are written.
     """
 
     coding: Coding
     asked: frozenset[str]
     unchanged: bool
+    rules: PixelRules
 
 
 class Range(NamedTuple):
