@@ -21,14 +21,22 @@ def is_flat(image: Image.Image) -> bool:
     width, height = image.size
     if width < 2 or height < 2:
         return True
-    for first, second in (
-        ((1, 0, width, height), (0, 0, width - 1, height)),
-        ((0, 1, width, height), (0, 0, width, height - 1)),
-    ):
-        difference = ImageChops.difference(image.crop(first), image.crop(second)).convert("L")
-        if difference.histogram()[0] < _FLAT_SHARE * difference.width * difference.height:
+    for across, down in ((1, 0), (0, 1)):
+        wide, high = width - across, height - down
+        # In bands, or the two and their difference would take three times the memory of the image.
+        bands = [(top, min(top + _BAND_ROWS, high)) for top in range(0, high, _BAND_ROWS)]
+        equal = sum(
+            ImageChops.difference(image.crop((across, top + down, width, end + down)), image.crop((0, top, wide, end)))
+            .convert("L")
+            .histogram()[0]
+            for top, end in bands
+        )
+        if equal < _FLAT_SHARE * wide * high:
             return False
     return True
+
+
+_BAND_ROWS = 64
 
 
 def least(image: Image.Image) -> Image.Image:
@@ -52,7 +60,8 @@ def exact(image: Image.Image) -> Image.Image | None:
     The most frequent one comes first. Transparent pixels keep their alpha; what colour is below them does not matter,
     and becomes black.
     """
-    shown = image.convert("RGBA") if image.mode in ("LA", "RGBA") else image.convert("RGB")
+    # To its own mode, Pillow converts by a copy.
+    shown = image if image.mode in ("RGB", "RGBA") else image.convert("RGBA" if image.mode == "LA" else "RGB")
     if shown.mode == "RGBA" and shown.getchannel("A").getextrema()[0] == 0:
         bare = shown.getchannel("A").point([255] + [0] * 255)
         shown = shown.copy()
