@@ -64,7 +64,7 @@ golden: $(VENV)/.test
 	PYTHONPATH=examples $(BIN)/python tests/test_golden.py --record
 
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -j auto docs site
 	@echo "The documentation is in site/index.html"
 
 lint: $(VENV)/.test

@@ -546,7 +546,7 @@ def test_every_processor_is_in_the_golden_set() -> None:
 
 
 DOTTED = re.compile(r"\bjinja_imagekit(?:\.[A-Za-z_]\w*)+")
-REFERENCE = re.compile(r"^::: (jinja_imagekit[\w.]*)", re.MULTILINE)
+REFERENCE = re.compile(r"^\.\. auto\w+:: (jinja_imagekit[\w.]*)", re.MULTILINE)
 NOT_IMPORTED = {
     "jinja_imagekit.policies",  # the name of a logger
     "jinja_imagekit.django.models.fields.Processed",  # the beginning of a name, in a `sed` expression

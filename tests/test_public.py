@@ -15,7 +15,7 @@ import jinja_imagekit
 ENTRIES = sorted(
     entry for page in (ROOT / "docs").rglob("*.md") for entry in REFERENCE.findall(page.read_text(encoding="utf-8"))
 )
-"""What the pages have mkdocstrings describe: whole modules, and single names."""
+"""What the pages have autodoc describe: whole modules, and single names."""
 
 WHOLE = {entry for entry in ENTRIES if isinstance(named(entry), ModuleType)}
 MODULES = sorted({entry if entry in WHOLE else entry.rpartition(".")[0] for entry in ENTRIES} - {"jinja_imagekit"})
@@ -43,7 +43,7 @@ def test_a_module_exports_what_the_reference_lists(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_what_is_public_is_described(module: str) -> None:
-    """mkdocstrings passes over what has no docstring; a constant's is the string below it."""
+    """autodoc passes over what has no docstring; a constant's is the string below it."""
     source = Path(str(named(module).__file__)).read_text(encoding="utf-8")
     for name in exported(module):
         value: Any = getattr(named(module), name)
