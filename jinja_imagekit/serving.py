@@ -19,6 +19,8 @@ from .state.locks import Slots
 if TYPE_CHECKING:
     from .kit import ImageKit
 
+__all__ = ["Serving"]
+
 logger = logging.getLogger("jinja_imagekit.serving")
 
 YEAR = 31_536_000
