@@ -103,7 +103,7 @@ def test_widths_are_offered_to_the_browser(site: PelicanSite) -> None:
 
 PICTURES: dict[str, Any] = {
     "plain": {"size": "100x", "layout": "constrained"},
-    "full": {"size": "100x", "layout": "full", "formats": ["WEBP", "JPEG"]},
+    "full": {"size": "100x", "layout": "full", "formats": ["WEBP", "JPEG"], "priority": True},
     "fixed": {"size": "80x60", "layout": "fixed", "quality": 40, "focus": "20% 80%"},
     "widths": {"size": "100x", "widths": "50 200", "sizes": "50vw"},
     "art": {"size": "200x50", "at": {"(max-width: 600px)": {"size": "60x60", "focus": (0.1, 0.9)}}, "priority": True},
@@ -484,3 +484,30 @@ def test_a_query_does_not_matter(site: PelicanSite, url: str) -> None:
     """The name before it is that of a file, with Pelican's own links, too."""
     html = built(site, f"![Dunes]({url}){{.wide}}")
     assert re.search(r'src="(images/dunes|walks/canal)\.jpg" width="120"', without_urls(html))
+
+
+def test_one_image_of_a_page_goes_before_all_others(site: PelicanSite) -> None:
+    """The first large one of an article on its page, and of all articles on a page that shows them all."""
+    for slug in ("walk", "lock"):
+        site.article(f"walks/{slug}.md", "![](canal.jpg)\n\n![](canal.jpg)\n\n![](canal.jpg)\n\n![](canal.jpg)")
+    site.template("article.html", "{{ article.content }}")
+    site.template("index.html", "{% for article in articles %}{{ article.content }}{% endfor %}")
+    site.build(IMAGEKIT_CLASSES={"*": {"size": "300x", "formats": "WEBP", "widths": (300,)}})
+    for name, count in (("walk.html", 4), ("index.html", 8)):
+        found = re.findall("<img[^>]*>", site.page(name))
+        assert len(found) == count
+        assert ["high" in image for image in found] == [True, *[False] * (count - 1)]
+        assert 'loading="lazy"' in found[3]
+        assert "data-imagekit" not in site.page(name)
+    assert 'loading="lazy" decoding="async"' in found[4]
+
+
+def test_images_alone_can_have_relative_urls(site: PelicanSite) -> None:
+    """`IMAGEKIT_URLS` says so, whatever Pelican's own links begin with."""
+    site.article("walks/walk.md", "![](canal.jpg){.wide}")
+    site.template("article.html", "{{ SITEURL }}{{ article.content }}")
+    elsewhere = {"SITEURL": "https://example.org", "ARTICLE_SAVE_AS": "a/b/{slug}.html"}
+    site.build(IMAGEKIT_CLASSES=CLASSES, IMAGEKIT_SPECS=SPECS, IMAGEKIT_URLS="relative", **elsewhere)
+    html = site.page("a/b/walk.html")
+    assert html.startswith("https://example.org<p>")
+    assert 'src="../../CACHE/images/walks/canal/' in html

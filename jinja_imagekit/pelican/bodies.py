@@ -24,6 +24,7 @@ from ..markup import Attributes, Change, image_attributes, rewrite_images
 from ..markup.feeds import LEFT_OUT
 from ..markup.rules import Rule, Rules
 from .names import SourceNames
+from .pages import FIRST
 
 SETTING = "IMAGEKIT_CLASSES"
 
@@ -80,7 +81,9 @@ class BodyRewriter:
             return
         change = self._change_of(content)
         if isinstance(content._content, str):
-            content._content = rewrite_images(content._content, change, in_pictures=False)
+            # Where another image stands above it in a page, that is found out when the page is written.
+            with self._kit.page(content.save_as):
+                content._content = rewrite_images(content._content, change, in_pictures=False)
         for field in content.settings["FORMATTED_FIELDS"]:
             value = content.metadata.get(field)
             if isinstance(value, str) and "<" in value:
@@ -105,6 +108,8 @@ class BodyRewriter:
                 rule = rule.shaped(attributes, partial(self._size, source)) if rule.dimensions == "" else rule
                 written = self._written(rule, source, attributes)
             shown = image_attributes(written) if isinstance(written, Markup) else written
+            if shown and isinstance(written, Markup) and self._is_first_by_order(rule, attributes, shown):
+                written = Markup(str(written).replace("<img ", f"<img {FIRST} ", 1))
             if shown:
                 self._shown[str(shown["src"])] = ShownImage(rule, source, partial(_told_at, place, url))
             return written
@@ -121,6 +126,11 @@ class BodyRewriter:
             if name != "src" and is_attribute_name(name)
         }
         return rule.written(self._runtime, source, {**rule.attributes, **given})
+
+    def _is_first_by_order(self, rule: Rule, author: Attributes, shown: Attributes) -> bool:
+        """Tell whether an image goes before others for its place in the text alone."""
+        is_first = shown.get("fetchpriority") == "high" and "fetchpriority" not in author
+        return is_first and not rule.keywords.get("priority")
 
     def _size(self, source: object) -> Size:
         found = self._kit.source(source)
@@ -149,7 +159,7 @@ class BodyRewriter:
             urls = map(self._kit.absolute_url, str(attributes["srcset"]).split(", "))
             written |= {"srcset": ", ".join(urls), "sizes": attributes.get("sizes") or None}
         for name, value in attributes.items():
-            if name not in LEFT_OUT and is_attribute_name(name):
+            if name not in (*LEFT_OUT, FIRST) and is_attribute_name(name):
                 written[name] = True if value is None else value
         return element("img", written)
 

@@ -90,6 +90,9 @@ def _kit_settings(config: Mapping[str, Any], values: Mapping[str, Any]) -> Setti
         "debug": not config.get("SITEURL"),
     }
     given = {name.lower(): value for name, value in values.items()}
+    if given.get("urls") == "relative":
+        # Which page a template renders is known when the page is written.
+        del given["urls"]
     further = given.pop("source_dirs", ())
     settings = Settings.from_keywords({**defaults, **given, "source_dirs": further})
     folders = [content, *(os.path.join(content, each) for each in settings.source_dirs)]

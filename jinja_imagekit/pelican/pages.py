@@ -8,6 +8,7 @@ are edited once more if an image could not be made.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..exceptions import ImageKitError
 from ..interfaces import Size
 from ..kit import ImageKit
 from ..markup import Attributes, rewrite_images
+from ..markup.tokens import tags
 from ..pregenerate import Outcome
 from ..stand_ins import DEFAULT_SIZE, placeholder_uri
 
@@ -27,6 +29,11 @@ logger = logging.getLogger("jinja_imagekit.pelican")
 
 PLACEHOLDER = "/__imagekit_site__"
 """Written instead of the site's URL until the page exists, since a template does not know which page it renders."""
+
+FIRST = "data-imagekit-first"
+"""An attribute of the first large image of an article, until the page is written that it is on."""
+
+_PRIORITY = 'fetchpriority="high"'
 
 Localize = Callable[[str], str]
 """Converts a kit's URL into the one in a page."""
@@ -47,7 +54,10 @@ class SiteLinks:
         site_url = config.get("SITEURL") or ""
         self.feed_root: str = site_url or (config.get("FEED_DOMAIN") or "").rstrip("/")
         own = config.get("IMAGEKIT_BASE_URL")
-        self.differ = own is None and (bool(config.get("RELATIVE_URLS")) or self.feed_root != site_url)
+        # Other URLs of the page may be absolute nevertheless.
+        self._folder = config.get("OUTPUT_PATH") if config.get("IMAGEKIT_URLS") == "relative" else None
+        is_relative = bool(config.get("RELATIVE_URLS")) or self._folder is not None
+        self.differ = own is None and (is_relative or self.feed_root != site_url)
         self._roots: dict[Path, str] = {}
 
     @property
@@ -67,7 +77,11 @@ class SiteLinks:
             path: The file that was written.
             context: The context that the page was rendered with.
         """
-        self._link(Path(path), context.get("localsiteurl") or "")
+        root = context.get("localsiteurl") or ""
+        if self._folder is not None:
+            root = Path(os.path.relpath(self._folder, Path(path).parent)).as_posix()
+        self._link(Path(path), root)
+        _edit(Path(path), first_alone)
 
     def link_feed(self, path: str) -> None:
         """Put the site's URL into a feed's file.
@@ -102,6 +116,30 @@ class SiteLinks:
 
     def _local(self, root: str, url: str) -> str:
         return self._rooted(url, root) if self.differ else url
+
+
+def first_alone(text: str) -> str:
+    """Return a page in which one image at most goes before all others for its place alone.
+
+    The first large image of an article is not the first of a page that has another above it, such as one with several
+    articles.
+
+    Args:
+        text: The page.
+    """
+    if FIRST not in text:
+        return text
+    parts, end, is_first = [], 0, True
+    for tag in tags(text):
+        if tag.name != "img" or _PRIORITY not in tag.text:
+            continue
+        if f" {FIRST} " in tag.text:
+            lazily = "" if " loading=" in tag.text else ' loading="lazy" decoding="async"'
+            new = tag.text.replace(f" {FIRST}", "", 1)
+            parts += [text[end : tag.start], new if is_first else new.replace(f" {_PRIORITY}", lazily, 1)]
+            end = tag.end
+        is_first = False
+    return "".join([*parts, text[end:]])
 
 
 def _edit(path: Path, change: Callable[[str], str]) -> None:
