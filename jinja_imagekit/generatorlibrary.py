@@ -6,9 +6,9 @@ from typing import Any
 
 from .processors import SharedThumbnail
 from .processors import Thumbnail as ThumbnailProcessor
-from .processors.arguments import one_of
+from .processors.arguments import one_of, pixels
 from .registry import GeneratorRegistry
-from .settings import EFFORTS
+from .settings import AUTO, EFFORTS
 from .specs import ImageSpec
 
 __all__ = ["Thumbnail"]
@@ -27,12 +27,13 @@ class Thumbnail(ImageSpec):
         crop: Fill the size and crop the excess; the default if both width and height are given.
         upscale: Enlarge a source that is smaller.
         format: The format of the result; None for the setting `default_thumbnail_format`.
-        quality: The encoder's quality.
+        quality: The encoder's quality, or "auto" for the lowest at which the image looks like itself.
         options: Further options of the encoder.
         largest: Width and height in pixels of the largest size of a picture that this is one size of: all are made
             of one decode, and cut alike.
         still: Show the first frame of an animation.
         effort: How long the encoder searches for few bytes: "fast", "balanced" or "small"; None for the setting.
+        max_bytes: Bytes that the result may have; None for the setting.
         source: The image to start from.
 
     Raises:
@@ -50,12 +51,13 @@ class Thumbnail(ImageSpec):
         crop: bool | None = None,
         upscale: bool | None = None,
         format: str | None = None,
-        quality: int | None = None,
+        quality: int | str | None = None,
         options: dict[str, Any] | None = None,
         source: Any = None,
         largest: tuple[int, int | None] | None = None,
         still: bool = False,
         effort: str | None = None,
+        max_bytes: int | None = None,
     ) -> None:
         super().__init__(source)
         sides: dict[str, Any] = {"width": width, "height": height, "anchor": anchor, "crop": crop, "upscale": upscale}
@@ -64,7 +66,11 @@ class Thumbnail(ImageSpec):
             self.keep_animation = False
         if effort is not None:
             self.effort = one_of("effort", effort, EFFORTS)
-        self.options = {**(options or {}), **({} if quality is None else {"quality": quality})}
+        if max_bytes is not None:
+            self.max_bytes = pixels("max_bytes", max_bytes)
+        if quality == AUTO:
+            self.quality = AUTO
+        self.options = {**(options or {}), **({} if quality in (None, AUTO) else {"quality": quality})}
         self._format = format
 
     @property

@@ -35,6 +35,8 @@ EFFORTS = ("fast", "balanced", "small")
 
 PNG_OPTIMIZERS = ("oxipng",)
 """What makes a PNG smaller without loss, each by the extra and the module of its name."""
+AUTO = "auto"
+"""The `quality` that is found for each image."""
 
 POLICIES = ("raise", "placeholder", "original", "omit")
 """What templates may do about an image that cannot be made."""
@@ -69,6 +71,8 @@ class PixelSettings:
     effort: str = "balanced"
     resizer: str = "pillow"
     png_optimizer: str = "none"
+    quality: str | None = None
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +162,9 @@ class Settings(PixelSettings, Caps):
             fifth of all samples differ by one level, and the names of cache files differ.
         png_optimizer: "oxipng" has PNGs made smaller by oxipng, which the extra `jinja-imagekit[oxipng]` installs;
             "none" does not.
+        quality: "auto" finds the lowest quality at which each image looks like itself; None takes the format's own. A
+            number goes into a spec's `options` or a tag's `quality`, since each format has another scale.
+        max_bytes: Bytes that a result may have: its quality is lowered until it fits. None for any number.
 
     Raises:
         InvalidSetting: A value is of the wrong type or out of range.
@@ -321,6 +328,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "on_error": POLICIES,
     "effort": EFFORTS,
     "png_optimizer": ("none", *PNG_OPTIMIZERS),
+    "quality": (None, AUTO),
     "isolation": (None, "process"),
     "resizer": ("pillow", "fast"),
     "urls": URLS,
@@ -339,6 +347,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_source_pixels": (1, float("inf")),
     "max_result_pixels": (1, float("inf")),
     "max_frames": (1, float("inf")),
+    "max_bytes": (1, float("inf")),
     "decode_margin": (0, 8),
     "state_directory_permissions": (0, 0o7777),
     "state_file_permissions": (0, 0o7777),

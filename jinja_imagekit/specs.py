@@ -102,6 +102,8 @@ class ImageSpec:
     effort: str | None = None
     resizer: str | None = None
     png_optimizer: str | None = None
+    quality: str | None = None
+    max_bytes: int | None = None
 
     def __init__(self, source: Any = None) -> None:
         # A source that a kit has already found needs no finder.

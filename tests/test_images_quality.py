@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from io import BytesIO
+from pathlib import Path
 
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 import drawing
 from jinja_imagekit import ImageKit
-from jinja_imagekit.exceptions import InvalidOption, InvalidSetting
+from jinja_imagekit.exceptions import ImageTooLarge, InvalidOption, InvalidSetting
 from jinja_imagekit.generatorlibrary import Thumbnail
-from jinja_imagekit.images import Frames, Limits, PixelRules, encode
+from jinja_imagekit.images import OUTPUT_FORMATS, Frames, Limits, PixelRules, encode
+from jinja_imagekit.images.likeness import Likeness
 from jinja_imagekit.settings import EFFORTS, Settings
 from jinja_imagekit.specs import spec_class
 
@@ -111,3 +114,125 @@ def test_unknown_effort_is_refused() -> None:
         Settings(effort="tiny")
     with pytest.raises(InvalidOption, match="Did you mean 'small'"):
         Thumbnail(width=80, effort="smal")
+
+
+AUTO = PixelRules(quality="auto")
+
+
+def smooth(image: Image.Image) -> Image.Image:
+    """Return an image without fine detail, as a sky has none."""
+    return image.filter(ImageFilter.GaussianBlur(3))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
+def test_quality_is_found_for_each_image(format: str) -> None:
+    """The result has a quality of the format's ladder, which another image of the same size does not share."""
+    photo, ladder = drawing.photo(256, 192), OUTPUT_FORMATS[format].qualities
+    found = []
+    for image in (photo, smooth(photo), photo.quantize(8).convert("RGB")):
+        data = made(image, format, AUTO)
+        assert data == made(image, format, quality="auto")
+        found += [quality for quality in ladder if made(image, format, quality=quality) == data]
+    assert len(set(found)) > 1
+
+
+def test_likeness_is_the_same_number_everywhere() -> None:
+    """Losses are whole numbers that depend on the pixels alone: on no processor, Python or run."""
+    samples = bytes(number * number // 97 % 256 ^ number // 480 for number in range(96 * 64 * 3))
+    image = Image.frombytes("RGB", (96, 64), samples)
+    likeness = Likeness(image)
+    losses = [likeness.loss(image.point(lambda level, step=step: level // step * step)) for step in (1, 4, 8, 16, 32)]
+    assert losses == sorted(losses)
+    assert losses == [7_880_000, 8_023_514, 8_219_143, 8_795_313, 18_317_471]
+
+
+def test_loss_of_colour_alone_is_seen() -> None:
+    """An image in other colours of the same brightness is no likeness, though its luma is."""
+    photo = drawing.photo(160, 120)
+    luma, blue, red = photo.convert("YCbCr").split()
+    faded = Image.merge("YCbCr", (luma, blue, red.point(lambda level: 128 + (level - 128) // 2))).convert("RGB")
+    assert Likeness(photo).loss(faded) > Likeness(photo).loss(photo) + 5_000_000
+
+
+def test_number_goes_before_the_setting() -> None:
+    """A quality in the options of one spec or tag wins over the setting, and "auto" in them over the format's own."""
+    photo = drawing.photo(160, 120)
+    assert made(photo, "JPEG", AUTO, quality=50) == made(photo, "JPEG", quality=50)
+    thumbnail = Thumbnail(80, quality="auto", source=BytesIO(drawing.jpeg(160, 120)))
+    assert thumbnail.generate().read() != Thumbnail(80, source=BytesIO(drawing.jpeg(160, 120))).generate().read()
+
+
+def test_icon_has_the_quality_of_its_format() -> None:
+    """An image of a few pixels is too small to tell, and has too few bytes to save."""
+    icon = drawing.photo(24, 24)
+    assert made(icon, "WEBP", AUTO) == made(icon, "WEBP")
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF"])
+def test_format_without_quality_has_none_to_find(format: str) -> None:
+    """The setting is for all formats, and leaves those alone that lose nothing."""
+    photo = drawing.photo(64, 48)
+    assert made(photo, format, AUTO) == made(photo, format)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
+def test_quality_is_found_for_grey_and_transparent_images(format: str, mode: str) -> None:
+    """Grey images are compared by their luma, transparent ones on the background."""
+    photo = drawing.photo(96, 64)
+    image = photo.convert("L") if mode == "L" else drawing.cut_out(photo)
+    assert Image.open(BytesIO(made(image, format, AUTO))).size == (96, 64)
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF"])
+def test_first_frame_finds_the_quality_of_an_animation(format: str) -> None:
+    """All frames of an animation have the quality that its first one needs."""
+    frames = drawing.frames(64, 48, 3)
+    moving = Frames(tuple(frames), (64, 48), durations=(100,) * 3, loop=0)
+    data = encode(moving, format, {}, rules=AUTO, limits=LIMITS)
+    assert Image.open(BytesIO(data)).n_frames == 3  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
+def test_max_bytes_takes_the_highest_quality_that_fits(format: str) -> None:
+    """A result keeps within its bytes, and the next quality would not."""
+    photo = drawing.photo(160, 120)
+    whole = len(made(photo, format))
+    data = made(photo, format, PixelRules(max_bytes=whole * 2 // 3))
+    assert whole // 3 < len(data) <= whole * 2 // 3
+    assert made(photo, format, PixelRules(max_bytes=whole)) == made(photo, format)
+    assert len(made(photo, format, PixelRules(max_bytes=whole // 2, quality="auto"))) <= whole // 2
+
+
+def test_result_that_never_fits_is_an_error() -> None:
+    """An image that exceeds `max_bytes` at the lowest quality says so, and so does one that has no quality."""
+    photo = drawing.photo(160, 120)
+    with pytest.raises(ImageTooLarge, match="bytes at quality 20; max_bytes allows 500, for which"):
+        made(photo, "JPEG", PixelRules(max_bytes=500))
+    with pytest.raises(ImageTooLarge, match="bytes without loss; max_bytes allows 500"):
+        made(photo, "PNG", PixelRules(max_bytes=500))
+
+
+def test_found_quality_is_looked_for_once(tmp_path: Path) -> None:
+    """The name holds the wish and not what was found, so that a second run finds the file and makes nothing."""
+    (tmp_path / "photo.jpg").write_bytes(drawing.jpeg(160, 120))
+    settings = {"source_dirs": [tmp_path], "location": tmp_path / "out", "state_dir": tmp_path / "state"}
+    made_at = []
+    for _ in range(2):
+        with closing(ImageKit(quality="auto", max_bytes=9_000, **settings)) as kit:
+            file = kit.cachefile("imagekit:thumbnail", width=120, source="photo.jpg")
+            assert file.url
+            made_at.append((file.name, Path(file.path).stat().st_mtime_ns))
+    assert made_at[0] == made_at[1]
+
+
+def test_unusable_wishes_are_refused() -> None:
+    """A mistyped "auto" and no bytes at all are errors, as settings and as keywords."""
+    with pytest.raises(InvalidSetting, match="must be one of None, auto"):
+        Settings(quality="best")
+    with pytest.raises(InvalidSetting, match="max_bytes"):
+        Settings(max_bytes=0)
+    with pytest.raises(InvalidOption, match="max_bytes"):
+        Thumbnail(80, max_bytes=0)
+    with pytest.raises(InvalidOption, match="quality"):
+        made(drawing.photo(40, 40), "JPEG", quality="best")

@@ -8,11 +8,13 @@ from typing import Any
 from PIL import Image
 
 from ..exceptions import EncodingFailed, ImageKitError, ImageTooLarge
+from ..settings import AUTO
 from .colour import fits, flatten, in_one_mode, may_be_transparent, to_plain
 from .formats import OUTPUT_FORMATS, check_options, encoder_options
 from .formats.base import Format, Wish
 from .frames import Frames
 from .names import normal_format
+from .qualities import lowest_alike, within_bytes
 from .rules import Limits, PixelRules, excess
 
 
@@ -56,19 +58,61 @@ def encode(
     check_options(format, options)
     written = OUTPUT_FORMATS[normal_format(format)]
     if not (written.animates and rules.keep_animation):
-        frames = frames.with_images(frames.images[:1])
+        frames = _first(frames)
     _check_size(frames, written, limits, name)
     try:
         if not autoconvert:
             images = [_clean(image) for image in frames.images]
             return written.saved_by_pillow(images, _arguments(frames, images[0], written, options, rules))
         images = _prepared(frames, written, rules)
-        wish = Wish(frames.coding, frozenset(options), frames.are_as_coded, rules)
-        return written.saved(images, _arguments(frames, images[0], written, options, rules), wish)
+        return _of_quality(frames, images, written, options, rules, name)
     except (ImageKitError, MemoryError):
         raise
     except Exception as error:  # encoders raise anything: OSError, ValueError, SystemError, …
         raise EncodingFailed(name, written.name, f"{error or type(error).__name__}") from error
+
+
+def _of_quality(
+    frames: Frames,
+    images: list[Image.Image],
+    format: Format,
+    options: Mapping[str, object],
+    rules: PixelRules,
+    name: str,
+) -> bytes:
+    """Return prepared images as a file, whose quality and bytes may be left to be found."""
+    is_auto = options.get("quality", rules.quality) == AUTO
+    options = {name: value for name, value in options.items() if (name, value) != ("quality", AUTO)}
+    wish = Wish(frames.coding, frozenset(options), frames.are_as_coded, rules)
+    arguments = _arguments(frames, images[0], format, options, rules)
+    has_quality = format.qualities and not arguments.get("lossless")
+
+    def save(quality: int) -> bytes:
+        return format.saved(images, {**arguments, "quality": quality}, wish)
+
+    if is_auto and has_quality:
+        # Of an animation, the first frame stands for all.
+        still = arguments if len(images) == 1 else _arguments(_first(frames), images[0], format, options, rules)
+
+        # As if it had been asked for, or a flat WebP would be tried without loss each time.
+        asked = wish._replace(asked=wish.asked | {"quality"})
+
+        def save_trial(quality: int) -> bytes:
+            return format.saved(images[:1], format.for_trial({**still, "quality": quality}), asked)
+
+        found = lowest_alike(images[0], format, save_trial, background=rules.background)
+        arguments["quality"] = found or arguments["quality"]
+    if rules.max_bytes is not None and has_quality:
+        return within_bytes(save, int(arguments["quality"]), rules.max_bytes, name)
+    data = format.saved(images, arguments, wish)
+    if rules.max_bytes is not None and len(data) > rules.max_bytes:
+        problem = f"the result has {len(data):,} bytes without loss; max_bytes allows {rules.max_bytes:,}"
+        raise ImageTooLarge(name, problem)
+    return data
+
+
+def _first(frames: Frames) -> Frames:
+    return frames.with_images(frames.images[:1])
 
 
 def _check_size(frames: Frames, format: Format, limits: Limits, name: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ...exceptions import InvalidOption, nearest
+from ...settings import AUTO
 from ..names import WRITABLE_FORMATS, normal_format
 from .avif import Avif
 from .base import Format, Range
@@ -129,6 +130,8 @@ def check_options(format: str, options: Mapping[str, object]) -> None:
     for name, value in options.items():
         if name not in _KNOWN_OPTIONS:
             raise InvalidOption(name, value, f"no format has such an option. {nearest(name, _KNOWN_OPTIONS)}")
+        if name == "quality" and value == AUTO:
+            continue
         allowed = own.ranges.get(name) or _widest_range(name)
         if allowed is not None:
             _check_number(name, value, allowed)

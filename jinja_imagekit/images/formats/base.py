@@ -129,6 +129,7 @@ class Format(ABC):
         max_milliseconds: Longest duration of one frame.
         defaults: Encoder options unless told otherwise; `docs/reference/formats.md` holds the measurement.
         efforts: What else they are for each of the setting `effort`'s values.
+        qualities: Those that `quality="auto"` may choose, from the lowest; none where the encoder has no quality.
         options: Names of the encoder options that it understands.
         ranges: The values of those that are numbers.
     """
@@ -153,6 +154,7 @@ class Format(ABC):
     max_milliseconds: ClassVar[int] = 0
     defaults: ClassVar[Mapping[str, object]] = {}
     efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    qualities: ClassVar[tuple[int, ...]] = ()
     options: ClassVar[frozenset[str]] = frozenset()
     ranges: ClassVar[Mapping[str, Range]] = {}
 
@@ -254,6 +256,10 @@ class Format(ABC):
             chosen: The options, the format's defaults among them.
         """
         return {}
+
+    def for_trial(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments with which a quality is tried: others, if they show as much in less time."""
+        return dict(arguments)
 
     def timing(self, durations: list[int], plays: int | None) -> dict[str, Any]:
         """Return the arguments of Pillow's encoder that concern an animation.

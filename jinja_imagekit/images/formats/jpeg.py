@@ -36,6 +36,7 @@ class Jpeg(Format):
     max_side = 65_500  # of the 16 bits that the header has, libjpeg takes these
     defaults: ClassVar[Mapping[str, object]] = {"quality": 80, "progressive": True}
     efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {"fast": {"progressive": False}}
+    qualities = (40, 48, 55, 61, 67, 73, 79, 85, 91)
     options = frozenset(
         {"quality", "progressive", "progression", "optimize", "subsampling", "qtables", "smooth", "keep_rgb"}
         | {"dpi", "comment", "restart_marker_blocks", "restart_marker_rows", "icc_profile", "exif", "xmp"}

@@ -46,6 +46,7 @@ class WebP(Format):
         "balanced": {"method": 5},
         "small": {"method": 6},
     }
+    qualities = (40, 48, 55, 61, 67, 73, 79, 85, 91)
     options = frozenset(
         {"quality", "lossless", "alpha_quality", "method", "exact", "minimize_size", "allow_mixed"}
         | {"kmin", "kmax", "icc_profile", "exif", "xmp"}
