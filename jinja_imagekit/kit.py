@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin
 
-from .builds.finish import finish_render, keep_failures, tell_at_exit, wanted_items
+from .builds.finish import finish_render, keep_failures, leave_untold, tell_at_exit, wanted_items
 from .builds.notes import BuildTool, Renders
 from .cachefiles import ImageCacheFile, LazyImageCacheFile
 from .cachefiles.backends import CacheFileBackend
-from .cachefiles.strategies import Deferred, Strategy, load_strategy
+from .cachefiles.strategies import Deferred, OnRequest, Strategy, load_strategy
 from .cachefiles.warm import KnownFiles
 from .exceptions import CannotRebuild, ImageKitError, InvalidSetting
 from .generatorlibrary import library
@@ -105,6 +105,7 @@ class ImageKit:
         # Errors in the pixel settings are raised here rather than by the first image.
         PixelRules.from_settings(self.settings)
         self._making = threading.RLock()
+        self._previews = False
         self._parents = tuple(generators)
         self.generators = GeneratorRegistry((*self._parents, library()))
         self.source_groups = SourceGroupRegistry()
@@ -630,6 +631,8 @@ class ImageKit:
             >>> kit.renders.noted  # what templates have asked for
             {}
         """
+        if self._previews:
+            return Report((), 0.0)
         with self._shown(progress, on_progress) as shown:
             report = finish_render(self, workers=workers, on_progress=shown)
             keep_failures(self, report)
@@ -649,8 +652,10 @@ class ImageKit:
             ImageKitError: No render was ever finished, or its record is damaged.
             StorageError: A file cannot be written, or a symbolic link leads out of the folder.
         """
-        from .builds.publish import publish_files
+        from .builds.publish import PublishReport, publish_files
 
+        if self._previews:
+            return PublishReport()
         if self.renders.unfinished():
             self.finish()
         notes = self.renders.last()
@@ -658,6 +663,23 @@ class ImageKit:
             raise ImageKitError("Nothing has been rendered yet: render the pages, call kit.finish(), then publish.")
         self._restore_styles()
         return publish_files(self, notes, folder)
+
+    def preview(self) -> None:
+        """Have images made when a browser asks for them, as `OnRequest` does, whatever the kit's strategy is.
+
+        From now on `finish()` makes nothing and `publish()` puts nothing, so that the site's own build writes its pages
+        at once; whoever serves them makes the images with `kit.serving`. It is called before anything is rendered.
+
+        Example:
+            >>> kit = ImageKit(default_cachefile_strategy="Deferred")
+            >>> kit.preview()
+            >>> kit.cachefile_strategy.__class__.__name__
+            'OnRequest'
+        """
+        self._previews = True
+        self.__dict__["cachefile_strategy"] = OnRequest()
+        self.__dict__["serving"] = Serving(self)
+        leave_untold(self)
 
     def prune(self, *, dry_run: bool = False, without_render: bool = False) -> PruneReport:
         """Delete the cache files that neither a registration nor a recorded render needs, and what is known about them.

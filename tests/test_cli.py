@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -299,6 +300,21 @@ def test_clear_reaches_generators_that_are_registered_no_longer(run: Run, kit: I
     assert run("clear", "shop", "--yes").exit_code == 2
 
 
+def test_a_long_run_says_what_took_longest_and_what_became_largest(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that its author knows where to look first."""
+    assert "slowest" not in run("generate").stdout
+    monkeypatch.setattr(sys.modules["jinja_imagekit.cli.subcommands"], "LONG_SECONDS", 0.0)
+    said = run("generate", "--force").stdout
+    assert re.search(r"^slowest: blog:(hero|card) of \w+\.jpg, [\d.]+ m?s$", said, re.MULTILINE)
+    assert re.search(r"^largest: blog:hero of \w+\.jpg, [\d.]+ (kB|bytes)$", said, re.MULTILINE)
+
+
+def test_help_shows_the_whole_sentence_of_each_command() -> None:
+    """Click's own would end in dots."""
+    said = CliRunner().invoke(command_line(), ["--help"]).stdout
+    assert "..." not in said.partition("Commands:")[2]
+
+
 def test_prune_deletes_what_nothing_needs(run: Run, kit: ImageKit, tmp_path: Path) -> None:
     """A dry run names it, and deletes nothing."""
     run("generate")
@@ -312,16 +328,19 @@ def test_prune_deletes_what_nothing_needs(run: Run, kit: ImageKit, tmp_path: Pat
     assert (refused.exit_code, len(files(tmp_path / "output"))) == (1, 6)
     assert "kit.finish()" in refused.stderr
     kit.finish()
+    asked = run("prune", input="n\n")
+    assert "Delete 3 cache files (" in asked.stdout
+    assert (asked.exit_code, len(files(tmp_path / "output"))) == (1, 6)
     pruned = json.loads(run("prune", "--json").stdout)
     assert (len(pruned["removed"]), pruned["kept"], pruned["dry_run"]) == (3, 3, False)
     assert len(files(tmp_path / "output")) == 3
 
 
 def test_prune_goes_on_without_a_render_where_told(run: Run, kit: ImageKit, tmp_path: Path) -> None:
-    """`--yes` is for sites that have all their images registered."""
+    """`--without-render` is for sites that have all their images registered."""
     run("generate")
     kit.unregister.source_group("blog:hero", GlobSourceGroup("*.jpg"))
-    assert "3 cache files deleted" in run("prune", "--yes").stdout
+    assert "3 cache files deleted" in run("prune", "--without-render", "--yes").stdout
     assert len(files(tmp_path / "output")) == 3
 
 

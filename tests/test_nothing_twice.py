@@ -65,7 +65,15 @@ PARTS = {
         "cachefiles.backends",
     ),
     *("cachefiles.file", "cachefiles.namers", "cachefiles.references", "cachefiles.removal", "cachefiles.sources"),
-    *("cachefiles.strategies", "cachefiles.warm", "cli", "cli.finding", "cli.subcommands", "images.colour"),
+    *(
+        "cachefiles.strategies",
+        "cachefiles.warm",
+        "cli",
+        "cli.finding",
+        "cli.sites",
+        "cli.subcommands",
+        "images.colour",
+    ),
     *(
         "images.frames",
         "images.names",

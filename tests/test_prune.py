@@ -147,7 +147,7 @@ def test_without_a_finished_render_nothing_is_deleted(make_kit: MakeKit) -> None
     kit.generate()
     used = use(make_kit(), "tiny", 1)
     for each in (kit, make_kit()):
-        with pytest.raises(ImageKitError, match=r"call kit\.finish\(\).*--yes"):
+        with pytest.raises(ImageKitError, match=r"call kit\.finish\(\).*--without-render"):
             each.prune()
     assert used[0] in list(kit.storage.names())
     assert kit.prune(dry_run=True).removed == []

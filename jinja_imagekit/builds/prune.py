@@ -86,7 +86,8 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
     if last is None and not without_render:
         message = (
             "No render was ever finished, so there is no telling what the pages use: render all of them, call "
-            "kit.finish(), then prune. If only registered images are used, pass --yes, or without_render=True."
+            "kit.finish(), then prune. If only registered images are used, pass --without-render, or "
+            "without_render=True."
         )
         if not dry_run:
             raise ImageKitError(message)

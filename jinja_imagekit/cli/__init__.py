@@ -11,6 +11,7 @@ import click
 
 from ..wording import printable
 from .finding import find_kit
+from .sites import init, make_serve
 from .subcommands import INTERRUPTED, TERMINATED, GetKit, Terminated, subcommands
 
 __all__ = ["commands"]
@@ -56,13 +57,17 @@ def _terminate(number: int, frame: object) -> None:
 
 def command_line() -> click.Group:
     """Return the whole command, with the options that say where the kit is."""
-    found = subcommands(lambda: find_kit(click.get_current_context().meta.get(_KIT)))
+
+    def reference() -> str | None:
+        return click.get_current_context().meta.get(_KIT)
+
+    found = [*subcommands(lambda: find_kit(reference())), make_serve(reference)]
     for command in found:
         # After the subcommand it is the same option.
         command.params.append(_kit_option(hidden=True))
     group = _Group(
         "jinja-imagekit",
-        found,
+        [*found, init],
         help="Make, list and look after the images of a site.",
         params=[_kit_option(envvar="JINJA_IMAGEKIT", show_envvar=True)],
     )
@@ -90,6 +95,9 @@ class _Group(click.Group):
     """A group whose subcommands end with one clear message if something is wrong."""
 
     def __init__(self, name: str, commands: list[click.Command], **options: Any) -> None:
+        for command in commands:
+            # Click would cut the first sentence of a command where its line ends.
+            command.short_help = (command.help or "").partition("\n\n")[0]
         super().__init__(name, commands, context_settings={"help_option_names": ["-h", "--help"]}, **options)
 
     def invoke(self, ctx: click.Context) -> Any:

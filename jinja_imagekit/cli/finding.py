@@ -95,6 +95,15 @@ def html_rules() -> dict[str, Any]:
     return {}
 
 
+def site_table() -> dict[str, Any]:
+    """Return the table `[tool.jinja-imagekit]` of the nearest `pyproject.toml` that has one.
+
+    Raises:
+        KitNotFound: The file is damaged.
+    """
+    return next((table for _, table in _tables() if table), {})
+
+
 def _configured() -> tuple[str, Path]:
     for path, table in _tables():
         reference = _reference(path, table)
@@ -108,10 +117,15 @@ def _tables() -> Iterator[tuple[Path, dict[str, Any]]]:
     for folder in (Path.cwd(), *Path.cwd().parents):
         path = folder / "pyproject.toml"
         if path.is_file():
-            yield path, _read(path)
+            yield path, read_table(path)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
+    """Return the table `[tool.jinja-imagekit]` of a `pyproject.toml`; an empty one where there is none.
+
+    Raises:
+        KitNotFound: The file is damaged.
+    """
     import tomllib
 
     try:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 GetKit = Callable[[], "ImageKit"]
 """Returns the kit, when it is needed."""
 
+LONG_SECONDS = 10.0
+"""A run that took longer says what took longest, and what became largest."""
+
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 plus the number of SIGINT, as in shells."""
 
@@ -247,6 +250,11 @@ def _show_report(
         for outcome in report.failed:
             echo_failure(outcome)
     if not quiet:
+        if report.generated and report.seconds > LONG_SECONDS and not dry_run:
+            slowest = max(report.generated, key=lambda outcome: outcome.seconds)
+            largest = max(report.generated, key=lambda outcome: outcome.size)
+            click.echo(printable(f"slowest: {label(slowest)}, {seconds_in_words(slowest.seconds)}"))
+            click.echo(printable(f"largest: {label(largest)}, {size_in_words(largest.size)}"))
         click.echo(_summary(report, dry_run=dry_run, interrupted=interrupted))
 
 
@@ -344,15 +352,23 @@ def _show_entry(entry: dict[str, Any], with_sources: bool) -> None:
 def _prune(get_kit: GetKit) -> click.Command:
     @click.command("prune")
     @click.option("-n", "--dry-run", is_flag=True, help="List what would be deleted, and delete nothing.")
-    @click.option("--yes", is_flag=True, help="Proceed even if no render was finished: only registrations count.")
+    @click.option("--yes", is_flag=True, help="Do not ask.")
+    @click.option("--without-render", is_flag=True, help="Only registrations count, even if no render was finished.")
     @click.option("--json", "as_json", is_flag=True, help="Write what was deleted as JSON.")
-    def prune(dry_run: bool, yes: bool, as_json: bool) -> None:
+    def prune(dry_run: bool, yes: bool, without_render: bool, as_json: bool) -> None:
         """Delete the cache files that neither a registration nor a recorded render needs.
 
         Without a finished render there is no telling what the pages use, and nothing is deleted.
         """
         kit = get_kit()
-        report = kit.prune(dry_run=dry_run, without_render=yes)
+        if not (dry_run or yes or as_json):
+            # Without a render nothing is asked, since nothing will be deleted.
+            is_refused = kit.renders.last() is None and not without_render
+            planned = None if is_refused else kit.prune(dry_run=True, without_render=without_render)
+            if planned and planned.removed:
+                files = f"{counted(len(planned.removed), 'cache file')} ({size_in_words(planned.bytes)})"
+                click.confirm(f"Delete {files} that no page needs?", abort=True)
+        report = kit.prune(dry_run=dry_run, without_render=without_render)
         kit.close()
         if as_json:
             click.echo(json.dumps(report.as_dict(), indent=2))

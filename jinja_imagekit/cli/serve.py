@@ -1,0 +1,148 @@
+"""Builds a plain site again whenever a file changes, and serves it with its images made on request."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from ..loading import load
+from .finding import find_kit
+
+if TYPE_CHECKING:
+    from ..kit import ImageKit
+
+
+class Served(NamedTuple):
+    """What is built and served; a process of its own gets it, and finds the kit anew.
+
+    Attributes:
+        kit: The kit, as `module:attribute`; None for the one that `pyproject.toml` names.
+        build: What renders the pages, as `module:function`; it returns False if something failed.
+        folder: The absolute path of the folder of pages.
+        host: The address to listen at.
+        port: The port to listen at.
+    """
+
+    kit: str | None
+    build: str
+    folder: str
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds the site."""
+        return f"http://{'localhost' if self.host in ('127.0.0.1', '::1') else self.host}:{self.port}/"
+
+
+def serve(served: Served) -> None:
+    """Build the site in this process, and serve it for ever.
+
+    A build that fails says so, and what it has left is served.
+    """
+    kit = find_kit(served.kit)
+    kit.preview()
+    try:
+        if load("build", served.build.replace(":", "."))() is False:
+            click.echo("The build says that something failed.", err=True)
+    except Exception:  # noqa: BLE001  # the site's own code
+        traceback.print_exc()
+    with (
+        _Server((served.host, served.port), partial(_Handler, kit, directory=served.folder)) as server,
+        suppress(KeyboardInterrupt),
+    ):
+        server.serve_forever()
+
+
+def watch_and_serve(served: Served, kit: ImageKit) -> None:
+    """Build and serve the site in a process of its own, and begin anew whenever a file changes that is not its result.
+
+    Raises:
+        ModuleNotFoundError: The library that watches files is not installed.
+    """
+    from watchfiles import DefaultFilter, run_process
+
+    results = (served.folder, str(kit.settings.location), str(kit.settings.state_dir))
+    ignored = DefaultFilter(ignore_paths=[os.path.realpath(path) for path in results])
+    run_process(
+        os.path.realpath("."),
+        target=serve,
+        args=(served,),
+        watch_filter=ignored,
+        callback=lambda changes: click.echo(f"{shown(min(changes)[1])} has changed: building again."),
+    )
+
+
+def check_is_free(served: Served) -> None:
+    """See that nobody else listens at the address.
+
+    Raises:
+        ClickException: Somebody does.
+    """
+    try:
+        with _Server((served.host, served.port), SimpleHTTPRequestHandler):
+            pass
+    except OSError as error:
+        raise click.ClickException(
+            f"{served.host}:{served.port} cannot be listened at ({error.strerror}): pass another --port."
+        ) from error
+
+
+def shown(path: str) -> str:
+    """Return a path as seen from the current folder."""
+    return os.path.relpath(path)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing about a browser that has gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]  # the same as was passed
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def __init__(self, kit: ImageKit, *args: object, directory: str) -> None:
+        self._kit = kit
+        super().__init__(*args, directory=directory)  # type: ignore[arg-type]  # the server's own
+
+    def translate_path(self, path: str) -> str:
+        """Return the path of the file to send: that of the page's folder, or that of a cache file, made if need be."""
+        own = super().translate_path(path)
+        if os.path.exists(own):
+            return own
+        name = self._name(path)
+        serving = self._kit.serving
+        made = name if serving.find(name) else serving.make(name)
+        return (serving.find(made) if made else None) or own
+
+    def _name(self, url: str) -> str:
+        path = unquote(urlsplit(url).path)
+        base = urlsplit(self._kit.settings.base_url).path
+        return path.removeprefix(base).lstrip("/")
+
+    def guess_type(self, path: str | os.PathLike[str]) -> str:
+        """Return the media type of a file."""
+        return self._kit.serving.mimetype(os.fspath(path))
+
+    def end_headers(self) -> None:
+        """Have the browser ask again each time, since anything may change."""
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        """Say what was asked for in vain, and nothing else."""
+        if isinstance(code, int) and code >= 400:
+            click.echo(f"{code} {self.path}", err=True)
+
+    def log_error(self, format: str, *args: object) -> None:
+        """Say nothing twice."""
