@@ -678,7 +678,8 @@ class ImageKit:
         """
         self._previews = True
         self.__dict__["cachefile_strategy"] = OnRequest()
-        self.__dict__["serving"] = Serving(self)
+        # From now on, what `OnRequest` promises is made by whoever serves it.
+        _ = self.serving
         leave_untold(self)
 
     def prune(self, *, dry_run: bool = False, without_render: bool = False) -> PruneReport:
