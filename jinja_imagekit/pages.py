@@ -35,7 +35,8 @@ class Page:
         self.path = path.lstrip("/")
         self.folder = posixpath.dirname(f"{root.rstrip('/')}/{quote(self.path)}").rstrip("/") + "/"
         self.turns = 0
-        self._is_elsewhere = False
+        # A server shows it in the place of any page.
+        self._is_elsewhere = self.path == "404.html"
 
     def turn(self, area: int, loading: str | None = None, fetchpriority: str | None = None) -> str:
         """Return how the page's next image is to load: "first", "neutral" or "lazy".

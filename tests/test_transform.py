@@ -323,6 +323,7 @@ def test_urls_can_be_relative_to_the_page(site: Site) -> None:
     assert kit.picture("40x", "photos/dunes.jpg").url.startswith("/docs/CACHE/images/photos/dunes/")
     assert kit.url_for("40x", "photos/dunes.jpg", absolute=True).startswith("https://example.org/docs/CACHE/images/")
     assert kit.url_for("40x", "photos/dunes.jpg").endswith(".webp")
+    assert 'src="/docs/CACHE/' in kit.transform('<img src="/docs/photos/dunes.jpg" alt="">', page="404.html")
     elsewhere = site.new_kit(urls="relative", base_url="https://cdn.example/")
     assert 'src="https://cdn.example/CACHE' in elsewhere.transform(html, page=PAGE)
 

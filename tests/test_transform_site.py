@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -268,6 +269,9 @@ def test_cache_files_elsewhere_are_published_into_the_folder(public: Public) -> 
     public.rewrite(location=public.root / "cache")
     names = re.findall(r"/(CACHE[^\s\"]+)", public.text())
     assert names
+    assert all((public.folder / name).is_file() for name in names)
+    shutil.rmtree(public.folder / "CACHE")
+    assert public.rewrite(location=public.root / "cache").images.generated == []
     assert all((public.folder / name).is_file() for name in names)
     public.rewrite(location=public.root / "cache", base_url="https://cdn.example/")
     assert "https://cdn.example/CACHE" in public.text()

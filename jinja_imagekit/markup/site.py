@@ -208,14 +208,12 @@ class SiteFolder:
 
     def _finish(self) -> None:
         self._memory.write()
-        renders = self._kit.renders
-        last = renders.last()
-        if not self._memory.is_news and last is not None:
-            known = {name for name, note in last.items() if note.rewritten and not note.styles}
-            if known <= self._memory.names:
-                return
-        renders.note_rewritten(self._memory.names)
-        finish_pages(self._kit)
+        last = self._kit.renders.last()
+        noted = {name for name, note in (last or {}).items() if note.rewritten and not note.styles}
+        if self._memory.is_news or last is None or not noted <= self._memory.names:
+            self._kit.renders.note_rewritten(self._memory.names)
+            finish_pages(self._kit)
+        # What built the site may have cleaned its folder.
         if self._serves_folder():
             self._kit.publish(self._folder)
 
