@@ -638,21 +638,27 @@ class ImageKit:
             keep_failures(self, report)
             return report
 
-    def publish(self, folder: str | os.PathLike[str]) -> PublishReport:
-        """Put exactly the files that the last render needs into a folder, under the names that their URLs end with.
+    def publish(
+        self, target: str | os.PathLike[str] | Storage, *, dry_run: bool = False, progress: bool = False
+    ) -> PublishReport:
+        """Put exactly the files that the last render needs into a folder or a bucket, under the names of their URLs.
 
-        Files are hard links if the file system supports them, else copies. What an earlier publish put there and is no
+        In a folder, files are hard links if the file system supports them, else copies. To anything else they are
+        uploaded, several at a time, and only those that are not there. What an earlier publish put there and is no
         longer needed is removed; what somebody else put there, or changed, stays. An unfinished render is finished
         first.
 
         Args:
-            folder: The folder that `base_url` stands for; it is created if it is missing.
+            target: What `base_url` stands for: a folder, which is created if it is missing; a URL such as
+                `"s3://bucket/site"` (the extra `fsspec`, and what it needs for the protocol); or a storage.
+            dry_run: Only say what would be put there and removed.
+            progress: Show a bar on a terminal while files are uploaded.
 
         Raises:
             ImageKitError: No render was ever finished, or its record is damaged.
             StorageError: A file cannot be written, or a symbolic link leads out of the folder.
         """
-        from .builds.publish import PublishReport, publish_files
+        from .builds.publish import PublishReport, publish_files, upload_files
 
         if self._previews:
             return PublishReport()
@@ -662,7 +668,15 @@ class ImageKit:
         if notes is None:
             raise ImageKitError("Nothing has been rendered yet: render the pages, call kit.finish(), then publish.")
         self._restore_styles()
-        return publish_files(self, notes, folder)
+        if isinstance(target, str) and "://" in target:
+            # It needs an extra.
+            from .storages.fsspec import FsspecStorage
+
+            storage = FsspecStorage(target, self.settings.base_url)
+            return upload_files(self, notes, storage, target, dry_run=dry_run, progress=progress)
+        if isinstance(target, (str, os.PathLike)):
+            return publish_files(self, notes, target, dry_run=dry_run)
+        return upload_files(self, notes, target, repr(target), dry_run=dry_run, progress=progress)
 
     def preview(self) -> None:
         """Have images made when a browser asks for them, as `OnRequest` does, whatever the kit's strategy is.

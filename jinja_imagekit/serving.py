@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import mimetypes
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from .cachefiles.backends import Simple, name_of
 from .cachefiles.references import NotPlain, keywords_of
 from .cachefiles.strategies import OnRequest
 from .exceptions import ImageKitError, StorageError
-from .images import OUTPUT_FORMATS
+from .images import mimetype_of_name
 from .pregenerate.run import available_cores
 from .state.locks import Slots
 
@@ -25,8 +23,6 @@ logger = logging.getLogger("jinja_imagekit.serving")
 
 YEAR = 31_536_000
 """Seconds: the longest time that HTTP caches keep a response (RFC 2616, 14.21). Names hold a digest."""
-
-_MIMETYPES = {format.extension: format.mimetype for format in OUTPUT_FORMATS.values()}
 
 
 class Serving:
@@ -88,8 +84,7 @@ class Serving:
     @staticmethod
     def mimetype(name: str) -> str:
         """Return the media type of a cache file."""
-        extension = PurePosixPath(name).suffix.lower()
-        return _MIMETYPES.get(extension) or mimetypes.guess_type(f"name{extension}")[0] or "application/octet-stream"
+        return mimetype_of_name(name)
 
     def headers(self, name: str) -> dict[str, str]:
         """Return the headers with which an existing cache file is sent, besides those that tell of its content."""

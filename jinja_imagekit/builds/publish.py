@@ -1,4 +1,4 @@
-"""Puts the files that a render needs into a folder, and removes what earlier publishes put there."""
+"""Puts the files that a render needs into a folder or a storage, and removes what earlier publishes put there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import no_links
 from ..atomic_files import PREFIX, remove_empty_folders, temporary_name, write_whole
 from ..exceptions import StorageError
-from ..interfaces import StoredFile
+from ..interfaces import Storage, StoredFile
 from ..no_links import Modes
 from ..storages.folder import FileSystemStorage, check_name
 from .notes import Notes, own_name
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["PublishReport"]
 
 logger = logging.getLogger("jinja_imagekit.publishing")
+
+UPLOADS = 16
+"""How many files are uploaded at a time: each spends most of its time waiting for an answer."""
 
 VERSION = 1
 """Version of the manifest format; manifests of other versions are not read."""
@@ -85,7 +90,9 @@ Manifest = dict[str, Put]
 """What earlier publishes put into a folder, by name."""
 
 
-def publish_files(kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -> PublishReport:
+def publish_files(
+    kit: ImageKit, notes: Notes, folder: str | os.PathLike[str], *, dry_run: bool = False
+) -> PublishReport:
     """Put the files that a render needs into a folder, and remove those of earlier publishes that it does not need.
 
     Files are hard links if the file system supports them, else copies. A link shares its content with the cache file;
@@ -95,12 +102,13 @@ def publish_files(kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -
         kit: The kit.
         notes: What the render needs.
         folder: The folder; it is created if it is missing.
+        dry_run: Only say what would be put there and removed.
 
     Raises:
         StorageError: The folder is not writable, or a symbolic link in it leads out of it.
     """
     try:
-        return _Publication(kit, notes, folder).run()
+        return _Publication(kit, notes, folder).run(dry_run)
     except StorageError:
         raise
     except OSError as error:
@@ -109,12 +117,97 @@ def publish_files(kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -
         raise StorageError(path, f"publishing failed here ({error.strerror}); publish again.") from error
 
 
-class _Publication:
-    def __init__(self, kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -> None:
-        self.settings = settings = kit.settings
-        # Resolved, so that a folder has one manifest whatever it is called.
-        self.root = os.path.realpath(folder)
+def upload_files(
+    kit: ImageKit, notes: Notes, target: Storage, where: str, *, dry_run: bool = False, progress: bool = False
+) -> PublishReport:
+    """Put the files that a render needs into a storage, and remove those of earlier publishes that it does not need.
+
+    Several are uploaded at a time. What is there under its name, with its size, is not uploaded again: names hold a
+    digest.
+
+    Args:
+        kit: The kit.
+        notes: What the render needs.
+        target: The storage.
+        where: What tells it from others in the list of what was put there.
+        dry_run: Only say what would be put there and removed.
+        progress: Show a bar on a terminal.
+
+    Raises:
+        StorageError: A file cannot be uploaded or deleted, or the storage does not respond; publish again.
+    """
+    return _Upload(kit, notes, target, where).run(dry_run, progress)
+
+
+class _Target:
+    """Where files are published, and the list of what earlier publishes put there."""
+
+    def __init__(self, kit: ImageKit, notes: Notes, root: str) -> None:
+        self.settings = kit.settings
+        self.root = root
         self.storage = kit.storage
+        digest = hashlib.blake2b(self.root.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        # Another kit may publish into the same place.
+        self.manifest_file = self.settings.state_dir / "published" / own_name(f"{digest}.json", self.settings)
+        self.wanted = sorted(name for name, note in notes.items() if note.served)
+        self.earlier = self._read_manifest()
+        self.report = PublishReport()
+
+    def _contents(self) -> Iterable[StoredFile | None]:
+        many = getattr(self.storage, "stats", None)
+        found: Iterable[StoredFile | None] = many(self.wanted) if many else map(self.storage.stat, self.wanted)
+        return found
+
+    def _superfluous(self) -> dict[str, Put]:
+        kept = set(self.wanted)
+        return {name: put for name, put in self.earlier.items() if name not in kept}
+
+    def _miss(self, name: str, manifest: Manifest) -> None:
+        self.report.missing.append(name)
+        logger.warning("A page refers to %s, which does not exist: kit.finish() says why", name)
+        if name in self.earlier:
+            manifest[name] = self.earlier[name]
+
+    def _leave(self, name: str) -> None:
+        self.report.foreign.append(name)
+        logger.warning("%s is left alone: no publish put it into %s, or it has been changed since", name, self.root)
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            found = json.loads(self.manifest_file.read_text(encoding="utf-8"))
+            if found["version"] != VERSION or found["folder"] != self.root:
+                return {}
+            return {check_name(name): Put(*map(int, put)) for name, put in found["files"].items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            logger.warning(
+                "%s cannot be read (%s): what earlier publishes put into %s stays there.",
+                self.manifest_file,
+                error,
+                self.root,
+            )
+            return {}
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        if manifest == self.earlier and self.manifest_file.exists():
+            return
+        text = json.dumps({"version": VERSION, "folder": self.root, "files": manifest}, sort_keys=True)
+        try:
+            write_whole(self.manifest_file, text, self.settings)
+        except OSError as error:
+            raise StorageError(
+                str(self.manifest_file),
+                f"what is put into {self.root} cannot be recorded here ({error.strerror}): make the folder writable, "
+                "or set state_dir to one that is.",
+            ) from error
+
+
+class _Publication(_Target):
+    def __init__(self, kit: ImageKit, notes: Notes, folder: str | os.PathLike[str]) -> None:
+        # Resolved, so that a folder has one manifest whatever it is called.
+        super().__init__(kit, notes, os.path.realpath(folder))
+        settings = kit.settings
         self.is_own = self.root == os.path.realpath(settings.location)
         """Whether the folder is the cache's own, where nothing is put."""
         self.target = _Folder(
@@ -123,22 +216,14 @@ class _Publication:
             directory_permissions=settings.directory_permissions,
             fsync=settings.fsync,
         )
-        digest = hashlib.blake2b(self.root.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        # Another kit may publish into the same folder.
-        self.manifest_file = settings.state_dir / "published" / own_name(f"{digest}.json", settings)
-        self.wanted = sorted(name for name, note in notes.items() if note.served)
-        self.earlier = self._read_manifest()
-        self.report = PublishReport()
         # Names come in order, so that those of a folder follow one another.
         self._real = lru_cache(maxsize=64)(os.path.realpath)
 
-    def run(self) -> PublishReport:
+    def run(self, dry_run: bool) -> PublishReport:
         manifest: Manifest = {}
         pending: dict[str, StoredFile] = {}
-        many = getattr(self.storage, "stats", None)
-        contents = many(self.wanted) if many else map(self.storage.stat, self.wanted)
         there = self.target.stats(self.wanted)
-        for name, content, found in zip(self.wanted, contents, there, strict=True):
+        for name, content, found in zip(self.wanted, self._contents(), there, strict=True):
             if content is None:
                 self._miss(name, manifest)
             elif self._is_unchanged(name, content, found):
@@ -146,23 +231,26 @@ class _Publication:
                 self.report.unchanged.append(name)
             elif not self._settle(name, content, found, manifest):
                 pending[name] = content
+        superfluous = self._superfluous()
+        if dry_run:
+            self.report.put = list(pending)
+            there = self.target.stats(superfluous)
+            self.report.removed = [
+                name
+                for (name, put), found in zip(superfluous.items(), there, strict=True)
+                if found is not None and put.is_still(found)
+            ]
+            return self.report
         if pending:
             # Written before the files, so that what a killed publish has put there is still known to be ours.
             planned = {name: _planned(content) for name, content in pending.items()}
             self._write_manifest({**self.earlier, **manifest, **planned})
         for name, content in pending.items():
             manifest[name] = self._put(name, content)
-        kept = set(self.wanted)
-        self._remove({name: put for name, put in self.earlier.items() if name not in kept})
+        self._remove(superfluous)
         self._write_manifest(manifest)
         self.target.sweep()
         return self.report
-
-    def _miss(self, name: str, manifest: Manifest) -> None:
-        self.report.missing.append(name)
-        logger.warning("A page refers to %s, which does not exist: kit.finish() says why", name)
-        if name in self.earlier:
-            manifest[name] = self.earlier[name]
 
     def _is_unchanged(self, name: str, content: StoredFile, found: StoredFile | None) -> bool:
         """Tell whether an earlier publish put a file there, and neither it nor the cache file has changed since."""
@@ -191,10 +279,6 @@ class _Publication:
         else:
             self._leave(name)
         return True
-
-    def _leave(self, name: str) -> None:
-        self.report.foreign.append(name)
-        logger.warning("%s is left alone: no publish put it into %s, or it has been changed since", name, self.root)
 
     def _is_same_file(self, name: str) -> bool:
         path = self.storage.path(name)
@@ -231,35 +315,87 @@ class _Publication:
                 self._leave(name)
         remove_empty_folders(self.root, self.report.removed)
 
-    def _read_manifest(self) -> Manifest:
-        try:
-            found = json.loads(self.manifest_file.read_text(encoding="utf-8"))
-            if found["version"] != VERSION or found["folder"] != self.root:
-                return {}
-            return {check_name(name): Put(*map(int, put)) for name, put in found["files"].items()}
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            logger.warning(
-                "%s cannot be read (%s): what earlier publishes put into %s stays there.",
-                self.manifest_file,
-                error,
-                self.root,
-            )
-            return {}
 
-    def _write_manifest(self, manifest: Manifest) -> None:
-        if manifest == self.earlier and self.manifest_file.exists():
-            return
-        text = json.dumps({"version": VERSION, "folder": self.root, "files": manifest}, sort_keys=True)
-        try:
-            write_whole(self.manifest_file, text, self.settings)
-        except OSError as error:
-            raise StorageError(
-                str(self.manifest_file),
-                f"what is put into {self.root} cannot be recorded here ({error.strerror}): make the folder writable, "
-                "or set state_dir to one that is.",
-            ) from error
+class _Upload(_Target):
+    def __init__(self, kit: ImageKit, notes: Notes, target: Storage, where: str) -> None:
+        super().__init__(kit, notes, where)
+        self.target = target
+        self.stylesheet = kit.pictures.stylesheet
+
+    def run(self, dry_run: bool, progress: bool) -> PublishReport:
+        manifest: Manifest = {}
+        pending: dict[str, StoredFile] = {}
+        superfluous = self._superfluous()
+        there = self._there([*self.wanted, *superfluous])
+        for name, content in zip(self.wanted, self._contents(), strict=True):
+            found, known = there.get(name), self.earlier.get(name)
+            if content is None:
+                self._miss(name, manifest)
+            elif found is None:
+                pending[name] = content
+            elif known and _is_still_there(known, found) and content.modified_ns == known.source_modified_ns:
+                manifest[name] = Put(*found, content.modified_ns)
+                self.report.unchanged.append(name)
+            elif found.size == content.size and (name != self.stylesheet or self._has_same_content(name)):
+                if known:
+                    manifest[name] = Put(*found, content.modified_ns)
+                self.report.unchanged.append(name)
+            elif known and _is_still_there(known, found):
+                pending[name] = content
+            else:
+                self._leave(name)
+        doomed = [
+            name for name, put in superfluous.items() if (found := there.get(name)) and _is_still_there(put, found)
+        ]
+        if dry_run:
+            self.report.put, self.report.removed = list(pending), doomed
+            return self.report
+        if pending:
+            # Written before the files, so that what a killed publish has put there is still known to be ours.
+            planned = {name: Put(content.size, 0, content.modified_ns) for name, content in pending.items()}
+            self._write_manifest({**self.earlier, **manifest, **planned})
+            self._at_once(self._put, list(pending), progress)
+            written = self._there(list(pending))
+            for name, content in pending.items():
+                manifest[name] = Put(*written.get(name, StoredFile(content.size, 0)), content.modified_ns)
+            self.report.put = list(pending)
+        self._at_once(self.target.delete, doomed, False)
+        self.report.removed = doomed
+        for name in superfluous.keys() - set(doomed) & there.keys():
+            self._leave(name)
+        self._write_manifest(manifest)
+        return self.report
+
+    def _there(self, names: list[str]) -> dict[str, StoredFile]:
+        many = getattr(self.target, "stats", None)
+        found = many(names) if many else map(self.target.stat, names)
+        return {name: each for name, each in zip(names, found, strict=True) if each is not None}
+
+    def _has_same_content(self, name: str) -> bool:
+        with self.storage.open(name) as ours, self.target.open(name) as theirs:
+            return ours.read() == theirs.read()
+
+    def _put(self, name: str) -> None:
+        with self.storage.open(name) as file:
+            self.target.save(name, file.read())
+
+    def _at_once(self, action: Callable[[str], Any], names: list[str], progress: bool) -> None:
+        with ThreadPoolExecutor(UPLOADS) as pool:
+            done = pool.map(action, names)
+            if not progress:
+                list(done)
+                return
+            # It is not needed otherwise, and would slow down every first page.
+            import click
+
+            with click.progressbar(done, len(names), "Uploading", show_pos=True, file=sys.stderr) as shown:
+                for _ in shown:
+                    pass
+
+
+def _is_still_there(put: Put, found: StoredFile) -> bool:
+    """Tell whether a file in a storage is the one that was put there; one that a killed publish put there is."""
+    return put.size == found.size and put.modified_ns in (0, found.modified_ns)
 
 
 class _Folder(FileSystemStorage):

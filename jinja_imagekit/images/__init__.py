@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         check_options,
         extension,
         mimetype,
+        mimetype_of_name,
         output_format,
     )
     from .formats.base import Layout
@@ -41,6 +42,7 @@ __all__ = [
     "excess",
     "extension",
     "mimetype",
+    "mimetype_of_name",
     "normal_format",
     "output_format",
     "read_header",
@@ -54,6 +56,7 @@ _HOMES = {
     "check_options": "formats",
     "extension": "formats",
     "mimetype": "formats",
+    "mimetype_of_name": "formats",
     "normal_format": "names",
     "output_format": "formats",
     "Layout": "formats.base",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from fsspec.core import url_to_fs  # type: ignore[import-untyped]
 
 from ..atomic_files import PREFIX, temporary_name
 from ..exceptions import StorageError
+from ..images import mimetype_of_name
 from ..interfaces import StoredFile
 from ..storages.folder import check_name, is_safe_name, join_url
 
@@ -18,6 +21,13 @@ __all__ = ["FsspecStorage"]
 
 _LEFT_BEHIND_SECONDS = 24 * 60 * 60
 """Age at which a temporary file counts as abandoned, since there is no telling whether its writer is alive."""
+
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""Files may be kept for a year, the longest time that HTTP caches keep a response: names hold a digest."""
+
+FEW = 4
+"""How many files are asked for one by one, rather than by a listing of their folder."""
 
 
 class FsspecStorage:
@@ -35,6 +45,9 @@ class FsspecStorage:
         base_url: URL from which the site serves the folder.
         root: The folder within the file system; only with a file system.
         rename: Whether to write under another name and move; None does so only on local file systems.
+        write_options: Returns, for a file's name, what the file system's `pipe_file` takes besides its content, such
+            as `{"ACL": "public-read"}`. On S3, files have their media type and may be kept by browsers for ever,
+            unless this says otherwise.
         storage_options: What fsspec takes besides the URL, such as credentials.
 
     Example:
@@ -47,7 +60,14 @@ class FsspecStorage:
     is_local = False
 
     def __init__(
-        self, url_or_fs: Any, base_url: str, *, root: str = "", rename: bool | None = None, **storage_options: Any
+        self,
+        url_or_fs: Any,
+        base_url: str,
+        *,
+        root: str = "",
+        rename: bool | None = None,
+        write_options: Callable[[str], Mapping[str, Any]] | None = None,
+        **storage_options: Any,
     ) -> None:
         if isinstance(url_or_fs, str):
             self.fs, root = url_to_fs(url_or_fs, **storage_options)
@@ -55,7 +75,11 @@ class FsspecStorage:
             self.fs = url_or_fs
         self.base_url = base_url
         self.root = root.rstrip("/")
-        self.rename = self._is_on_this_machine() if rename is None else rename
+        protocol = self.fs.protocol
+        protocols = {protocol} if isinstance(protocol, str) else set(protocol)
+        self.rename = bool({"file", "local"} & protocols) if rename is None else rename
+        self._is_s3 = bool({"s3", "s3a"} & protocols)
+        self._own_options = write_options
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.fs!r}, {self.base_url!r}, root={self.root!r})"
@@ -114,8 +138,31 @@ class FsspecStorage:
             ) from error
         if found.get("type") != "file":
             return None
-        modified = found.get("mtime")
-        return StoredFile(int(found["size"] or 0), int(modified * 1e9) if isinstance(modified, (int, float)) else 0)
+        return _stored(found)
+
+    def stats(self, names: Iterable[str]) -> Iterator[StoredFile | None]:
+        """Yield what `stat` returns for each of many names, by listing the folder that they have in common.
+
+        Raises:
+            StorageError: A name is unsafe, or the file system does not respond.
+        """
+        names = list(names)
+        if len(names) <= FEW:
+            yield from map(self.stat, names)
+            return
+        folder = posixpath.commonpath([posixpath.dirname(self._path(name)) for name in names])
+        try:
+            self.fs.invalidate_cache()
+            found = self.fs.find(folder, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            found = {}
+        except Exception as error:
+            raise StorageError(
+                names[0], f"{folder} cannot be listed: {error!r}. Check its address and permissions."
+            ) from error
+        for name in names:
+            each = found.get(self._path(name))
+            yield _stored(each) if each else None
 
     def delete(self, name: str) -> None:
         """Delete the file; no error if there is none.
@@ -190,16 +237,20 @@ class FsspecStorage:
     def _temporary_folder(self) -> str:
         return f"{self.root}/{PREFIX}"
 
-    def _is_on_this_machine(self) -> bool:
-        protocol = self.fs.protocol
-        return bool({"file", "local"} & set((protocol,) if isinstance(protocol, str) else protocol))
-
     def _path(self, name: str) -> str:
         return f"{self.root}/{check_name(name)}"
 
+    def _write_options(self, name: str) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        if self._is_s3:
+            # The style sheet is the only file whose content changes under its name.
+            cached = "no-cache" if name.endswith(".css") else IMMUTABLE
+            options = {"ContentType": mimetype_of_name(name), "CacheControl": cached}
+        return {**options, **(self._own_options(name) if self._own_options else {})}
+
     def _write(self, path: str, content: bytes) -> None:
         if not self.rename:
-            self.fs.pipe_file(path, content)
+            self.fs.pipe_file(path, content, **self._write_options(path.removeprefix(f"{self.root}/")))
             return
         temporary = f"{self._temporary_folder}/{temporary_name()}"
         try:
@@ -212,3 +263,9 @@ class FsspecStorage:
             if self.fs.exists(temporary):
                 self.fs.rm_file(temporary)
             raise
+
+
+def _stored(found: Mapping[str, Any]) -> StoredFile:
+    modified = found.get("mtime", found.get("LastModified"))
+    seconds = modified.timestamp() if isinstance(modified, datetime) else modified
+    return StoredFile(int(found["size"] or 0), int(seconds * 1e9) if isinstance(seconds, (int, float)) else 0)

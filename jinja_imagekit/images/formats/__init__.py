@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from ...exceptions import InvalidOption, nearest
@@ -103,6 +105,18 @@ def mimetype(format: str) -> str:
         'image/webp'
     """
     return _of_result(format).mimetype
+
+
+def mimetype_of_name(name: str) -> str:
+    """Return the media type of a cache file, or of any other, by its extension.
+
+    Example:
+        >>> mimetype_of_name("CACHE/canal.webp")
+        'image/webp'
+    """
+    extension = PurePosixPath(name).suffix.lower()
+    own = next((format.mimetype for format in OUTPUT_FORMATS.values() if format.extension == extension), None)
+    return own or mimetypes.guess_type(f"name{extension}")[0] or "application/octet-stream"
 
 
 def _of_result(name: str) -> Format:

@@ -1,0 +1,225 @@
+"""Cache files in an S3 bucket, and sites that are published into one, against a server that speaks S3."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts.storage import StorageContract
+
+import drawing
+from jinja_imagekit import ImageKit
+from jinja_imagekit.builds.publish import PublishReport
+from jinja_imagekit.processors import ResizeToFit
+
+pytest.importorskip("s3fs", reason="s3fs is not installed: pip install .[test]")
+moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install .[test]")
+
+from jinja_imagekit.storages.fsspec import IMMUTABLE, FsspecStorage  # noqa: E402  # after the skips
+
+Calls = list[tuple[str, str]]
+"""The methods and paths of requests."""
+
+
+class Recorder(logging.Handler):
+    """Collects what the server was asked, as its log tells it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Calls = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep method and path of a request."""
+        method, _, rest = record.getMessage().partition('"')[2].partition(" ")
+        self.calls.append((method, rest.partition(" ")[0]))
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """The URL of a server for this module."""
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=True)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def asked(endpoint: str) -> Iterator[Calls]:
+    """What the server is asked during the test."""
+    recorder, log = Recorder(), logging.getLogger("werkzeug")
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(recorder)
+    yield recorder.calls
+    log.removeHandler(recorder)
+    log.setLevel(level)
+
+
+@pytest.fixture
+def bucket(endpoint: str, request: Any) -> Callable[..., FsspecStorage]:
+    """Return a function that opens a folder of a new bucket as a storage."""
+    name = f"b{abs(hash(request.node.nodeid)):x}"
+    options = {"key": "a", "secret": "b", "client_kwargs": {"endpoint_url": endpoint, "region_name": "us-east-1"}}
+
+    def open_folder(**more: Any) -> FsspecStorage:
+        return FsspecStorage(f"s3://{name}/site", "https://cdn.example/", **options, **more)
+
+    open_folder().fs.call_s3("create_bucket", Bucket=name)
+    return open_folder
+
+
+class TestInABucket(StorageContract):
+    """Over S3, the storage keeps the contract of all storages."""
+
+    @pytest.fixture
+    def storage(self, bucket: Any) -> FsspecStorage:
+        """A storage in a folder of a bucket."""
+        storage: FsspecStorage = bucket()
+        assert not storage.rename
+        return storage
+
+
+def head(storage: FsspecStorage, name: str) -> dict[str, Any]:
+    bucket, _, key = f"{storage.root}/{name}".partition("/")
+    told: dict[str, Any] = storage.fs.call_s3("head_object", Bucket=bucket, Key=key)
+    return told
+
+
+def test_objects_have_their_type_and_may_be_kept_for_ever(bucket: Any) -> None:
+    """Images and style sheets say what they are; only the style sheet, which changes, is asked for again."""
+    storage = bucket()
+    for name in ("a.webp", "a.avif", "a.jpg", "imagekit.css"):
+        storage.save(name, b"content")
+    told = {name: head(storage, name) for name in ("a.webp", "a.avif", "a.jpg", "imagekit.css")}
+    types = [told[name]["ContentType"] for name in told]
+    assert types == ["image/webp", "image/avif", "image/jpeg", "text/css"]
+    cached = [told[name]["CacheControl"] for name in told]
+    assert cached == [IMMUTABLE, IMMUTABLE, IMMUTABLE, "no-cache"]
+
+
+def test_a_project_may_say_how_objects_are_written(bucket: Any) -> None:
+    """Access rights and headers of one's own go before those of the library."""
+    storage = bucket(write_options=lambda name: {"ACL": "public-read", "CacheControl": f"max-age=60, of={name}"})
+    storage.save("CACHE/a.jpg", b"content")
+    assert head(storage, "CACHE/a.jpg")["CacheControl"] == "max-age=60, of=CACHE/a.jpg"
+    name, _, key = f"{storage.root}/CACHE/a.jpg".partition("/")
+    grants = storage.fs.call_s3("get_object_acl", Bucket=name, Key=key)["Grants"]
+    assert {"READ"} == {each["Permission"] for each in grants if "AllUsers" in each["Grantee"].get("URI", "")}
+
+
+MakeKit = Callable[..., ImageKit]
+
+
+@pytest.fixture
+def make_kit(tmp_path: Path) -> MakeKit:
+    """Return a function that makes a kit over ten photos, as a new process would make it."""
+    (tmp_path / "photos").mkdir()
+    for number in range(10):
+        (tmp_path / f"photos/{number}.jpg").write_bytes(drawing.jpeg(80, 60, number))
+
+    def make(**values: Any) -> ImageKit:
+        settings = {"source_dirs": [tmp_path / "photos"], "location": tmp_path / "out", "state_dir": tmp_path / "state"}
+        kit = ImageKit(**settings, **values)
+        kit.spec("card", processors=[ResizeToFit(40, 40)])
+        return kit
+
+    return make
+
+
+def test_warm_page_asks_the_bucket_nothing(bucket: Any, make_kit: MakeKit, asked: Calls) -> None:
+    """The record decides: URLs and sizes of images that were made cost no request, in a new process neither."""
+
+    def page(kit: ImageKit) -> list[tuple[str, int]]:
+        files = [kit.cachefile("card", source=f"{number}.jpg") for number in range(10)]
+        return [(file.url, file.width) for file in files]
+
+    first = page(make_kit(default_file_storage=bucket()))
+    assert first[0][0].startswith("https://cdn.example/CACHE/images/0/")
+    assert any(method == "PUT" for method, _ in asked)
+    asked.clear()
+    assert page(make_kit(default_file_storage=bucket())) == first
+    assert asked == []
+
+
+def render(kit: ImageKit, *numbers: int) -> set[str]:
+    files = [kit.cachefile("card", source=f"{number}.jpg") for number in numbers]
+    assert all(file.url for file in files)
+    assert kit.finish().ok
+    return {str(file.name) for file in files}
+
+
+def test_publish_uploads_what_is_missing_and_removes_what_it_put_there(
+    bucket: Any, make_kit: MakeKit, asked: Calls
+) -> None:
+    """A repeated publish uploads nothing; what pages no longer need goes, and what others put there stays."""
+    target = bucket()
+    target.save("CACHE/images/theirs.jpg", b"by hand")
+    wanted = render(make_kit(), *range(8))
+    planned = make_kit().publish(target, dry_run=True)
+    assert set(planned.put) == wanted
+    assert set(target.names()) == {"CACHE/images/theirs.jpg"}
+    report = make_kit().publish(target)
+    assert report == PublishReport(put=sorted(wanted))
+    assert set(target.names()) == {*wanted, "CACHE/images/theirs.jpg"}
+    assert head(target, min(wanted))["ContentType"] == "image/jpeg"
+    asked.clear()
+    assert make_kit().publish(target) == PublishReport(unchanged=sorted(wanted))
+    # One page of a listing is enough.
+    assert [method for method, _ in asked] == ["GET"]
+    fewer = render(make_kit(), *range(5))
+    planned = make_kit().publish(target, dry_run=True)
+    assert set(planned.removed) == wanted - fewer
+    assert make_kit().publish(target) == PublishReport(unchanged=sorted(fewer), removed=sorted(wanted - fewer))
+    assert set(target.names()) == {*fewer, "CACHE/images/theirs.jpg"}
+
+
+def test_publish_from_a_machine_that_knows_nothing_uploads_nothing(
+    bucket: Any, make_kit: MakeKit, tmp_path: Path
+) -> None:
+    """What is there, whole and under its name, is left there by a fresh machine, which removes nothing either."""
+    target = bucket()
+    wanted = render(make_kit(), 0, 1)
+    make_kit().publish(target)
+    for path in sorted((tmp_path / "state").rglob("*.json")):
+        path.unlink()
+    render(make_kit(), 0, 1)
+    assert make_kit().publish(target) == PublishReport(unchanged=sorted(wanted))
+
+
+def test_publish_that_was_killed_is_gone_on_with(
+    bucket: Any, make_kit: MakeKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed publish had uploaded counts as its own, and a later one goes on from there."""
+    target = bucket()
+    wanted = sorted(render(make_kit(), *range(4)))
+    save = target.save
+
+    def fail(name: str, content: bytes) -> None:
+        if name == wanted[2]:
+            raise KeyboardInterrupt
+        save(name, content)
+
+    monkeypatch.setattr(target, "save", fail)
+    with pytest.raises(KeyboardInterrupt):
+        make_kit().publish(target)
+    monkeypatch.undo()
+    report = make_kit().publish(target)
+    assert wanted[2] in report.put
+    assert sorted([*report.put, *report.unchanged]) == wanted
+    render(make_kit(), 0)
+    assert len(make_kit().publish(target).removed) == 3
+
+
+def test_file_that_somebody_changed_is_left_alone(bucket: Any, make_kit: MakeKit) -> None:
+    """An object that has a cache file's name and other content is neither replaced nor removed."""
+    target = bucket()
+    wanted = sorted(render(make_kit(), 0, 1))
+    make_kit().publish(target)
+    target.save(wanted[0], b"by hand")
+    assert make_kit().publish(target).foreign == [wanted[0]]
+    with target.open(wanted[0]) as file:
+        assert file.read() == b"by hand"
