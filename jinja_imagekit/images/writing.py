@@ -53,7 +53,7 @@ def encode(
     Example:
         >>> frames = Frames((Image.new("RGB", (4, 3), "red"),), (4, 3))
         >>> encode(frames, "gif", {}, rules=PixelRules(), limits=Limits())[:6]
-        b'GIF87a'
+        b'GIF89a'
     """
     check_options(format, options)
     written = OUTPUT_FORMATS[normal_format(format)]
