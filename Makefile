@@ -73,8 +73,9 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Each prints its own table; the last ones draw photographs and install their peers below build/ first.
+# The first prints the table of aims; each prints its own. Most draw photographs and install their peers below build/ first.
 bench: $(VENV)/.test
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/aims.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/bytes.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/calls.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/formats.py

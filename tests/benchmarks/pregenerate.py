@@ -61,7 +61,8 @@ def contenders(peers: Path) -> list[Contender]:
     found = [
         Contender("ours", ours),
         Contender("ours, decode_margin=1", ours, ("1",)),
-        Contender("ours, processes", ours, ("1.5", "processes")),
+        Contender("ours, resizer='fast'", ours, ("1.5", "fast")),
+        Contender("ours, processes", ours, ("1.5", "pillow", "--processes")),
         Contender("by hand, at our scales", by_hand),
         Contender("by hand, smallest scale", by_hand, ("1",)),
     ]
@@ -69,7 +70,7 @@ def contenders(peers: Path) -> list[Contender]:
     found.append(Contender("django-imagekit", (str(python), str(CONTENDERS / "django_imagekit.py"))))
     node = shutil.which("node")
     if node and shutil.which("npm"):
-        folder = _eleventy(peers / "eleventy-img")
+        folder = eleventy(peers / "eleventy-img")
         found.append(Contender("eleventy-img", (node, str(CONTENDERS / "eleventy.mjs")), (), folder))
     return found
 
@@ -85,7 +86,8 @@ def django_environment(folder: Path) -> Path:
     return python
 
 
-def _eleventy(folder: Path) -> Path:
+def eleventy(folder: Path) -> Path:
+    """Return a folder in which node finds eleventy-img."""
     if not (folder / "node_modules").exists():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}')

@@ -20,7 +20,7 @@ from pregenerate import CONTENDERS, django_environment
 
 import drawing
 
-JINJA = ("ours", "ours, as and url", "by hand", "bare")
+JINJA = ("ours", "ours, filter", "ours, as and url", "by hand", "bare")
 DJANGO = ("django-imagekit", "easy-thumbnails")
 TAGS = 500
 
