@@ -15,6 +15,7 @@ from ..hashing import fingerprint
 from ..interfaces import Size, StateStore
 from ..sources import FileSource, Signature, Source, name_parts
 from ..specs import is_fixed
+from ..state.read_ahead import ReadAhead
 from ..storages.folder import FileSystemStorage
 from . import ImageCacheFile
 from .backends import leaves_existing
@@ -167,7 +168,7 @@ class KnownFiles:
         self._answers: dict[tuple[Any, ...], KnownFile] = {}
         self._calls: dict[Hashable, KnownFile] = {}
         self._promises: dict[tuple[Any, ...], KnownFile] = {}
-        self._ahead = _ReadAhead()
+        self._ahead, self._paths = ReadAhead(), _Paths()
 
     def forget(self) -> None:
         """Forget what this process remembers, since generators have changed."""
@@ -175,7 +176,7 @@ class KnownFiles:
         self._answers.clear()
         self._calls.clear()
         self._promises.clear()
-        self._ahead = _ReadAhead()
+        self._ahead, self._paths = ReadAhead(), _Paths()
 
     def forget_calls(self) -> None:
         """Forget the files of templates' calls, which may lead to others now."""
@@ -222,7 +223,10 @@ class KnownFiles:
 
     def _recalled_first(self, key: tuple[Any, ...], entry: str, place: _Place | None) -> KnownFile | None:
         text, is_ahead = self._ahead.take(entry, self._store)
-        known = self._recalled(key, text, place, self._ahead.paths) if text else None
+        if not is_ahead:
+            # Folders are looked at as often as the state is.
+            self._paths = _Paths()
+        known = self._recalled(key, text, place, self._paths) if text else None
         if known is None and is_ahead:
             # It may have been written again since it was read.
             text = self._store.get(entry)
@@ -343,7 +347,7 @@ class KnownFiles:
         _drop(self._answers, is_gone)
         _drop(self._calls, is_gone)
         _drop(self._promises, is_gone)
-        self._ahead = _ReadAhead()
+        self._ahead, self._paths = ReadAhead(), _Paths()
         named = isinstance(source, FileSource) and source.reference == source.name
         keys = self._store.keys(self._prefix + (f"{source.name}:" if source and named else ""))
         while batch := list(islice(keys, BATCH)):
@@ -535,42 +539,6 @@ class KnownFiles:
         if type(kit.storage) is not FileSystemStorage or not leaves_existing(kit.cachefile_backend):
             return False
         return type(kit.cachefile_strategy) in BUILT_IN_STRATEGIES
-
-
-MOST_AHEAD = 1_000
-"""How many answers are read ahead at a time."""
-
-
-class _ReadAhead:
-    """Reads answers of the state store ahead of being asked for, since a site's pages mostly go through its folders.
-
-    As a disk does: twice as many each time, as long as most of what was read ahead is asked for.
-    """
-
-    def __init__(self) -> None:
-        self._texts: dict[str, str] = {}
-        self.paths = _Paths()
-        self._count = 1
-        self._read = 0
-        self._used = 0
-
-    def take(self, entry: str, store: StateStore) -> tuple[str | None, bool]:
-        """Return what the store knows under a key, and whether that was read ahead."""
-        text = self._texts.pop(entry, None)
-        if text is not None:
-            self._used += 1
-            return text, True
-        following = getattr(store, "following", None)
-        if following is None:
-            return store.get(entry), False
-        self._count = min(self._count * 2, MOST_AHEAD) if self._used * 2 >= self._read else max(self._count // 2, 1)
-        found: dict[str, str] = following(entry, self._count)
-        text = found.pop(entry, None)
-        self._read, self._used, self.paths = len(found), 0, _Paths()
-        if len(self._texts) >= MOST_ANSWERS:
-            self._texts = {}
-        self._texts |= found
-        return text, False
 
 
 def _call_key(id: str, kwargs: Mapping[str, Any]) -> tuple[Any, ...]:

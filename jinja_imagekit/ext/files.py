@@ -181,8 +181,16 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
         except ImageKitError as error:
             return self.replace(error).is_shown
 
+    def _seen(self) -> Any:
+        """Return what the kit knows about the file, for what asks for all of it; None where the fields are to say."""
+        try:
+            return self.known() if self.stand_in is None else None
+        except ImageKitError:
+            return None
+
     def __html__(self) -> Markup:
-        shown = self.url, self.width, self.height
+        known = self._seen()
+        shown = (known.url, known.width, known.height) if known is not None else (self.url, self.width, self.height)
         if self.stand_in is not None:
             # It may have been necessary only for the size.
             shown = self.stand_in.url, self.stand_in.width, self.stand_in.height

@@ -50,6 +50,9 @@ class RecordedSourceMemory:
 
     def _read(self, path: str, signature: Signature) -> SourceFacts | None:
         known = self._records.source_facts(path)
+        if known is not None and known.signature != signature:
+            # What was read ahead may be older than what is known now.
+            known = self._records.source_facts(path)
         if known is None or known.signature != signature:
             return None
         header = _header(known.header)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..interfaces import StateStore
 from ..settings import Settings
+from .read_ahead import ReadAhead
 
 CLAIM_SECONDS = 300.0
 """How long a scheduled generation is waited for before it may be scheduled again."""
@@ -125,6 +126,7 @@ class Records:
         self._failures = f"{prefix}failure:"
         self._claims = f"{prefix}claim:"
         self._sources = f"{prefix}source:"
+        self._ahead = ReadAhead()
 
     @classmethod
     def from_settings(cls, store: StateStore, settings: Settings) -> Records:
@@ -214,7 +216,7 @@ class Records:
 
     def source_facts(self, path: str) -> KnownSource | None:
         """Return what is known about a source file by its path; the signature says of which version."""
-        text = self.store.get(self._source_key(path))
+        text, _ = self._ahead.take(self._source_key(path), self.store)
         return None if text is None else _known_source(text)
 
     def put_source_facts(self, facts: Mapping[str, KnownSource]) -> None:

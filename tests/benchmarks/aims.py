@@ -127,7 +127,7 @@ class Bench:
             *self.of_node(THEIRS, "eleventy.mjs"),
         ]
         print("A: 12 MP to 400 × 300 JPEG, quality 80")
-        runs = self.compared("fill", contenders, self.photos(48), 5)
+        runs = self.compared("fill", contenders, self.photos(100), 5)
         margin, fast, peak = "ours, decode_margin=1", "ours, resizer='fast'", middle(runs["ours"], "peak") / 1e6
         rows = [
             Row("A, decode_margin=1: wall ÷ that of the loop by hand", slower(runs, margin, HAND_1), "×", 1.12, False),

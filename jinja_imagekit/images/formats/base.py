@@ -99,7 +99,7 @@ class Range(NamedTuple):
     whole: bool = True
 
 
-BLOCK_BYTES = 1 << 23
+BLOCK_BYTES = 1 << 21
 """What Pillow's decoders are handed at a time; its own 64 KiB are sixty blocks a photo of 12 megapixels."""
 
 

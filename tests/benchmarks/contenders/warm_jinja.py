@@ -15,7 +15,7 @@ from jinja_imagekit import ImageKit
 TEMPLATES = {
     "ours": "{% for p in photos %}{% thumbnail '100x100' p -- alt='x' %}{% endfor %}",
     "ours, as and url": "{% for p in photos %}{% thumbnail '100x100' p as t %}{{ t.url }}{% endfor %}",
-    "ours, filter": "{% for p in photos %}{{ p | thumbnail('100x100', alt='x') }}{% endfor %}",
+    "ours, filter": "{% for p in photos %}{{ p | thumbnail('100x100') }}{% endfor %}",
     "by hand": "{% for p in photos %}{{ p | by_hand }}{% endfor %}",
     "bare": "{% for p in photos %}{{ p }}{% endfor %}",
 }
