@@ -33,8 +33,11 @@ DECODED_FORMATS = (*READABLE_FORMATS, *OTHER_FORMATS)
 EFFORTS = ("fast", "balanced", "small")
 """How much time encoders take for how few bytes; `docs/reference/formats.md` holds the measurement."""
 
-PNG_OPTIMIZERS = ("oxipng",)
-"""What makes a PNG smaller without loss, each by the extra and the module of its name."""
+PNG_OPTIMIZERS = ("none", "oxipng")
+"""What makes a PNG smaller without loss; the second is an extra of its name."""
+JPEG_ENCODERS = ("pillow", "jpegli")
+"""What writes a JPEG; the second is an extra of its name."""
+
 AUTO = "auto"
 """The `quality` that is found for each image."""
 
@@ -71,6 +74,7 @@ class PixelSettings:
     effort: str = "balanced"
     resizer: str = "pillow"
     png_optimizer: str = "none"
+    jpeg_encoder: str = "pillow"
     quality: str | None = None
     max_bytes: int | None = None
 
@@ -162,6 +166,8 @@ class Settings(PixelSettings, Caps):
             fifth of all samples differ by one level, and the names of cache files differ.
         png_optimizer: "oxipng" has PNGs made smaller by oxipng, which the extra `jinja-imagekit[oxipng]` installs;
             "none" does not.
+        jpeg_encoder: "jpegli" has JPEGs written by jpegli, in fewer bytes of the same look, which the extra
+            `jinja-imagekit[jpegli]` installs; "pillow" by libjpeg.
         quality: "auto" finds the lowest quality at which each image looks like itself; None takes the format's own. A
             number goes into a spec's `options` or a tag's `quality`, since each format has another scale.
         max_bytes: Bytes that a result may have: its quality is lowered until it fits. None for any number.
@@ -230,9 +236,10 @@ class Settings(PixelSettings, Caps):
             value = getattr(self, name)
             if value not in choices:
                 raise InvalidSetting(name, f"must be one of {', '.join(map(str, choices))}, not {value!r}")
-        if self.png_optimizer in PNG_OPTIMIZERS and find_spec(self.png_optimizer) is None:
-            extra = f"pip install 'jinja-imagekit[{self.png_optimizer}]'"
-            raise InvalidSetting("png_optimizer", f"is {self.png_optimizer!r}, which is not installed: {extra}")
+        for name, (extra, module) in _EXTRAS.items():
+            if getattr(self, name) == extra and find_spec(module) is None:
+                needed = f"pip install 'jinja-imagekit[{extra}]'"
+                raise InvalidSetting(name, f"is {extra!r}, which is not installed: {needed}")
         if self.site_url and not self.site_url.startswith(("https://", "http://")):
             raise InvalidSetting("site_url", f"must begin with https:// or http://, not be {self.site_url!r}")
         if not self.picture_formats:
@@ -324,10 +331,14 @@ class Settings(PixelSettings, Caps):
         )
 
 
+_EXTRAS = {"png_optimizer": ("oxipng", "oxipng"), "jpeg_encoder": ("jpegli", "pyjpegli")}
+"""Settings of which one value is an extra, and the module that this installs."""
+
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "on_error": POLICIES,
     "effort": EFFORTS,
-    "png_optimizer": ("none", *PNG_OPTIMIZERS),
+    "jpeg_encoder": JPEG_ENCODERS,
+    "png_optimizer": PNG_OPTIMIZERS,
     "quality": (None, AUTO),
     "isolation": (None, "process"),
     "resizer": ("pillow", "fast"),

@@ -102,6 +102,7 @@ class ImageSpec:
     effort: str | None = None
     resizer: str | None = None
     png_optimizer: str | None = None
+    jpeg_encoder: str | None = None
     quality: str | None = None
     max_bytes: int | None = None
 

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 import drawing
+from colour_profiles import rgb_profile
 from jinja_imagekit import ImageKit
 from jinja_imagekit.exceptions import ImageTooLarge, InvalidOption, InvalidSetting
 from jinja_imagekit.generatorlibrary import Thumbnail
 from jinja_imagekit.images import OUTPUT_FORMATS, Frames, Limits, PixelRules, encode
 from jinja_imagekit.images.likeness import Likeness
 from jinja_imagekit.settings import EFFORTS, Settings
-from jinja_imagekit.specs import spec_class
+from jinja_imagekit.specs import ImageSpec, spec_class
 
 RULES, LIMITS = PixelRules(), Limits()
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -236,3 +237,57 @@ def test_unusable_wishes_are_refused() -> None:
         Thumbnail(80, max_bytes=0)
     with pytest.raises(InvalidOption, match="quality"):
         made(drawing.photo(40, 40), "JPEG", quality="best")
+
+
+JPEGLI = PixelRules(jpeg_encoder="jpegli")
+
+
+def test_jpegli_takes_fewer_bytes() -> None:
+    """With the setting `jpeg_encoder` a photo has another file, of the same size in pixels and fewer bytes."""
+    photo = drawing.photo(320, 240)
+    data = made(photo, "JPEG", JPEGLI)
+    assert len(data) < len(made(photo, "JPEG"))
+    assert psnr(photo, data) > psnr(photo, made(photo, "JPEG")) - 1
+    assert made(photo, "WEBP", JPEGLI) == made(photo, "WEBP")
+    assert len(made(photo, "JPEG", PixelRules(jpeg_encoder="jpegli", max_bytes=9_000, quality="auto"))) <= 9_000
+
+
+def test_what_jpegli_cannot_write_is_pillows() -> None:
+    """Grey images and those with saturated edges are the same files with either encoder."""
+    for image in (drawing.photo(64, 48).convert("L"), drawing.lettering(120, 80, RED, BLUE)):
+        assert made(image, "JPEG", JPEGLI) == made(image, "JPEG")
+    photo = drawing.photo(64, 48)
+    assert made(photo, "JPEG", JPEGLI, subsampling="4:4:4") == made(photo, "JPEG", subsampling="4:4:4")
+    with pytest.raises(InvalidOption, match="smooth=5 cannot be used: jpegli has no such option"):
+        made(photo, "JPEG", JPEGLI, smooth=5)
+    assert made(photo, "JPEG", JPEGLI, method=4) == made(photo, "JPEG", JPEGLI)
+
+
+def test_jpegli_keeps_profile_and_exif() -> None:
+    """Metadata that is to be kept is in the file, whole, however long the profile is."""
+    photo, profile = drawing.photo(64, 48), rgb_profile().ljust(150_000, b"\0")
+    exif = Image.Exif()
+    exif[0x8298] = "A. Author"
+    frames = Frames((photo,), photo.size, icc_profile=profile, exif=exif.tobytes())
+    opened = Image.open(BytesIO(encode(frames, "JPEG", {}, rules=JPEGLI, limits=LIMITS)))
+    assert opened.info["icc_profile"] == profile
+    assert opened.getexif()[0x8298] == "A. Author"
+
+
+def test_encoder_is_in_the_name_and_never_missing_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another encoder gives other names; where it is not installed, the error says what to install."""
+    assert ImageSpec().get_recipe() != spec_class({"jpeg_encoder": "jpegli"})().get_recipe()
+    monkeypatch.setattr("jinja_imagekit.settings.find_spec", lambda name: None)
+    with pytest.raises(InvalidSetting, match=r"pip install 'jinja-imagekit\[jpegli\]'"):
+        Settings(jpeg_encoder="jpegli")
+    with pytest.raises(InvalidSetting, match="pillow, jpegli"):
+        Settings(jpeg_encoder="mozjpeg")
+
+
+def test_flat_webp_is_lossy_where_it_fits_only_so() -> None:
+    """An image that is smallest without loss loses some of it, where only that keeps within its bytes."""
+    flat = drawing.photo(160, 120).quantize(64).convert("RGB")
+    whole = made(flat, "WEBP")
+    data = made(flat, "WEBP", PixelRules(max_bytes=len(whole) // 4))
+    assert len(data) <= len(whole) // 4
+    assert opened(data).tobytes() != flat.tobytes() == opened(whole).tobytes()

@@ -67,9 +67,7 @@ def within_bytes(encode: Callable[[int], bytes], quality: int, most: int, name: 
         files[quality] = encode(quality)
         return len(files[quality]) <= most
 
-    if fits(quality):
-        return files[quality]
-    lower = [*range(quality - STEP, FLOOR, -STEP), FLOOR] if quality > FLOOR else []
+    lower = [*range(quality, FLOOR, -STEP), min(quality, FLOOR)]
     found = bisect_left(lower, True, key=fits)
     if found == len(lower):
         least = min(files)

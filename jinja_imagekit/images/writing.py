@@ -63,7 +63,9 @@ def encode(
     try:
         if not autoconvert:
             images = [_clean(image) for image in frames.images]
-            return written.saved_by_pillow(images, _arguments(frames, images[0], written, options, rules))
+            return written.saved_by_pillow(
+                images, _arguments(frames, images[0], written, _without_auto(options), rules)
+            )
         images = _prepared(frames, written, rules)
         return _of_quality(frames, images, written, options, rules, name)
     except (ImageKitError, MemoryError):
@@ -82,33 +84,37 @@ def _of_quality(
 ) -> bytes:
     """Return prepared images as a file, whose quality and bytes may be left to be found."""
     is_auto = options.get("quality", rules.quality) == AUTO
-    options = {name: value for name, value in options.items() if (name, value) != ("quality", AUTO)}
+    options = _without_auto(options)
     wish = Wish(frames.coding, frozenset(options), frames.are_as_coded, rules)
     arguments = _arguments(frames, images[0], format, options, rules)
     has_quality = format.qualities and not arguments.get("lossless")
+    # What would be written without loss otherwise has a quality too.
+    lossy = wish._replace(asked=wish.asked | {"quality"})
 
     def save(quality: int) -> bytes:
-        return format.saved(images, {**arguments, "quality": quality}, wish)
+        return format.saved(images, {**arguments, "quality": quality}, lossy)
 
     if is_auto and has_quality:
         # Of an animation, the first frame stands for all.
         still = arguments if len(images) == 1 else _arguments(_first(frames), images[0], format, options, rules)
 
-        # As if it had been asked for, or a flat WebP would be tried without loss each time.
-        asked = wish._replace(asked=wish.asked | {"quality"})
-
         def save_trial(quality: int) -> bytes:
-            return format.saved(images[:1], format.for_trial({**still, "quality": quality}), asked)
+            return format.saved(images[:1], format.for_trial({**still, "quality": quality}), lossy)
 
         found = lowest_alike(images[0], format, save_trial, background=rules.background)
         arguments["quality"] = found or arguments["quality"]
-    if rules.max_bytes is not None and has_quality:
-        return within_bytes(save, int(arguments["quality"]), rules.max_bytes, name)
     data = format.saved(images, arguments, wish)
-    if rules.max_bytes is not None and len(data) > rules.max_bytes:
-        problem = f"the result has {len(data):,} bytes without loss; max_bytes allows {rules.max_bytes:,}"
-        raise ImageTooLarge(name, problem)
-    return data
+    if rules.max_bytes is None or len(data) <= rules.max_bytes:
+        return data
+    if has_quality:
+        return within_bytes(save, int(arguments["quality"]), rules.max_bytes, name)
+    problem = f"the result has {len(data):,} bytes without loss; max_bytes allows {rules.max_bytes:,}"
+    raise ImageTooLarge(name, problem)
+
+
+def _without_auto(options: Mapping[str, object]) -> dict[str, object]:
+    """Return options without a quality that is to be found."""
+    return {name: value for name, value in options.items() if (name, value) != ("quality", AUTO)}
 
 
 def _first(frames: Frames) -> Frames:

@@ -12,11 +12,12 @@ from typing import IO, Any, ClassVar, cast
 
 from PIL import Image, JpegImagePlugin
 
+from ...exceptions import InvalidOption
 from ..chroma import has_saturated_edges
 from ..frames import DECODER_SCALES
 from ..metadata import EXIF_PREFIXES
 from ..xmp import JPEG_PREFIX as XMP_PREFIX
-from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, Range, most_pieces
+from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, Range, Wish, most_pieces
 
 
 class Jpeg(Format):
@@ -105,6 +106,23 @@ class Jpeg(Format):
         """Tell whether a file can hold an ICC profile: any that fits its pixels."""
         return True
 
+    def saved(self, images: list[Image.Image], arguments: Mapping[str, Any], wish: Wish) -> bytes:
+        """Return the image as a file: Pillow's or, where `jpeg_encoder` says so, that of jpegli.
+
+        What jpegli's binding cannot write is Pillow's in any case: grey, and other chroma than 4:2:0.
+
+        Raises:
+            InvalidOption: An option was chosen that jpegli does not have.
+        """
+        if wish.rules.jpeg_encoder != "jpegli":
+            return self.saved_by_pillow(images, arguments)
+        for name in sorted(wish.asked & self.options - _OPTIONS_OF_JPEGLI):
+            raise InvalidOption(name, arguments[name], "jpegli has no such option; leave it to jpeg_encoder='pillow'.")
+        image = images[0]
+        if image.mode != "RGB" or arguments.get("subsampling", "4:2:0") not in ("4:2:0", 2):
+            return self.saved_by_pillow(images, arguments)
+        return _by_jpegli(image, arguments)
+
     def arguments(self, image: Image.Image, chosen: Mapping[str, object]) -> dict[str, Any]:
         """Return chroma in full where its edges would show, and room for what libjpeg writes in one go."""
         arguments: dict[str, Any] = {}
@@ -115,6 +133,26 @@ class Jpeg(Format):
             # Noise at quality 100 without subsampling takes 0.99 bytes a sample.
             arguments["extra"] = _Room.of(b"", width * height * len(image.getbands()) * 3 // 2)
         return arguments
+
+
+_OPTIONS_OF_JPEGLI = frozenset({"quality", "subsampling", "icc_profile", "exif"})
+
+_MOST_OF_PROFILE = 65_519
+"""Bytes of an ICC profile in one segment (ICC.1:2022, B.4)."""
+
+
+def _by_jpegli(image: Image.Image, arguments: Mapping[str, Any]) -> bytes:
+    """Return an image as jpegli writes it, which knows no metadata, and with those of the arguments."""
+    # An extra.
+    import pyjpegli
+
+    data: bytes = pyjpegli.encode(image.tobytes(), *image.size, quality=arguments["quality"])
+    segments = [_segment(_APP1, bytes(arguments["exif"]))] if arguments.get("exif") else []
+    profile = arguments.get("icc_profile") or b""
+    parts = [profile[at : at + _MOST_OF_PROFILE] for at in range(0, len(profile), _MOST_OF_PROFILE)]
+    for number, part in enumerate(parts, 1):
+        segments.append(_segment(_APP2, b"ICC_PROFILE\0" + bytes((number, len(parts))) + part))
+    return b"".join((data[:2], *segments, data[2:]))
 
 
 _FILL_BYTES = re.compile(rb"\xff+")
