@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from PIL import Image
 
 from . import isolation
+from .cachefiles.sources import CacheFileSource
 from .exceptions import ImageKitError, MissingSource, SourceError, SourceNotAllowed, nearest
 from .hashing import class_path
 from .images import (
@@ -35,7 +36,7 @@ from .loading import load
 from .once import made_once
 from .recipes import Recipe
 from .settings import Settings
-from .sources import RACY_NS, FileSource, Source, name_parts
+from .sources import FileSource, Source, name_parts
 from .time_limits import time_limit
 
 if TYPE_CHECKING:
@@ -118,30 +119,6 @@ class Look(NamedTuple):
         return header.has_alpha and (header.frames > 1 or not self.is_opaque)
 
 
-class SidecarFolder(NamedTuple):
-    """What a folder of sources had when it was listed.
-
-    Attributes:
-        changed_ns: When a file was last added or removed, in nanoseconds since the epoch; -1 if it may change
-            again under the same time stamp.
-        names: The names of its sidecar files.
-    """
-
-    changed_ns: int
-    names: frozenset[str]
-
-    @classmethod
-    def of(cls, folder: str) -> SidecarFolder:
-        """Return what a folder has; nothing if there is no such folder."""
-        try:
-            changed_ns = os.stat(folder).st_mtime_ns
-            names = (os.path.normcase(name) for name in os.listdir(folder))
-            found = frozenset(name for name in names if name.endswith(SIDECAR_SUFFIX))
-        except OSError:
-            return cls(-1, frozenset())
-        return cls(changed_ns if time.time_ns() - changed_ns > RACY_NS else -1, found)
-
-
 class ImageFacts:
     """What is known about a kit's sources apart from their pixels.
 
@@ -155,8 +132,8 @@ class ImageFacts:
         self._kit = kit
         self._sidecars: dict[tuple[str, str], Sidecar] = {}
         self._all: dict[str, dict[str, Any]] | None = None
-        self._folders: dict[str, SidecarFolder] = {}
         self._files: dict[str, _Version | None] = {}
+        self._folders: dict[str, tuple[_Version | None, set[str]]] = {}
         self._focuses: dict[str, tuple[str, _Version | None, Any]] = {}
         self._next_look = 0.0
         self._looks: dict[str, Look] = {}
@@ -175,7 +152,7 @@ class ImageFacts:
         if now < self._next_look:
             return
         self._next_look = now + SIDECAR_SECONDS
-        if self._folders and not self._kit.renders.defers and self._has_changed():
+        if (self._files or self._folders) and not self._kit.renders.defers and self._has_changed():
             self.forget_sidecars()
             self._kit.pictures.forget()
             self._kit.known_files.forget_calls()
@@ -184,29 +161,24 @@ class ImageFacts:
         for path, seen in list(self._files.items()):
             if _version(path) != seen:
                 return True
-        for folder, known in list(self._folders.items()):
-            try:
-                is_same = os.stat(folder).st_mtime_ns == known.changed_ns
-            except OSError:
-                is_same = False
-            if not is_same:
-                now = self._folders[folder] = SidecarFolder.of(folder)
-                if now.names != known.names:
+        for folder, (seen, absent) in list(self._folders.items()):
+            now = _version(folder)
+            if now != seen:
+                self._folders[folder] = now, absent
+                if any(map(os.path.lexists, tuple(absent))):
                     return True
         return False
 
     def _has_sidecar(self, path: str) -> bool:
-        """Tell whether a sidecar file exists, and have it and its folder looked at again later."""
-        folder, name = os.path.split(path)
-        known = self._folders.get(folder)
-        if known is None:
-            if len(self._folders) >= MOST_REMEMBERED:
-                self._folders.clear()
-            known = self._folders[folder] = SidecarFolder.of(folder)
-        if os.path.normcase(name) not in known.names:
-            return False
-        self._files[path] = _version(path)
-        return True
+        """Tell whether a sidecar file exists, and have its place looked at again later."""
+        if os.path.lexists(path):
+            self._files[path] = _version(path)
+            return True
+        folder = os.path.dirname(path)
+        if folder not in self._folders:
+            self._folders[folder] = _version(folder), set()
+        self._folders[folder][1].add(path)
+        return False
 
     def sidecar(self, source: Source) -> Sidecar:
         """Return what the author says about a source: its own file overrides that of the whole folder.
@@ -219,7 +191,7 @@ class ImageFacts:
         known = self._sidecars.get((source.path, source.name))
         if known is None:
             if len(self._sidecars) >= MOST_REMEMBERED:
-                self._sidecars.clear()
+                self.forget_sidecars()
             known = self._sidecars[source.path, source.name] = self._read_sidecar(source)
         return known
 
@@ -265,6 +237,9 @@ class ImageFacts:
 
     def _found_focus(self, source: Source, read: bool) -> Focused | None:
         """Return where a file says that its subject is, or the setting `focus_detector` does; None if neither does."""
+        if isinstance(source, CacheFileSource):
+            # It need not be there yet, and has no metadata of its source.
+            return None
         if not read and not (isinstance(source, FileSource) and source.recalled_facts()):
             raise BlockingIOError
         settings = self._kit.settings

@@ -151,8 +151,13 @@ class ImageKit:
     @made_once
     def sources(self) -> SourceFinder:
         """Finds sources by their names in templates."""
-        memory = RecordedSourceMemory(self.records)
+        memory = self.source_memory
         return SourceFinder(self.settings.source_dirs, self._limits, memory, self.settings.source_prefixes)
+
+    @made_once
+    def source_memory(self) -> RecordedSourceMemory:
+        """What is remembered about source files."""
+        return RecordedSourceMemory(self.records, lambda: self.renders.defers)
 
     @made_once
     def known_files(self) -> KnownFiles:
@@ -773,6 +778,8 @@ class ImageKit:
             isolation.close()
         if "renders" in self.__dict__:
             self.renders.close()
+        if "source_memory" in self.__dict__:
+            self.source_memory.save()
         if "records" in self.__dict__:
             self.records.store.close()
 

@@ -284,6 +284,7 @@ def finish_pages(kit: ImageKit) -> None:
 
 def _write_down(kit: ImageKit) -> tuple[Notes, Failures]:
     # Several processes may have rendered the pages, and finish at once.
+    kit.source_memory.save()
     with kit.records.store.lock("\0finish"):
         notes, failures = kit.renders.finish(partial(_leads_to, kit))
     kit.pictures.finish_styles(notes)

@@ -81,7 +81,8 @@ class Journal:
         """Write lines; if that is impossible, the log says so once, and only this process knows the notes."""
         if not lines:
             return
-        data = "".join([f"{_encode(line)}\n" for line in lines]).encode()
+        # What is noted together stands in one line, which takes one encoder.
+        data = f"{_encode(lines[0] if len(lines) == 1 else lines)}\n".encode()
         try:
             # Another thread may close the file, whose number could then be another file's.
             with self._mutex:
@@ -201,6 +202,5 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     for line in data.split(b"\n"):
         with suppress(ValueError, RecursionError):
             value = json.loads(line)
-            if type(value) is dict:
-                found.append(value)
+            found += [each for each in (value if type(value) is list else [value]) if type(each) is dict]
     return found

@@ -100,6 +100,8 @@ def is_confined(reference: Reference) -> bool:
 
 def _hold_path(values: Iterable[Any]) -> bool:
     for value in values:
+        if type(value) is not dict:
+            continue
         match value:
             case {"path": _} | {"source": _}:
                 return True

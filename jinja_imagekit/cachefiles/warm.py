@@ -14,7 +14,7 @@ from ..exceptions import NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
 from ..interfaces import Size, StateStore
 from ..sources import FileSource, Signature, Source, name_parts
-from ..specs import is_fixed
+from ..specs import ImageSpec, is_fixed
 from ..state.read_ahead import ReadAhead
 from ..storages.folder import FileSystemStorage
 from . import ImageCacheFile
@@ -25,6 +25,7 @@ from .strategies import BUILT_IN as BUILT_IN_STRATEGIES
 from .strategies import Deferred
 
 if TYPE_CHECKING:
+    from ..images import Header
     from ..kit import ImageKit
 
 BATCH = 1_000
@@ -35,6 +36,11 @@ MOST_ANSWERS = 50_000
 
 
 _decoder = json.JSONDecoder()
+
+MOST_MODELS = 5_000
+"""How many specs, and how many sizes of their results, a process keeps: about 1 kB each."""
+
+_UNKNOWN: Any = object()
 
 Call = tuple[str, dict[str, Any]]
 """A generator's id and keywords."""
@@ -168,11 +174,15 @@ class KnownFiles:
         self._answers: dict[tuple[Any, ...], KnownFile] = {}
         self._calls: dict[Hashable, KnownFile] = {}
         self._promises: dict[tuple[Any, ...], KnownFile] = {}
+        self._models: dict[str, ImageSpec] = {}
+        self._sizes: dict[tuple[str, Header], Size | None] = {}
         self._ahead, self._paths = ReadAhead(), _Paths()
 
     def forget(self) -> None:
         """Forget what this process remembers, since generators have changed."""
         self._recipes.clear()
+        self._models.clear()
+        self._sizes.clear()
         self._answers.clear()
         self._calls.clear()
         self._promises.clear()
@@ -325,10 +335,19 @@ class KnownFiles:
                 continue
             if not isinstance(source, FileSource) or type(given) not in self.source_types:
                 continue
-            if not self.recipe(id, kwargs):
+            recipe = self.recipe(id, kwargs)
+            if not recipe:
                 continue
-            spec = self._kit.generator(id, **{**kwargs, "source": source})
-            name, size, signature = spec.cachefile_name, spec.check(), source.known_signature
+            model = self._models.get(recipe)
+            if model is None:
+                model = self._kit.generator(id, **{**kwargs, "source": source})
+                self._keep_model(recipe, model)
+            spec = model.of_source(source)
+            # What is bound to go wrong depends on the header alone.
+            size = self._sizes.get((recipe, source.header), _UNKNOWN)
+            if size is _UNKNOWN:
+                size = self._sizes[recipe, source.header] = spec.check()
+            name, signature = spec.cachefile_name, source.known_signature
             if name and size and signature:
                 place = look.source(given)[1]
                 promise = self._known_file(name, 0, size, signature, place, look.paths, is_promised=True)
@@ -353,6 +372,12 @@ class KnownFiles:
         while batch := list(islice(keys, BATCH)):
             answers = self._store.get_many(batch)
             self._store.delete_many([key for key, answer in answers.items() if is_gone(_name_in(answer))])
+
+    def _keep_model(self, recipe: str, model: ImageSpec) -> None:
+        if max(len(self._models), len(self._sizes)) >= MOST_MODELS:
+            self._models.clear()
+            self._sizes.clear()
+        self._models[recipe] = model
 
     def _keep(self, key: tuple[Any, ...], known: KnownFile) -> None:
         answers = self._promises if known.is_promised else self._answers

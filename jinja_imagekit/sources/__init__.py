@@ -1,7 +1,6 @@
 """Turns whatever a template calls a source into one `Source`: a name, its bytes, a digest of them."""
 
 from .base import (
-    RACY_NS,
     BytesSource,
     FileSource,
     NoSource,
@@ -17,7 +16,6 @@ from .hints import neighbour
 from .names import bare_name, name_parts, stream_name
 
 __all__ = [
-    "RACY_NS",
     "BytesSource",
     "FileSource",
     "NoSource",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .. import images
@@ -18,16 +18,23 @@ MOST_FILES = 50_000
 """Files that one process remembers: about 500 bytes each, 25 MB in all."""
 
 
+MOST_UNSAVED = 64
+"""Files whose facts are written together in a build; a file that is forgotten by accident is read again."""
+
+
 class RecordedSourceMemory:
     """A `SourceMemory` over the state store.
 
     Args:
         records: What is known about cache files and sources.
+        gathers: Tells whether facts are gathered for a common write, which `save` does.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, gathers: Callable[[], bool] = lambda: False) -> None:
         self._records = records
+        self._gathers = gathers
         self._facts: dict[str, tuple[Signature, SourceFacts]] = {}
+        self._unsaved: dict[str, KnownSource] = {}
 
     def recall(self, path: str, signature: Signature) -> SourceFacts | None:
         """Return the facts of this version of the file, if they are known."""
@@ -45,8 +52,15 @@ class RecordedSourceMemory:
         self._keep(path, signature, facts)
         # Whether a file can be read depends on the settings too, so problems are looked for each time.
         if facts.header is not None:
-            header = asdict(facts.header)
-            self._records.put_source_facts({path: KnownSource(signature, facts.digest, header)})
+            self._unsaved[path] = KnownSource(signature, facts.digest, _plain(facts.header))
+            if len(self._unsaved) >= MOST_UNSAVED or not self._gathers():
+                self.save()
+
+    def save(self) -> None:
+        """Write down what has been gathered."""
+        unsaved, self._unsaved = self._unsaved, {}
+        if unsaved:
+            self._records.put_source_facts(unsaved)
 
     def _read(self, path: str, signature: Signature) -> SourceFacts | None:
         known = self._records.source_facts(path)
@@ -62,6 +76,10 @@ class RecordedSourceMemory:
         if len(self._facts) >= MOST_FILES:
             self._facts.clear()
         self._facts[path] = signature, facts
+
+
+def _plain(header: Header) -> dict[str, Any]:
+    return {name: getattr(header, name) for name in header.__slots__}
 
 
 def _header(plain: Mapping[str, Any] | None) -> Header | None:

@@ -25,7 +25,6 @@ from ...pregenerate import Outcome, Plan, Report
 from ...pregenerate.plan import failed
 from ...registry import CacheFileRegistry, Register, Unregister, make_generator
 from ...sources import FileSource, Source, SourceFinder
-from ...sources.remembered import RecordedSourceMemory
 from ...specs import ADAPTING_KEYWORDS, FOCUS_KEYWORD
 from ...specs import ImageSpec as CoreSpec
 from ...state import DiskStore, Records
@@ -110,8 +109,7 @@ class DjangoKit(ImageKit):
     @made_once
     def sources(self) -> SourceFinder:
         """Finds sources by what a template calls them, file fields among them."""
-        memory = RecordedSourceMemory(self.records)
-        return FieldSourceFinder(self.settings.source_dirs, self._limits, memory, records=self.records)
+        return FieldSourceFinder(self.settings.source_dirs, self._limits, self.source_memory, records=self.records)
 
     @made_once
     def known_files(self) -> KnownFiles:
