@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from .exceptions import StorageError
 from .kit import ImageKit
 from .once import PerProcess
+from .pages import Page, writing
 from .storages.folder import FileSystemStorage
 
 __all__ = ["ImageKitMiddleware"]
@@ -30,7 +31,8 @@ class ImageKitMiddleware:
     """Serves the cache files of a kit below its `base_url`, and passes everything else on to an application.
 
     Responses may be kept for ever, since names hold a digest; whoever has a current copy gets a 304. What `OnRequest`
-    has promised is made in threads when it is first asked for. URLs begin with the `root_path` of the request, where
+    has promised is made in threads when it is first asked for. Each request is a page (`kit.page`), whose order decides
+    which of its pictures load first. URLs begin with the `root_path` of the request, where
     the application is mounted. The kit is closed when the server ends.
 
     Args:
@@ -57,7 +59,7 @@ class ImageKitMiddleware:
         self._making: PerProcess[dict[str, Future[str | None]]] = PerProcess(dict)
 
     def _base_url(self) -> str:
-        return quote(_root_path.get()) + self._kit.settings.base_url
+        return self._kit.seen_from_page(quote(_root_path.get()) + self._kit.settings.base_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a cache file, or pass it on."""
@@ -71,7 +73,8 @@ class ImageKitMiddleware:
         try:
             name = self._name(scope)
             if name is None or not await self._respond(name, scope, send):
-                await self._app(scope, receive, send)
+                with writing(_page_of(scope)):
+                    await self._app(scope, receive, send)
         finally:
             _root_path.reset(token)
 
@@ -132,6 +135,15 @@ class ImageKitMiddleware:
             future.add_done_callback(lambda _: making.pop(name, None))
         # Whoever goes away must not end what others wait for.
         return await asyncio.shield(asyncio.wrap_future(future))
+
+
+def _page_of(scope: Scope) -> Page | None:
+    """Return the page that a request is for; None if a script asks, for a part of one that has been shown already."""
+    if scope["type"] != "http" or (b"sec-fetch-dest", b"empty") in scope["headers"]:
+        return None
+    path: str = scope["path"]
+    root = _root_path.get()
+    return Page(path.removeprefix(root) if path.startswith(f"{root}/") else path, quote(root) or "/")
 
 
 class _Found(NamedTuple):

@@ -42,6 +42,23 @@ def subcommands(get_kit: GetKit) -> list[click.Command]:
     return [make(get_kit) for make in (_generate, _html, _list, _prune, _clear, _doctor)]
 
 
+def _in_existing_folder(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    # Work of minutes should not end with a page in a mistyped folder.
+    if value and not Path(value).parent.is_dir():
+        raise click.BadParameter(f"the folder {str(Path(value).parent)!r} does not exist.")
+    return value
+
+
+_report_option = click.option(
+    "--report",
+    "page",
+    # Resolved before looking for the kit, which may change the current folder.
+    type=click.Path(dir_okay=False, writable=True, resolve_path=True),
+    callback=_in_existing_folder,
+    help="Write an HTML report.",
+)
+
+
 def _generate(get_kit: GetKit) -> click.Command:
     @click.command("generate")
     @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
@@ -54,14 +71,7 @@ def _generate(get_kit: GetKit) -> click.Command:
     @click.option("--json", "as_json", is_flag=True, help="Write the outcome of each file as JSON.")
     @click.option("-q", "--quiet", is_flag=True, help="Write only failures.")
     @click.option("--strict", is_flag=True, help="Fail if a folder is missing or a pattern matches no file.")
-    @click.option(
-        "--report",
-        "page",
-        # Resolved before looking for the kit, which may change the current folder.
-        type=click.Path(dir_okay=False, writable=True, resolve_path=True),
-        callback=_in_existing_folder,
-        help="Write an HTML report.",
-    )
+    @_report_option
     @click.option(
         "--manifest",
         type=click.Path(dir_okay=False, writable=True, resolve_path=True),
@@ -116,13 +126,7 @@ def _html(get_kit: GetKit) -> click.Command:
     @click.option("--json", "as_json", is_flag=True, help="Write everything as JSON.")
     @click.option("-q", "--quiet", is_flag=True, help="Write only failures.")
     @click.option("--strict", is_flag=True, help="Fail if --check finds anything.")
-    @click.option(
-        "--report",
-        "page",
-        type=click.Path(dir_okay=False, writable=True, resolve_path=True),
-        callback=_in_existing_folder,
-        help="Write an HTML report.",
-    )
+    @_report_option
     def html(
         folder: str,
         check: bool,
@@ -178,13 +182,6 @@ def _show_pages(report: SiteReport, *, as_json: bool, quiet: bool) -> None:
         for page in report.changed if report.dry_run else ():
             click.echo(printable(f"would change {page}"))
         click.echo(report.summary())
-
-
-def _in_existing_folder(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
-    # Work of minutes should not end with a page in a mistyped folder.
-    if value and not Path(value).parent.is_dir():
-        raise click.BadParameter(f"the folder {str(Path(value).parent)!r} does not exist.")
-    return value
 
 
 def _generated(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json: bool, **options: Any) -> Report:

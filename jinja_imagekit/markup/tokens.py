@@ -15,7 +15,7 @@ Attributes = Mapping[str, str | None]
 # with "=". Nothing here backtracks.
 _SPACE = r"[\t\n\f\r ]"
 _VALUE = r"""(?:"[^"]*+"|'[^']*+'|(?=>)|[^\t\n\f\r >"'][^\t\n\f\r >]*+)"""
-_NAME = r"=?+[^\t\n\f\r />=]++"
+_NAME = r"(?:=[^\t\n\f\r />=]*+|[^\t\n\f\r />=]++)"
 _TAG = re.compile(
     rf"<(?:(?P<name>/?[a-zA-Z][^\t\n\f\r />]*+)"
     rf"(?:(?:[\t\n\f\r /]*+{_NAME}(?:{_SPACE}*+={_SPACE}*+{_VALUE}|(?!{_SPACE}*+=)))*+[\t\n\f\r /]*+>|(?P<endless>))"
