@@ -10,6 +10,10 @@ from markupsafe import Markup, escape
 
 from .exceptions import InvalidAttribute, InvalidOption
 
+KEEPS_SHAPE = ":where(picture > img, img[srcset]) { max-width: 100%; height: auto; }\n"
+"""A stylesheet for themes that limit only the width of images, which squeezes those that say their height too; any rule
+of a theme comes before this one."""
+
 # The characters that no attribute name may hold (HTML Living Standard, 13.1.2.3 "Attributes": controls, space, quotes,
 # ">", "/", "=", noncharacters), and three kinds more: "<", other white space, and surrogates, which cannot be encoded.
 _NOT_IN_NAMES = re.compile(

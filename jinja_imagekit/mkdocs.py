@@ -22,11 +22,12 @@ from mkdocs.config.base import ConfigErrors, ConfigWarnings
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
-from mkdocs.structure.files import Files
+from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page as DocsPage
 
 from .builds.finish import leave_untold
 from .exceptions import ImageKitError, InvalidSetting
+from .html import KEEPS_SHAPE
 from .kit import ImageKit as Kit
 from .loading import load
 from .markup.transform import Transform
@@ -40,6 +41,8 @@ logger = logging.getLogger("mkdocs.plugins.imagekit")
 
 OWN_OPTIONS = ("generators", "specs")
 """The plugin's own options; all others are the kit's settings."""
+
+STYLESHEET = "css/imagekit.css"
 
 LAST = 1_000
 """Plugins that change a page's HTML go first."""
@@ -103,6 +106,11 @@ class ImageKitPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  # 
             else:
                 self.kit.register.generator(id, load("specs", spec) if isinstance(spec, str) else spec)
         leave_untold(self.kit)
+        config.extra_css.insert(0, STYLESHEET)
+
+    def on_files(self, files: Files, *, config: MkDocsConfig) -> None:
+        """Add a stylesheet of one rule."""
+        files.append(File.generated(config, STYLESHEET, content=KEEPS_SHAPE))
 
     def on_pre_build(self, *, config: MkDocsConfig) -> None:
         """Give the tags to the environments of other plugins, such as macros."""

@@ -19,7 +19,7 @@ from sphinx.util.typing import ExtensionMetadata
 from . import __version__
 from .builds.finish import leave_untold
 from .exceptions import ImageKitError, InvalidSetting
-from .html import escape_value
+from .html import KEEPS_SHAPE, escape_value
 from .kit import ImageKit
 from .loading import load
 from .markup.tokens import Tag, attributes_of, tags
@@ -37,6 +37,9 @@ PREFIX = "imagekit_"
 
 DOCTREES = "_doctrees"
 """The first segment of the names of images that Sphinx fetched or converted itself."""
+
+
+STYLESHEET = "imagekit.css"
 
 
 class Site:
@@ -147,6 +150,12 @@ def _registry(path: str) -> GeneratorRegistry:
     return registry
 
 
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
 _WIDTH = re.compile(r"(?:^|;)\s*width\s*:\s*([0-9]+(?:\.[0-9]+)?)(?:px)?\s*(?:;|$)", re.IGNORECASE)
 
 
@@ -175,6 +184,8 @@ def _begin(app: Sphinx) -> None:
     # E-books and help files are read by programs that know few formats.
     if isinstance(builder, StandaloneHTMLBuilder) and not builder.embedded:
         site = Site(app, builder)
+        app.add_css_file(STYLESHEET, priority=100)
+        _write(Path(app.outdir, "_static", STYLESHEET), KEEPS_SHAPE)
         app.connect("html-page-context", lambda _, page, __, context, ___: site.write(page, context), priority=900)
         app.connect("build-finished", lambda _, error: None if error else site.finish())
 

@@ -47,6 +47,35 @@ _IMAGES = """() => [...document.images].map(each => ({
 }))"""
 
 
+_LOADING = """async () => {
+  const facts = [];
+  for (const each of document.images) {
+    const file = new Image();
+    file.src = each.currentSrc;
+    await file.decode().catch(() => {});
+    facts.push({
+      shown: each.currentSrc,
+      file: [file.naturalWidth, file.naturalHeight],
+      loading: each.loading,
+      priority: each.fetchPriority,
+      fit: getComputedStyle(each).objectFit,
+    });
+  }
+  return facts;
+}"""
+
+_PLACES = """() => [...document.images].map(each => {
+  const box = each.getBoundingClientRect();
+  return [box.x, box.y, box.width, box.height];
+})"""
+
+LARGE = 50_000
+"""Square CSS pixels: a smaller image is hardly what a page is waited for (WordPress, since 6.3)."""
+
+OVERSIZE = 1.5
+"""How many times as wide as it is shown a file may be: the candidates of a picture are at most half as wide again."""
+
+
 class SeenImage(NamedTuple):
     """An `<img>` as the browser has it.
 
@@ -134,6 +163,45 @@ def visit(browser: Any, url: str, width: int = 1200, height: int = 800, density:
         return Visit(url, images, page.evaluate("layoutShifts"), messages)
     finally:
         context.close()
+
+
+def check_loading(browser: Any, url: str, width: int = 1280, height: int = 800, density: float = 1) -> None:
+    """Assert that a page loads what is in sight first, the rest when it is near, and nothing larger than it is shown.
+
+    Args:
+        browser: What `started_browser` yields.
+        url: The page.
+        width: Of the window, in CSS pixels.
+        height: Of the window, in CSS pixels.
+        density: Device pixels for each CSS pixel.
+    """
+    context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=density)
+    try:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(url, wait_until="load")
+        places = page.evaluate(_PLACES)
+        page.evaluate(_SCROLL_THROUGH)
+        images = page.evaluate(_LOADING)
+    finally:
+        context.close()
+    faults = []
+    in_sight = [(box[2] * box[3], place) for place, box in enumerate(places) if box[1] < height and box[2] * box[3]]
+    largest = max(in_sight, default=(0, -1))
+    for place, (image, box) in enumerate(zip(images, places, strict=True)):
+        name = image["shown"].rpartition("/")[2]
+        if box[1] > height and image["loading"] != "lazy":
+            faults.append(f"{name} is {box[1]:.0f} pixels down, and not lazy")
+        if place == largest[1] and largest[0] >= LARGE and image["priority"] != "high":
+            faults.append(f"{name} is the largest in sight, and has no priority")
+        if image["loading"] == "lazy" and place == largest[1] and largest[0] >= LARGE:
+            faults.append(f"{name} is the largest in sight, and lazy")
+        sides = [file / (shown * density) for file, shown in zip(image["file"], box[2:], strict=True) if shown]
+        # A file that is cropped to its box is as large as its longer side needs.
+        excess = (min if image["fit"] == "cover" else max)(sides, default=0)
+        if excess > OVERSIZE + 0.02:
+            faults.append(f"{name} is {excess:.2f} times as large as it is shown")
+    assert not faults, f"{url} at {width} pixels: {'; '.join(faults)}"
 
 
 def _hold_images_back(route: Any) -> None:

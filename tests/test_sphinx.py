@@ -10,14 +10,17 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import pytest
+from browser import check, visit
 from core_site import photo_bytes, settled
 from PIL import Image
 from sphinx.cmd.build import build_main
 from sphinx.util.docutils import docutils_namespace
+
+import drawing
 
 CONF = """
 project = "Walks"
@@ -329,3 +332,19 @@ def test_the_documents_may_be_anywhere(docs: Docs, tmp_path: Path) -> None:
     finally:
         os.chdir(before)
     assert docs.check_urls("index.html") >= 4
+
+
+@pytest.mark.parametrize(("theme", "width"), [("alabaster", 400), ("furo", 400), ("furo", 1280)])
+def test_pages_in_a_browser(browser: Any, docs: Docs, theme: str, width: int) -> None:
+    """On a narrow screen images keep their shape, whatever the theme's stylesheet says of them; opened as files."""
+    docs.write("conf.py", CONF.replace('"alabaster"', repr(theme)).replace("40 60", "400 800"))
+    settled(docs.root / "lead.jpg", drawing.jpeg(900, 500, 3))
+    shown = ".. image:: lead.jpg\n   :alt: Small\n   :width: 500px\n\n"
+    shown += ".. figure:: lead.jpg\n   :alt: Half\n   :width: 50%\n"
+    docs.write("index.rst", f"{INDEX}\n{shown}")
+    assert docs.build().status == 0
+    seen = visit(browser, (docs.out / "index.html").as_uri(), width=width)
+    assert len(seen.images) == 3
+    # A theme's own scripts may move its menus by fractions of a pixel.
+    assert sum(shift["value"] for shift in seen.shifts) < 0.01
+    check(seen._replace(shifts=[]))
