@@ -209,10 +209,14 @@ def _quantized(image: Image.Image, colours: int) -> Image.Image:
     pixels = image.width * image.height
     counted = cast(_Counted | None, image.getcolors(_MANY_COLOURS))
     if counted is None:
-        return image.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=pixels // 8 + 1)
+        steps = pixels // 8 + 1 if pixels <= _REFINED_PIXELS else 0
+        return image.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=steps)
     result = image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=pixels // 80 + 1)
     return _with_areas(result, [(count, colour) for count, colour in counted if count >= _AREA * pixels])
 
+
+_REFINED_PIXELS = 1 << 21
+"""Of a photograph that k-means has time for: it takes longer by the number of colours, too."""
 
 _AREA = 0.002
 """The share of pixels of a colour that is seen as an area, and is a number in somebody's style sheet."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
+from ...time_limits import in_time
 from .. import palettes
 
 Box = tuple[int, int, int, int]
@@ -27,10 +28,14 @@ class _Picture:
     Attributes:
         shown: Its pixels; black where none is.
         there: 255 where a pixel is, 0 where none is.
+        numbers: Those of its colours in mode L, where it has been brought to a palette.
+        palette: Which; frames of a scene have the very same one.
     """
 
     shown: Image.Image
     there: Image.Image
+    numbers: Image.Image | None = None
+    palette: Palette = ()
 
     def change(self, following: _Picture) -> Image.Image:
         """Return 255 where another picture has to draw a pixel over this one, and 0 elsewhere."""
@@ -54,24 +59,24 @@ class _Step:
     """What the file says of one frame.
 
     Attributes:
-        number: Of the frame.
+        picture: The frame.
         box: Where it draws.
-        pixels: Its pixels there, in mode RGB.
-        there: 255 where a pixel is.
-        change: 255 where one has to be drawn.
+        change: 255 in the box where a pixel has to be drawn.
         disposal: What becomes of it.
         milliseconds: For which it is shown.
         palette: Its colours.
     """
 
-    number: int
+    picture: _Picture
     box: Box
-    pixels: Image.Image
-    there: Image.Image
     change: Image.Image
     disposal: int
     milliseconds: int
-    palette: Palette = ()
+    palette: Palette
+
+    def cut(self, image: Image.Image) -> Image.Image:
+        """Return what is in the box of an image as large as the frame."""
+        return image if self.change.size == image.size else image.crop(self.box)
 
     @property
     def draws_all(self) -> bool:
@@ -80,10 +85,11 @@ class _Step:
 
     def drawn_colours(self) -> Palette | None:
         """Return the colours that it draws; None where they are too many."""
+        pixels = self.cut(self.picture.shown)
         if self.draws_all:
-            return palettes.colours(self.pixels)
-        drawn = Image.new("RGBA", self.pixels.size)
-        drawn.paste(self.pixels, mask=self.change)
+            return palettes.colours(pixels)
+        drawn = Image.new("RGBA", pixels.size)
+        drawn.paste(pixels, mask=self.change)
         found = palettes.colours(drawn)
         return found and [colour[:3] for colour in found if colour[3]]
 
@@ -110,22 +116,21 @@ def written(
         dither: Mix colours that are missing.
     """
     pictures = _pictures(images)
-    steps = _steps(pictures, durations)
-    common = _exact_palettes(steps, many=exact)
-    if common is None:
-        pictures, known = _with_palettes(_steadied(pictures), dither)
+    steps: Iterable[_Step] | None = _exact(pictures, durations, many=exact)
+    if steps is None:
+        pictures = _with_palettes(pictures, dither)
         steps = _steps(pictures, durations)
-        common = known[0]
-        for step in steps:
-            step.palette = known[step.number]
+    steps = iter(steps)
+    first = next(steps)
+    common = first.palette
     bits = _bits(len(common) + (len(common) < palettes.MOST_COLOURS))
     size = struct.pack("<HHBBB", *images[0].size, 0xF0 | bits - 1, 0, 0)
     parts = [b"GIF89a", size, _table(common, bits)]
-    if repetitions is not None and len(steps) > 1:
+    if repetitions is not None and len(images) > 1:
         parts.append(b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", repetitions, 0))
     if comment:
         parts += b"\x21\xfe", _sub_blocks(comment)
-    parts += (_coded(step, common, interlace) for step in steps)
+    parts += (_coded(step, common, interlace) for step in in_time(chain([first], steps)))
     return b"".join((*parts, b";"))
 
 
@@ -133,7 +138,7 @@ def _pictures(images: Sequence[Image.Image]) -> list[_Picture]:
     solid = Image.new("L", images[0].size, 255)
     pictures = []
     for image in images:
-        shown, there = image.convert("RGB"), solid
+        shown, there = image if image.mode == "RGB" else image.convert("RGB"), solid
         if image.mode == "RGBA":
             there = image.getchannel("A")
             shown.paste((0, 0, 0), mask=ImageChops.invert(there))
@@ -144,50 +149,51 @@ def _pictures(images: Sequence[Image.Image]) -> list[_Picture]:
 # --- Colours ---
 
 
-def _exact_palettes(steps: Sequence[_Step], *, many: bool) -> Palette | None:
-    """Give each step a palette of exactly its colours, and return the one that is common; None where that cannot be.
+def _exact(pictures: Sequence[_Picture], durations: Sequence[int], *, many: bool) -> list[_Step] | None:
+    """Return steps that each have a palette of exactly their colours; None where one has too many.
 
-    Steps share one palette where it has room for all that they draw; otherwise, those whose colours are in the first.
+    They share one palette where it has room for all that they draw; otherwise those do whose colours are in the first.
 
     Args:
-        steps: All of them.
-        many: Whether there may be more than one.
+        pictures: The frames.
+        durations: Milliseconds of each.
+        many: Whether there may be more than one palette.
     """
     common: dict[tuple[int, ...], None] = {}
     fits = True
-    for step in steps:
+    steps = []
+    for step in in_time(_steps(pictures, durations)):
         colours = step.drawn_colours()
         if colours is None or len(colours) > palettes.MOST_COLOURS - (not step.draws_all):
             return None
-        step.palette = colours
         fits = fits and len(common.keys() | colours) < palettes.MOST_COLOURS
-        if not (fits or many or len(steps) == 1):
+        if not (fits or many or len(pictures) == 1):
             return None
         if fits:
             common.update(dict.fromkeys(colours))
+        step.palette = colours
+        steps.append(step)
     shared = list(common) if fits else steps[0].palette
     known = set(shared)
     for step in steps:
         if known.issuperset(step.palette) and (step.draws_all or len(shared) < palettes.MOST_COLOURS):
             step.palette = shared
-    return shared
+    return steps
 
 
 _STEADY = 5
 """Levels by which a resized pixel flickers that stood still; larger steps are seen as movement."""
 
 
-def _steadied(pictures: Sequence[_Picture]) -> list[_Picture]:
-    """Return frames whose pixels stay as they are while they hardly change, compared with what is shown of them."""
-    steady = [pictures[0]]
-    for picture in pictures[1:]:
-        last = steady[-1]
-        step = _greatest(ImageChops.difference(last.shown, picture.shown))
-        near = step.point([255] * (_STEADY + 1) + [0] * (255 - _STEADY))
-        shown = picture.shown.copy()
-        shown.paste(last.shown, mask=ImageChops.darker(near, ImageChops.darker(last.there, picture.there)))
-        steady.append(_Picture(shown, picture.there))
-    return steady
+def _steadied(picture: _Picture, last: _Picture | None) -> _Picture:
+    """Return a frame whose pixels stay as they are shown while they hardly change."""
+    if last is None:
+        return picture
+    step = _greatest(ImageChops.difference(last.shown, picture.shown))
+    near = step.point([255] * (_STEADY + 1) + [0] * (255 - _STEADY))
+    shown = picture.shown.copy()
+    shown.paste(last.shown, mask=ImageChops.darker(near, ImageChops.darker(last.there, picture.there)))
+    return _Picture(shown, picture.there)
 
 
 def _greatest(image: Image.Image) -> Image.Image:
@@ -217,51 +223,49 @@ def _scenes(pictures: Sequence[_Picture]) -> list[tuple[int, int]]:
     return list(pairwise([*starts, len(pictures)]))
 
 
-def _with_palettes(pictures: Sequence[_Picture], dither: bool) -> tuple[list[_Picture], list[Palette]]:
-    """Return frames in the colours of palettes, one for each scene, and the palette of each frame."""
+def _with_palettes(pictures: Sequence[_Picture], dither: bool) -> list[_Picture]:
+    """Return frames in the colours of palettes, one for each scene."""
     width, height = pictures[0].shown.size
     # One colour stands for none, or for what was shown before.
     most = palettes.MOST_COLOURS - (len(pictures) > 1 or pictures[0].there.getextrema() != (255, 255))
     reduced: list[_Picture] = []
-    known: list[Palette] = []
-    for first, last in _scenes(pictures):
-        sheet = Image.new("RGB", (width, height * (last - first)))
-        for number, picture in enumerate(pictures[first:last]):
-            sheet.paste(picture.shown, (0, height * number))
+    last: _Picture | None = None
+    for begin, end in in_time(_scenes(pictures)):
+        sheet = Image.new("RGB", (width, height * (end - begin)))
+        for number, picture in enumerate(pictures[begin:end]):
+            last = _steadied(picture, last)
+            sheet.paste(last.shown, (0, height * number))
         found = palettes.fewest(sheet, most, dither=dither)
         assert found is not None
+        del sheet
         colours = palettes.of(found)
-        sheet = found.convert("RGB")
-        for number, picture in enumerate(pictures[first:last]):
-            shown = sheet.crop((0, height * number, width, height * (number + 1)))
+        for number, picture in enumerate(pictures[begin:end]):
+            own = found.crop((0, height * number, width, height * (number + 1)))
+            shown = own.convert("RGB")
             shown.paste((0, 0, 0), mask=ImageChops.invert(picture.there))
-            reduced.append(_Picture(shown, picture.there))
-            known.append(colours)
-    return reduced, known
+            numbers = Image.frombytes("L", own.size, own.tobytes())
+            reduced.append(_Picture(shown, picture.there, numbers, colours))
+    return reduced
 
 
 # --- Movement ---
 
 
-def _steps(pictures: Sequence[_Picture], durations: Sequence[int]) -> list[_Step]:
-    """Return what each frame draws over those before it, and what becomes of it, so that the next has least to draw."""
+def _steps(pictures: Sequence[_Picture], durations: Sequence[int]) -> Iterator[_Step]:
+    """Yield what each frame draws over those before it, and what becomes of it, so that the next has least to draw."""
     size = pictures[0].shown.size
-    base = _Picture(Image.new("RGB", size), Image.new("L", size))
-    steps: list[_Step] = []
+    base: _Picture | None = None
     kept = _without_repetitions(pictures, durations)
     for number, (of, milliseconds) in enumerate(kept):
         picture = pictures[of]
-        change = base.change(picture)
-        box = (0, 0, *size) if number == 0 else change.getbbox() or (0, 0, 1, 1)
-        disposal, after = 0, picture
+        change = base.change(picture) if base else picture.there
+        box = change.getbbox() or (0, 0, 1, 1) if base else (0, 0, *size)
+        disposal, after = 0 if len(kept) == 1 else KEEP, picture
         if number + 1 < len(kept):
-            disposal, box, after = _disposal(picture, base, box, pictures[kept[number + 1][0]], is_first=number == 0)
-        elif number:
-            disposal = KEEP
-        pixels, there, change = (each.crop(box) for each in (picture.shown, picture.there, change))
-        steps.append(_Step(of, box, pixels, there, change, disposal, milliseconds))
+            disposal, box, after = _disposal(picture, base, box, pictures[kept[number + 1][0]])
+        change = change if box == (0, 0, *size) else change.crop(box)
+        yield _Step(picture, box, change, disposal, milliseconds, picture.palette)
         base = after
-    return steps
 
 
 _LONGEST = 655_350
@@ -281,13 +285,11 @@ def _without_repetitions(pictures: Sequence[_Picture], durations: Sequence[int])
     return kept
 
 
-def _disposal(
-    picture: _Picture, base: _Picture, box: Box, following: _Picture, *, is_first: bool
-) -> tuple[int, Box, _Picture]:
+def _disposal(picture: _Picture, base: _Picture | None, box: Box, following: _Picture) -> tuple[int, Box, _Picture]:
     """Return what becomes of a frame, its box, and what is shown before the next one is drawn."""
     excess = picture.excess(following)
     choices = [] if excess else [(KEEP, box, picture)]
-    if not (is_first or base.excess(following)):
+    if base and not base.excess(following):
         choices.append((TO_PREVIOUS, box, base))
     larger = _union(box, excess) if excess else box
     choices.append((TO_BACKGROUND, larger, picture.without(larger)))
@@ -303,12 +305,14 @@ def _union(first: Box, second: Box) -> Box:
 
 def _coded(step: _Step, common: Palette, interlace: bool) -> bytes:
     """Return the blocks of one frame, in the fewest bytes of a few ways to code it."""
-    numbers = palettes.numbered(step.pixels, step.palette)
+    picture, there = step.picture, step.cut(step.picture.there)
+    shown = step.cut(picture.shown)
+    numbers = step.cut(picture.numbers) if picture.numbers else palettes.numbered(shown, step.palette)
     key = len(step.palette)
     drawn = [step.change]
     if step.palette is common and key < palettes.MOST_COLOURS:
         # Single pixels that stayed cost less as they are than as an exception.
-        drawn += step.there, ImageChops.darker(step.change.filter(ImageFilter.MaxFilter(3)), step.there)
+        drawn += there, ImageChops.darker(step.change.filter(ImageFilter.MaxFilter(3)), there)
     return min((_blocks(step, numbers, each, key, common, interlace) for each in drawn), key=len)
 
 
