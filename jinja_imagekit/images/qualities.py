@@ -8,6 +8,7 @@ from collections.abc import Callable
 from PIL import Image
 
 from ..exceptions import ImageTooLarge
+from ..time_limits import check_time
 from .colour import flatten
 from .formats.base import Format
 from .likeness import LEAST_SIDE, Likeness
@@ -33,12 +34,16 @@ def lowest_alike(image: Image.Image, format: Format, encode: Callable[[int], byt
 
     Returns:
         None where the image is too small to tell.
+
+    Raises:
+        ImageTooSlow: It takes longer than `time_limit` allows.
     """
     if min(image.size) < LEAST_SIDE:
         return None
     likeness = Likeness(flatten(image, background))
 
     def is_alike(quality: int) -> bool:
+        check_time()
         with format.opened(encode(quality), animated=False) as file:
             file.load()
             mode = "RGBA" if image.mode == "RGBA" else "RGB"
@@ -60,10 +65,12 @@ def within_bytes(encode: Callable[[int], bytes], quality: int, most: int, name: 
 
     Raises:
         ImageTooLarge: It has more at the lowest quality.
+        ImageTooSlow: It takes longer than `time_limit` allows.
     """
     files: dict[int, bytes] = {}
 
     def fits(quality: int) -> bool:
+        check_time()
         files[quality] = encode(quality)
         return len(files[quality]) <= most
 
