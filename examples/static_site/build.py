@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from pathlib import Path
 
 from collection import PICTURES, draw_missing
 from mysite import HERE, env, kit
@@ -16,17 +15,21 @@ OUTPUT = HERE / "output"
 def render_pages() -> int:
     """Write the pages and the style sheet, and return how many pages there are."""
     neighbours = [*PICTURES[-1:], *PICTURES, *PICTURES[:1]]
-    pages = {"index.html": env.get_template("index.html").render(pictures=PICTURES)}
-    for index, picture in enumerate(PICTURES):
-        pages[f"pictures/{picture.slug}.html"] = env.get_template("picture.html").render(
-            picture=picture, before=neighbours[index], after=neighbours[index + 2]
-        )
-    for name, html in pages.items():
-        target = OUTPUT / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(html, encoding="utf-8")
+    write_page("index.html", "index.html", root=".", pictures=PICTURES)
+    for before, picture, after in zip(neighbours[:-2], PICTURES, neighbours[2:], strict=True):
+        name = f"pictures/{picture.slug}.html"
+        write_page(name, "picture.html", root="..", picture=picture, before=before, after=after)
     shutil.copytree(HERE / "static", OUTPUT / "static", dirs_exist_ok=True)
-    return len(pages)
+    return 1 + len(PICTURES)
+
+
+def write_page(name: str, template: str, **values: object) -> None:
+    """Render a page; within it, URLs of images are relative, and those at its beginning load first."""
+    with kit.page(name):
+        html = env.get_template(template).render(values)
+    target = OUTPUT / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(html, encoding="utf-8")
 
 
 def main() -> int:
@@ -42,13 +45,8 @@ def main() -> int:
         f"{drawn} photos drawn, {len(report.generated)} images made, {len(report.skipped)} fresh already,"
         f" {pages} pages, in {seconds:.1f} s"
     )
-    print(f"The site is in {_shown(OUTPUT / 'index.html')}")
-    print(f"To look at it:  python3 -m http.server --directory {_shown(OUTPUT)}  and  http://localhost:8000/")
+    print(f"Open it in a browser: {(OUTPUT / 'index.html').as_uri()}")
     return 1 if report.failed else 0
-
-
-def _shown(path: Path) -> str:
-    return f'"{path}"' if " " in str(path) else str(path)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ HERE = Path(__file__).resolve().parent
 kit = ImageKit(
     source_dirs=[HERE / "content/images"],
     location=HERE / "output",
-    base_url="/",
     state_dir=HERE / ".imagekit",
+    # So that the site works below any path, and opened as files.
+    urls="relative",
     # Pages are rendered first; what they need is made at the end, all of a source from one decode.
-    default_cachefile_strategy="jinja_imagekit.cachefiles.strategies.Deferred",
+    default_cachefile_strategy="Deferred",
     picture_placeholder="blur",
 )
 
