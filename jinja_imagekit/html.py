@@ -56,7 +56,7 @@ def img_tag(
         srcset = None if "srcset" in given else srcset
         width, height = (None, None) if "width" in given or "height" in given else (width, height)
     text = _opening(src, width, height, srcset)
-    return Markup(f"{text}{attribute_text(attributes)}>" if attributes else f"{text}>")
+    return Markup(f"{text}{_attribute_text(attributes)}>" if attributes else f"{text}>")
 
 
 def picture(sources: Iterable[Mapping[str, object]], image: Mapping[str, object]) -> Markup:
@@ -119,9 +119,14 @@ def attribute_text(attributes: Mapping[str, object]) -> str:
         >>> attribute_text({"alt": 'a "b"', "hidden": True, "title": None})
         ' alt="a &#34;b&#34;" hidden'
     """
+    for name in attributes:
+        lowered(name)
+    return _attribute_text(attributes)
+
+
+def _attribute_text(attributes: Mapping[str, object]) -> str:
     text = ""
     for name, value in attributes.items():
-        lowered(name)
         if value is True:
             text += f" {name}"
         elif value is not None and value is not False:

@@ -119,7 +119,9 @@ class ImageKit:
     def storage(self) -> Storage:
         """The default storage of cache files."""
         own = load_instance("default_file_storage", self.settings.default_file_storage)
-        return own or FileSystemStorage.from_settings(self.settings, self._base_url)
+        # Only the page tells what a relative URL begins with; each tag asks.
+        seen = self._base_url if self.settings.urls == "relative" else None
+        return own or FileSystemStorage.from_settings(self.settings, seen)
 
     def _base_url(self) -> str:
         """Return the URL from which the site serves cache files, as seen from the page that is being written."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import wraps
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, Concatenate, ParamSpec, TypeVar
@@ -99,11 +99,13 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
     Attributes:
         asker: The tag or filter that asked for it.
         escapes: Whether the template escapes what it prints, so that the text has to be marked as HTML.
+        call: What stands for the call where the file depends on nothing else, as for the same tag.
         stand_in: What is shown instead of the image, once it has failed.
     """
 
     asker: Asker | None = None
     escapes = True
+    call: Hashable | None = None
 
     def __init__(
         self,
@@ -134,9 +136,17 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
 
     def known(self) -> Any:
         """Return what the kit knows about the file, if that still holds; a page that asks needs the file."""
-        known = self._kit.known_files.find_for_page(str(self.generator_id), self._kwargs)
+        kit, call = self._kit, self.call
+        if call is not None:
+            kit.image_facts.look_for_changes()
+            known = kit.known_files.find_call(call)
+            if known is not None and kit.renders.is_noted(known.name):
+                return known
+        known = kit.known_files.find_for_page(str(self.generator_id), self._kwargs)
         if known is not None:
-            self._kit.renders.note_call(known.name, str(self.generator_id), self._kwargs)
+            kit.renders.note_call(known.name, str(self.generator_id), self._kwargs)
+            if call is not None:
+                kit.known_files.keep_call(call, known)
         return known
 
     def remember(self) -> None:

@@ -349,7 +349,10 @@ class TemplateRuntime:
         """
         if self.has_several_sizes(kwargs):
             return self.thumbnail_picture(generator_id, dimensions, source, kwargs)
-        return self.file(*self.thumbnail_call(generator_id, dimensions, source, kwargs))
+        file = self.file(*self.thumbnail_call(generator_id, dimensions, source, kwargs))
+        if not kwargs and type(dimensions) is str and type(source) is str:
+            file.call = generator_id, dimensions, source
+        return file
 
     def has_several_sizes(self, kwargs: Mapping[str, Any]) -> bool:
         """Tell whether the keywords of a `{% thumbnail %}` are those of a picture."""
