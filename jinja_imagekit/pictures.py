@@ -737,6 +737,33 @@ def own_focus(kit: ImageKit, source: Any, *, read: bool = True) -> Focus | None:
         raise ImageKitError(f"The sidecar file of {getattr(source, 'name', source)}: {error.message()}") from error
 
 
+def with_own_focus(kit: ImageKit, id: str, options: dict[str, Any], *, read: bool = True) -> dict[str, Any]:
+    """Return a thumbnail's keywords with the focus of its source, unless they say themselves what a crop keeps.
+
+    Args:
+        kit: The kit.
+        id: The generator's id; those of other generators than thumbnails stay as they are.
+        options: The generator's keywords.
+        read: As for `own_focus`.
+
+    Raises:
+        BlockingIOError: As `own_focus`.
+        ImageKitError: As `own_focus`.
+    """
+    width, height, source = (options.get(name) for name in ("width", "height", "source"))
+    if id != THUMBNAIL_ID or not (width and height) or options.get("anchor") is not None:
+        return options
+    if options.get("crop") in (False, 0):
+        return options
+    focus = own_focus(kit, source, read=read)
+    if focus is None:
+        return options
+    # Only a box has to know the source's proportions.
+    found = kit.source(source) if len(focus) == 4 and focus != "auto" else None
+    size = found.size(kit.settings.auto_orient) if found else (1, 1)
+    return {**options, "anchor": anchor_of(focus, Framing.of(size, width, height))}
+
+
 def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = False) -> Medium:
     # A name, which the kit remembers, stays a name; an upload is found once for all candidates.
     source = kit.source(call.source)

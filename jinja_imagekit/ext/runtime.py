@@ -25,12 +25,12 @@ from ..pictures import (
     frozen,
     make_picture_plan,
     miss_alt,
-    own_focus,
     parse_dimensions,
     parse_focus,
     picture_call,
     several_sizes_call,
     spec_sizes_call,
+    with_own_focus,
 )
 from ..sources import FileSource, NoSource
 from ..specs import FOCUS_KEYWORD
@@ -425,18 +425,12 @@ class TemplateRuntime:
         Raises:
             NotKnown: `make` is false, and the source is not known yet.
         """
-        width, height = options.get("width"), options.get("height")
-        if id != THUMBNAIL_ID or not (width and height) or options.get("anchor") is not None:
-            return options
-        if options.get("crop") in (False, 0) or isinstance(options.get("source"), Undefined):
+        if isinstance(options.get("source"), Undefined):
             return options
         try:
-            focus = own_focus(self._kit, options.get("source"), read=make)
+            return with_own_focus(self._kit, id, options, read=make)
         except BlockingIOError:
             raise NotKnown from None
-        if focus is None:
-            return options
-        return {**options, "anchor": self._anchor(focus, options["source"], width, height)}
 
     def handed_out(self, image: TemplateImage) -> TemplateImage | SandboxedImage:
         """Return an image in the form that a template gets."""

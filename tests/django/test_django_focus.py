@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -296,3 +297,34 @@ def test_picture_of_a_file_field_is_planned_once(render: Any, media: Path, monke
     assert replaced != first
     Portrait.objects.update(title="Harbour")
     assert page() == (replaced.replace("Canal", "Harbour"), True)
+
+
+def subject_photo() -> bytes:
+    """Return a wide photo whose metadata says that its subject is on the right, where its mark is red."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9214] = (230, 10)
+    return drawing.encoded(drawing.with_corners(drawing.photo(240, 60)), "JPEG", quality=95, exif=exif)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% thumbnail '60x60' image %}",
+        "{% thumbnail '60x60' image as t %}<img src='{{ t.url }}'>",
+        "{% generateimage 'imagekit:thumbnail' source=image width=60 height=60 %}",
+    ],
+)
+def test_thumbnails_keep_what_a_photo_says(render: Any, media: Path, template: str) -> None:
+    """Its metadata count where its model says nothing, however it is asked for; not for django-imagekit's names."""
+    portrait = Portrait()
+    portrait.image.save("wide.jpg", ContentFile(subject_photo()), save=False)
+    portrait.save()
+    urls = {}
+    for version in (None, "6.1"):
+        with override_settings(IMAGEKIT_COMPATIBILITY=version):
+            (urls[version],) = re.findall(r"src=['\"]([^'\"]+)", render(template, image=portrait.image))
+    assert urls[None] != urls["6.1"]
+    if "thumbnail '" in template:
+        with override_settings(IMAGEKIT_COMPATIBILITY=None):
+            anchored = template.replace("image", "image anchor='100% 50%'", 1)
+            assert urls[None] in render(anchored, image=portrait.image)

@@ -13,6 +13,7 @@ from ...imageinfo import ImageFacts, Sidecar
 from ...pictures import Focus, Framing, anchor_of, parse_focus
 from ...sources import Source
 from ...specs import FOCUS_KEYWORD, ImageSpec
+from .. import conf
 from ..registry import generator_registry
 from .current import get_kit
 
@@ -32,6 +33,19 @@ class FieldFacts(ImageFacts):
         if not isinstance(file, FieldFile):
             return super().sidecar(source)
         return Sidecar(focus=focus_of(file), alt=alt_of(file))
+
+    def own_focus(self, source: object, *, read: bool = True) -> Any:
+        """Return what crops of a source keep; nothing where files are to be those of django-imagekit.
+
+        Args:
+            source: The source, as a template gave it.
+            read: Open the source if it is not known yet.
+
+        Raises:
+            BlockingIOError: `read` is false, and the source is not known yet.
+            ImageKitError: A sidecar file is damaged, or has invalid content.
+        """
+        return None if conf.is_compatible() else super().own_focus(source, read=read)
 
     def focus_of(self, source: object, generator_id: str) -> Focus | None:
         """Return the focal point that the model of a field's file says."""

@@ -13,6 +13,7 @@ from ...exceptions import ImageKitError
 from ...ext.error_places import add_place
 from ...hashing import class_path
 from ...once import made_once
+from ...pictures import with_own_focus
 from ...sources import Source
 from ...stand_ins import StandIn, covers, stand_in
 from .._engine.authored import with_focus
@@ -300,7 +301,8 @@ class LazyImageCacheFile(ImageCacheFile):
 
     @made_once
     def _focused(self) -> dict[str, Any]:
-        return with_focus(str(self.generator_id), self.kwargs)
+        id = str(self.generator_id)
+        return with_own_focus(get_kit(), id, with_focus(id, self.kwargs))
 
     def _description(self) -> str:
         source = self.kwargs.get("source")
