@@ -1,6 +1,6 @@
 """Compares encoders at the same SSIMULACRA2 on photographs: this library's efforts beside sharp's defaults.
 
-Run it with `python tests/benchmarks/efforts.py FOLDER`, a folder of photographs, after `pip install ssimulacra2`;
+Run it with `python tests/benchmarks/efforts.py FOLDER` of photographs, after `pip install ssimulacra2 pyjpegli`;
 it installs sharp below `build/` where npm is. It prints the table of `docs/reference/formats.md`.
 """
 
@@ -73,6 +73,8 @@ def encoders(build: Path) -> Iterator[tuple[str, str, Encoder]]:
                 yield format, "sharp with mozjpeg", sharp(build, format, {"mozjpeg": True})
         for effort in EFFORTS:
             yield format, effort, ours(format, PixelRules(effort=effort))
+        if format == "JPEG":
+            yield format, "by jpegli", ours(format, PixelRules(jpeg_encoder="jpegli"))
 
 
 def ours(format: str, rules: PixelRules) -> Encoder:
