@@ -75,7 +75,7 @@ class PixelSettings:
     resizer: str = "pillow"
     png_optimizer: str = "none"
     jpeg_encoder: str = "pillow"
-    quality: str | None = None
+    quality: int | str | None = None
     max_bytes: int | None = None
 
 
@@ -168,8 +168,8 @@ class Settings(PixelSettings, Caps):
             "none" does not.
         jpeg_encoder: "jpegli" has JPEGs written by jpegli, in fewer bytes of the same look, which the extra
             `jinja-imagekit[jpegli]` installs; "pillow" by libjpeg.
-        quality: "auto" finds the lowest quality at which each image looks like itself; None takes the format's own. A
-            number goes into a spec's `options` or a tag's `quality`, since each format has another scale.
+        quality: The encoders' quality, from 1 to 100, though each format has another scale; "auto" finds the lowest at
+            which each image looks like itself, and None takes the format's own.
         max_bytes: Bytes that a result may have: its quality is lowered until it fits. None for any number.
 
     Raises:
@@ -339,7 +339,6 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "effort": EFFORTS,
     "jpeg_encoder": JPEG_ENCODERS,
     "png_optimizer": PNG_OPTIMIZERS,
-    "quality": (None, AUTO),
     "isolation": (None, "process"),
     "resizer": ("pillow", "fast"),
     "urls": URLS,
@@ -422,6 +421,12 @@ def _mapping(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _quality(name: str, value: Any) -> int | str:
+    if value != AUTO and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100):
+        raise InvalidSetting(name, f"must be a whole number from 1 to 100, 'auto' or None, not {value!r}")
+    return value if isinstance(value, int) else AUTO
+
+
 _string = _instance(str, "a string")
 _integer = _instance(int, "a whole number")
 _boolean = _instance(bool, "True or False")
@@ -435,6 +440,7 @@ _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
     "float": _number,
     "str | None": _or_none(_string),
     "int | None": _or_none(_integer),
+    "int | str | None": _or_none(_quality),
     "float | None": _or_none(_number),
     "bool | None": _or_none(_boolean),
     "Mapping[str, Any]": _mapping,

@@ -103,7 +103,7 @@ class ImageSpec:
     resizer: str | None = None
     png_optimizer: str | None = None
     jpeg_encoder: str | None = None
-    quality: str | None = None
+    quality: int | str | None = None
     max_bytes: int | None = None
 
     def __init__(self, source: Any = None) -> None:

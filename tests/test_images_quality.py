@@ -163,6 +163,18 @@ def test_number_goes_before_the_setting() -> None:
     assert thumbnail.generate().read() != Thumbnail(80, source=BytesIO(drawing.jpeg(160, 120))).generate().read()
 
 
+def test_quality_of_a_spec_is_a_number_too() -> None:
+    """A spec's own `quality` is that of its options, which go before it; a PNG has none."""
+    photo = drawing.jpeg(160, 120)
+    stated = [{"quality": 50}, {"options": {"quality": 50}}, {"quality": 90, "options": {"quality": 50}}]
+    for format in ("JPEG", "WEBP", "AVIF"):
+        made_of = {spec_class({"format": format, **each})(BytesIO(photo)).generate().read() for each in stated}
+        assert len(made_of) == 1
+    flat = drawing.photo(160, 120).quantize(64).convert("RGB")
+    assert made(flat, "WEBP", PixelRules(quality=50)) == made(flat, "WEBP") != made(flat, "WEBP", quality=50)
+    assert spec_class({"format": "PNG", "quality": 50})(BytesIO(photo)).generate().read()[1:4] == b"PNG"
+
+
 def test_icon_has_the_quality_of_its_format() -> None:
     """An image of a few pixels is too small to tell, and has too few bytes to save."""
     icon = drawing.photo(24, 24)
@@ -229,8 +241,9 @@ def test_found_quality_is_looked_for_once(tmp_path: Path) -> None:
 
 def test_unusable_wishes_are_refused() -> None:
     """A mistyped "auto" and no bytes at all are errors, as settings and as keywords."""
-    with pytest.raises(InvalidSetting, match="must be one of None, auto"):
-        Settings(quality="best")
+    for value in ("best", 0, 101, 1.5, True):
+        with pytest.raises(InvalidSetting, match="must be a whole number from 1 to 100, 'auto' or None"):
+            Settings(quality=value)
     with pytest.raises(InvalidSetting, match="max_bytes"):
         Settings(max_bytes=0)
     with pytest.raises(InvalidOption, match="max_bytes"):

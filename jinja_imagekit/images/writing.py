@@ -83,9 +83,12 @@ def _of_quality(
     name: str,
 ) -> bytes:
     """Return prepared images as a file, whose quality and bytes may be left to be found."""
-    is_auto = options.get("quality", rules.quality) == AUTO
+    # A setting for photographs does not make drawings lossy, as an option would.
+    wish = Wish(frames.coding, frozenset(_without_auto(options)), frames.are_as_coded, rules)
+    if rules.quality is not None and format.qualities:
+        options = {"quality": rules.quality, **options}
+    is_auto = options.get("quality") == AUTO
     options = _without_auto(options)
-    wish = Wish(frames.coding, frozenset(options), frames.are_as_coded, rules)
     arguments = _arguments(frames, images[0], format, options, rules)
     has_quality = format.qualities and not arguments.get("lossless")
     # What would be written without loss otherwise has a quality too.
