@@ -303,3 +303,16 @@ def test_optimizer_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyP
         Settings(png_optimizer="oxipng")
     with pytest.raises(InvalidSetting, match="none, oxipng"):
         Settings(png_optimizer="optipng")
+
+
+def test_half_transparent_colours_that_no_palette_holds_stay_true() -> None:
+    """Faint lines do not vanish for the sake of a palette."""
+    image = Image.new("RGBA", (400, 300))
+    pen = ImageDraw.Draw(image)
+    rng = random.Random(2)
+    for number in range(400):
+        colour = (*(rng.randrange(256) for _ in range(3)), rng.randrange(10, 255))
+        place = rng.randrange(400), rng.randrange(300)
+        pen.line((*place, rng.randrange(400), rng.randrange(300)), fill=colour, width=1 + number % 3)
+    source = drawing.encoded(image.quantize(256, Image.Quantize.FASTOCTREE), "PNG")
+    assert opened(made(source, width=200)).mode == "RGBA"

@@ -134,7 +134,7 @@ def reduced(image: Image.Image, colours: int = MOST_COLOURS, *, dither: bool = F
     if found is not None and len(found.getcolors() or ()) <= colours:
         return found
     if image.mode in ("LA", "RGBA"):
-        return image.convert("RGBA").quantize(colours, Image.Quantize.FASTOCTREE)
+        return _with_alpha(image.convert("RGBA"), colours)
     if image.mode == "L":
         image, palette = image.convert("RGB"), _levels(image, colours)
     else:
@@ -161,7 +161,7 @@ def fewest(image: Image.Image, most: int = MOST_COLOURS, *, dither: bool = False
         error, shift = _errors(sample, result)
         if error <= _UNSEEN and shift <= _UNSEEN_SHIFT:
             break
-    if image.mode != "RGB" and error > _ACCEPTED:
+    if image.mode != "RGB" and error > _UNSEEN:
         return None
     return result if sample is image else reduced(image, colours, dither=dither)
 
@@ -189,8 +189,6 @@ _UNSEEN = 255**2 / 10**3.8
 _UNSEEN_SHIFT = 255**2 / 10**4.9
 """… and that of means of 4 × 4 pixels, 49 dB, at which a gradient does not fall into bands."""
 
-_ACCEPTED = 255**2 / 10**3.2
-
 _MANY_COLOURS = 1 << 16
 """More than a resized drawing has, and fewer than a photograph."""
 
@@ -213,6 +211,24 @@ def _quantized(image: Image.Image, colours: int) -> Image.Image:
         return image.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=steps)
     result = image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=pixels // 80 + 1)
     return _with_areas(result, [(count, colour) for count, colour in counted if count >= _AREA * pixels])
+
+
+def _with_alpha(image: Image.Image, colours: int) -> Image.Image:
+    """Return an RGBA image in mode P: half of the colours for opaque pixels, and half for those that are not.
+
+    Pillow quantizes alpha by an octree alone, which is coarse.
+    """
+    solid = image.getchannel("A").point([0] * 255 + [255])
+    opaque = _quantized(Image.composite(image.convert("RGB"), Image.new("RGB", image.size), solid), colours // 2)
+    soft = Image.composite(Image.new("RGBA", image.size), image, solid).quantize(
+        colours - colours // 2, Image.Quantize.FASTOCTREE
+    )
+    own, rest = of(opaque), soft.getpalette("RGBA") or []
+    numbers = Image.frombytes("L", image.size, soft.tobytes()).point([min(len(own) + n, 255) for n in range(256)])
+    numbers.paste(Image.frombytes("L", image.size, opaque.tobytes()), mask=solid)
+    result = Image.frombytes("P", image.size, numbers.tobytes())
+    result.putpalette([*(level for colour in own for level in (*colour, 255)), *rest], "RGBA")
+    return result
 
 
 _REFINED_PIXELS = 1 << 21
