@@ -86,6 +86,17 @@ directions = st.one_of(
         },
     ),
 )
+
+
+def without_sizes(given: dict[str, Any]) -> dict[str, Any]:
+    """Return keywords without `sizes`, beside which a fixed width is an error."""
+    kept = {name: value for name, value in given.items() if name != "sizes"}
+    if "at" in kept:
+        entries = kept["at"].items()
+        kept["at"] = {query: without_sizes(each) if isinstance(each, dict) else each for query, each in entries}
+    return kept
+
+
 keywords = st.fixed_dictionaries(
     {},
     optional={
@@ -100,7 +111,7 @@ keywords = st.fixed_dictionaries(
         "quality": st.integers(1, 100),
         "crop": st.sampled_from([None, False]),
     },
-)
+).map(lambda given: without_sizes(given) if given.get("layout") == "fixed" else given)
 # Of an author's own words the validator has opinions, such as that none begins with a combining accent.
 TEXT = st.text(st.characters(codec="latin-1", exclude_categories=["C"]), max_size=20)
 
