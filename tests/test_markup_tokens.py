@@ -52,11 +52,14 @@ def test_tags(html: str, names: list[str]) -> None:
 
 
 def test_tags_of_xml() -> None:
-    """Every element has content there, and CDATA sections are everywhere."""
-    assert found("<script><i/></script><![CDATA[<b>]]><title><u/></title>", is_xml=True) == [
-        *("script", "i", "/script"),
+    """Elements have content there and CDATA sections are everywhere, but a script may have been written for HTML."""
+    html = "<script><i/></script><script/><![CDATA[<b>]]><title><u/></title><style><![CDATA[</style><b>]]></style><p>"
+    assert found(html, is_xml=True) == [
+        *("script", "/script", "script"),
         *("title", "u", "/title"),
+        *("style", "/style", "p"),
     ]
+    assert found("<script><![CDATA[", is_xml=True) == found("<script><i>", is_xml=True) == ["script"]
 
 
 @pytest.mark.parametrize(

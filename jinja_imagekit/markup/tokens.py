@@ -86,6 +86,9 @@ def tags(text: str, *, is_xml: bool = False) -> Iterator[Tag]:
         name = name.lower()
         yield Tag(name, start, at, found[0])
         if is_xml:
+            # Pages that look like XML may be served as HTML, where these two hold no tags.
+            if name in ("script", "style") and not found[0].endswith("/>"):
+                at = _end_of_sections(text, at, name)
             continue
         if name in RAW_TEXT:
             at = _end_of_raw_text(text, at, name)
@@ -93,6 +96,17 @@ def tags(text: str, *, is_xml: bool = False) -> Iterator[Tag]:
             return
         elif name.lstrip("/") in _FOREIGN and not found[0].endswith("/>"):
             foreign = max(0, foreign + (-1 if name.startswith("/") else 1))
+
+
+def _end_of_sections(text: str, at: int, name: str) -> int:
+    """Return where the end tag of a script in XML begins, which CDATA sections may mention."""
+    either = re.compile(rf"<!\[CDATA\[|</{name}(?=[\t\n\f\r />])", re.IGNORECASE)
+    while found := either.search(text, at):
+        if found[0] != "<![CDATA[":
+            return found.start()
+        end = text.find("]]>", found.end())
+        at = len(text) if end < 0 else end
+    return len(text)
 
 
 def _end_of_raw_text(text: str, at: int, name: str) -> int:
