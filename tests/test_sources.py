@@ -526,7 +526,7 @@ def test_trouble_with_the_disk_is_an_error_of_the_source(
     for what, replacement in (
         ("jinja_imagekit.sources.base.open_file", lambda path: FailingFile(number)),
         ("jinja_imagekit.sources.base.open_file", fail),
-        ("jinja_imagekit.sources.finder.os.path.realpath", fail),
+        ("jinja_imagekit.sources.finder.os.lstat", fail),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(what, replacement)

@@ -112,7 +112,7 @@ class SourceFinder:
                 continue
             candidate = os.path.join(root, *inner)
             try:
-                path = os.path.realpath(candidate, strict=True)
+                path = _without_links(root, inner) or os.path.realpath(candidate, strict=True)
             except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
                 absent.append(candidate)
                 continue
@@ -193,6 +193,22 @@ class SourceFinder:
             raise SourceNotAllowed(name, "it is a folder")
         if not stat.S_ISREG(mode):
             raise SourceNotAllowed(name, "it is a pipe, a socket or a device, not a regular file")
+
+
+def _without_links(root: str, parts: Sequence[str]) -> str | None:
+    """Return the path of a name below a resolved folder; None where a link on the way, or Windows, has it resolved.
+
+    Raises:
+        OSError: As `os.path.realpath` raises it for what does not exist.
+    """
+    if os.name != "posix":
+        return None
+    path = root.rstrip(os.sep)
+    for part in parts:
+        path = f"{path}{os.sep}{part}"
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            return None
+    return path
 
 
 def _path_of_stream(stream: Any) -> str | None:
