@@ -216,7 +216,8 @@ class ImageFacts:
             ImageKitError: A sidecar file is damaged, or has invalid content.
         """
         self.look_for_changes()
-        known = self._focuses.get(source) if type(source) is str else None
+        name = self._name_of(source)
+        known = None if name is None else self._focuses.get(name)
         if known is not None and _version(known[0]) == known[1]:
             return known[2]
         try:
@@ -229,11 +230,15 @@ class ImageFacts:
         focus = self.sidecar(found).focus
         if focus is None:
             focus = self._found_focus(found, read)
-        if type(source) is str and isinstance(found, FileSource) and not found.absent:
+        if name is not None and isinstance(found, FileSource) and not found.absent:
             if len(self._focuses) >= MOST_REMEMBERED:
                 self._focuses.clear()
-            self._focuses[source] = found.path, _version(found.path), focus
+            self._focuses[name] = found.path, _version(found.path), focus
         return focus
+
+    def _name_of(self, source: object) -> str | None:
+        """Return what stands for a source as a template gave it; None where that may be another one each time."""
+        return source if type(source) is str else None
 
     def _found_focus(self, source: Source, read: bool) -> Focused | None:
         """Return where a file says that its subject is, or the setting `focus_detector` does; None if neither does."""

@@ -20,7 +20,7 @@ from django.forms import modelform_factory
 from django.template.backends.jinja2 import Jinja2
 from django.test import override_settings
 from django.test.utils import isolate_apps
-from PIL import Image
+from PIL import ExifTags, Image
 
 import drawing
 from jinja_imagekit.django import get_kit
@@ -328,3 +328,20 @@ def test_thumbnails_keep_what_a_photo_says(render: Any, media: Path, template: s
         with override_settings(IMAGEKIT_COMPATIBILITY=None):
             anchored = template.replace("image", "image anchor='100% 50%'", 1)
             assert urls[None] in render(anchored, image=portrait.image)
+
+
+@pytest.mark.parametrize("compatible", [False, True])
+def test_subject_that_a_camera_wrote_down_comes_after_the_model(compatible: bool, render: Any, media: Path) -> None:
+    """What the file itself says counts where the model says nothing, but not where names are django-imagekit's."""
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[0x9214] = (10, 30)
+    wide = drawing.with_corners(drawing.photo(240, 60))
+    portrait = Portrait()
+    portrait.image.save("wide.jpg", ContentFile(drawing.encoded(wide, "JPEG", quality=95, exif=exif)), save=True)
+    tag = "{% thumbnail '60x60' p.image format='PNG' as t %}{{ t.url }}"
+    written = "{% thumbnail '60x60' p.image format='PNG' %}"
+    with override_settings(IMAGEKIT_COMPATIBILITY="6.1" if compatible else None):
+        assert keeps(path_of(render(tag, p=portrait), media), LEFT) is not compatible
+        assert render(tag, p=portrait) in render(written, p=portrait)
+        portrait.focus = "100% 50%"
+        assert keeps(path_of(render(tag, p=portrait), media), RIGHT)

@@ -35,17 +35,21 @@ class FieldFacts(ImageFacts):
         return Sidecar(focus=focus_of(file), alt=alt_of(file))
 
     def own_focus(self, source: object, *, read: bool = True) -> Any:
-        """Return what crops of a source keep; nothing where files are to be those of django-imagekit.
-
-        Args:
-            source: The source, as a template gave it.
-            read: Open the source if it is not known yet.
+        """Return what crops of a source keep, as the model of a field's file says, or else the file itself.
 
         Raises:
             BlockingIOError: `read` is false, and the source is not known yet.
             ImageKitError: A sidecar file is damaged, or has invalid content.
         """
-        return None if conf.is_compatible() else super().own_focus(source, read=read)
+        said = focus_of(source)
+        # django-imagekit knows of no other.
+        return said if said is not None or conf.is_compatible() else super().own_focus(source, read=read)
+
+    def _name_of(self, source: object) -> str | None:
+        if not isinstance(source, FieldFile):
+            return super()._name_of(source)
+        path: str | None = get_kit().known_files.path_of(source)
+        return path
 
     def focus_of(self, source: object, generator_id: str) -> Focus | None:
         """Return the focal point that the model of a field's file says."""

@@ -284,7 +284,7 @@ class FieldKnownFiles(KnownFiles):
             return None
         if not isinstance(source, FieldFile):
             return super().identity(source, generator_id)
-        path = self._path(source)
+        path = self.path_of(source)
         return None if path is None else (path, focus_of(source, generator_id), alt_of(source))
 
     def find_call(self, call: Hashable) -> KnownFile | None:
@@ -311,7 +311,7 @@ class FieldKnownFiles(KnownFiles):
             kwargs = with_focus(id, kwargs)
         if not isinstance(file, FieldFile):
             return kwargs
-        path = self._path(file)
+        path = self.path_of(file)
         if path is None:
             return None
         named = {**kwargs, "source": path}
@@ -319,7 +319,8 @@ class FieldKnownFiles(KnownFiles):
             del named[FOCUS_KEYWORD]
         return named
 
-    def _path(self, file: FieldFile) -> StoredName | None:
+    def path_of(self, file: FieldFile) -> StoredName | None:
+        """Return the path of a field's file; None where its storage has none."""
         # A file that was assigned but not saved has a name that is not its own yet.
         name = file.name if getattr(file, "_committed", True) else None
         folder = self._folder(file.storage)

@@ -73,7 +73,7 @@ class DjangoRuntime(TemplateRuntime):
 
     def file(self, generator_id: str, kwargs: dict[str, Any]) -> ImageCacheFile:  # type: ignore[override]  # a Django file
         """Return a cache file in the form that a template gets; nothing has been opened yet."""
-        return self.django_file(generator_id, kwargs)
+        return self.django_file(generator_id, self._cropped(generator_id, kwargs))
 
     def django_file(self, id: str, kwargs: dict[str, Any]) -> ImageCacheFile:
         """Return a generator's cache file as Django knows it, with the policy among the keywords."""
