@@ -74,6 +74,7 @@ class PixelSettings:
     effort: str = "balanced"
     resizer: str = "pillow"
     png_optimizer: str = "none"
+    animated_format: str | None = None
     jpeg_encoder: str = "pillow"
     quality: int | str | None = None
     max_bytes: int | None = None
@@ -166,6 +167,8 @@ class Settings(PixelSettings, Caps):
             fifth of all samples differ by one level, and the names of cache files differ.
         png_optimizer: "oxipng" has PNGs made smaller by oxipng, which the extra `jinja-imagekit[oxipng]` installs;
             "none" does not.
+        animated_format: The format of results of animated sources where none is asked for, such as "WEBP" instead of a
+            GIF; None keeps the source's.
         jpeg_encoder: "jpegli" has JPEGs written by jpegli, in fewer bytes of the same look, which the extra
             `jinja-imagekit[jpegli]` installs; "pillow" by libjpeg.
         quality: The encoders' quality, from 1 to 100, though each format has another scale; "auto" finds the lowest at
@@ -339,6 +342,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "effort": EFFORTS,
     "jpeg_encoder": JPEG_ENCODERS,
     "png_optimizer": PNG_OPTIMIZERS,
+    "animated_format": (None, "WEBP", "AVIF", "PNG", "GIF"),
     "isolation": (None, "process"),
     "resizer": ("pillow", "fast"),
     "urls": URLS,

@@ -102,6 +102,7 @@ class ImageSpec:
     effort: str | None = None
     resizer: str | None = None
     png_optimizer: str | None = None
+    animated_format: str | None = None
     jpeg_encoder: str | None = None
     quality: int | str | None = None
     max_bytes: int | None = None
@@ -145,9 +146,19 @@ class ImageSpec:
             UnknownFormat: `format` cannot be written.
             UnreadableImage: `format` is None, and the source's format is unknown.
         """
-        asked = self.format
+        asked = self._asked_format()
         format = images.normal_format(asked) if asked else None
         return format if format is not None and not self.is_vector else self._source.kept_format
+
+    def _asked_format(self) -> str | None:
+        """Return `format`, or `animated_format` where there is none and the source moves."""
+        rules = self.pixel_rules
+        if self.format or rules.animated_format is None or not rules.keep_animation:
+            return self.format
+        # Of a cache file that is still to be made, nobody knows.
+        source = self.get_source()
+        moves = source is not None and source.is_original and source.header.frames > 1
+        return rules.animated_format if moves else None
 
     @property
     def is_vector(self) -> bool:
@@ -268,7 +279,7 @@ class ImageSpec:
         return Recipe(
             name=self._source.name,
             processors=tuple(self.processors),
-            format=self.format,
+            format=self._asked_format(),
             options=self.options or {},
             autoconvert=self.autoconvert,
             rules=self.pixel_rules,

@@ -316,3 +316,17 @@ def test_half_transparent_colours_that_no_palette_holds_stay_true() -> None:
         pen.line((*place, rng.randrange(400), rng.randrange(300)), fill=colour, width=1 + number % 3)
     source = drawing.encoded(image.quantize(256, Image.Quantize.FASTOCTREE), "PNG")
     assert opened(made(source, width=200)).mode == "RGBA"
+
+
+def test_animations_may_have_another_format() -> None:
+    """With `animated_format` a GIF that moves becomes such a WebP; stills and asked formats stay what they are."""
+    gif = drawing.animated("GIF", moving(4), [80] * 4)
+    still = drawing.encoded(moving(1)[0].quantize(64), "GIF")
+    spec = spec_class({"animated_format": "WEBP"})
+    assert spec(gif).output_format == "WEBP"
+    assert Image.open(spec(gif).generate()).format == "WEBP"
+    assert len(animated(spec(gif).generate().read()).images) == 4
+    assert Image.open(spec(still).generate()).format == spec(still).output_format == "GIF"
+    for attributes in ({"format": "PNG"}, {"keep_animation": False}):
+        other = spec_class({"animated_format": "WEBP", **attributes})(gif)
+        assert Image.open(other.generate()).format == other.output_format != "WEBP"
