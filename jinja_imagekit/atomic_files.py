@@ -128,12 +128,12 @@ def make_folder(folder: str, mode: int | None) -> None:
             os.chmod(path, mode)
 
 
-def write_whole(path: Path, text: str, settings: Settings | None = None) -> os.stat_result:
-    """Write a text file in UTF-8 under a temporary name, and rename it; its folder is made where it is missing.
+def write_whole(path: Path, content: str | bytes, settings: Settings | None = None) -> os.stat_result:
+    """Write a file under a temporary name, and rename it; its folder is made where it is missing.
 
     Args:
         path: The file.
-        text: Its new content.
+        content: Its new content; a text is written in UTF-8.
         settings: The kit's settings, for a file of its state: they say its mode and those of the folders that are
             made. Without them both are left to the process's umask.
 
@@ -151,7 +151,7 @@ def write_whole(path: Path, text: str, settings: Settings | None = None) -> os.s
         if settings:
             temporary.touch(settings.state_file_permissions, exist_ok=False)
             os.chmod(temporary, settings.state_file_permissions)
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         written = os.stat(temporary)
         os.replace(temporary, path)
         return written

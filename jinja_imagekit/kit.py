@@ -153,8 +153,13 @@ class ImageKit:
     @made_once
     def sources(self) -> SourceFinder:
         """Finds sources by their names in templates."""
-        memory = self.source_memory
-        return SourceFinder(self.settings.source_dirs, self._limits, memory, self.settings.source_prefixes)
+        settings, memory, remote = self.settings, self.source_memory, None
+        if settings.remote_hosts:
+            # It needs an extra.
+            from .sources.remote import RemoteSources
+
+            remote = RemoteSources(settings, self._limits, lambda name: self.records.store.lock(name), memory)
+        return SourceFinder(settings.source_dirs, self._limits, memory, settings.source_prefixes, remote)
 
     @made_once
     def source_memory(self) -> RecordedSourceMemory:

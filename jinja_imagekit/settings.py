@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
@@ -40,6 +41,11 @@ JPEG_ENCODERS = ("pillow", "jpegli")
 
 AUTO = "auto"
 """The `quality` that is found for each image."""
+
+REMOTE_HOST = re.compile(
+    r"(?:(?P<scheme>https?)://)?(?P<any>\*\.)?(?P<host>[^\s/:*@\[\]]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?"
+)
+"""An entry of `remote_hosts`."""
 
 POLICIES = ("raise", "placeholder", "original", "omit")
 """What templates may do about an image that cannot be made."""
@@ -88,6 +94,11 @@ class Settings(PixelSettings, Caps):
         source_dirs: Folders in which a template's string source is looked up; the first match wins.
         source_prefixes: Further folders, by the first segment of the names to look up in them when no source folder
             has the name: with `{"up": "/srv/uploads"}`, `up/a/cat.jpg` is `/srv/uploads/a/cat.jpg`.
+        remote_hosts: Hosts whose images may be sources, by their URLs: "cdn.example" by HTTPS, "*.cdn.example" with all
+            below it, "http://localhost:8000" by HTTP. Needs the extra `[remote]`. Copies are kept in `state_dir`.
+        remote_networks: Networks that are not public in which these hosts may be, such as "10.1.0.0/16".
+        remote_timeout: Seconds that a download may take, with redirects and tries.
+        offline: Whether nothing is downloaded, so that only the copies that are there are used, however old.
         location: Folder below which cache files are written.
         base_url: URL from which the site serves `location`.
         site_url: The site's own URL, such as `https://example.org`, with which `picture.absolute_url` begins; empty
@@ -185,6 +196,10 @@ class Settings(PixelSettings, Caps):
 
     source_dirs: tuple[Path, ...] = ()
     source_prefixes: tuple[tuple[str, Path], ...] = ()
+    remote_hosts: tuple[str, ...] = ()
+    remote_networks: tuple[str, ...] = ()
+    remote_timeout: float = 30.0
+    offline: bool = False
     location: Path = Path("output")
     base_url: str = "/"
     site_url: str = ""
@@ -245,6 +260,8 @@ class Settings(PixelSettings, Caps):
                 raise InvalidSetting(name, f"is {extra!r}, which is not installed: {needed}")
         if self.site_url and not self.site_url.startswith(("https://", "http://")):
             raise InvalidSetting("site_url", f"must begin with https:// or http://, not be {self.site_url!r}")
+        if self.remote_hosts or self.remote_networks:
+            _check_remote(self.remote_hosts, self.remote_networks)
         if not self.picture_formats:
             raise InvalidSetting("picture_formats", "must name at least one format")
 
@@ -355,6 +372,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "cache_timeout": (0, float("inf")),
     "failure_timeout": (0, float("inf")),
     "timeout": (0.001, float("inf")),
+    "remote_timeout": (0.001, float("inf")),
     "worker_memory": (10_000_000, float("inf")),
     "max_source_bytes": (1, float("inf")),
     "max_svg_bytes": (1, float("inf")),
@@ -465,3 +483,21 @@ def _check_colour(name: str, value: str) -> None:
         ImageColor.getrgb(value)
     except ValueError:
         raise InvalidSetting(name, f"must be a colour such as '#ffffff' or 'white', not {value!r}") from None
+
+
+def _check_remote(hosts: Sequence[str], networks: Sequence[str]) -> None:
+    # Few sites have any.
+    from ipaddress import ip_network
+
+    for host in hosts:
+        if not REMOTE_HOST.fullmatch(host):
+            raise InvalidSetting(
+                "remote_hosts", f"names hosts, such as 'cdn.example' or 'http://localhost:8000', not {host!r}"
+            )
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise InvalidSetting("remote_networks", f"names networks, such as '10.1.0.0/16': {error}") from None
+    if hosts and find_spec("urllib3") is None:
+        raise InvalidSetting("remote_hosts", "needs what is not installed: pip install 'jinja-imagekit[remote]'")

@@ -24,7 +24,7 @@ from ..pregenerate.plan import Item, Plan, make_plan, registered_items
 from ..pregenerate.report import Outcome, Report
 from ..pregenerate.run import Progress, run_plan
 from ..registry import match_ids
-from ..sources import name_parts
+from ..sources import is_url, name_parts
 from ..wording import counted
 
 if TYPE_CHECKING:
@@ -411,7 +411,7 @@ def _item(kit: ImageKit, reference: Reference) -> Item | None:
 
 def _has_source(kit: ImageKit, item: Item) -> bool:
     source = item.kwargs.get("source")
-    if type(source) is not str:
+    if type(source) is not str or is_url(source):
         return True
     try:
         return any(map(os.path.lexists, kit.settings.source_paths(name_parts(source))))

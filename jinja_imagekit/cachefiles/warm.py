@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
 from ..interfaces import Size, StateStore
-from ..sources import FileSource, Signature, Source, name_parts
+from ..sources import FileSource, Signature, Source, is_url, name_parts
 from ..specs import ImageSpec, is_fixed
 from ..state.read_ahead import ReadAhead
 from ..storages.folder import FileSystemStorage
@@ -199,7 +199,11 @@ class KnownFiles:
             source: The source, as a template gave it.
             generator_id: The id of the generator.
         """
-        return source if type(source) is str else None
+        return source if type(source) is str and not is_url(source) else None
+
+    def _is_named(self, source: Any) -> bool:
+        """Tell whether a source is the name of a file; whether what is at a URL has changed, no stat tells."""
+        return type(source) in self.source_types and not (type(source) is str and is_url(source))
 
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a template's call, if it is still current."""
@@ -215,7 +219,7 @@ class KnownFiles:
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""
         source: Any = kwargs.get("source")
-        if type(source) not in self.source_types:
+        if not self._is_named(source):
             return None
         key = _call_key(id, kwargs)
         try:
@@ -333,7 +337,7 @@ class KnownFiles:
             source, given = sources[index], kwargs["source"]
             if found[index] is not None or references[index] is None:
                 continue
-            if not isinstance(source, FileSource) or type(given) not in self.source_types:
+            if not isinstance(source, FileSource) or not self._is_named(given):
                 continue
             recipe = self.recipe(id, kwargs)
             if not recipe:
@@ -405,7 +409,7 @@ class KnownFiles:
 
     def _promise(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the answer that holds for a file until the end of the render, whether or not it is there yet."""
-        if type(file.cachefile_strategy) is not Deferred or type(kwargs.get("source")) not in self.source_types:
+        if type(file.cachefile_strategy) is not Deferred or not self._is_named(kwargs.get("source")):
             return None
         source = file.source
         if not isinstance(source, FileSource) or not self.recipe(str(file.generator_id), kwargs):
@@ -426,7 +430,7 @@ class KnownFiles:
 
     def _entry(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> tuple[str, str] | None:
         source = file.source
-        named = type(kwargs.get("source")) in self.source_types
+        named = self._is_named(kwargs.get("source"))
         if not named or not isinstance(source, FileSource) or not file.generator_id:
             return None
         recipe = self.recipe(file.generator_id, kwargs)
@@ -460,7 +464,7 @@ class KnownFiles:
     def _entry_key(self, id: str, kwargs: dict[str, Any], look: Look | None = None) -> str | None:
         """Return under which key the state store may know a call's file; None for a call of which it never does."""
         source: Any = kwargs.get("source")
-        if type(source) not in self.source_types:
+        if not self._is_named(source):
             return None
         recipe = self.recipe(id, kwargs)
         try:

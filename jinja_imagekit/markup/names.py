@@ -47,9 +47,11 @@ class SiteNames:
             url: The URL as written.
             folder: The URL path that it is relative to, with a slash at its end.
         """
-        path = self.path_of(url.strip(SPACE))
+        url = url.strip(SPACE)
+        path = self.path_of(url)
         if path is None:
-            return None
+            remote, there = self._kit.sources.remote, f"https:{url}" if url.startswith("//") else url
+            return there if remote is not None and remote.allows(there) else None
         for name in self.names(path, folder):
             # What templates have made already is no source.
             if self._own != "/" and name.startswith(self._own):

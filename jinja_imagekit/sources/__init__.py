@@ -13,7 +13,7 @@ from .base import (
 )
 from .finder import SourceFinder
 from .hints import neighbour
-from .names import bare_name, name_parts, stream_name
+from .names import bare_name, is_url, name_parts, stream_name
 
 __all__ = [
     "BytesSource",
@@ -26,6 +26,7 @@ __all__ = [
     "SourceMemory",
     "StreamSource",
     "bare_name",
+    "is_url",
     "name_parts",
     "neighbour",
     "source_of",

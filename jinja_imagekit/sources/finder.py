@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 from .base import BytesSource, FileSource, Source, SourceMemory, StreamSource
 from .hints import Folder, neighbour, reason
-from .names import name_parts, source_error
+from .names import is_url, name_parts, source_error
 
 if TYPE_CHECKING:
     from ..images import Limits
+    from .remote import RemoteSources
 
 REASON_SECONDS = 10.0
 """Seconds for which the advice about a name that leads nowhere is remembered."""
@@ -35,6 +36,7 @@ class SourceFinder:
         limits: Caps on what is read.
         memory: Remembers the facts of files.
         source_prefixes: Further folders, by the first segment of the names that are looked up in them.
+        remote: Images on other hosts; None where none may be read.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class SourceFinder:
         limits: Limits,
         memory: SourceMemory | None = None,
         source_prefixes: Sequence[tuple[str, Path]] = (),
+        remote: RemoteSources | None = None,
     ) -> None:
         folders = [*(((), folder) for folder in source_dirs), *(((prefix,), path) for prefix, path in source_prefixes)]
         self._roots: tuple[tuple[tuple[str, ...], str], ...] = tuple(
@@ -55,6 +58,7 @@ class SourceFinder:
         self._reasons: dict[str, tuple[float, str]] = {}
         self._limits = limits
         self._memory = memory
+        self.remote = remote
 
     def find(self, value: object) -> Source | None:
         """Return the source that a value stands for; None for an empty one (None, "", an empty file field).
@@ -87,12 +91,14 @@ class SourceFinder:
         raise error
 
     def named(self, name: str) -> FileSource:
-        """Return the file of this name in the first source folder that has it.
+        """Return the file of this name in the first source folder that has it, or the copy of what is at a URL.
 
         Raises:
             SourceNotFound: There is none; the message says where it was looked for, and what is nearest.
             SourceNotAllowed: As `find`.
         """
+        if self.remote is not None and is_url(name):
+            return self.remote.named(name)
         found = self.lookup(name)
         if found is None:
             raise SourceNotFound(name, self._reason(name))

@@ -42,7 +42,10 @@ def reason(name: str, folders: Sequence[Folder]) -> str:
         folders: All folders that names are looked up in.
     """
     if _URL.match(name):
-        return "it is a URL, but sources are only read from the source folders: put the file there, and give its name"
+        return (
+            "it is a URL, but sources are only read from the source folders: put the file there, and give its name, or "
+            "name its host in the setting remote_hosts"
+        )
     looked_in = [folder for folder in folders if name.startswith(folder.prefix)]
     if not looked_in:
         return "no folder to look in; set source_dirs, or pass a pathlib.Path"

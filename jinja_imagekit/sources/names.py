@@ -54,6 +54,16 @@ def name_parts(name: str) -> tuple[str, ...]:
     return parts
 
 
+def is_url(name: str) -> bool:
+    """Tell whether a source's name is the URL of an image on another host.
+
+    Example:
+        >>> is_url("https://cdn.example/a.jpg"), is_url("photos/a.jpg")
+        (True, False)
+    """
+    return name.startswith(("https://", "http://"))
+
+
 def bare_name(name: str) -> str:
     """Return the file name at the end of whatever path an upload or a stream claims to have.
 
