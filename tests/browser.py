@@ -72,6 +72,12 @@ _PLACES = """() => [...document.images].map(each => {
 LARGE = 50_000
 """Square CSS pixels: a smaller image is hardly what a page is waited for (WordPress, since 6.3)."""
 
+NEUTRAL = 2
+"""How many images after the first large one may load at once: on a wider window they are in sight."""
+
+SMALL = 200
+"""Pixels: a file of which no side is longer costs little, whatever it is shown at."""
+
 OVERSIZE = 1.5
 """How many times as wide as it is shown a file may be: the candidates of a picture are at most half as wide again."""
 
@@ -186,21 +192,22 @@ def check_loading(browser: Any, url: str, width: int = 1280, height: int = 800, 
     finally:
         context.close()
     faults = []
-    in_sight = [(box[2] * box[3], place) for place, box in enumerate(places) if box[1] < height and box[2] * box[3]]
-    largest = max(in_sight, default=(0, -1))
-    for place, (image, box) in enumerate(zip(images, places, strict=True)):
-        name = image["shown"].rpartition("/")[2]
-        if box[1] > height and image["loading"] != "lazy":
-            faults.append(f"{name} is {box[1]:.0f} pixels down, and not lazy")
-        if place == largest[1] and largest[0] >= LARGE and image["priority"] != "high":
-            faults.append(f"{name} is the largest in sight, and has no priority")
-        if image["loading"] == "lazy" and place == largest[1] and largest[0] >= LARGE:
-            faults.append(f"{name} is the largest in sight, and lazy")
+    areas = [box[2] * box[3] for box in places]
+    # What is half in sight is what the page is waited for.
+    large = [place for place, box in enumerate(places) if box[1] + box[3] / 2 < height and areas[place] >= LARGE]
+    if large and not any(images[place]["priority"] == "high" for place in large):
+        faults.append("nothing large in sight has priority")
+    if large and images[max(large, key=areas.__getitem__)]["loading"] == "lazy":
+        faults.append("the largest in sight is lazy")
+    early = [image for image, box in zip(images, places, strict=True) if box[1] > height and image["loading"] != "lazy"]
+    if len(early) > NEUTRAL:
+        faults.append(f"{len(early)} images below the fold are not lazy")
+    for image, box in zip(images, places, strict=True):
         sides = [file / (shown * density) for file, shown in zip(image["file"], box[2:], strict=True) if shown]
         # A file that is cropped to its box is as large as its longer side needs.
         excess = (min if image["fit"] == "cover" else max)(sides, default=0)
-        if excess > OVERSIZE + 0.02:
-            faults.append(f"{name} is {excess:.2f} times as large as it is shown")
+        if excess > OVERSIZE + 0.02 and max(image["file"]) > SMALL:
+            faults.append(f"{image['shown'].rpartition('/')[2]} is {excess:.2f} times as large as it is shown")
     assert not faults, f"{url} at {width} pixels: {'; '.join(faults)}"
 
 
@@ -231,7 +238,8 @@ def check(seen: Visit) -> None:
 def _check_ratio(image: SeenImage, width: int, height: int, url: str) -> None:
     # Sizes are whole pixels, so that each may be off by one half.
     natural_width, natural_height = image.natural
-    tolerance = (width + natural_width) / 2 + (height + natural_height) / 2
+    # Those of a file whose width is rounded to CSS pixels, by one.
+    tolerance = width / 2 + natural_width + height / 2 + natural_height
     assert abs(natural_width * height - natural_height * width) <= tolerance, f"{url}: {image} is of another ratio"
     if image.fit == "fill":
         box_width, box_height = image.box

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import check, visit
+from browser import check, check_loading, visit
 from core_site import photo_bytes
 
 
@@ -63,3 +63,28 @@ def test_what_is_wrong_is_seen(browser: Any, tmp_path: Path, folder_url: str, bo
     else:
         with pytest.raises(AssertionError, match=complaint):
             check(seen)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("<img src=large.jpg width=400 height=300 fetchpriority=high>", None),
+        ("<img src=large.jpg width=400 height=300>", "nothing large in sight has priority"),
+        ("<img src=large.jpg width=400 height=300 fetchpriority=high loading=lazy>", "the largest in sight is lazy"),
+        ("<img src=large.jpg width=200 height=150>", "large.jpg is 2.00 times as large as it is shown"),
+        ("<img src=photo.jpg width=24 height=18>", None),
+        ("<div style='height: 2000px'></div>" + "<img src=photo.jpg width=96 height=72>" * 2, None),
+        ("<div style='height: 2000px'></div>" + "<img src=photo.jpg width=96 height=72>" * 3, "3 images below"),
+    ],
+)  # fmt: skip
+def test_what_loads_too_early_too_late_or_too_large_is_seen(
+    browser: Any, tmp_path: Path, folder_url: str, body: str, complaint: str | None
+) -> None:
+    """One page for each fault, and three without any."""
+    (tmp_path / "large.jpg").write_bytes(photo_bytes(400, 300))
+    (tmp_path / "page.html").write_text(f"<!doctype html><title>page</title>{body}", encoding="utf-8")
+    if complaint is None:
+        check_loading(browser, folder_url)
+    else:
+        with pytest.raises(AssertionError, match=complaint):
+            check_loading(browser, folder_url)

@@ -13,7 +13,7 @@ from typing import Any
 
 import flask
 import pytest
-from browser import check, visit
+from browser import check, check_loading, visit
 from core_site import photo_bytes
 from flask_site import serving
 from PIL import Image
@@ -130,6 +130,7 @@ def test_the_line_of_the_readme_finds_the_gallery(drawn: Path, tmp_path: Path) -
 def test_the_pages_in_a_browser(browser: Any, gallery_url: str, path: str, width: int, density: float) -> None:
     """On a cold start every image loads in the ratio written, nothing moves meanwhile, and the console is clean."""
     check(visit(browser, gallery_url + path, width=width, density=density))
+    check_loading(browser, gallery_url + path, width=width, density=density)
 
 
 def test_an_upload_in_a_browser(browser: Any, gallery_url: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import check, visit
+from browser import check, check_loading, visit
 
 import drawing
 
@@ -100,6 +100,8 @@ def test_every_image_is_right_in_a_browser(blog: Path, blog_url: str, browser: A
 def test_the_pages_are_right_on_a_phone(blog_url: str, browser: Any) -> None:
     """The same in a narrow window with two device pixels a pixel, where srcset gives the larger files."""
     check(visit(browser, f"{blog_url}/index.html", 390, 844, 2))
+    check_loading(browser, f"{blog_url}/index.html", 400)
+    check_loading(browser, f"{blog_url}/index.html", 1280)
     seen = visit(browser, f"{blog_url}/walks/embers.html", 390, 844, 2)
     check(seen)
     small = [image for image in seen.images if image.written == ("160", "160")]

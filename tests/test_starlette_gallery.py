@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import check, visit
+from browser import check, check_loading, visit
 from core_site import photo_bytes
 from PIL import Image
 from starlette.testclient import TestClient
@@ -68,4 +68,6 @@ def test_a_photo_of_a_visitor(gallery: Any, tmp_path: Path) -> None:
 def test_the_page_in_a_browser(browser: Any, gallery: Any, width: int) -> None:
     """On a cold start every image is made on request, nothing moves meanwhile, and the console is clean."""
     with serving(gallery) as port:
-        check(visit(browser, f"http://127.0.0.1:{port}/", width=width))
+        url = f"http://127.0.0.1:{port}/"
+        check(visit(browser, url, width=width))
+        check_loading(browser, url, width=width)
