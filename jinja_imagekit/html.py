@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -89,6 +90,18 @@ def element(name: str, attributes: Mapping[str, object]) -> Markup:
         Markup('<link rel="preload" href="/a.jpg">')
     """
     return Markup(f"<{name}{attribute_text(attributes)}>")
+
+
+def json_ld(data: Mapping[str, object]) -> Markup:
+    """Return structured data for search engines as a `<script>`, which browsers do not run (JSON-LD 1.1, 7).
+
+    Example:
+        >>> json_ld({"name": "</script>"})
+        Markup('<script type="application/ld+json">{"name": "\\u003c/script>"}</script>')
+    """
+    # Nothing but "<" can end or change the state of a script's text (HTML Living Standard, 4.12.1.3).
+    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    return Markup(f'<script type="application/ld+json">{text}</script>')
 
 
 _OWN = frozenset({"src", "srcset", "width", "height"})

@@ -504,6 +504,11 @@ def _parsed_look(text: str) -> Look | None:
     return Look(color, blur, tuple(columns), tuple(rows), is_opaque)
 
 
+def _web_url(text: str) -> str:
+    """Return a URL of the web, of which pages may make a link; empty for anything else."""
+    return text if text.lower().startswith(("https://", "http://")) else ""
+
+
 class ImageInfo:
     """Facts about an image, for templates; it is only decoded for its colour.
 
@@ -620,8 +625,24 @@ class ImageInfo:
 
     @property
     def credit(self) -> str:
-        """The credit in its sidecar file; empty if there is none."""
-        return self._kit.image_facts.sidecar(self._source).credit
+        """The credit in its sidecar file, else the one in the file; empty if there is none."""
+        return self._kit.image_facts.sidecar(self._source).credit or self._read[1].get("credit", "")
+
+    @property
+    def licence(self) -> str:
+        """The URL of the licence that the file names; empty if there is none."""
+        return _web_url(self._read[1].get("licence", ""))
+
+    @property
+    def licensor(self) -> str:
+        """The URL that the file names where a licence can be had; empty if there is none."""
+        return _web_url(self._read[1].get("licensor", ""))
+
+    @property
+    def source_type(self) -> str:
+        """How an algorithm made it, by IPTC's term, such as "TrainedAlgorithmicMedia"; empty if none did."""
+        term = self._read[1].get("source_type", "").rpartition("/")[2]
+        return term[:1].upper() + term[1:]
 
     def __repr__(self) -> str:
         return f"<ImageInfo of {self._source.name}>"

@@ -28,7 +28,7 @@ from .cachefiles.references import Reference, reference_to
 from .cachefiles.strategies import JustInTime
 from .exceptions import ImageKitError, InvalidOption, MissingAlt, MissingSource, StorageError, nearest
 from .generatorlibrary import THUMBNAIL_ID
-from .imageinfo import NO_SIDECAR, Look, Sidecar
+from .imageinfo import NO_SIDECAR, ImageInfo, Look, Sidecar
 from .images import OUTPUT_FORMATS, Header, mimetype, normal_format, output_format
 from .interfaces import Size
 from .pregenerate.making import make_work
@@ -1129,6 +1129,31 @@ class Picture:
                     )
                 )
         return Markup().join(links)
+
+    @property
+    def structured_data(self) -> Markup:
+        """What search engines show of an image, its author and its licence: a `<script>` of JSON-LD (`ImageObject`).
+
+        It says what the sidecar file says, and else the source's metadata. Empty where something stands in for it.
+        """
+        shown = self._shown()
+        if shown.plan is None:
+            return Markup()
+        info = ImageInfo(self._kit, shown.plan.own.source)
+        told = {
+            "contentUrl": self._kit.absolute_url(self._outline(shown)["url"]),
+            "name": self._told_alt(self.alt),
+            "caption": html.plain_text(info.caption or info.description),
+            "creator": {"@type": "Person", "name": info.artist} if info.artist else None,
+            "creditText": html.plain_text(info.credit),
+            "copyrightNotice": info.copyright,
+            "license": info.licence,
+            "acquireLicensePage": info.licensor,
+            "digitalSourceType": info.source_type and f"https://schema.org/{info.source_type}DigitalSource",
+        }
+        size = {"width": shown.plan.own.width, "height": shown.plan.own.height}
+        stated = {name: value for name, value in told.items() if value}
+        return html.json_ld({"@context": "https://schema.org", "@type": "ImageObject", **stated, **size})
 
     @property
     def image_set(self) -> str:

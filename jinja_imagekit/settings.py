@@ -75,7 +75,7 @@ class PixelSettings:
     keep_animation: bool = True
     keep_alpha: bool = True
     background: str = "#ffffff"
-    keep_metadata: tuple[str, ...] = ()
+    keep_metadata: tuple[str, ...] = ("ai",)
     linear_resize: bool = False
     effort: str = "balanced"
     resizer: str = "pillow"
@@ -170,7 +170,9 @@ class Settings(PixelSettings, Caps):
         keep_alpha: Keep transparency where the format of the result has it.
         background: The colour that replaces transparency if the result has none, in any form that `PIL.ImageColor`
             reads.
-        keep_metadata: Names of EXIF fields that results keep, for example `("copyright", "artist")`.
+        keep_metadata: What results keep of metadata: "copyright", "artist", "credit", "licence", "description" and "ai"
+            (the mark of images that were made by AI) from EXIF, XMP and IPTC, and other fields of EXIF by their names.
+            An empty tuple keeps nothing.
         linear_resize: Average light instead of samples when resizing, so that fine bright detail keeps its brightness;
             every JPEG is then decoded in full.
         effort: How long encoders search for few bytes: "fast", "balanced" or "small" (docs, "Formats").

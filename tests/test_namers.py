@@ -23,11 +23,11 @@ SOURCE = b"\x89PNG\r\n\x1a\n" + bytes.fromhex(
 """One red pixel, as a constant: what encoders of other versions write differs."""
 
 GOLDEN = {
-    "card": "CACHE/images/canal/2eb188c4e43c9ad2fe9bda3316a1249c.jpg",
-    "wide": "CACHE/images/canal/e95e2ff0f5cc294672ba132dcad32f39.png",
-    "kept format": "CACHE/images/canal/033604583551b2177baf9dee51045187.png",
-    "keywords": "CACHE/images/canal/d338f749d8e5d67b52e768dd5a7b22be.webp",
-    "thumbnail": "CACHE/images/canal/16763e5a88e897c6467e86fffa7e4feb.png",
+    "card": "CACHE/images/canal/574de63645a103c84aaeeac8dfa3208f.jpg",
+    "wide": "CACHE/images/canal/c42be0876bfb79ef7bd7766ec88beb85.png",
+    "kept format": "CACHE/images/canal/1eb9b6c9ac033f3b354d27dc22a9c91d.png",
+    "keywords": "CACHE/images/canal/eb0e0a2126c3264e8f586de488c98706.webp",
+    "thumbnail": "CACHE/images/canal/8b503c962c7679808a1ccaa3900476ab.png",
     "chart": "CACHE/images/f284df003d88ea000a38ba14b06bf0a7.png",
 }
 

@@ -272,6 +272,7 @@ class TemplatePicture(_Text, Picture):
     credit = _told("credit")
     color = _told("color")
     placeholder = _told("placeholder")
+    structured_data = _told("structured_data")
 
     def is_known(self) -> bool:
         """Return false, since a picture's plan takes time too."""
@@ -354,6 +355,9 @@ class TemplateImageInfo(ImageInfo):
     alt = _fact("alt")
     caption = _fact("caption")
     credit = _fact("credit")
+    licence = _fact("licence")
+    licensor = _fact("licensor")
+    source_type = _fact("source_type")
 
 
 def _viewed(name: str) -> Any:

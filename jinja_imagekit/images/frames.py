@@ -49,6 +49,7 @@ class Frames:
         loop: How often the animation plays in all; 0 plays it for ever, None once.
         icc_profile: The profile that `images` are in; None for sRGB.
         exif: An EXIF block with the metadata that is kept, often empty.
+        xmp: An XMP packet with the metadata that is kept, often empty.
         coding: How the source's pixels are coded.
         are_as_coded: Whether the images are what the source's file shows: all frames, in full, no colour converted.
     """
@@ -59,6 +60,7 @@ class Frames:
     loop: int | None = None
     icc_profile: bytes | None = None
     exif: bytes = b""
+    xmp: bytes = b""
     coding: Coding = UNCODED
     are_as_coded: bool = False
 

@@ -13,6 +13,7 @@ from .formats import FORMATS, sniff
 from .formats.base import BrokenFile, Format, Layout, OtherKind
 from .formats.unread import what_it_is
 from .metadata import has_position, orientation, read_directory, texts
+from .rights import Said, what_is_said
 from .rules import Limits
 from .subjects import Box, subject_box, upright
 
@@ -104,13 +105,21 @@ def examine(data: bytes, *, name: str, limits: Limits) -> tuple[Header, Layout]:
 
 
 def read_texts(data: bytes, *, name: str, limits: Limits) -> dict[str, str]:
-    """Return what a camera or its owner wrote into an image, in words; see `metadata.texts`.
+    """Return what a camera or its owner wrote into an image, in words: see `metadata.texts` and `rights.Said`.
+
+    What XMP and IPTC say goes before what EXIF says.
 
     Raises:
         UnreadableImage: As `read_header`.
         ImageTooLarge: As `read_header`.
     """
-    return texts(examine(data, name=name, limits=limits)[1].exif)
+    layout = examine(data, name=name, limits=limits)[1]
+    return {**texts(layout.exif), **{what: ", ".join(values) for what, values in said_by(layout).items()}}
+
+
+def said_by(layout: Layout) -> Said:
+    """Return what a file says of its author, its rights and its making, save in EXIF."""
+    return what_is_said(layout.xmp, layout.iptc, layout.manifest)
 
 
 def tells_position(data: bytes, *, name: str, limits: Limits) -> bool:

@@ -16,6 +16,9 @@ ICC_PROFILE = 0x8773
 _SUB_DIRECTORY = 0x8769
 _POSITION = 0x8825
 _POINTERS = frozenset({_SUB_DIRECTORY, _POSITION, 0xA005, 0x014A, 0x0201, 0x0202})
+_PRIVATE = frozenset({0x02BC, 0x83BB, 0x8649, 0x927C, 0xA420, 0xA431, 0xA435, 0xC4A5, 0xC62F, 0xC634, 0xC65D, 0xC68C})
+"""What holds more than its name says, or tells one camera from all others: XMP, IPTC and Photoshop's resources as a
+whole, the maker's notes, raw data, serial numbers and identifiers."""
 
 # TIFF 6.0, section 2, and BigTIFF for the last three: bytes of one value by type.
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -23,7 +26,7 @@ _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _UNSIGNED = frozenset({1, 3, 4, 13, 16, 18})
 
 KEEPABLE: Mapping[str, int] = {
-    **{tag.name.lower(): tag.value for tag in ExifTags.Base if tag.value not in _POINTERS},
+    **{tag.name.lower(): tag.value for tag in ExifTags.Base if tag.value not in _POINTERS | _PRIVATE},
     "description": ExifTags.Base.ImageDescription.value,
 }
 """EXIF tags by their names in lower case, without underscores."""
@@ -173,7 +176,7 @@ def texts(exif: bytes) -> dict[str, str]:
             entry = directory.entries.get(tag)
             if entry is not None and entry.type in (2, 129):
                 # A copyright has two parts with a NUL between.
-                parts = _text(bytes(entry.raw[:_LONGEST_TEXT])).split("\0")
+                parts = decoded(bytes(entry.raw[:_LONGEST_TEXT])).split("\0")
                 found[name] = ", ".join(filter(None, map(str.strip, parts)))
     changed = found.pop("changed", "")
     return {**({"date": changed} if changed else {}), **found}
@@ -184,7 +187,8 @@ def has_position(exif: bytes) -> bool:
     return bool(read_directory(exif, pointer=_POSITION).entries)
 
 
-def _text(raw: bytes) -> str:
+def decoded(raw: bytes) -> str:
+    """Return a text of bytes that should be UTF-8, and are Latin-1 in many files."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -196,13 +200,14 @@ def kept_exif(exif: bytes, fields: Iterable[str], *, with_orientation: bool = Fa
 
     Args:
         exif: An EXIF block, or a TIFF file.
-        fields: Names of EXIF fields, in any case, with or without underscores.
+        fields: Names of EXIF fields, in any case, with or without underscores; others are passed over.
         with_orientation: Keep the orientation where it is among the fields; an upright image must not have it.
 
     Returns:
         The block with its `Exif` prefix; empty where none of the fields is set.
     """
-    tags = {KEEPABLE[field.lower().replace("_", "")] for field in fields}
+    names = (field.lower().replace("_", "") for field in fields)
+    tags = {KEEPABLE[name] for name in names if name in KEEPABLE}
     if not with_orientation:
         tags.discard(ORIENTATION)
     if not tags or not exif:

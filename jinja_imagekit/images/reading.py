@@ -15,9 +15,10 @@ from .colour import GREY_MODES, changes_colours, fits, in_one_mode, to_plain, wi
 from .formats import FORMATS
 from .formats.base import Layout
 from .frames import Frames, reduced_size
-from .header import Header, check_frames, examine, reading
+from .header import Header, check_frames, examine, reading, said_by
 from .metadata import kept_exif
 from .primaries import SRGB
+from .rights import kept_xmp
 from .rules import Limits, PixelRules
 
 logger = logging.getLogger("jinja_imagekit.images")
@@ -173,7 +174,28 @@ class Original:
             return None
         header, layout = self._examine()
         with reading(self._name):
-            return FORMATS[header.format].stripped(self.data, layout, frames.exif)
+            return FORMATS[header.format].stripped(self.data, layout, frames.exif, frames.xmp)
+
+    def losses(self, rules: PixelRules, format: str) -> tuple[str, ...]:
+        """Return what tells how the source was made and a result in a format does not.
+
+        Args:
+            rules: How the result is made.
+            format: The result's.
+
+        Returns:
+            Of "its C2PA manifest", which vouches for the source's bytes and for no others, and "its mark as made by
+            AI", what the source has and the result loses.
+        """
+        header, layout = self._examine()
+        if header.is_vector:
+            return ()
+        holds_mark = "ai" in map(str.lower, rules.keep_metadata) and "xmp" in FORMATS[format].options
+        is_marked = not holds_mark and "source_type" in said_by(layout)
+        return (
+            *(("its C2PA manifest",) if layout.manifest else ()),
+            *(("its mark as made by AI",) if is_marked else ()),
+        )
 
     def _examine(self) -> tuple[Header, Layout]:
         with self._lock:
@@ -204,6 +226,7 @@ class Original:
             loop=layout.plays if animated else None,
             icc_profile=profile if kept_profile else None,
             exif=kept_exif(layout.exif, rules.keep_metadata, with_orientation=not rules.auto_orient),
+            xmp=kept_xmp(said_by(layout), rules.keep_metadata) if rules.keep_metadata else b"",
             coding=layout.coding,
             are_as_coded=scale == 1
             and len(images) == header.frames

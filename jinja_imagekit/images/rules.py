@@ -52,7 +52,7 @@ class PixelRules(PixelSettings):
     """How pixels are read and written; each field is the setting of its name.
 
     Raises:
-        InvalidSetting: `keep_metadata` names a field that EXIF does not have, or the `resizer` is not installed.
+        InvalidSetting: `keep_metadata` names what is unknown or never kept, or the `resizer` is not installed.
 
     Example:
         >>> PixelRules(background="black").background
@@ -62,15 +62,17 @@ class PixelRules(PixelSettings):
     def __post_init__(self) -> None:
         if self.resizer == "fast" and (problem := _why_no_fast_resizer()):
             raise InvalidSetting("resizer", f"'fast' cannot be used: {problem}")
-        if not self.keep_metadata:
+        if not self.keep_metadata or self.keep_metadata == PixelSettings.keep_metadata:
             return
         # Pillow's tables of tags are large, and most sites keep none.
-        from .metadata import KEEPABLE
+        from . import metadata, rights
 
+        known = tuple(dict.fromkeys((*rights.KEEPABLE, *metadata.KEEPABLE)))
         for field in self.keep_metadata:
-            if field.lower().replace("_", "") not in KEEPABLE:
-                known = (*KEEPABLE, "copyright", "artist", "description")
-                raise InvalidSetting("keep_metadata", f"EXIF has no field {field!r}. {nearest(field.lower(), known)}")
+            if field.lower().replace("_", "") not in known:
+                raise InvalidSetting(
+                    "keep_metadata", f"no metadata can be kept as {field!r}. {nearest(field.lower(), known)}"
+                )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PixelRules:

@@ -42,7 +42,7 @@ def encode(
 
     Returns:
         The file: the same bytes for the same pixels, whatever the number of cores. Metadata is not written,
-        save what `frames.exif` holds.
+        save what `frames.exif` and `frames.xmp` hold.
 
     Raises:
         UnknownFormat: The format is not written.
@@ -165,8 +165,9 @@ def _arguments(
     frames: Frames, image: Image.Image, format: Format, options: Mapping[str, object], rules: PixelRules
 ) -> dict[str, Any]:
     arguments: dict[str, Any] = encoder_options(format, options, rules.effort)
-    if frames.exif and "exif" in format.options:
-        arguments.setdefault("exif", frames.exif)
+    for name, kept in (("exif", frames.exif), ("xmp", frames.xmp)):
+        if kept and name in format.options:
+            arguments.setdefault(name, kept)
     profile = frames.icc_profile
     if profile and format.holds_profile(profile) and fits(profile, image.mode):
         arguments.setdefault("icc_profile", profile)

@@ -148,8 +148,15 @@ class _Making:
                     size=record.size,
                     width=record.width,
                     height=record.height,
+                    lost=self._lost(file),
                 )
             )
+
+    def _lost(self, file: ImageCacheFile) -> str:
+        spec = file.generator
+        if self.original is None or not isinstance(spec, ImageSpec):
+            return ""
+        return " and ".join(self.original.losses(spec.pixel_rules, spec.output_format))
 
     def _source_name(self) -> str | None:
         return self.work.source.name if self.work.source else None

@@ -28,6 +28,7 @@ class Outcome(NamedTuple):
         size: Bytes of the result.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
+        lost: What told how the source was made and is not in the result, such as "its C2PA manifest".
     """
 
     status: Status
@@ -40,6 +41,7 @@ class Outcome(NamedTuple):
     size: int = 0
     width: int = 0
     height: int = 0
+    lost: str = ""
 
 
 class Report:
@@ -53,7 +55,8 @@ class Report:
         generated: Outcomes of files that were made.
         skipped: Outcomes of files that already existed.
         failed: Outcomes of files that could not be made.
-        warnings: What looks like a mistake: a source folder that does not exist, a pattern that matches no file.
+        warnings: What looks like a mistake: a source folder that does not exist, a pattern that matches no file; and
+            the sources whose images do not tell how they were made, though the sources do.
 
     Example:
         >>> report = Report([Outcome("failed", "blog:hero", "a.jpg", None, "it is empty")], 0.2)
@@ -69,7 +72,8 @@ class Report:
         self.skipped = by_status["skipped"]
         self.failed = by_status["failed"]
         self.seconds = seconds
-        self.warnings = tuple(warnings)
+        lost = dict.fromkeys((each.source, each.lost) for each in self.generated if each.lost)
+        self.warnings = (*warnings, *(f"Images made of {source} lack {what}." for source, what in lost))
 
     @property
     def ok(self) -> bool:

@@ -70,6 +70,7 @@ class Avif(Format):
                 colours=meta.colours(data) if meta else SRGB,
                 exif=image.info.get("exif", b""),
                 xmp=image.info.get("xmp", b"") or b"",
+                manifest=_manifest(data),
                 icc=image.info.get("icc_profile", b"") or b"",
             )
 
@@ -78,10 +79,10 @@ class Avif(Format):
         meta = _Meta.of(data)
         return io.BytesIO(meta.with_sized_alpha(data) if meta else data)
 
-    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
-        """Return a file of the items that make pixels; None for an animation, and where EXIF is to be kept."""
+    def stripped(self, data: bytes, layout: Layout, exif: bytes, xmp: bytes) -> bytes | None:
+        """Return a file of the items that make pixels; None for an animation, and where metadata is to be kept."""
         meta = _Meta.of(data)
-        if meta is None or layout.frames > 1 or exif:
+        if meta is None or layout.frames > 1 or exif or xmp:
             return None
         try:
             return _rewritten(data, meta)
@@ -206,6 +207,15 @@ class _Meta:
         inner = data[self.parent[0] : self.place[0] - 8] + _box(b"ipma", body) + data[self.place[1] : self.parent[1]]
         meta = data[self.start : self.parent[0] - 8] + _box(b"iprp", inner) + data[self.parent[1] : self.end]
         return data[: self.start - 4] + b"free" + data[self.start :] + _box(b"meta", meta)
+
+
+_C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+"""The type of the box of a C2PA manifest (C2PA 2.1, A.5.1)."""
+
+
+def _manifest(data: bytes) -> bytes:
+    boxes = (data[start:end] for type, start, end in _boxes(data, 0, len(data)) if type == b"uuid")
+    return next((box for box in boxes if box.startswith(_C2PA)), b"")
 
 
 _ESSENTIAL = 0x8000

@@ -44,6 +44,8 @@ class Layout:
         has_alpha: Whether any pixel may be transparent.
         exif: The EXIF block, often empty.
         xmp: The XMP packet, often empty.
+        iptc: The datasets of IPTC-IIM, often empty.
+        manifest: The C2PA manifest, often empty.
         icc: The ICC profile, often empty.
         variant: Pillow's name of the variant of its format that it is; empty for the format itself.
         colours: What the samples stand for, where the file says it by numbers and has no profile.
@@ -60,6 +62,8 @@ class Layout:
     has_alpha: bool = False
     exif: bytes = b""
     xmp: bytes = b""
+    iptc: bytes = b""
+    manifest: bytes = b""
     icc: bytes = b""
     colours: Colours = SRGB
     variant: str = ""
@@ -214,13 +218,14 @@ class Format(ABC):
         """Return a frame, corrected where Pillow gets it wrong."""
         return image
 
-    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+    def stripped(self, data: bytes, layout: Layout, exif: bytes, xmp: bytes) -> bytes | None:
         """Return a file with the same coded pixels and nothing else but what makes them.
 
         Args:
             data: The whole file.
             layout: Its layout.
             exif: An EXIF block with the metadata that is kept, often empty.
+            xmp: An XMP packet with the metadata that is kept, often empty.
 
         Returns:
             None where the file is coded in a way that browsers need not show, or that cannot be taken apart.

@@ -92,7 +92,7 @@ class Gif(Format):
                 if right > frame.left and bottom > frame.top:
                     canvas.paste((0, 0, 0, 0), (frame.left, frame.top, right, bottom))
 
-    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+    def stripped(self, data: bytes, layout: Layout, exif: bytes, xmp: bytes) -> bytes | None:
         """Return a file of its frames, without comments and what applications added."""
         gif = _walk(data)
         table = 0x80 | len(gif.palette).bit_length() - 3 if gif.palette else 0

@@ -16,6 +16,7 @@ from ...exceptions import InvalidOption
 from ..chroma import has_saturated_edges
 from ..frames import DECODER_SCALES
 from ..metadata import EXIF_PREFIXES
+from ..rights import PHOTOSHOP_PREFIX, iptc_of_resources
 from ..xmp import JPEG_PREFIX as XMP_PREFIX
 from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, Range, Wish, most_pieces
 
@@ -80,9 +81,10 @@ class Jpeg(Format):
             image.load()
             return Frame(image, 0)
 
-    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+    def stripped(self, data: bytes, layout: Layout, exif: bytes, xmp: bytes) -> bytes | None:
         """Return a file of tables and scans, without other pictures and all that is not needed to decode it."""
         parts, position, has_end = [data[:2]], 2, False
+        kept = _metadata(exif, xmp)
         while not has_end:
             for segment in _segments(data, position):
                 body = data[segment.body : segment.end]
@@ -90,17 +92,17 @@ class Jpeg(Format):
                     return None
                 has_end = segment.marker == _END_OF_IMAGE
                 parts += _kept(segment, body)
-                if segment.marker == _APP0 and exif:
-                    parts.append(_segment(_APP1, exif))
-                    exif = b""
+                if segment.marker == _APP0:
+                    parts.append(kept)
+                    kept = b""
                 position = segment.end
             if not has_end:
                 found = _END_OF_SCAN.search(data, position)
                 end = found.start() if found else len(data)
                 parts.append(data[position:end])
                 position, has_end = end, _marker(data, end, end + _MOST_GARBAGE) < 0
-        # Without the mark of a JFIF file, EXIF comes first.
-        return b"".join((*parts[:1], _segment(_APP1, exif) if exif else b"", *parts[1:], _EOI))
+        # Without the mark of a JFIF file, metadata comes first.
+        return b"".join((*parts[:1], kept, *parts[1:], _EOI))
 
     def holds_profile(self, profile: bytes) -> bool:
         """Tell whether a file can hold an ICC profile: any that fits its pixels."""
@@ -135,7 +137,7 @@ class Jpeg(Format):
         return arguments
 
 
-_OPTIONS_OF_JPEGLI = frozenset({"quality", "subsampling", "icc_profile", "exif"})
+_OPTIONS_OF_JPEGLI = frozenset({"quality", "subsampling", "icc_profile", "exif", "xmp"})
 
 _MOST_OF_PROFILE = 65_519
 """Bytes of an ICC profile in one segment (ICC.1:2022, B.4)."""
@@ -147,7 +149,7 @@ def _by_jpegli(image: Image.Image, arguments: Mapping[str, Any]) -> bytes:
     import pyjpegli
 
     data: bytes = pyjpegli.encode(image.tobytes(), *image.size, quality=arguments["quality"])
-    segments = [_segment(_APP1, bytes(arguments["exif"]))] if arguments.get("exif") else []
+    segments = [_metadata(arguments.get("exif") or b"", arguments.get("xmp") or b"")]
     profile = arguments.get("icc_profile") or b""
     parts = [profile[at : at + _MOST_OF_PROFILE] for at in range(0, len(profile), _MOST_OF_PROFILE)]
     for number, part in enumerate(parts, 1):
@@ -162,7 +164,7 @@ _WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
 _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1}), frozenset({0xC2, 0xC6, 0xCA, 0xCE})
-_START_OF_SCAN, _END_OF_IMAGE, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_START_OF_SCAN, _END_OF_IMAGE, _APP1, _APP2, _APP11, _APP13 = 0xDA, 0xD9, 0xE1, 0xE2, 0xEB, 0xED
 _SHOWN = _SEQUENTIAL | {0xC2}
 """How browsers know a JPEG to be coded: not arithmetically, and not without loss."""
 _APP0, _ADOBE = 0xE0, 0xEE
@@ -247,6 +249,12 @@ def _segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
+def _metadata(exif: bytes, xmp: bytes) -> bytes:
+    """Return the segments of an EXIF block and an XMP packet, as far as there are any."""
+    blocks = (bytes(exif), XMP_PREFIX + bytes(xmp) if xmp else b"")
+    return b"".join(_segment(_APP1, block) for block in blocks if block)
+
+
 def _kept(segment: _Segment, body: bytes) -> list[bytes]:
     """Return what a segment needs to say for its file to be decoded."""
     if segment.marker == _APP0:
@@ -261,7 +269,7 @@ def _kept(segment: _Segment, body: bytes) -> list[bytes]:
 def _layout(data: bytes) -> Layout:
     size = (0, 0)
     exif: list[bytes] = []
-    xmp = b""
+    xmp = resources = manifest = b""
     profile: list[tuple[int, int, bytes]] = []
     multi_picture = False
     for segment in _segments(data):
@@ -272,6 +280,10 @@ def _layout(data: bytes) -> Layout:
             exif.append(body[6:])
         elif segment.marker == _APP1 and body.startswith(XMP_PREFIX):
             xmp = xmp or body[len(XMP_PREFIX) :]
+        elif segment.marker == _APP13 and body.startswith(PHOTOSHOP_PREFIX):
+            resources += body[len(PHOTOSHOP_PREFIX) :]
+        elif segment.marker == _APP11 and body[12:16] == b"jumb":
+            manifest += body
         elif segment.marker == _APP2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
             profile.append((body[12], body[13], body[14:]))
         elif segment.marker == _APP2 and body.startswith(b"MPF\0"):
@@ -281,7 +293,15 @@ def _layout(data: bytes) -> Layout:
     # ICC.1, annex B.4: each piece carries its number and how many there are.
     complete = [number for number, _, _ in sorted(profile)] == list(range(1, len(profile) + 1))
     icc = b"".join(piece for _, _, piece in sorted(profile)) if complete else b""
-    return Layout(*size, exif=b"".join(exif), xmp=xmp, icc=icc, variant="MPO" if multi_picture else "")
+    return Layout(
+        *size,
+        exif=b"".join(exif),
+        xmp=xmp,
+        iptc=iptc_of_resources(resources) if resources else b"",
+        manifest=manifest if b"c2pa" in manifest else b"",
+        icc=icc,
+        variant="MPO" if multi_picture else "",
+    )
 
 
 class _Pieces:

@@ -52,7 +52,9 @@ class Png(Format):
         "fast": {"compress_level": 4},
         "small": {"compress_level": 9},
     }
-    options = frozenset({"optimize", "compress_level", "compress_type", "dpi", "icc_profile", "exif", "bits", "dither"})
+    options = frozenset(
+        {"optimize", "compress_level", "compress_type", "dpi", "icc_profile", "exif", "xmp", "bits"} | {"dither"}
+    )
     ranges: ClassVar[Mapping[str, Range]] = {"compress_level": Range(0, 9), "bits": Range(1, 8)}
 
     def announces(self, data: bytes) -> bool:
@@ -85,6 +87,7 @@ class Png(Format):
             has_alpha=header[9] in (4, 6) or b"tRNS" in first or _leaves_bare(frames, header),
             exif=first.get(b"eXIf", b""),
             xmp=png_xmp(first[b"iTXt"]) if b"iTXt" in first else b"",
+            manifest=first.get(b"caBX", b""),
             icc=b"" if b"cICP" in first else _profile(first.get(b"iCCP", b"")),
             colours=_colours(first),
             depth=header[8],
@@ -133,10 +136,11 @@ class Png(Format):
             elif before is not None:
                 canvas.paste(before, box)
 
-    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+    def stripped(self, data: bytes, layout: Layout, exif: bytes, xmp: bytes) -> bytes | None:
         """Return a file of the chunks that make pixels."""
         parts = _Parts.of(data)
         kept = _chunk(b"eXIf", exif.removeprefix(EXIF_PREFIX)) if exif else b""
+        kept += _chunk(b"iTXt", PNG_KEYWORD + bytes(4) + xmp) if xmp else b""
         if layout.frames == 1:
             bare = parts.file(parts.image)
             return bare[: -len(_END)] + kept + _END if not _frames(data)[1] else None
@@ -171,6 +175,14 @@ class Png(Format):
         if wish.rules.png_optimizer == "oxipng":
             return _by_oxipng(data, wish.rules.effort)
         return _unfiltered(data, image, arguments) if image.mode in PLAIN_MODES and palettes.is_flat(image) else data
+
+    def saved_by_pillow(self, images: list[Image.Image], arguments: Mapping[str, Any]) -> bytes:
+        """Return the frames as a file, with XMP as a text, as Pillow wants it."""
+        if xmp := arguments.get("xmp"):
+            info = PngImagePlugin.PngInfo()
+            info.add(b"iTXt", PNG_KEYWORD + bytes(4) + bytes(xmp))
+            arguments = {**arguments, "pnginfo": info}
+        return super().saved_by_pillow(images, {name: value for name, value in arguments.items() if name != "xmp"})
 
     def timing(self, durations: list[int], plays: int | None) -> dict[str, Any]:
         """Return durations and plays, which an APNG counts in all."""
@@ -241,7 +253,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _OF_ANIMATIONS = frozenset({b"acTL", b"fcTL", b"IDAT", b"fdAT"})
 _IN_LAYOUT = frozenset(
-    {b"IHDR", b"PLTE", b"IDAT", b"acTL", b"tRNS", b"eXIf", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM"}
+    {b"IHDR", b"PLTE", b"IDAT", b"acTL", b"tRNS", b"eXIf", b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM", b"caBX"}
 )
 _GREY, _INDEXED = 0, 3
 _TO_BACKGROUND, _TO_PREVIOUS = 1, 2

@@ -47,7 +47,7 @@ class Tiff(Format):
             raise OtherKind(RAW)
         _check_whole(directory, data)
         _Samples.of(directory).check()
-        icc, xmp = directory.entries.get(ICC_PROFILE), directory.entries.get(_XMP)
+        icc, xmp, iptc, manifest = map(directory.entries.get, (ICC_PROFILE, _XMP, _IPTC, _C2PA))
         width, height = directory.number(_WIDTH, 0), directory.number(_HEIGHT, 0)
         tile = directory.number(_TILE_WIDTH, 0), directory.number(_TILE_HEIGHT, 0)
         with _named(directory), self.opened(data, animated=False) as image:
@@ -58,6 +58,8 @@ class Tiff(Format):
                 has_alpha=may_be_transparent(image),
                 exif=data,
                 xmp=bytes(xmp.raw) if xmp and len(xmp.raw) <= MOST_XMP_BYTES else b"",
+                iptc=bytes(iptc.raw) if iptc and len(iptc.raw) <= MOST_XMP_BYTES else b"",
+                manifest=bytes(manifest.raw) if manifest and len(manifest.raw) <= MOST_PROFILE_BYTES else b"",
                 icc=bytes(icc.raw) if icc and len(icc.raw) <= MOST_PROFILE_BYTES else b"",
             )
 
@@ -114,7 +116,7 @@ def _silence_libtiff() -> None:
 
 
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
-_XMP = 700
+_XMP, _IPTC, _C2PA = 700, 33_723, 52_545
 _BITS, _COMPRESSION, _PHOTOMETRIC, _PER_PIXEL, _PLANAR, _EXTRA, _FORMAT = 258, 259, 262, 277, 284, 338, 339
 _OFFSETS_AND_LENGTHS = ((273, 279), (324, 325))
 

@@ -79,6 +79,7 @@ class WebP(Format):
             has_alpha=has_alpha or webp.leaves_bare,
             exif=webp.first.get(b"EXIF", b""),
             xmp=webp.first.get(b"XMP ", b""),
+            manifest=webp.first.get(b"C2PA", b""),
             icc=webp.first.get(b"ICCP", b""),
             coding=Coding(lossless=webp.is_lossless),
         )
@@ -125,18 +126,18 @@ class WebP(Format):
             return min(self.saved_by_pillow(images, lossless), data, key=len)
         return data
 
-    def stripped(self, data: bytes, layout: Layout, exif: bytes) -> bytes | None:
+    def stripped(self, data: bytes, layout: Layout, exif: bytes, xmp: bytes) -> bytes | None:
         """Return a file of the chunks that make pixels."""
         webp = _walk(data)
         chunks = b"".join(data[start:end] for type, start, end in webp.chunks if type in _OF_PIXELS)
-        is_simple = webp.frames == 0 and b"ALPH" not in webp.first and not exif
+        is_simple = webp.frames == 0 and b"ALPH" not in webp.first and not exif and not xmp
         if not is_simple:
             flags = (webp.first.get(b"VP8X", b"\0")[0] & _ANIMATION) | (_ALPHA if layout.has_alpha else 0)
             sides = b"".join((side - 1).to_bytes(3, "little") for side in (layout.width, layout.height))
-            flags |= _METADATA[b"EXIF"] if exif else 0
+            kept = {type: body for type, body in ((b"EXIF", exif), (b"XMP ", xmp)) if body}
+            flags |= sum(_METADATA[type] for type in kept)
             chunks = _chunk(b"VP8X", bytes((flags, 0, 0, 0)) + sides) + chunks
-            if exif:
-                chunks += _chunk(b"EXIF", exif)
+            chunks += b"".join(_chunk(type, body) for type, body in kept.items())
         return b"RIFF" + (len(chunks) + 4).to_bytes(4, "little") + b"WEBP" + chunks
 
     def sealed(self, data: bytes, image: Image.Image) -> bytes:
@@ -158,6 +159,7 @@ _OF_PIXELS = frozenset({b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"})
 _METADATA = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 """Chunks that make no pixels, and what marks them in the header of an extended file."""
 
+_READ_WHOLE = frozenset({*_METADATA, b"C2PA"})
 _KEPT_WHOLE = 65_536
 """Bytes of metadata that are not worth the copy of a file without them; libwebp copies what it is given."""
 
@@ -204,7 +206,7 @@ def _walk(data: bytes) -> _WebPFile:
             webp.is_lossless = False
         webp.chunks.append((type, body - 8, min(position, end)))
         if type not in webp.first:
-            head = length if type in _METADATA and length <= MOST_PROFILE_BYTES else min(length, 16)
+            head = length if type in _READ_WHOLE and length <= MOST_PROFILE_BYTES else min(length, 16)
             webp.first[type] = data[body : body + head]
         left -= 1
         if left < 0:
