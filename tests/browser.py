@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -209,6 +210,35 @@ def check_loading(browser: Any, url: str, width: int = 1280, height: int = 800, 
         if excess > OVERSIZE + 0.02 and max(image["file"]) > SMALL:
             faults.append(f"{image['shown'].rpartition('/')[2]} is {excess:.2f} times as large as it is shown")
     assert not faults, f"{url} at {width} pixels: {'; '.join(faults)}"
+
+
+def check_access(browser: Any, *urls: str) -> None:
+    """Assert that axe finds nothing on pages, on a phone in the dark and on a desk in the light.
+
+    Args:
+        browser: What `started_browser` yields.
+        urls: The pages.
+    """
+    axe = pytest.importorskip("axe_playwright_python", reason="axe is not installed: pip install .[test]")
+    script = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+    faults = []
+    for width, scheme in ((400, "dark"), (1280, "light")):
+        # The page's own policy would keep axe out.
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True
+        )
+        try:
+            page = context.new_page()
+            page.set_default_timeout(PATIENCE)
+            for url in urls:
+                page.goto(url, wait_until="load")
+                page.evaluate(script)
+                for rule in page.evaluate("axe.run().then(found => found.violations)"):
+                    places = "; ".join(node["html"][:200] for node in rule["nodes"][:3])
+                    faults.append(f"{url} at {width} pixels: {rule['help']} ({rule['id']}): {places}")
+        finally:
+            context.close()
+    assert not faults, "\n".join(faults)
 
 
 def _hold_images_back(route: Any) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from importlib.resources import files
 from itertools import groupby
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
 from ..cachefiles.removal import storage_of
 from ..exceptions import ImageKitError
@@ -37,6 +40,12 @@ MOST_PICTURES = 200
 SHOWN_FAILURES = 500
 """How many failures are listed, counting those with the same source and reason once."""
 
+MOST_ROWS = 5_000
+"""How many results the table lists: about 300 bytes each, 1.5 MB in all."""
+
+MOST_REMARKS = 100
+"""How many files are named for which something better may be had."""
+
 TOP = 10
 """How many of the slowest and the largest images are listed."""
 
@@ -48,6 +57,20 @@ MOST_DRAWING_BYTES = 65_536
 
 _FORMAT, _OPTIONS = "WEBP", {"quality": 60, "method": 2}
 _RULES = PixelRules(keep_animation=False)
+
+
+class Remark(NamedTuple):
+    """What may be had better.
+
+    Attributes:
+        outcome: The file.
+        text: What is odd about it, and what to do.
+        spare: Bytes that would be spared.
+    """
+
+    outcome: Outcome
+    text: str
+    spare: int
 
 
 class Preview(NamedTuple):
@@ -123,11 +146,21 @@ def html_report(
     """Return a report as an HTML page without links to anything; see `write_html_report`."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(size=size_in_words, seconds=seconds_in_words, counted=counted)
-    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+    template, script = (
+        files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("report.html", "report.js")
+    )
     generated = report.generated
     results = [*generated, *report.skipped]
     failures = _failures(report.failed)
-    return template.render(
+    remarks = sorted(_remarks(kit, results), key=lambda remark: -remark.spare)
+    return environment.from_string(template).render(
+        script=Markup(script),
+        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
+        formats=_by_format(results),
+        remarks=remarks[:MOST_REMARKS],
+        remarks_left_off=max(0, len(remarks) - MOST_REMARKS),
+        rows=[(outcome, _format_of(outcome)) for outcome in results[:MOST_ROWS]],
+        rows_left_off=max(0, len(results) - MOST_ROWS),
         report=report,
         now=datetime.now().astimezone(),
         source_bytes=sum(_source_sizes(generated).values()),
@@ -173,6 +206,51 @@ def _by_generator(report: Report) -> list[dict[str, Any]]:
         row["seconds"] += outcome.seconds
         row["bytes"] += outcome.size
     return sorted(rows.values(), key=lambda row: str(row["id"]))
+
+
+def _format_of(outcome: Outcome) -> str:
+    """Return the format that a file's name ends in, as people write it."""
+    suffix = PurePosixPath(outcome.name or "").suffix[1:].upper()
+    return {"JPG": "JPEG", "WEBP": "WebP"}.get(suffix, suffix)
+
+
+def _by_format(results: Iterable[Outcome]) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    for outcome in results:
+        format = _format_of(outcome)
+        row = rows.setdefault(format, {"format": format, "images": 0, "bytes": 0, "pixels": 0})
+        row["images"] += 1
+        row["bytes"] += outcome.size
+        row["pixels"] += outcome.width * outcome.height
+    return sorted(rows.values(), key=lambda row: -row["bytes"])
+
+
+def _remarks(kit: ImageKit, results: Sequence[Outcome]) -> Iterator[Remark]:
+    """Yield what may be had better, with what it would spare."""
+    alike: dict[object, list[Outcome]] = defaultdict(list)
+    sizes: dict[object, dict[str, Outcome]] = defaultdict(dict)
+    for outcome in results:
+        if 0 < outcome.source_size < outcome.size:
+            text = f"larger than its source ({size_in_words(outcome.source_size)}): another format or a lower quality?"
+            yield Remark(outcome, text, outcome.size - outcome.source_size)
+        if outcome.size:
+            alike[_format_of(outcome), outcome.width, outcome.height, outcome.size].append(outcome)
+        key = (outcome.generator_id, outcome.source, outcome.width, outcome.height)
+        sizes[key][_format_of(outcome)] = outcome
+    for formats in sizes.values():
+        avif, webp = formats.get("AVIF"), formats.get("WebP")
+        if avif and webp and avif.size > webp.size > 0:
+            text = f"larger than the same image as WebP ({size_in_words(webp.size)}): is AVIF's quality too high?"
+            yield Remark(avif, text, avif.size - webp.size)
+    for group in alike.values():
+        seen: dict[bytes, Outcome] = {}
+        # Only files that may be the same are read.
+        for outcome in group if len(group) > 1 else ():
+            data = _read(partial(_result_bytes, kit, outcome))
+            first = seen.setdefault(data, outcome)
+            if data and first.name != outcome.name:
+                of = f" of {first.source}" if first.source else ""
+                yield Remark(outcome, f"the same bytes as {first.generator_id}{of}: one would do", outcome.size)
 
 
 def _contact_sheet(kit: ImageKit, results: list[Outcome]) -> list[Sheet]:
