@@ -94,8 +94,9 @@ class Settings(PixelSettings, Caps):
         source_dirs: Folders in which a template's string source is looked up; the first match wins.
         source_prefixes: Further folders, by the first segment of the names to look up in them when no source folder
             has the name: with `{"up": "/srv/uploads"}`, `up/a/cat.jpg` is `/srv/uploads/a/cat.jpg`.
-        remote_hosts: Hosts whose images may be sources, by their URLs: "cdn.example" by HTTPS, "*.cdn.example" with all
-            below it, "http://localhost:8000" by HTTP. Needs the extra `[remote]`. Copies are kept in `state_dir`.
+        remote_hosts: Hosts whose images may be sources, by their URLs: `"cdn.example"` by HTTPS, `"*.cdn.example"`
+            with all below it, "http://localhost:8000" by HTTP. Needs the extra `[remote]`. Copies are kept
+            in `state_dir`.
         remote_networks: Networks that are not public in which these hosts may be, such as "10.1.0.0/16".
         remote_timeout: Seconds that a download may take, with redirects and tries.
         offline: Whether nothing is downloaded, so that only the copies that are there are used, however old.
