@@ -540,7 +540,7 @@ class ImageKit:
         force: bool = False,
         workers: int | None = None,
         processes: bool = False,
-        executor: Executor | None = None,
+        executor: Executor | str | None = None,
         progress: bool = False,
         on_progress: Progress | None = None,
     ) -> Report:
@@ -552,9 +552,9 @@ class ImageKit:
             force: Make existing files too.
             workers: How many threads or processes; by default as many as cores.
             processes: Use processes, for processors that hold the interpreter lock, or crash.
-            executor: Use any `concurrent.futures.Executor` instead, for example a Dask cluster's
-                `Client.get_executor()`, whose machines share the storage. Its workers trust whoever sends them work: it
-                goes to them as a pickle, as all that such executors do.
+            executor: Use any `concurrent.futures.Executor` instead, or the Dask cluster at an address such as
+                `"dask://host:8786"` (extra `dask`), whose machines share the storage. Its workers trust
+                whoever sends them work: it goes to them as a pickle, as all that such executors do.
             progress: Show the command's bar on a terminal, and a line for each image elsewhere.
             on_progress: Called for each file with its outcome, how many are settled, and how many there are; it
                 replaces the bar.
@@ -589,9 +589,15 @@ class ImageKit:
         force: bool,
         workers: int | None,
         processes: bool,
-        executor: Executor | None,
+        executor: Executor | str | None,
         on_progress: Progress | None,
     ) -> Report:
+        if isinstance(executor, str):
+            # It needs an extra.
+            from .pregenerate.clusters import executor_at
+
+            with executor_at(executor) as (cluster, size):
+                return self._run(plan, force, workers or size, processes, cluster, on_progress)
         if not processes and executor is None:
             return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
         from .pregenerate.executors import run_with_executor

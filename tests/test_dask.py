@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from core_site import Chart, DeadlyCard, Site
 
+from jinja_imagekit.cli import commands
+from jinja_imagekit.exceptions import ImageKitError, InvalidOption
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 
 distributed = pytest.importorskip("distributed", reason="needs dask.distributed")
@@ -69,6 +73,32 @@ def test_a_worker_that_dies(site: Site, client: Any) -> None:
     assert len(report.generated) == 5
     assert [each.source for each in report.failed] == ["photos/big.jpg"]
     assert report.failed[0].reason
+
+
+def test_the_command_finds_a_cluster_by_its_address(site: Site, client: Any) -> None:
+    """`--executor` sends the work to the scheduler's workers, which make the bytes that threads make."""
+    address = client.scheduler.address.replace("tcp://", "dask://")
+    result = CliRunner().invoke(commands(lambda: site.kit), ["generate", "--executor", address, "--json"])
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["generated"]) == 6
+    on_the_cluster = site.files()
+    site.kit.generate(force=True)
+    assert site.files() == on_the_cluster
+
+
+@pytest.mark.parametrize("address", ["dask://", "slurm://host:1", "host:8786"])
+def test_an_address_of_no_cluster(site: Site, address: str) -> None:
+    """The error shows what to write; it comes with the first image to be made."""
+    with pytest.raises(InvalidOption, match="dask://host:8786"):
+        site.kit.generate(executor=address)
+
+
+def test_a_scheduler_that_is_not_there(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says so, and nothing is made."""
+    monkeypatch.setattr("jinja_imagekit.pregenerate.clusters.SECONDS", 0.2)
+    with pytest.raises(ImageKitError, match="No scheduler answers"):
+        site.kit.generate(executor="dask://127.0.0.1:9")
+    assert site.files() == {}
 
 
 def _process() -> dict[str, int]:
