@@ -24,7 +24,7 @@ def sweep_folder(folder: str) -> int:
     """Delete the temporary files of dead writers in one folder; a folder that cannot be read has none.
 
     Args:
-        folder: An absolute path.
+        folder: Its path.
 
     Returns:
         How many files were deleted.
@@ -106,14 +106,14 @@ def make_folder(folder: str, mode: int | None) -> None:
     """Make a folder, and those above it that are missing.
 
     Args:
-        folder: An absolute path.
+        folder: Its path.
         mode: The mode of what is made, whatever the process's umask says; None leaves it to the umask.
 
     Raises:
         OSError: A folder cannot be made, or something else stands there.
     """
     missing = []
-    while not os.path.isdir(folder):
+    while folder and not os.path.isdir(folder):
         missing.append(folder)
         folder = os.path.dirname(folder)
     for path in reversed(missing):
