@@ -17,7 +17,7 @@ from jinja_imagekit.exceptions import ImageKitError, InvalidSetting
 from jinja_imagekit.images import FORMATS
 from jinja_imagekit.loading import SHORT_NAMES, load
 from jinja_imagekit.queues.threads import Threads
-from jinja_imagekit.settings import OTHER_FORMATS, READABLE_FORMATS
+from jinja_imagekit.settings import OTHER_FORMATS, PLUGIN_FORMATS, READABLE_FORMATS
 from jinja_imagekit.state import MemoryStore
 
 
@@ -173,4 +173,4 @@ def test_a_module_that_lacks_another_names_that_one(name: str, tmp_path: Path, m
 
 def test_formats_that_are_read_are_those_that_have_a_module() -> None:
     """The setting's default names each format of `images.formats` and its variants; the others need to be named."""
-    assert set(READABLE_FORMATS) == FORMATS.keys() - set(OTHER_FORMATS)
+    assert set(READABLE_FORMATS) == FORMATS.keys() - {*OTHER_FORMATS, *PLUGIN_FORMATS}

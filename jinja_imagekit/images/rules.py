@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cache
+from importlib.util import find_spec
 
 from ..exceptions import InvalidSetting, nearest
 from ..interfaces import Size
-from ..settings import DECODED_FORMATS, Caps, PixelSettings, Settings
+from ..settings import DECODED_FORMATS, PLUGIN_FORMATS, Caps, PixelSettings, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,14 @@ class Limits(Caps):
 
     def __post_init__(self) -> None:
         for format in self.readable_formats:
-            if format not in DECODED_FORMATS:
-                raise InvalidSetting("readable_formats", f"{format!r} is not read. {nearest(format, DECODED_FORMATS)}")
+            if format in PLUGIN_FORMATS:
+                module, extra = PLUGIN_FORMATS[format]
+                if not _is_installed(module):
+                    problem = f"{format!r} needs an extra: pip install 'jinja-imagekit[{extra}]'"
+                    raise InvalidSetting("readable_formats", problem)
+            elif format not in DECODED_FORMATS:
+                known = (*DECODED_FORMATS, *PLUGIN_FORMATS)
+                raise InvalidSetting("readable_formats", f"{format!r} is not read. {nearest(format, known)}")
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Limits:
@@ -78,6 +85,12 @@ class PixelRules(PixelSettings):
     def from_settings(cls, settings: Settings) -> PixelRules:
         """Return the rules that the settings give."""
         return cls(**{name: getattr(settings, name) for name in Settings.PIXEL_SETTINGS})
+
+
+@cache
+def _is_installed(module: str) -> bool:
+    """Tell whether a module can be imported; it is not imported yet."""
+    return find_spec(module) is not None
 
 
 _FAST_VERSION = "4"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .. import images
-from ..settings import DECODED_FORMATS
+from ..settings import DECODED_FORMATS, PLUGIN_FORMATS
 from ..state import KnownSource, Records
 from .base import Signature, SourceFacts
 
@@ -93,6 +93,6 @@ def _header(plain: Mapping[str, Any] | None) -> Header | None:
         return None
     counts = (header.width, header.height, header.orientation, header.frames)
     sound = all(type(count) is int and count > 0 for count in counts) and type(header.has_alpha) is bool
-    if not sound or header.format not in DECODED_FORMATS:
+    if not sound or header.format not in (*DECODED_FORMATS, *PLUGIN_FORMATS):
         return None
     return replace(header, subject=subject)  # type: ignore[arg-type]  # it has four sides

@@ -14,6 +14,7 @@ from .avif import Avif
 from .base import Format, Range
 from .bmp import Bmp
 from .gif import Gif
+from .heif import Heif
 from .ico import Ico
 from .jpeg import Jpeg
 from .other import OTHERS
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
 _ALL: tuple[Format, ...] = (Jpeg(), Png(), WebP(), Avif(), Gif(), Tiff(), Bmp(), Ico(), Svg())
 """In the order in which a file's first bytes are compared with them."""
 
+_WHERE_NAMED: Mapping[str, Format] = {Heif.name: Heif(), **OTHERS}
+"""By Pillow's names, those that are read only where the setting `readable_formats` names them."""
+
 FORMATS: Mapping[str, Format] = {
     **{name: format for format in _ALL for name in (format.name, *format.variants)},
-    **OTHERS,
+    **_WHERE_NAMED,
 }
 """Formats by Pillow's names, those of their variants too."""
 
@@ -54,7 +58,7 @@ def sniff(data: bytes, others: Iterable[str] = ()) -> Format | None:
     """
     found = next((format for format in _ALL if format.announces(data)), None)
     wanted = set(others)
-    return found or next((each for name, each in OTHERS.items() if name in wanted and each.announces(data)), None)
+    return found or next((each for name, each in _WHERE_NAMED.items() if name in wanted and each.announces(data)), None)
 
 
 def output_format(requested: str | None, header: Header) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-_OPENING_BYTES = 1_024
+from .heif import BRANDS
 
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_OPENING_BYTES = 1_024
 
 RAW = "a raw photo; export it from your photo program as JPEG"
 _BASE64 = "an image as Base64 text; decode it first"
@@ -38,7 +38,7 @@ _VIDEO = "a video; take a frame of it, or link it with <video>"
 _JSON = "JSON, as a server sends instead of an image that it refuses; download the image again"
 _XML = "XML and no SVG, as a server sends instead of an image that it refuses; download the image again"
 _HTML = "an HTML page, as a server sends instead of an image that is gone; download the image again"
-_HEIF = "a HEIC image, as iPhones take; convert it to JPEG or AVIF"
+_HEIF = "a HEIC image, as iPhones take; convert it to JPEG or AVIF, or name HEIF in the setting readable_formats"
 
 
 def what_it_is(data: bytes) -> str:
@@ -55,7 +55,7 @@ def what_it_is(data: bytes) -> str:
         brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
         if b"crx " in brands:
             return RAW
-        return _HEIF if any(brand in brands for brand in _HEIF_BRANDS) else _VIDEO
+        return _HEIF if any(brand in brands for brand in BRANDS) else _VIDEO
     if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
         return _VIDEO
     opening = data[:_OPENING_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
