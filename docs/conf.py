@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import GoogleDocstring
 
 import jinja_imagekit
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 project = "jinja-imagekit"
 version = release = jinja_imagekit.__version__
 author = "The jinja_imagekit authors"
 html_title = "jinja-imagekit"
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["before-after.css"]
+html_js_files = ["access.js"]
 html_copy_source = False
 html_show_copyright = False
 html_theme_options = {
@@ -21,7 +28,7 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#4db6ac", "color-brand-content": "#4db6ac"},
 }
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "jinja_imagekit.sphinx"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "jinja_imagekit.sphinx", "before_after"]
 myst_heading_anchors = 4
 # The pages are read on other sites too, and docstrings in editors: both say `code`, as Markdown does.
 default_role = "code"

@@ -14,11 +14,13 @@ __all__ = [
     "GenerationFailed",
     "ImageKitError",
     "ImageTooLarge",
+    "ImageTooSlow",
     "InvalidAttribute",
     "InvalidOption",
     "InvalidProcessor",
     "InvalidSetting",
     "InvalidStrategy",
+    "MissingAlt",
     "MissingSource",
     "NotFingerprintable",
     "NotRegistered",
@@ -27,6 +29,7 @@ __all__ = [
     "SourceNotFound",
     "StorageError",
     "UnknownFormat",
+    "UnknownKeyword",
     "UnreadableImage",
 ]
 

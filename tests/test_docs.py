@@ -18,9 +18,11 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+from browser import check_access, started_browser
 from jinja2 import Environment
 
 import drawing
+from jinja_imagekit import exceptions, processors
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -44,6 +46,10 @@ SCRIPTS = os.environ.get("DOCS_SCRIPTS") or sysconfig.get_path("scripts")
 
 NOT_RUN = ("pip", "make", "git", ". ", "python -m http.server", "python -m venv", "python -m webbrowser")
 """Commands of the pages that install, serve or build this project itself."""
+
+
+ACCESSIBLE = ("index", "tutorial", "how-to/recipes", "reference/gallery", "reference/errors", "explanation/comparison")
+"""A page of each kind."""
 
 
 class Example(NamedTuple):
@@ -160,6 +166,28 @@ def test_links_between_the_pages_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_each_error_has_its_place_in_the_reference_with_what_to_do() -> None:
+    """A section has the name of the class, a text, and the class itself; all of them are public."""
+    page = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL))
+    known = (each for each in vars(exceptions).values() if isinstance(each, type))
+    classes = {each.__name__ for each in known if issubclass(each, Exception)}
+    assert {*sections, "ImageKitError"} == classes == {*exceptions.__all__}
+    for name, text in sections.items():
+        assert f"autoexception:: jinja_imagekit.exceptions.{name}\n" in text
+        assert len(text.partition("```{eval-rst}")[0].split()) > 6, f"nothing says what to do about {name}"
+
+
+def test_the_gallery_shows_each_processor() -> None:
+    """What is no processor itself, or made for several sizes at once, has nothing to show."""
+    page = (ROOT / "docs/reference/gallery.md").read_text(encoding="utf-8")
+    shown = {*re.findall(r"^### (\w+)$", page, re.MULTILINE)}
+    unseen = {"Anchor", "FrameProcessor", "ProcessorPipeline", "SharedThumbnail", "Side"}
+    assert shown == {*processors.__all__} - unseen
+    for name in shown:
+        assert re.search(rf"^(?:.*, )?{name}\(.*\)$", page, re.MULTILINE)
+
+
 @pytest.mark.skipif(importlib.util.find_spec("furo") is None, reason="furo is not installed: pip install .[docs]")
 def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     """All pages are in the menu, all links lead somewhere, all docstrings are right, and images become pictures."""
@@ -169,4 +197,7 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert '<picture><source type="image/avif"' in (site / "index.html").read_text(encoding="utf-8")
+    assert (site / "reference/gallery.html").read_text(encoding="utf-8").count('src="data:image/webp') > 40
     assert "mysite/__init__.py" in (site / "how-to/flask.html").read_text(encoding="utf-8")
+    with started_browser() as browser:
+        check_access(browser, *((site / f"{page}.html").as_uri() for page in ACCESSIBLE))
