@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from .exceptions import InvalidOption
 from .processors import SharedThumbnail
 from .processors import Thumbnail as ThumbnailProcessor
 from .processors.arguments import one_of, pixels
@@ -70,6 +72,8 @@ class Thumbnail(ImageSpec):
             self.max_bytes = pixels("max_bytes", max_bytes)
         if quality == AUTO:
             self.quality = AUTO
+        if not isinstance(options or {}, Mapping):
+            raise InvalidOption("options", options, "write a dict of the encoder's options, such as {'quality': 80}")
         self.options = {**(options or {}), **({} if quality in (None, AUTO) else {"quality": quality})}
         self._format = format
 

@@ -258,7 +258,7 @@ def _wrong_keyword(
 
 
 # A constructor takes `self` for its object.
-_UNEXPECTED = re.compile(r"(?:unexpected keyword|multiple values for) argument '(\w+)'")
+_UNEXPECTED = re.compile(r"(?:unexpected keyword|multiple values for) argument '([^']+)'")
 
 
 def keywords_of(registered: Callable[..., Any]) -> dict[str, bool]:

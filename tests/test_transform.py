@@ -232,6 +232,43 @@ def test_an_image_map_keeps_its_pixels(site: Site) -> None:
     assert (image["width"], image["height"]) == ("120", "90")
 
 
+@pytest.mark.parametrize("end", ['<picture><img src="canal.jpg"></picture></picture>', "<p>And no end."])
+def test_a_picture_of_the_authors_without_an_end_of_its_own_keeps_its_image(site: Site, end: str) -> None:
+    """Where pictures are nested, or one is never closed, only URLs change in it: no other picture is put inside."""
+    html = f'<picture><source srcset="canal.jpg" media="print"><img src="canal.jpg">{end}'
+    new = transformed(site, html)
+    assert new.count("<picture") == html.count("<picture")
+    assert new.count('data-imagekit-src="canal.jpg"') == html.count("canal.jpg")
+    assert transformed(site, new) == new
+
+
+@pytest.mark.parametrize(
+    ("attribute", "told"),
+    [
+        ("size='300'", "300"),
+        ("size", "True"),
+        ("size='nonsense'", "nonsense"),
+        ("fine-print='1'", "fine_print"),
+        ("fine:print='1'", "fine:print"),
+        ("options='90'", "options"),
+    ],
+)
+def test_an_attribute_of_an_image_that_is_no_keyword_or_value_is_an_error(
+    site: Site, attribute: str, told: str
+) -> None:
+    """It names the page, the line and what was wrong."""
+    with pytest.raises(ImageKitError, match=f"(?s)line 2.*{re.escape(told)}"):
+        transformed(site, f"<p>\n<img src=canal.jpg alt='' data-imagekit-{attribute}>")
+
+
+def test_attributes_say_keywords_with_hyphens(site: Site) -> None:
+    """As HTML's own names have them."""
+    kit = site.new_kit(missing_alt="error")
+    with pytest.raises(ImageKitError, match="alternative text"):
+        kit.transform("<img src=canal.jpg>", page=PAGE)
+    assert "CACHE" in kit.transform("<img src=canal.jpg data-imagekit-missing-alt='ignore'>", page=PAGE)
+
+
 def test_base_href(site: Site) -> None:
     """URLs are relative to it, from its place on, and so are those that are written."""
     html = '<base href="/photos/"><base href="/x/"><img src="dunes.jpg" alt="">'

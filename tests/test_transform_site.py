@@ -16,11 +16,19 @@ from core_site import photo_bytes, settled
 from PIL import Image
 
 import drawing
-from jinja_imagekit import ImageKit
+from jinja_imagekit import ImageKit, ImageSpec
 from jinja_imagekit.cli import command_line
 from jinja_imagekit.markup.site import SiteFolder, SiteReport
 
 RULES: dict[str, Any] = {"*": {"formats": ("WEBP",), "widths": (40, 80)}}
+
+
+class TornPaper:
+    """A processor that fails."""
+
+    def process(self, image: Image.Image) -> Image.Image:
+        """Fail."""
+        raise ValueError("the paper is torn")
 
 
 class Public:
@@ -211,6 +219,27 @@ def test_an_image_that_cannot_be_made_stays_as_it_is(public: Public, monkeypatch
     public.write("page.html", html)
     assert [each.url for each in SiteFolder(deferred, public.folder).rewrite().failures] == ["half.jpg"]
     assert '<img src="half.jpg" alt="">' in public.text("page.html")
+
+
+@pytest.mark.parametrize("strategy", ["JustInTime", "Deferred"])
+def test_what_one_image_asks_for_in_vain_does_not_keep_others_of_its_source(public: Public, strategy: str) -> None:
+    """Whether the keyword is unknown, or fails once the source is opened: that image alone stays as it is."""
+    odd = ['<img src="photos/canal.jpg" alt="" data-imagekit-colour="red">']
+    odd += ['<img src="photos/canal.jpg" alt="" class="torn">']
+    public.write("odd.html", "\n".join(odd).encode())
+    rules = {**RULES, "torn": "site:torn"}
+    kit = public.kit(default_cachefile_strategy=strategy, html_rules=rules)
+
+    class Torn(ImageSpec):
+        processors = (TornPaper(),)
+
+    kit.register.generator("site:torn", Torn)
+    report = SiteFolder(kit, public.folder).rewrite(workers=1)
+    assert [(each.page, each.line) for each in report.failures] == [("odd.html", 1), ("odd.html", 2)]
+    assert "colour='red'" in report.failures[0].reason
+    assert "the paper is torn" in report.failures[1].reason
+    assert public.text("odd.html") == "\n".join(odd)
+    assert "CACHE/images" in public.text()
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,8 @@ class Rule(NamedTuple):
             if not element and "layout" not in keywords:
                 raise InvalidSetting(setting, f"{name!r} is {value!r}; {_EXPECTED}")
             dimensions = ""
+        elif dimensions is not None:
+            dimensions = str(dimensions)
         return cls(name, dict(given), generator_id, dimensions, attributes, keywords, element, link)
 
     def overridden(self, author: Attributes) -> Rule:
@@ -120,7 +122,7 @@ class Rule(NamedTuple):
             InvalidSetting: As `of`.
         """
         own = {
-            name.removeprefix("data-imagekit-"): _plain(value)
+            name.removeprefix("data-imagekit-").replace("-", "_"): _plain(value)
             for name, value in author.items()
             if name.startswith("data-imagekit-") and name not in MARKS
         }
@@ -179,6 +181,9 @@ class Rule(NamedTuple):
             return self
         width, height = pixels(author.get("width")), pixels(author.get("height"))
         match = DIMENSIONS.fullmatch(self.dimensions)
+        if self.dimensions and match is None:
+            # What an image's own attribute says is checked by whoever makes it.
+            return self
         sides = [int(side or 0) for side in match.groups()] if match else [0, 0]
         if width and height:
             return self._replace(dimensions=f"{width}x")

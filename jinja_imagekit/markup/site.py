@@ -127,9 +127,7 @@ class SiteFolder:
         pending, items = self._survey(report)
         if pending:
             report.images = run_plan(self._kit, make_plan(self._kit, items), workers=workers, on_progress=on_progress)
-            for outcome in report.images.failed:
-                if outcome.source:
-                    self._transform.unreadable.setdefault(outcome.source, outcome.reason)
+            self._transform.unmade = {each.name: each.reason for each in report.images.failed if each.name}
             self._transform.items, self._transform.failures = None, report.failures
             for page in pending:
                 if self._rewrite(page):

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from ..builds.finish import name_of
 from ..exceptions import ImageKitError, InvalidOption
 from ..ext import TemplateRuntime, placed_at
 from ..html import escape_value, is_attribute_name
@@ -121,7 +122,7 @@ class Transform:
     Attributes:
         failures: What could not be made, where that is not to be an error; None where it is.
         items: What pages need, where nothing is to be made yet; None where it is.
-        unreadable: Why images of a source could not be made, by its name, where that is known already.
+        unmade: Why cache files could not be made, by their names, where that is known already.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class Transform:
         self.marks = marks
         self.failures: list[Failure] | None = None
         self.items: list[Item] | None = None
-        self.unreadable: dict[str, str] = {}
+        self.unmade: dict[str, str] = {}
 
     def html(self, text: str, page: str | None = None) -> str:
         """Return a page, or a part of one, with its images rewritten; everything else stays character by character.
@@ -160,6 +161,24 @@ class Transform:
             return edited(text, self._edits(text, known))
         with self.kit.page(page) as new:
             return edited(text, self._edits(text, new))
+
+    def is_noted(self, needed: Callable[[], list[Item]]) -> bool:
+        """Note what an image needs, and tell whether that is all that is to be done about it.
+
+        Args:
+            needed: Returns its cache files.
+
+        Raises:
+            ImageKitError: It is known that one of them could not be made.
+        """
+        if self.items is not None:
+            self.items += needed()
+            return True
+        for item in needed() if self.unmade else ():
+            reason = self.unmade.get(name_of(self.kit, item) or "")
+            if reason is not None:
+                raise ImageKitError(reason)
+        return False
 
     def _edits(self, text: str, page: Page | None) -> list[Edit]:
         if is_feed(text):
@@ -305,8 +324,7 @@ class PageTransform:
         }
         rule = rule._replace(keywords=keywords)
         given = {name: True if value is None else value for name, value in author.items() if name != "src"}
-        if self._site.items is not None:
-            self._need(rule, source)
+        if self._site.is_noted(lambda: self._needed(rule, source)):
             return
         marks = _marks(author) if self._site.marks else {}
         html = str(self._written(rule, source, {**rule.attributes, **given, **marks}))
@@ -318,18 +336,16 @@ class PageTransform:
         """Return the HTML of an image."""
         return rule.written(self._site.runtime, source, attributes)
 
-    def _need(self, rule: Rule, source: Any) -> None:
-        """Note what an image needs, and make nothing."""
-        assert self._site.items is not None
+    def _needed(self, rule: Rule, source: Any) -> list[Item]:
+        """Return what an image needs, and make nothing."""
         try:
             candidates = rule.picture(self._site.runtime, source).candidates()
         except InvalidOption:
             if rule.dimensions is not None:
                 raise
             kwargs = {name: value for name, value in rule.keywords.items() if name not in ("missing_alt", "on_error")}
-            self._site.items.append(Item(str(rule.generator_id), {**kwargs, "source": source}))
-            return
-        self._site.items += [Item(each.generator_id, each.kwargs) for each in candidates]
+            return [Item(str(rule.generator_id), {**kwargs, "source": source})]
+        return [Item(each.generator_id, each.kwargs) for each in candidates]
 
     def _pass(self, attributes: Attributes) -> None:
         """Leave an image as it is; its place in the page counts."""
@@ -341,8 +357,11 @@ class PageTransform:
         """Rewrite a `<picture>`, and return where it ends in the list of tags."""
         end = next((place for place in range(at + 1, len(found)) if found[place].name in ("/picture", "picture")), at)
         if found[end].name != "/picture":
-            return at
-        inside = found[at + 1 : end]
+            # It holds another one, or never ends: its own are what comes up to its image.
+            end = next((place for place in range(at + 1, len(found)) if found[place].name != "source"), at)
+            if found[end].name != "img":
+                return at
+        inside = found[at + 1 : end + 1]
         image = next((tag for tag in inside if tag.name == "img"), None)
         known = {} if image is None else attributes_of(image)
         if image is not None and "data-imagekit-src" in known and known.get("data-imagekit-own") != "picture":
@@ -499,8 +518,7 @@ class PageTransform:
         return self._site.runtime.picture(None, f"{width}x", source, keywords)
 
     def _url(self, picture: Picture, *, absolute: bool = False) -> str | None:
-        if self._site.items is not None:
-            self._site.items += [Item(each.generator_id, each.kwargs) for each in picture.candidates()]
+        if self._site.is_noted(lambda: [Item(each.generator_id, each.kwargs) for each in picture.candidates()]):
             return None
         # What stands in for an image is better left out here.
         return (picture.absolute_url if absolute else picture.url) or None
@@ -526,16 +544,12 @@ class PageTransform:
         return found is not None and found.is_vector and not _SVG_WIDTH.search(found.read()[:_SVG_HEAD])
 
     def _source(self, url: str) -> Any:
-        """Return the source that a URL means; None if it means none, or one that cannot be read."""
+        """Return the source that a URL means; None if it means none."""
         if self._site.locate is not None:
             found = self._site.locate(url)
             if found is not None:
                 return found
-        name = self._site.names.source(url, self._folder)
-        reason = self._site.unreadable.get(name or "")
-        if reason is not None:
-            raise ImageKitError(reason)
-        return name
+        return self._site.names.source(url, self._folder)
 
     def _replace(
         self,

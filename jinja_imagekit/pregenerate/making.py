@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..cachefiles import ImageCacheFile
 from ..cachefiles.backends import Simple, in_the_making
-from ..exceptions import ImageKitError
+from ..exceptions import ImageKitError, UnreadableImage
 from ..images.rules import Limits
 from ..specs import ImageSpec
 from .plan import SourceWork, failed, skipped
@@ -63,7 +63,9 @@ class _Making:
         try:
             self._read_source()
         except Exception as error:  # noqa: BLE001  # an upload's read() may raise anything; other sources are made
-            return [failed(file.generator_id or "", kwargs, error) for file, kwargs in self.work.files]
+            # Bytes that are no image have a digest all the same; what cannot be had is not asked for again.
+            named = isinstance(error, UnreadableImage)
+            return [self._failed(file, kwargs, error, named=named) for file, kwargs in self.work.files]
         with ExitStack() as locks:
             wanted = self._wanted(locks)
             spread([lambda file=file, kwargs=kwargs: self._make(file, kwargs) for file, kwargs in wanted])  # type: ignore[misc]
@@ -119,9 +121,16 @@ class _Making:
             record = maker.describe(file, data)
             file.storage.save(record.name, data)
         except Exception as error:  # noqa: BLE001  # a processor may raise anything; the rest is made
-            self.outcomes.append(failed(file.generator_id or "", kwargs, maker.remember_failure(file, error)))
+            self.outcomes.append(self._failed(file, kwargs, maker.remember_failure(file, error), named=True))
             return
         self.made.append((file, kwargs, record, time.perf_counter() - begun))
+
+    @staticmethod
+    def _failed(file: ImageCacheFile, kwargs: dict[str, Any], error: Exception, *, named: bool) -> Outcome:
+        outcome = failed(file.generator_id or "", kwargs, error)
+        with suppress(Exception):  # a spec's properties may raise anything
+            outcome = outcome._replace(name=str(file.name or "") or None) if named else outcome
+        return outcome
 
     def _render(self, file: ImageCacheFile) -> bytes:
         if self.original is not None and _shares_source(file):
