@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +25,9 @@ from jinja2 import Environment
 
 import drawing
 from jinja_imagekit import exceptions, processors
+from jinja_imagekit.cli.starting import STARTERS
+from jinja_imagekit.markup.rules import OWN_WORDS
+from jinja_imagekit.pictures import PICTURE_KEYWORDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -176,6 +181,19 @@ def test_each_error_has_its_place_in_the_reference_with_what_to_do() -> None:
     for name, text in sections.items():
         assert f"autoexception:: jinja_imagekit.exceptions.{name}\n" in text
         assert len(text.partition("```{eval-rst}")[0].split()) > 6, f"nothing says what to do about {name}"
+
+
+def test_the_schema_for_editors_knows_what_the_command_reads() -> None:
+    """The keys of a site's table, those that starters and pages write among them, and each keyword of a rule."""
+    schema = json.loads((ROOT / "docs/_static/jinja-imagekit.schema.json").read_text(encoding="utf-8"))
+    table = schema["properties"]["tool"]["properties"]["jinja-imagekit"]["properties"]
+    rule = table["rules"]["additionalProperties"]["anyOf"][-1]["properties"]
+    assert {*rule} == {*OWN_WORDS, *PICTURE_KEYWORDS, "loading", "decoding", "on_error"}
+    pages = [example.code for page in PAGES for example in examples(page) if example.language == "toml"]
+    starters = [f"[tool.jinja-imagekit]\n{starter.table}" for starter in STARTERS.values()]
+    tools = [tomllib.loads(text).get("tool", {}) for text in (*pages, *starters)]
+    written = {key for tool in tools for key in tool.get("jinja-imagekit", {})}
+    assert {*table} == written
 
 
 def test_the_gallery_shows_each_processor() -> None:
