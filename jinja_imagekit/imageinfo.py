@@ -40,6 +40,7 @@ from .sources import FileSource, Source, name_parts
 from .time_limits import time_limit
 
 if TYPE_CHECKING:
+    from .cachefiles.warm import KnownFile
     from .kit import ImageKit
 
 __all__ = ["ImageInfo"]
@@ -135,6 +136,7 @@ class ImageFacts:
         self._files: dict[str, _Version | None] = {}
         self._folders: dict[str, tuple[_Version | None, set[str]]] = {}
         self._focuses: dict[str, tuple[str, _Version | None, Any]] = {}
+        self._silent: set[str] = set()
         self._next_look = 0.0
         self._looks: dict[str, Look] = {}
 
@@ -142,6 +144,7 @@ class ImageFacts:
         """Have sidecar files read again when next needed, since a new render begins."""
         self._sidecars.clear()
         self._focuses.clear()
+        self._silent.clear()
         self._folders.clear()
         self._files.clear()
         self._all = None
@@ -235,6 +238,40 @@ class ImageFacts:
                 self._focuses.clear()
             self._focuses[name] = found.path, _version(found.path), focus
         return focus
+
+    def has_focus(self, source: object) -> bool:
+        """Tell whether crops of a source are remembered to keep what it says itself.
+
+        Args:
+            source: The source, as a template gave it.
+        """
+        known = self._focuses.get(source) if type(source) is str else None
+        return known is not None and known[2] is not None
+
+    def is_silent(self, source: object, known: KnownFile) -> bool:
+        """Tell whether neither its author nor the file says what crops of a source keep, as far as that is remembered.
+
+        Args:
+            source: The source, as a template gave it.
+            known: A current file of it.
+
+        Raises:
+            ImageKitError: A sidecar file is damaged, or has invalid content.
+        """
+        if type(source) is not str or known.has_subject or self._kit.settings.focus_detector:
+            return False
+        self.look_for_changes()
+        path = known.source_path
+        if path in self._silent:
+            return True
+        if len(self._silent) >= MOST_REMEMBERED:
+            self.forget_sidecars()
+        if self._all is None:
+            self._all = self._read_all()
+        if self._has_sidecar(f"{path}{SIDECAR_SUFFIX}") or self._kit.known_files.normal(source) in self._all:
+            return False
+        self._silent.add(path)
+        return True
 
     def _name_of(self, source: object) -> str | None:
         """Return what stands for a source as a template gave it; None where that may be another one each time."""

@@ -737,6 +737,18 @@ def own_focus(kit: ImageKit, source: Any, *, read: bool = True) -> Focus | None:
         raise ImageKitError(f"The sidecar file of {getattr(source, 'name', source)}: {error.message()}") from error
 
 
+def takes_own_focus(id: str, options: Mapping[str, Any]) -> bool:
+    """Tell whether a crop keeps what its source says, since it is a thumbnail's, and its keywords do not say it.
+
+    Args:
+        id: The generator's id.
+        options: The generator's keywords.
+    """
+    if id != THUMBNAIL_ID or not (options.get("width") and options.get("height")):
+        return False
+    return options.get("anchor") is None and options.get("crop") not in (False, 0)
+
+
 def with_own_focus(kit: ImageKit, id: str, options: dict[str, Any], *, read: bool = True) -> dict[str, Any]:
     """Return a thumbnail's keywords with the focus of its source, unless they say themselves what a crop keeps.
 
@@ -750,11 +762,9 @@ def with_own_focus(kit: ImageKit, id: str, options: dict[str, Any], *, read: boo
         BlockingIOError: As `own_focus`.
         ImageKitError: As `own_focus`.
     """
-    width, height, source = (options.get(name) for name in ("width", "height", "source"))
-    if id != THUMBNAIL_ID or not (width and height) or options.get("anchor") is not None:
+    if not takes_own_focus(id, options):
         return options
-    if options.get("crop") in (False, 0):
-        return options
+    width, height, source = options["width"], options["height"], options.get("source")
     focus = own_focus(kit, source, read=read)
     if focus is None:
         return options

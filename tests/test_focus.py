@@ -127,3 +127,14 @@ def test_a_build_reads_sidecars_once(site: Site, monkeypatch: Any) -> None:
     assert page.render() == first
     kit.finish()
     assert page.render() != first
+
+
+def test_a_sidecar_that_is_written_between_two_processes_counts(site: Site) -> None:
+    """A thumbnail that the state knows from before, without a focus, is not what the page shows then."""
+    first = render(site.kit, PLAIN)
+    assert render(site.new_kit(), PLAIN) == first
+    settled(site.images / "photos" / "canal.jpg.toml", b'focus = "10% 90%"')
+    assert url(site.kit, "50x20", anchor=(0.1, 0.9)) in render(site.new_kit(), PLAIN)
+    os.unlink(site.images / "photos" / "canal.jpg.toml")
+    settled(site.images / "images.toml", b'["photos/canal.jpg"]\nfocus = "10% 90%"')
+    assert url(site.kit, "50x20", anchor=(0.1, 0.9)) in render(site.new_kit(), PLAIN)

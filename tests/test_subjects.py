@@ -142,6 +142,11 @@ def test_crops_keep_what_the_file_says(tmp_path: Path) -> None:
             "{% thumbnail '50x20' 'photo.jpg' as t %}{{ t.url }}"
         )
         file = kit.cachefile("imagekit:thumbnail", source="photo.jpg", width=50, height=20, anchor=(0.5, 1.0))
+        # What is known of one that keeps the middle is no answer.
+        keywords = {"source": "photo.jpg", "width": 50, "height": 20}
+        middle = kit.cachefile("imagekit:thumbnail", **keywords)
+        assert middle.url != file.url
+        assert kit.known_files.remember(middle, keywords)
         assert page.render() == file.url
     settled(site.images / "photo.jpg.toml", b'focus = "10% 10%"')
     assert site.new_kit().picture("50x20", "photo.jpg", alt="").url != expected

@@ -64,6 +64,8 @@ class KnownFile:
     storage: FileSystemStorage
     is_promised: bool = False
     """Whether its strategy takes the file for made, so that it need not be there yet."""
+    has_subject: bool = False
+    """Whether the source's metadata says where its subject is."""
     _url: tuple[str, str] = "", ""
 
     @property
@@ -354,7 +356,9 @@ class KnownFiles:
             name, signature = spec.cachefile_name, source.known_signature
             if name and size and signature:
                 place = look.source(given)[1]
-                promise = self._known_file(name, 0, size, signature, place, look.paths, is_promised=True)
+                promise = self._known_file(
+                    name, 0, size, signature, place, look.paths, is_promised=True, has_subject=_has_subject(source)
+                )
                 if promise is not None:
                     self._keep(_call_key(id, kwargs), promise)
                 found[index] = promise
@@ -417,7 +421,8 @@ class KnownFiles:
         size, signature = file.promised_size, source.known_signature
         if size is None or signature is None or not file.name:
             return None
-        return self._known_file(file.name, 0, size, signature, self.place_of(kwargs["source"]), is_promised=True)
+        place, has_subject = self.place_of(kwargs["source"]), _has_subject(source)
+        return self._known_file(file.name, 0, size, signature, place, is_promised=True, has_subject=has_subject)
 
     def remember_many(self, answers: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> None:
         """Keep several answers with one write."""
@@ -438,7 +443,7 @@ class KnownFiles:
         signature = source.known_signature
         if record is None or signature is None:
             return None
-        value = [record.name, record.size, record.width, record.height, *signature]
+        value = [record.name, record.size, record.width, record.height, int(_has_subject(source)), *signature]
         return self._key(str(recipe), self.normal(kwargs["source"])), json.dumps(value, separators=(",", ":"))
 
     @property
@@ -486,7 +491,7 @@ class KnownFiles:
         """Return the file behind an answer from the state store; None for one that this library did not write."""
         try:
             (name, *numbers), end = _decoder.raw_decode(text)
-            size, width, height, *version = numbers
+            size, width, height, has_subject, *version = numbers
             signature = Signature(*version)
             sound = set(map(type, numbers)) == {int} and min(size, width, height) > 0 and end == len(text)
         except (ValueError, TypeError, RecursionError):
@@ -496,7 +501,7 @@ class KnownFiles:
         if not sound or type(name) is not str or not name.startswith(folder):
             return None
         try:
-            return self._known_file(name, size, (width, height), signature, place, paths)
+            return self._known_file(name, size, (width, height), signature, place, paths, has_subject=bool(has_subject))
         except StorageError:
             return None
 
@@ -523,12 +528,13 @@ class KnownFiles:
         paths: _Paths | None = None,
         *,
         is_promised: bool = False,
+        has_subject: bool,
     ) -> KnownFile | None:
         storage = self._kit.storage
         if place is None or not isinstance(storage, FileSystemStorage):
             return None
         path = paths.of(storage, name) if paths else storage.path(name)
-        return KnownFile(name, path, size, *pixels, place[0], signature, place[1], storage, is_promised)
+        return KnownFile(name, path, size, *pixels, place[0], signature, place[1], storage, is_promised, has_subject)
 
     def recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
         """Return what stands for all that an image depends on but its source; None if nothing does."""
@@ -573,6 +579,11 @@ class KnownFiles:
 def _call_key(id: str, kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
     # 1, 1.0 and True are equal, and lead to different files.
     return (id, *kwargs.items(), *map(type, kwargs.values()))
+
+
+def _has_subject(source: FileSource) -> bool:
+    header = source.facts.header
+    return header is not None and header.subject is not None
 
 
 def _drop(answers: dict[Any, KnownFile], is_gone: Callable[[str], bool]) -> None:

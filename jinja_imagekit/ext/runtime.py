@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from ..pictures import (
     picture_call,
     several_sizes_call,
     spec_sizes_call,
+    takes_own_focus,
     with_own_focus,
 )
 from ..sources import FileSource, NoSource
@@ -376,8 +377,7 @@ class TemplateRuntime:
         known = kit.known_files.find_call(call)
         if known is None or not kit.renders.is_noted(known.name):
             id, options = self.thumbnail_call(generator_id, dimensions, source, {})
-            options = self._cropped(id, options, make)
-            known = kit.known_files.find_for_page(id, options)
+            known, options = self._known(id, options, make)
             if known is None:
                 return _img(self._made(id, options, self._on_error, attributes, make), attributes)
             kit.known_files.keep_call(call, known)
@@ -416,8 +416,24 @@ class TemplateRuntime:
         policy, options = self._split(self._unwrapped(kwargs))
         _defined(generator_id, "The generator's id")
         options = _with_source(options)
-        complete = partial(self._cropped, generator_id, options) if generator_id == THUMBNAIL_ID else options
+        complete = (lambda: self._known(generator_id, options)[1]) if generator_id == THUMBNAIL_ID else options
         return TemplateCacheFile(generator_id, kit=self._kit, kwargs=complete, on_error=policy)
+
+    def _known(self, id: str, options: dict[str, Any], make: bool = True) -> tuple[KnownFile | None, dict[str, Any]]:
+        """Return the file of these keywords, if it is known, and the keywords with the focus of their source.
+
+        Raises:
+            NotKnown: `make` is false, and the source is not known yet.
+        """
+        find, facts, source = self._kit.known_files.find_for_page, self._kit.image_facts, options.get("source")
+        if not takes_own_focus(id, options):
+            return find(id, options), options
+        # Most sources say nothing, which what is known of the file tells without another look at them.
+        known = None if facts.has_focus(source) else find(id, options)
+        if known is not None and facts.is_silent(source, known):
+            return known, options
+        cropped = self._cropped(id, options, make)
+        return (known if cropped is options else find(id, cropped)), cropped
 
     def _cropped(self, id: str, options: dict[str, Any], make: bool = True) -> dict[str, Any]:
         """Return a thumbnail's keywords with the focus of its source, unless they say themselves what a crop keeps.
@@ -457,8 +473,7 @@ class TemplateRuntime:
     def _image(self, id: str, kwargs: dict[str, Any], attributes: Mapping[str, object], make: bool) -> TagImage:
         """Return URL, width and height, or what stands in; the size is left out where the attributes give one."""
         policy, kwargs = self._split(kwargs)
-        kwargs = self._cropped(id, kwargs, make)
-        known = self._kit.known_files.find_for_page(id, kwargs)
+        known, kwargs = self._known(id, kwargs, make)
         if known is None:
             return self._made(id, kwargs, policy, attributes, make)
         self._kit.renders.note_call(known.name, id, kwargs)
