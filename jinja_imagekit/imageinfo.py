@@ -102,18 +102,23 @@ class Look(NamedTuple):
     """What an image looks like from afar.
 
     Attributes:
-        color: The main colour, such as "#1f3a5c".
+        palette: Its few colours, such as "#1f3a5c", the most frequent first.
         blur: A tiny preview as a data URI.
         columns: Colours from left to right.
         rows: Colours from top to bottom.
         is_opaque: Whether no pixel of its first frame is transparent.
     """
 
-    color: str
+    palette: tuple[str, ...]
     blur: str
     columns: tuple[str, ...]
     rows: tuple[str, ...]
     is_opaque: bool
+
+    @property
+    def color(self) -> str:
+        """The main colour."""
+        return self.palette[0]
 
     def may_show_what_is_below(self, header: Header) -> bool:
         """Tell whether a page's ground may be seen through the image, of whose animation one frame was looked at."""
@@ -473,7 +478,7 @@ def _reduced(source: Source, settings: Settings, pixels: int = COLOUR_PIXELS) ->
 
 def _look_of(image: Image.Image) -> Look:
     image = image.convert("RGBA")
-    main = _main_colour(image)
+    palette = _palette(image)
     is_opaque = image.getchannel("A").getextrema()[0] == 255
     # Averaged with transparency, so that hidden colours do not count.
     white = Image.new("RGBA", image.size, "white")
@@ -481,7 +486,7 @@ def _look_of(image: Image.Image) -> Look:
     columns = image.resize((4, 1), Image.Resampling.BOX)
     rows = image.resize((1, 4), Image.Resampling.BOX)
     return Look(
-        main,
+        palette,
         _blur(image),
         tuple(_hex(columns.getpixel((at, 0))) for at in range(4)),
         tuple(_hex(rows.getpixel((0, at))) for at in range(4)),
@@ -489,19 +494,19 @@ def _look_of(image: Image.Image) -> Look:
     )
 
 
-def _main_colour(image: Image.Image) -> str:
-    """Return the most frequent of the few colours of an image seen from afar, where opaque pixels count more."""
+def _palette(image: Image.Image) -> tuple[str, ...]:
+    """Return the few colours of an image seen from afar, the most frequent first; opaque pixels count more."""
     data = image.resize((COLOUR_PIXELS, COLOUR_PIXELS), Image.Resampling.BOX).tobytes()
     pixels = [data[at : at + 4] for at in range(0, len(data), 4) if data[at + 3]] or [b"\xff" * 4]
     seen = Image.frombytes("RGB", (len(pixels), 1), b"".join(pixel[:3] for pixel in pixels))
     few = seen.quantize(5, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    palette = few.getpalette() or []
+    colours = few.getpalette() or []
     weights: Counter[int] = Counter()
     for index, pixel in zip(few.tobytes(), pixels, strict=True):
         weights[index] += pixel[3]
     # Of equally frequent ones, the last in Pillow's list.
-    index = max((weight, index) for index, weight in weights.items())[1]
-    return _hex(palette[3 * index : 3 * index + 3])
+    ranked = sorted(((weight, index) for index, weight in weights.items()), reverse=True)
+    return tuple(dict.fromkeys(_hex(colours[3 * index : 3 * index + 3]) for _, index in ranked))
 
 
 def _hex(colour: Any) -> str:
@@ -530,15 +535,21 @@ _URI = re.compile("data:image/webp;base64,[A-Za-z0-9+/]+={0,2}")
 def _parsed_look(text: str) -> Look | None:
     """Return the look that a text from the state describes; None if this library did not write it."""
     try:
-        color, blur, columns, rows, is_opaque = json.loads(text)
-        colours = [color, *columns, *rows]
+        palette, blur, columns, rows, is_opaque = json.loads(text)
+        colours = [*palette, *columns, *rows]
     except (ValueError, TypeError, RecursionError):
         return None
     sound = all(isinstance(each, str) and _COLOUR.fullmatch(each) for each in colours) and type(is_opaque) is bool
     # It goes into style sheets and attributes of pages.
-    if not sound or not isinstance(blur, str) or len(blur) > 4 * MOST_URI_BYTES or not _URI.fullmatch(blur):
+    if (
+        not sound
+        or not palette
+        or not isinstance(blur, str)
+        or len(blur) > 4 * MOST_URI_BYTES
+        or not _URI.fullmatch(blur)
+    ):
         return None
-    return Look(color, blur, tuple(columns), tuple(rows), is_opaque)
+    return Look(tuple(palette), blur, tuple(columns), tuple(rows), is_opaque)
 
 
 def _web_url(text: str) -> str:
@@ -619,6 +630,11 @@ class ImageInfo:
         if self._source.is_vector:
             return ""
         return self._kit.image_facts.look(self._source).color
+
+    @property
+    def palette(self) -> tuple[str, ...]:
+        """Up to five colours, the most frequent first, from the same decode as `color`; none for a drawing."""
+        return () if self._source.is_vector else self._kit.image_facts.look(self._source).palette
 
     @property
     def date(self) -> datetime | None:

@@ -38,6 +38,7 @@ from jinja_imagekit.processors import (
     ColorOverlay,
     Convert,
     Crop,
+    Duotone,
     GaussianBlur,
     MakeOpaque,
     OverlayImage,
@@ -358,6 +359,7 @@ PROCESSORS: list[Any] = [
     TrimBorderColor(),
     TrimBorderColor(color=(214, 40, 40), tolerance=0.2, sides=("t", "l")),
     SharedThumbnail(30, 20, largest=(60, 40)),
+    Duotone("#102030", "#f0e0d0"),
 ]
 """Every processor with typical arguments."""
 

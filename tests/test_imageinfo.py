@@ -176,6 +176,9 @@ def test_facts_decode_nothing_but_for_the_colour(site: Site, monkeypatch: pytest
     color = info.color
     assert len(decoded) == 1
     assert site.new_kit().imageinfo("photos/canal.jpg").color == color
+    palette = site.new_kit().imageinfo("photos/canal.jpg").palette
+    assert palette[0] == color
+    assert 2 <= len(set(palette)) == len(palette) <= 5
     assert site.new_kit().picture("50x", "photos/canal.jpg").placeholder
     assert len(decoded) == 1
 

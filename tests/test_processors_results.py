@@ -16,6 +16,7 @@ from jinja_imagekit.processors import (
     ColorOverlay,
     Convert,
     Crop,
+    Duotone,
     GaussianBlur,
     MakeOpaque,
     Reflection,
@@ -156,6 +157,7 @@ MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", 
         AddBorder(3, "red"),
         ResizeCanvas(300, 300),
         SetOpacity(0.5),
+        Duotone("navy", "#ffeecc"),
         processors.OverlayImage(PHOTO.resize((20, 20))),
     ],
     ids=lambda processor: type(processor).__name__,
@@ -286,6 +288,16 @@ def test_an_opaque_result_has_no_alpha() -> None:
     result = MakeOpaque("#204060").process(Image.new("RGBA", (4, 4), (255, 0, 0, 0)))
     assert (result.mode, result.getpixel((0, 0))) == ("RGB", (0x20, 0x40, 0x60))
     assert MakeOpaque("white").process(Image.new("LA", (4, 4), (7, 0))).mode == "L"
+
+
+def test_duotone_has_its_two_colours_at_the_ends_and_keeps_alpha() -> None:
+    """Black becomes the dark one, white the light one, grey what lies between; hues do not count."""
+    ramp = Image.frombytes("L", (3, 1), bytes((0, 128, 255)))
+    result = Duotone("#102030", "#f0e0d0").process(ramp)
+    assert [result.getpixel((at, 0)) for at in (0, 2)] == [(0x10, 0x20, 0x30), (0xF0, 0xE0, 0xD0)]
+    assert all(abs(level - 128) <= 1 for level in result.getpixel((1, 0)))
+    half = Duotone("black").process(Image.new("RGBA", (2, 2), (255, 0, 0, 77)))
+    assert half.getpixel((0, 0)) == (76, 76, 76, 77)
 
 
 def test_opacity_multiplies_alpha() -> None:

@@ -19,6 +19,7 @@ from jinja_imagekit.processors import (
     ColorOverlay,
     Convert,
     Crop,
+    Duotone,
     GaussianBlur,
     MakeOpaque,
     OverlayImage,
@@ -80,6 +81,7 @@ others = st.one_of(
     st.builds(Convert, st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F"])),
     st.builds(GaussianBlur, st.floats(0, 5)),
     st.builds(SetOpacity, fractions),
+    st.builds(Duotone, colors, colors),
     st.builds(OverlayImage, st.just(PHOTO.resize((30, 20))), names, fractions, st.integers(0, 50)),
 )
 

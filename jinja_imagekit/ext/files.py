@@ -347,6 +347,7 @@ class TemplateImageInfo(ImageInfo):
     has_alpha = _fact("has_alpha")
     bytes = _fact("bytes")
     color = _fact("color")
+    palette = _fact("palette")
     date = _fact("date")
     camera = _fact("camera")
     copyright = _fact("copyright")

@@ -3,7 +3,7 @@
 from pilkit import processors as _pilkit  # type: ignore[import-untyped]
 
 from .crop import Crop, Side, SmartCrop, TrimBorderColor
-from .effects import Adjust, ColorOverlay, Convert, GaussianBlur, MakeOpaque, Reflection, SetOpacity, Transpose
+from .effects import Adjust, ColorOverlay, Convert, Duotone, GaussianBlur, MakeOpaque, Reflection, SetOpacity, Transpose
 from .overlay import OverlayImage
 from .pipeline import FrameProcessor, ProcessorPipeline
 from .pipeline import output_size as output_size
@@ -26,6 +26,7 @@ __all__ = [
     "ColorOverlay",
     "Convert",
     "Crop",
+    "Duotone",
     "FrameProcessor",
     "GaussianBlur",
     "MakeOpaque",

@@ -329,6 +329,34 @@ class GaussianBlur(pilkit.GaussianBlur):  # type: ignore[misc]  # pilkit has no 
         return premultiplied.filter(blur).convert("RGBA").convert(image.mode)
 
 
+class Duotone:
+    """Shows the image in two colours: what is dark in one, what is light in the other, and mixtures between.
+
+    Args:
+        dark: The colour that black becomes; its alpha is ignored.
+        light: The colour that white becomes; likewise.
+
+    Raises:
+        InvalidOption: A colour cannot be used.
+
+    Example:
+        >>> Duotone("#1f3a5c", "#f4e9d8").output_size((400, 300))
+        (400, 300)
+    """
+
+    def __init__(self, dark: Color, light: Color = "white") -> None:
+        self.dark = arguments.color("dark", dark)
+        self.light = arguments.color("light", light)
+
+    output_size = same_size
+
+    def process(self, image: Image.Image) -> Image.Image:
+        """Return the processed image; `image` is left as it is."""
+        colors, alpha = split_alpha(to_plain(image))
+        dark, light = (rgba(color)[:3] for color in (self.dark, self.light))
+        return join_alpha(ImageOps.colorize(colors.convert("L"), dark, light), alpha)
+
+
 class SetOpacity:
     """Makes the image translucent: multiplies its alpha.
 
