@@ -279,6 +279,14 @@ def test_base_href(site: Site) -> None:
     assert "CACHE" in out
 
 
+def test_a_base_below_a_host_that_may_be_another(site: Site) -> None:
+    """Without `site_url` no URL is known to lead back from it, so that images stay; with it, they are found."""
+    html = '<base href="https://example.org/walks/"><img src="photos/dunes.jpg" alt="">'
+    assert site.kit.transform(html, page="index.html") == html
+    kit = site.new_kit(site_url="https://example.org/walks/")
+    assert "CACHE" in kit.transform(html, page="index.html")
+
+
 def test_posters_backgrounds_and_shared_images(site: Site) -> None:
     """A URL in `poster`, `style` and `og:image` is one file, in a format that is shown there."""
     kit = site.new_kit(site_url="https://example.org")

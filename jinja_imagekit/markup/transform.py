@@ -229,6 +229,7 @@ class PageTransform:
         self._page = page
         self._folder = page.folder if page else "/"
         self._is_xml = is_xml(text)
+        self._is_elsewhere = False
         self._edits: list[Edit] = []
         self._shared: tuple[str, str, str] | None = None
 
@@ -277,6 +278,8 @@ class PageTransform:
         path = self._site.names.path_of(base) if self._kit.settings.site_url else urlsplit(base).path
         if urlsplit(href).netloc and not self._kit.settings.site_url:
             path = None
+            # Nobody knows where below that host the site begins.
+            self._is_elsewhere = urlsplit(base).path not in ("", "/")
         # Of another host's folder, only absolute URLs lead back.
         self._folder = f"{(path or '/').rpartition('/')[0]}/"
         if self._page is not None:
@@ -549,7 +552,7 @@ class PageTransform:
             found = self._site.locate(url)
             if found is not None:
                 return found
-        return self._site.names.source(url, self._folder)
+        return None if self._is_elsewhere else self._site.names.source(url, self._folder)
 
     def _replace(
         self,
