@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import check_access, started_browser
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 import drawing
@@ -232,3 +233,9 @@ def test_a_browser_shows_every_image(site: Path, page: str, tmp_path: Path) -> N
         assert natural_width > 0, f"{source} did not load"
         is_hero = page == "index.html" and "first-light" in source and width > 600
         assert is_hero or width / height == pytest.approx(natural_width / natural_height, rel=0.03), source
+
+
+def test_the_pages_are_accessible(site: Path) -> None:
+    """axe finds nothing on the first page and those of pictures, on a phone in the dark and on a desk in the light."""
+    with started_browser() as browser:
+        check_access(browser, *(page.as_uri() for page in pages(site)[:3]))
