@@ -69,7 +69,7 @@ class Thumbnail(ImageSpec):
         if effort is not None:
             self.effort = one_of("effort", effort, EFFORTS)
         if max_bytes is not None:
-            self.max_bytes = pixels("max_bytes", max_bytes)
+            self.max_bytes = pixels("max_bytes", max_bytes, unit="bytes")
         if quality == AUTO:
             self.quality = AUTO
         if not isinstance(options or {}, Mapping):

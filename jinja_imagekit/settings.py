@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -255,7 +256,8 @@ class Settings(PixelSettings, Caps):
         for name, (least, greatest) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= greatest:
-                raise InvalidSetting(name, f"must lie between {least:g} and {greatest:g}, not {value!r}")
+                bounds = f"be {least:,} or more" if greatest == math.inf else f"lie between {least:,} and {greatest:,}"
+                raise InvalidSetting(name, f"must {bounds}, not {value!r}")
         _check_relative_folder("cachefile_dir", self.cachefile_dir)
         _check_colour("background", self.background)
         for name, choices in _CHOICES.items():
@@ -377,17 +379,17 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
 }
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "cache_timeout": (0, float("inf")),
-    "failure_timeout": (0, float("inf")),
-    "timeout": (0.001, float("inf")),
-    "remote_timeout": (0.001, float("inf")),
-    "worker_memory": (10_000_000, float("inf")),
-    "max_source_bytes": (1, float("inf")),
-    "max_svg_bytes": (1, float("inf")),
-    "max_source_pixels": (1, float("inf")),
-    "max_result_pixels": (1, float("inf")),
-    "max_frames": (1, float("inf")),
-    "max_bytes": (1, float("inf")),
+    "cache_timeout": (0, math.inf),
+    "failure_timeout": (0, math.inf),
+    "timeout": (0.001, math.inf),
+    "remote_timeout": (0.001, math.inf),
+    "worker_memory": (10_000_000, math.inf),
+    "max_source_bytes": (1, math.inf),
+    "max_svg_bytes": (1, math.inf),
+    "max_source_pixels": (1, math.inf),
+    "max_result_pixels": (1, math.inf),
+    "max_frames": (1, math.inf),
+    "max_bytes": (1, math.inf),
     "decode_margin": (0, 8),
     "state_directory_permissions": (0, 0o7777),
     "state_file_permissions": (0, 0o7777),

@@ -26,8 +26,8 @@ def plain(value: Any) -> Any:
     return str.__str__(value) if isinstance(value, str) else value
 
 
-def pixels(name: str, value: Any, least: int | None = 1) -> int:
-    """Return a whole number of pixels; a whole float, as template arithmetic produces, becomes an int.
+def pixels(name: str, value: Any, least: int | None = 1, unit: str = "pixels") -> int:
+    """Return a whole number, of pixels unless told otherwise; a whole float, as of template arithmetic, becomes an int.
 
     Raises:
         InvalidOption: The value is not a whole number, or less than `least`.
@@ -36,7 +36,7 @@ def pixels(name: str, value: Any, least: int | None = 1) -> int:
         value = int(value)
     if isinstance(value, bool) or not hasattr(value, "__index__") or (least is not None and value < least):
         bound = "" if least is None else f", {least} or more"
-        raise InvalidOption(name, value, f"give a whole number of pixels{bound}")
+        raise InvalidOption(name, value, f"give a whole number of {unit}{bound}")
     return value.__index__()  # type: ignore[no-any-return]  # __index__ returns an int by its contract
 
 

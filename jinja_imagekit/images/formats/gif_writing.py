@@ -231,8 +231,12 @@ def _with_palettes(pictures: Sequence[_Picture], dither: bool) -> list[_Picture]
     reduced: list[_Picture] = []
     last: _Picture | None = None
     for begin, end in in_time(_scenes(pictures)):
-        sheet = Image.new("RGB", (width, height * (end - begin)))
-        for number, picture in enumerate(pictures[begin:end]):
+        last = _steadied(pictures[begin], last)
+        sheet = last.shown
+        if end - begin > 1:
+            sheet = Image.new("RGB", (width, height * (end - begin)))
+            sheet.paste(last.shown)
+        for number, picture in enumerate(pictures[begin + 1 : end], 1):
             last = _steadied(picture, last)
             sheet.paste(last.shown, (0, height * number))
         found = palettes.fewest(sheet, most, dither=dither)
