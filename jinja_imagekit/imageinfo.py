@@ -273,7 +273,10 @@ class ImageFacts:
             self.forget_sidecars()
         if self._all is None:
             self._all = self._read_all()
-        if self._has_sidecar(f"{path}{SIDECAR_SUFFIX}") or self._kit.known_files.normal(source) in self._all:
+        # Few sites have a file for all images.
+        if self._has_sidecar(f"{path}{SIDECAR_SUFFIX}") or (
+            self._all and self._kit.known_files.normal(source) in self._all
+        ):
             return False
         self._silent.add(path)
         return True
