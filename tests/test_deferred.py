@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,8 +156,8 @@ class CountingStore(MemoryStore):
         return super().get(key)
 
 
-def test_a_page_asks_the_store_once_about_an_image(make_kit: MakeKit, write_photo: Any) -> None:
-    """Until its source or its generator is another: then there is another answer, and an image for each."""
+def test_a_page_asks_the_store_about_an_image_when_it_is_new(make_kit: MakeKit, write_photo: Any) -> None:
+    """Or when its source or its generator is another: then there is another answer, and an image for each."""
     store = CountingStore()
     kit = make_kit(state_store=store)
     # What was changed just now may change again within the same tick of the clock, and is not remembered yet.
@@ -169,7 +170,8 @@ def test_a_page_asks_the_store_once_about_an_image(make_kit: MakeKit, write_phot
     first = page.render()
     known = {key.split(":")[1] for key in store.asked}
     assert known <= {"known", "source"}
-    assert len(store.asked) == len(set(store.asked))
+    # A thumbnail is looked for without its source's own focus, and then with it.
+    assert max(Counter(store.asked).values()) <= 2
     store.asked.clear()
     assert page.render() == first
     assert store.asked == []

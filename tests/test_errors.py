@@ -15,6 +15,7 @@ WITHIN = (
     "jinja_imagekit.state.",
     "jinja_imagekit.no_links.",
     "jinja_imagekit.cli.",
+    "jinja_imagekit.sources.remote._Trouble",
     "jinja_imagekit.cachefiles.references.NotPlain",
     "jinja_imagekit.ext.runtime.NotKnown",
 )

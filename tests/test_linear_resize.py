@@ -18,8 +18,8 @@ def made(source: bytes, *, linear: bool = True, **attributes: Any) -> Image.Imag
     """Return what a spec makes of a source as a PNG of 16 by 16 pixels."""
     stated = {"processors": [ResizeToFill(16, 16)], "format": "PNG", "linear_resize": linear, **attributes}
     with Image.open(io.BytesIO(spec_class(stated)(source=source).generate().read())) as image:
-        image.load()
-        return image
+        # Few colours are written as a palette.
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def chequered(first: tuple[int, ...], second: tuple[int, ...], side: int = 128) -> Image.Image:
@@ -57,8 +57,8 @@ def test_a_jpeg_is_decoded_in_full() -> None:
         for top in range(0, 256, 2):
             striped.paste(rows, (left, top))
     data = drawing.encoded(striped, "JPEG", quality=100)
-    assert abs(centre(made(data)) - 188) <= 1
-    assert abs(centre(made(data, linear=False)) - 128) <= 1
+    assert abs(centre(made(data))[0] - 188) <= 1
+    assert abs(centre(made(data, linear=False))[0] - 128) <= 1
 
 
 def test_colours_of_transparent_pixels_count_nothing() -> None:
@@ -113,7 +113,7 @@ def test_specs_of_both_kinds_share_a_source() -> None:
     for linear in (False, True):
         stated = {"processors": [ResizeToFill(16, 16)], "format": "PNG", "linear_resize": linear}
         with Image.open(io.BytesIO(spec_class(stated)(source=original.data).render(original))) as image:
-            results.append(centre(image)[0])
+            results.append(centre(image.convert("RGB"))[0])
     assert results[0] in (127, 128)
     assert results[1] == 188
     assert original.decodes == 1

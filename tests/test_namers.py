@@ -176,7 +176,7 @@ def test_long_and_awkward_source_names(site: Site) -> None:
         ("trip. /day 1 .jpg", "trip__/day 1_"),
         ("con/nul.tar.jpg", "_con/_nul.tar"),
         ("com1 .jpg", "com1_"),
-        ("COM¹.jpg", "COM¹_"),
+        ("COM¹.jpg", "_COM¹"),
         ("ordinary name.jpg", "ordinary name"),
     ],
 )

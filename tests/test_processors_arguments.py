@@ -162,7 +162,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Thumbnail(width=50, crop=True), "crop=True"),
     (lambda: Thumbnail(width=50, anchor="c"), "crop=True"),
     (lambda: Thumbnail(50, 50, anchor="tl", crop=False), "anchor='tl'"),
-    (lambda: Thumbnail(50, 50, anchor="120% 10%"), "anchor=1.2"),
+    (lambda: Thumbnail(50, 50, anchor="120% 10%"), "anchor='120% 10%'"),
     (lambda: Thumbnail(0, 50), "width=0"),
     (lambda: SetOpacity(1.5), "opacity=1.5"),
     (lambda: Duotone("navyish"), "dark='navyish'"),
