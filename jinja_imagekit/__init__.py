@@ -27,7 +27,7 @@ __all__ = [
     "__version__",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 """The distribution's version, defined only here."""
 
 _HOMES = {
