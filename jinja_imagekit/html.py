@@ -97,7 +97,7 @@ def json_ld(data: Mapping[str, object]) -> Markup:
 
     Example:
         >>> json_ld({"name": "</script>"})
-        Markup('<script type="application/ld+json">{"name": "\\u003c/script>"}</script>')
+        Markup('<script type="application/ld+json">{"name": "\\\\u003c/script>"}</script>')
     """
     # Nothing but "<" can end or change the state of a script's text (HTML Living Standard, 4.12.1.3).
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")

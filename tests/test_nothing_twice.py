@@ -184,8 +184,9 @@ def draw(folder: Path, count: int) -> None:
     for number in range(count):
         path = folder / f"{number:03}.jpg"
         path.write_bytes(drawing.jpeg(64, 48, number))
-        # A file that has just changed may change again within the same tick.
         os.utime(path, (1_000_000_000, 1_000_000_000))
+    # A file that has just changed may change again within the same tick.
+    time.sleep(0.03)
 
 
 def stats_of(folder: Path, work: Callable[[], object]) -> Counter[str]:

@@ -96,7 +96,7 @@ def test_the_command_of_the_kit_knows_the_site(site: PelicanSite) -> None:
     site.article("walk.md", Photo="a.jpg")
     site.template("article.html", "{% thumbnail '40x30' article.photo %}")
     assert site.command().returncode == 0
-    imagekit("prune")
+    imagekit("prune", "--yes")
     assert len(list((site.folder / "cache/imagekit/files").rglob("*.jpg"))) == 1
 
 
