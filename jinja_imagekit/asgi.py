@@ -111,20 +111,27 @@ class ImageKitMiddleware:
         if found.is_known_to(scope):
             await _send(send, 304, headers, None)
             return True
-        headers |= {"Content-Type": self._serving.mimetype(name), "Content-Length": str(len(found.content))}
-        await _send(send, 200, headers, found.content if scope["method"] == "GET" else b"")
+        content = await asyncio.to_thread(self._read, name) if scope["method"] == "GET" else None
+        if content is None and scope["method"] == "GET":
+            return False
+        size = found.size if content is None else len(content)
+        headers |= {"Content-Type": self._serving.mimetype(name), "Content-Length": str(size)}
+        await _send(send, 200, headers, content)
         return True
 
     def _find(self, name: str) -> _Found | None:
+        stored = self._kit.storage.stat(name) if self._serving.find(name) else None
+        if stored is None:
+            return None
+        return _Found(stored.size, f'"{stored.modified_ns:x}-{stored.size:x}"', stored.modified_ns // 1_000_000_000)
+
+    def _read(self, name: str) -> bytes | None:
+        """Return the content of a cache file; None if it is gone."""
         try:
-            stored = self._kit.storage.stat(name) if self._serving.find(name) else None
-            if stored is None:
-                return None
             with self._kit.storage.open(name) as file:
-                content = file.read()
+                return file.read()
         except StorageError:
             return None
-        return _Found(content, f'"{stored.modified_ns:x}-{stored.size:x}"', stored.modified_ns // 1_000_000_000)
 
     async def _make(self, name: str) -> str | None:
         making = self._making()
@@ -150,12 +157,12 @@ class _Found(NamedTuple):
     """A cache file.
 
     Attributes:
-        content: Its bytes.
+        size: How many bytes it has.
         tag: Its entity tag.
         time: When it was written, in seconds since the epoch.
     """
 
-    content: bytes
+    size: int
     tag: str
     time: int
 

@@ -143,22 +143,9 @@ def write_whole(path: Path, content: str | bytes, settings: Settings | None = No
     Raises:
         OSError: It cannot be written; an old file of that name is unharmed.
     """
-    folder = path.parent
-    make_folder(os.path.abspath(folder), settings.state_directory_permissions if settings else None)
-    sweep_folder(str(folder))
-    temporary = folder / temporary_name()
-    try:
-        if settings:
-            temporary.touch(settings.state_file_permissions, exist_ok=False)
-            os.chmod(temporary, settings.state_file_permissions)
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        written = os.stat(temporary)
-        os.replace(temporary, path)
-        return written
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    make_folder(os.path.abspath(path.parent), settings.state_directory_permissions if settings else None)
+    content = content.encode() if isinstance(content, str) else content
+    return _write_and_rename(path, content, settings.state_file_permissions if settings else None)
 
 
 def replace_whole(path: Path, data: bytes) -> None:
@@ -171,13 +158,22 @@ def replace_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: It cannot be written; the old file is unharmed.
     """
+    _write_and_rename(path, data, os.stat(path).st_mode & 0o7777)
+
+
+def _write_and_rename(path: Path, content: bytes, mode: int | None) -> os.stat_result:
     sweep_folder(str(path.parent))
     temporary = path.parent / temporary_name()
     try:
-        temporary.touch(0o600, exist_ok=False)
-        temporary.write_bytes(data)
-        os.chmod(temporary, os.stat(path).st_mode & 0o7777)
+        if mode is not None:
+            # Nobody else may read it before it has its mode.
+            temporary.touch(0o600, exist_ok=False)
+        temporary.write_bytes(content)
+        if mode is not None:
+            os.chmod(temporary, mode)
+        written = os.stat(temporary)
         os.replace(temporary, path)
+        return written
     except BaseException:
         with suppress(OSError):
             temporary.unlink()

@@ -36,7 +36,7 @@ from .loading import load
 from .once import made_once
 from .recipes import Recipe
 from .settings import Settings
-from .sources import FileSource, Source, name_parts
+from .sources import FileSource, Signature, Source, name_parts, signature_of
 from .time_limits import time_limit
 
 if TYPE_CHECKING:
@@ -138,9 +138,9 @@ class ImageFacts:
         self._kit = kit
         self._sidecars: dict[tuple[str, str], Sidecar] = {}
         self._all: dict[str, dict[str, Any]] | None = None
-        self._files: dict[str, _Version | None] = {}
-        self._folders: dict[str, tuple[_Version | None, set[str]]] = {}
-        self._focuses: dict[str, tuple[str, _Version | None, Any]] = {}
+        self._files: dict[str, Signature | None] = {}
+        self._folders: dict[str, tuple[Signature | None, set[str]]] = {}
+        self._focuses: dict[str, tuple[str, Signature | None, Any]] = {}
         self._silent: set[str] = set()
         self._next_look = 0.0
         self._looks: dict[str, Look] = {}
@@ -167,10 +167,10 @@ class ImageFacts:
 
     def _has_changed(self) -> bool:
         for path, seen in list(self._files.items()):
-            if _version(path) != seen:
+            if signature_of(path) != seen:
                 return True
         for folder, (seen, absent) in list(self._folders.items()):
-            now = _version(folder)
+            now = signature_of(folder)
             if now != seen:
                 self._folders[folder] = now, absent
                 if any(map(os.path.lexists, tuple(absent))):
@@ -180,11 +180,11 @@ class ImageFacts:
     def _has_sidecar(self, path: str) -> bool:
         """Tell whether a sidecar file exists, and have its place looked at again later."""
         if os.path.lexists(path):
-            self._files[path] = _version(path)
+            self._files[path] = signature_of(path)
             return True
         folder = os.path.dirname(path)
         if folder not in self._folders:
-            self._folders[folder] = _version(folder), set()
+            self._folders[folder] = signature_of(folder), set()
         self._folders[folder][1].add(path)
         return False
 
@@ -226,7 +226,7 @@ class ImageFacts:
         self.look_for_changes()
         name = self._name_of(source)
         known = None if name is None else self._focuses.get(name)
-        if known is not None and _version(known[0]) == known[1]:
+        if known is not None and signature_of(known[0]) == known[1]:
             return known[2]
         try:
             found = self._kit.source(source)
@@ -241,7 +241,7 @@ class ImageFacts:
         if name is not None and isinstance(found, FileSource) and not found.absent:
             if len(self._focuses) >= MOST_REMEMBERED:
                 self._focuses.clear()
-            self._focuses[name] = found.path, _version(found.path), focus
+            self._focuses[name] = found.path, signature_of(found.path), focus
         return focus
 
     def has_focus(self, source: object) -> bool:
@@ -375,18 +375,6 @@ class ImageFacts:
         file = self._kit.sources.lookup(SIDECAR_FILE) if any(found) else None
         tables = {} if file is None else _toml(file)
         return {name: _checked(table, f"{SIDECAR_FILE}, {name!r}") for name, table in tables.items()}
-
-
-_Version = tuple[int, int, int, int]
-
-
-def _version(path: str) -> _Version | None:
-    """Return what is different once a file was changed; None if there is no file."""
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return None
-    return facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns
 
 
 def _toml(file: FileSource) -> dict[str, Any]:

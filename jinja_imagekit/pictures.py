@@ -764,14 +764,20 @@ def with_own_focus(kit: ImageKit, id: str, options: dict[str, Any], *, read: boo
     """
     if not takes_own_focus(id, options):
         return options
-    width, height, source = options["width"], options["height"], options.get("source")
-    focus = own_focus(kit, source, read=read)
-    if focus is None:
-        return options
+    focus = own_focus(kit, options.get("source"), read=read)
+    return options if focus is None else with_anchor(kit, options, focus)
+
+
+def with_anchor(kit: ImageKit, options: dict[str, Any], focus: Focus) -> dict[str, Any]:
+    """Return a thumbnail's keywords, which say both sides, with the anchor by which its crop keeps a focus.
+
+    Raises:
+        SourceError: The source, whose proportions a box depends on, cannot be read.
+    """
     # Only a box has to know the source's proportions.
-    found = kit.source(source) if len(focus) == 4 and focus != "auto" else None
+    found = kit.source(options.get("source")) if len(focus) == 4 and focus != "auto" else None
     size = found.size(kit.settings.auto_orient) if found else (1, 1)
-    return {**options, "anchor": anchor_of(focus, Framing.of(size, width, height))}
+    return {**options, "anchor": anchor_of(focus, Framing.of(size, options["width"], options["height"]))}
 
 
 def _medium(kit: ImageKit, call: PictureCall, media: str = "", still: bool = False) -> Medium:

@@ -153,11 +153,6 @@ class _Target:
         self.earlier = self._read_manifest()
         self.report = PublishReport()
 
-    def _contents(self) -> Iterable[StoredFile | None]:
-        many = getattr(self.storage, "stats", None)
-        found: Iterable[StoredFile | None] = many(self.wanted) if many else map(self.storage.stat, self.wanted)
-        return found
-
     def _superfluous(self) -> dict[str, Put]:
         kept = set(self.wanted)
         return {name: put for name, put in self.earlier.items() if name not in kept}
@@ -223,7 +218,7 @@ class _Publication(_Target):
         manifest: Manifest = {}
         pending: dict[str, StoredFile] = {}
         there = self.target.stats(self.wanted)
-        for name, content, found in zip(self.wanted, self._contents(), there, strict=True):
+        for name, content, found in zip(self.wanted, _stats(self.storage, self.wanted), there, strict=True):
             if content is None:
                 self._miss(name, manifest)
             elif self._is_unchanged(name, content, found):
@@ -327,7 +322,7 @@ class _Upload(_Target):
         pending: dict[str, StoredFile] = {}
         superfluous = self._superfluous()
         there = self._there([*self.wanted, *superfluous])
-        for name, content in zip(self.wanted, self._contents(), strict=True):
+        for name, content in zip(self.wanted, _stats(self.storage, self.wanted), strict=True):
             found, known = there.get(name), self.earlier.get(name)
             if content is None:
                 self._miss(name, manifest)
@@ -367,8 +362,7 @@ class _Upload(_Target):
         return self.report
 
     def _there(self, names: list[str]) -> dict[str, StoredFile]:
-        many = getattr(self.target, "stats", None)
-        found = many(names) if many else map(self.target.stat, names)
+        found = _stats(self.target, names)
         return {name: each for name, each in zip(names, found, strict=True) if each is not None}
 
     def _has_same_content(self, name: str) -> bool:
@@ -391,6 +385,13 @@ class _Upload(_Target):
             with click.progressbar(done, len(names), "Uploading", show_pos=True, file=sys.stderr) as shown:
                 for _ in shown:
                     pass
+
+
+def _stats(storage: Storage, names: list[str]) -> Iterable[StoredFile | None]:
+    """Return what a storage says of files, many at a time where it can."""
+    many = getattr(storage, "stats", None)
+    found: Iterable[StoredFile | None] = many(names) if many else map(storage.stat, names)
+    return found
 
 
 def _is_still_there(put: Put, found: StoredFile) -> bool:

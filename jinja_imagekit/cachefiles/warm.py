@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..exceptions import NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
 from ..interfaces import Size, StateStore
-from ..sources import FileSource, Signature, Source, is_url, name_parts
+from ..sources import FileSource, Signature, Source, is_url, name_parts, signature_of
 from ..specs import ImageSpec, is_fixed
 from ..state.read_ahead import ReadAhead
 from ..storages.folder import FileSystemStorage
@@ -119,7 +119,7 @@ class Look:
     def __init__(self, known_files: KnownFiles) -> None:
         self._known_files = known_files
         self._sources: dict[Any, tuple[str, _Place | None]] = {}
-        self._signatures: dict[str, tuple[int, int, int, int] | None] = {}
+        self._signatures: dict[str, Signature | None] = {}
         self.paths = _Paths()
 
     def source(self, source: str) -> tuple[str, _Place | None]:
@@ -136,7 +136,7 @@ class Look:
         """Do what `KnownFile.is_current` does."""
         path = known.source_path
         if path not in self._signatures:
-            self._signatures[path] = _signature_of(path)
+            self._signatures[path] = signature_of(path)
         if self._signatures[path] != known.signature:
             return False
         try:
@@ -145,14 +145,6 @@ class Look:
         except OSError:
             return False
         return not known.absent or not any(os.path.lexists(path) for path in known.absent)
-
-
-def _signature_of(path: str) -> tuple[int, int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
 class KnownFiles:

@@ -23,7 +23,7 @@ NO_BUILD = (
 @click.option(
     "--for",
     "kind",
-    type=click.Choice(["plain", "flask", "pelican"]),
+    type=click.Choice(HOSTS),
     default="plain",
     show_default=True,
     help="The host.",

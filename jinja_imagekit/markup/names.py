@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import posixpath
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..exceptions import SourceError
 from ..imageinfo import SIDECAR_SUFFIX
+from ..sources import Signature, signature_of
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -33,7 +33,7 @@ class SiteNames:
         looked: The paths that were looked at, with what a stat says of each, where somebody wants to know.
     """
 
-    looked: dict[str, tuple[int, int, int, int] | None] | None = None
+    looked: dict[str, Signature | None] | None = None
 
     def __init__(self, kit: ImageKit) -> None:
         self._kit = kit
@@ -69,9 +69,9 @@ class SiteNames:
     def _look(self, name: str) -> None:
         if self.looked is not None and "\0" not in name:
             for path in self._kit.settings.source_paths(name.split("/")):
-                self.looked[path] = file_facts(path)
+                self.looked[path] = signature_of(path)
                 sidecar = f"{path}{SIDECAR_SUFFIX}"
-                self.looked[sidecar] = file_facts(sidecar)
+                self.looked[sidecar] = signature_of(sidecar)
 
     def path_of(self, url: str) -> str | None:
         """Return the path of a URL of the site itself; None for any other, and for a mere fragment."""
@@ -108,15 +108,6 @@ class SiteNames:
         path = posixpath.normpath(f"/{path.lstrip('/')}")
         root = unquote(self._root).rstrip("/")
         return (path.removeprefix(root) if path.startswith(f"{root}/") else path).lstrip("/")
-
-
-def file_facts(path: str) -> tuple[int, int, int, int] | None:
-    """Return what tells whether a file has changed: bytes, two times in nanoseconds and its number; None if absent."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
 _WEB = ("", "http", "https")

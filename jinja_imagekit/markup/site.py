@@ -24,11 +24,11 @@ from ..pages import Page
 from ..pregenerate.plan import Item, Plan, dry_run, make_plan
 from ..pregenerate.report import Report
 from ..pregenerate.run import Progress, run_plan
+from ..sources import signature_of
 from ..sources.base import RACY_NS
 from ..wording import counted, seconds_in_words
 from .files import Text, may_be_page, pages_in, path_of
 from .lint import Finding, lint
-from .names import file_facts
 from .transform import Failure, Transform
 
 if TYPE_CHECKING:
@@ -343,7 +343,7 @@ def _recipe(kit: ImageKit, transform: Transform) -> str:
     recipes = [kit.known_files.recipe(id, kwargs) for id, kwargs in (*thumbnails, *transform.rules.generators())]
     if None in recipes:
         return ""
-    sidecars = [file_facts(os.path.join(folder, SIDECAR_FILE)) for folder in kit.settings.source_dirs]
+    sidecars = [signature_of(os.path.join(folder, SIDECAR_FILE)) for folder in kit.settings.source_dirs]
     return repr([VERSION, recipes, kit.settings, transform.rules.words, sidecars])
 
 

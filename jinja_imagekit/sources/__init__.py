@@ -9,6 +9,7 @@ from .base import (
     SourceFacts,
     SourceMemory,
     StreamSource,
+    signature_of,
     source_of,
 )
 from .finder import SourceFinder
@@ -29,6 +30,7 @@ __all__ = [
     "is_url",
     "name_parts",
     "neighbour",
+    "signature_of",
     "source_of",
     "stream_name",
 ]

@@ -45,11 +45,24 @@ class Signature(NamedTuple):
     inode: int
     changed_ns: int
 
+    @classmethod
+    def of(cls, facts: os.stat_result) -> Signature:
+        """Return what a stat has told."""
+        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns)
+
     @property
     def is_settled(self) -> bool:
         """Whether a change from now on would show in the times; a time to come is no reason to wait for it."""
         now = time.time_ns()
         return abs(now - self.modified_ns) > RACY_NS and abs(now - self.changed_ns) > RACY_NS
+
+
+def signature_of(path: str) -> Signature | None:
+    """Return what a stat tells about the version of a file; None if there is no file."""
+    try:
+        return Signature.of(os.stat(path))
+    except (OSError, ValueError):
+        return None
 
 
 class SourceFacts(NamedTuple):
@@ -280,7 +293,7 @@ class FileSource(Source):
             facts = os.stat(self.path)
         except OSError as error:
             raise source_error(self.name, error) from error
-        return Signature(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns)
+        return Signature.of(facts)
 
     @property
     def facts(self) -> SourceFacts:

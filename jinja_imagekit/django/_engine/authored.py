@@ -10,7 +10,7 @@ from django.db.models.fields.files import FieldFile
 from ...exceptions import InvalidOption
 from ...generatorlibrary import Thumbnail
 from ...imageinfo import ImageFacts, Sidecar
-from ...pictures import Focus, Framing, anchor_of, parse_focus
+from ...pictures import Focus, parse_focus, with_anchor
 from ...sources import Source
 from ...specs import FOCUS_KEYWORD, ImageSpec
 from .. import conf
@@ -106,11 +106,6 @@ def with_focus(id: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     if not issubclass(registered, Thumbnail):
         # What makes its image by itself may do anything.
         return kwargs if registered.makes_its_own() else {**kwargs, FOCUS_KEYWORD: focus}
-    width, height = kwargs.get("width"), kwargs.get("height")
-    if not (width and height) or kwargs.get("crop") in (False, 0):
+    if not (kwargs.get("width") and kwargs.get("height")) or kwargs.get("crop") in (False, 0):
         return kwargs
-    kit = get_kit()
-    # Only a box has to know the source's proportions.
-    found = kit.source(file) if len(focus) == 4 and focus != "auto" else None
-    size = found.size(kit.settings.auto_orient) if found else (1, 1)
-    return {**kwargs, "anchor": anchor_of(focus, Framing.of(size, width, height))}
+    return with_anchor(get_kit(), kwargs, focus)
