@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     from .imageinfo import ImageFacts, ImageInfo
     from .markup.names import Locate
     from .markup.transform import Transform
-    from .pictures import Picture, Pictures
+    from .pictures import Picture
+    from .pictures.kept import Pictures
     from .serving import Serving
     from .uploads import ProcessedFile
 
@@ -197,7 +198,7 @@ class ImageKit:
     @made_once
     def pictures(self) -> Pictures:
         """What is known about pictures."""
-        from .pictures import Pictures
+        from .pictures.kept import Pictures
 
         pictures = Pictures(self)
         self.generators.on_change(pictures.forget)
@@ -233,7 +234,7 @@ class ImageKit:
         """
         if not kwargs.keys().isdisjoint(ADAPTING_KEYWORDS):
             changes = [kwargs.pop(name, None) for name in ADAPTING_KEYWORDS]
-            from .pictures import adapted
+            from .pictures.plan import adapted
 
             return adapted(self.generator(id, **kwargs), *changes)
         prototypes, key = self._prototypes, _prototype_key(id, kwargs)
@@ -353,7 +354,8 @@ class ImageKit:
             >>> kit.picture("800x", "photos/canal.jpg", alt="A canal")
             <Picture: 800x of photos/canal.jpg>
         """
-        from .pictures import Picture, picture_call
+        from .pictures import Picture
+        from .pictures.calls import picture_call
 
         return Picture(self, picture_call(self, id, dimensions, source, kwargs))
 

@@ -41,7 +41,7 @@ FORMAT_KEYWORD = "imagekit_format"
 """A keyword of every spec by `kit.generator()`: the format of its result, with the encoder's default options."""
 
 ADAPTING_KEYWORDS = (WIDTH_KEYWORD, FOCUS_KEYWORD, FORMAT_KEYWORD)
-"""What `pictures.adapted` changes, in its order."""
+"""What `pictures.plan.adapted` changes, in its order."""
 
 
 class ImageSpec:

@@ -27,7 +27,7 @@ import drawing
 from jinja_imagekit import exceptions, processors
 from jinja_imagekit.cli.starting import STARTERS
 from jinja_imagekit.markup.rules import OWN_WORDS
-from jinja_imagekit.pictures import PICTURE_KEYWORDS
+from jinja_imagekit.pictures.calls import PICTURE_KEYWORDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jinja_imagekit.exceptions import InvalidOption
-from jinja_imagekit.pictures import (
+from jinja_imagekit.pictures.framing import (
     ENOUGH,
     FULL_WIDTHS,
     LAYOUTS,

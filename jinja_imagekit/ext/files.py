@@ -14,7 +14,12 @@ from ..exceptions import ImageKitError, MissingAlt
 from ..html import img_tag
 from ..imageinfo import ImageInfo
 from ..once import made_once
-from ..pictures import Picture, PictureCall, Plan, Shown, miss_alt, parse_dimensions
+from ..pictures import Picture
+from ..pictures.calls import PictureCall
+from ..pictures.files import Shown
+from ..pictures.framing import parse_dimensions
+from ..pictures.plan import Plan
+from ..pictures.printing import miss_alt
 from ..stand_ins import StandIn, covers, stand_in
 from .error_places import add_place, placed
 from .grammar import Asker

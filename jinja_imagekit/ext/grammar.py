@@ -12,7 +12,7 @@ from jinja2.parser import Parser
 
 from ..exceptions import InvalidAttribute, UnknownKeyword, nearest
 from ..html import check_attribute_name
-from ..pictures import PICTURE_KEYWORDS
+from ..pictures.calls import PICTURE_KEYWORDS
 
 # Types of two tokens of our own. Jinja's expressions end at a type that they do not know, and its errors show it.
 DELIMITER = "--"

@@ -17,22 +17,11 @@ from ..exceptions import ImageKitError, InvalidOption, MissingAlt
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
 from ..images import excess
-from ..pictures import (
-    Focus,
-    Framing,
-    PictureCall,
-    anchor_of,
-    frozen,
-    make_picture_plan,
-    miss_alt,
-    parse_dimensions,
-    parse_focus,
-    picture_call,
-    several_sizes_call,
-    spec_sizes_call,
-    takes_own_focus,
-    with_own_focus,
-)
+from ..pictures.calls import PictureCall, picture_call, several_sizes_call, spec_sizes_call
+from ..pictures.framing import Focus, Framing, anchor_of, parse_dimensions, parse_focus
+from ..pictures.kept import frozen
+from ..pictures.plan import make_picture_plan, takes_own_focus, with_own_focus
+from ..pictures.printing import miss_alt
 from ..sources import FileSource, NoSource
 from ..specs import FOCUS_KEYWORD
 from ..stand_ins import StandIn, checked_policy, covers, stand_in

@@ -13,7 +13,7 @@ from markupsafe import escape
 from ..exceptions import ImageKitError
 from ..html import element, escape_value
 from ..images import mimetype
-from ..pictures import SHARED_FORMATS
+from ..pictures.plan import SHARED_FORMATS
 from .rules import Rule
 from .tokens import Attributes, Tag, attribute_list, attributes_of, tags
 from .transform import Edit, PageTransform

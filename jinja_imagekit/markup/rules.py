@@ -12,7 +12,10 @@ from markupsafe import Markup
 from ..exceptions import InvalidOption, InvalidSetting, MissingAlt, UnknownKeyword, nearest
 from ..ext import TemplateRuntime
 from ..generatorlibrary import THUMBNAIL_ID
-from ..pictures import DIMENSIONS, FULL_SRC, FULL_WIDTHS, MAX_SIDE, MISSING_ALT, PICTURE_KEYWORDS, Picture, miss_alt
+from ..pictures import Picture
+from ..pictures.calls import MISSING_ALT, PICTURE_KEYWORDS
+from ..pictures.framing import DIMENSIONS, FULL_SRC, FULL_WIDTHS, MAX_SIDE
+from ..pictures.printing import miss_alt
 from ..stand_ins import checked_policy
 from .tokens import Attributes, attributes_of, tags
 

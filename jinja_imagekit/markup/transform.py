@@ -14,7 +14,9 @@ from ..ext import TemplateRuntime, placed_at
 from ..html import escape_value, is_attribute_name
 from ..images import OUTPUT_FORMATS, mimetype
 from ..pages import Page
-from ..pictures import DIMENSIONS, FULL_WIDTHS, SHARED_FORMATS, Picture
+from ..pictures import Picture
+from ..pictures.framing import DIMENSIONS, FULL_WIDTHS
+from ..pictures.plan import SHARED_FORMATS
 from ..pregenerate.plan import Item
 from ..stand_ins import DEFAULT_SIZE, covers
 from .names import SPACE, Locate, SiteNames

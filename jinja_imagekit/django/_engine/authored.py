@@ -10,7 +10,8 @@ from django.db.models.fields.files import FieldFile
 from ...exceptions import InvalidOption
 from ...generatorlibrary import Thumbnail
 from ...imageinfo import ImageFacts, Sidecar
-from ...pictures import Focus, parse_focus, with_anchor
+from ...pictures.framing import Focus, parse_focus
+from ...pictures.plan import with_anchor
 from ...sources import Source
 from ...specs import FOCUS_KEYWORD, ImageSpec
 from .. import conf

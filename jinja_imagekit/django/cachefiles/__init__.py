@@ -13,7 +13,7 @@ from ...exceptions import ImageKitError
 from ...ext.error_places import add_place
 from ...hashing import class_path
 from ...once import made_once
-from ...pictures import with_own_focus
+from ...pictures.plan import with_own_focus
 from ...sources import Source
 from ...stand_ins import StandIn, covers, stand_in
 from .._engine.authored import with_focus

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from ...exceptions import ImageKitError, InvalidOption
-from ...pictures import parse_focus
+from ...pictures.framing import parse_focus
 from .._engine.current import get_kit
 
 logger = logging.getLogger("jinja_imagekit.django")
