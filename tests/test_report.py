@@ -126,6 +126,20 @@ def test_totals_stand_by_format(kit: ImageKit) -> None:
     assert "JPEG 2 20 kB 8.00 AVIF 1 10 kB 8.00" in text
 
 
+def test_what_a_phone_loads_stands_by_page(kit: ImageKit, tmp_path: Path) -> None:
+    """The heaviest page first, with the source of its heaviest image."""
+    report = kit.generate()
+    urls = [f"/{outcome.name}" for outcome in sorted(report.generated, key=lambda outcome: outcome.size)]
+    (tmp_path / "output/light.html").write_text(f'<img src="{urls[0]}"><img src="{urls[1]}" loading="lazy">')
+    (tmp_path / "output/heavy.html").write_text(f'<img src="{urls[-1]}">')
+    text = Page(html_report(kit, report, most_pictures=0)).text
+    sizes = [size_in_words(outcome.size) for outcome in sorted(report.generated, key=lambda outcome: outcome.size)]
+    heaviest = max(report.generated, key=lambda outcome: outcome.size)
+    assert f"heavy.html 1 {sizes[-1]} {sizes[-1]} {sizes[-1]} {heaviest.generator_id} of {heaviest.source}" in text
+    assert f"light.html 2 {sizes[0]} " in text
+    assert "What pages load" not in Page(html_report(kit, report, most_pictures=0, pages=tmp_path / "images")).text
+
+
 def test_the_table_sorts_and_filters(kit: ImageKit, tmp_path: Path) -> None:
     """A click on a heading sorts by it, a second one the other way; a generator or a word leaves what fits."""
     write_html_report(kit, kit.generate(), tmp_path / "report.html")
@@ -220,7 +234,9 @@ def test_the_report_is_accessible(kit: ImageKit, tmp_path: Path) -> None:
     """axe finds nothing, on screens of any width, in light and dark."""
     (tmp_path / "images/broken.jpg").write_text("no image")
     (tmp_path / "images/again.jpg").write_bytes((tmp_path / "images/canal.jpg").read_bytes())
-    write_html_report(kit, kit.generate(), tmp_path / "report.html")
+    report = kit.generate()
+    (tmp_path / "output/index.html").write_text(f'<img src="{report.generated[0].name}" alt="">')
+    write_html_report(kit, report, tmp_path / "report.html")
     with started_browser() as browser:
         check_access(browser, (tmp_path / "report.html").as_uri())
 

@@ -162,7 +162,7 @@ def _html(get_kit: GetKit) -> click.Command:
                 report = site.rewrite(workers=workers, on_progress=display)
         _show_pages(report, as_json=as_json, quiet=quiet)
         if page:
-            _write_page(kit, report.images, page, report.findings)
+            _write_page(kit, report.images, page, report.findings, folder)
         kit.close()
         if not report.ok or (strict and report.findings):
             click.get_current_context().exit(1)
@@ -256,11 +256,13 @@ def _show_report(
         click.echo(_summary(report, dry_run=dry_run, interrupted=interrupted))
 
 
-def _write_page(kit: ImageKit, report: Report, page: str, findings: Sequence[Finding] = ()) -> None:
+def _write_page(
+    kit: ImageKit, report: Report, page: str, findings: Sequence[Finding] = (), folder: str | None = None
+) -> None:
     from ..pregenerate.html_report import write_html_report
 
     try:
-        write_html_report(kit, report, page, findings=[finding._asdict() for finding in findings])
+        write_html_report(kit, report, page, findings=[finding._asdict() for finding in findings], pages=folder)
     except OSError as error:
         raise click.ClickException(f"The report cannot be written to {page}: {error.strerror or error}.") from error
 

@@ -14,6 +14,7 @@ from importlib.resources import files
 from itertools import groupby
 from os import PathLike
 from pathlib import Path, PurePosixPath
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
@@ -23,6 +24,7 @@ from ..cachefiles.removal import storage_of
 from ..exceptions import ImageKitError
 from ..images import Limits, Original, PixelRules, decoder_scale, encode
 from ..interfaces import Size
+from ..markup.weight import PHONE, PageWeight, weigh_folder
 from ..processors import ResizeToFit
 from ..specs import fit_within
 from ..wording import counted, seconds_in_words, size_in_words
@@ -45,6 +47,9 @@ MOST_ROWS = 5_000
 
 MOST_REMARKS = 100
 """How many files are named for which something better may be had."""
+
+MOST_PAGES = 500
+"""How many pages are listed, those for which a phone loads most."""
 
 TOP = 10
 """How many of the slowest and the largest images are listed."""
@@ -113,6 +118,7 @@ def write_html_report(
     *,
     most_pictures: int = MOST_PICTURES,
     findings: Sequence[Mapping[str, Any]] = (),
+    pages: str | PathLike[str] | None = None,
 ) -> None:
     """Write a report as an HTML page; folders are made as needed.
 
@@ -122,6 +128,8 @@ def write_html_report(
         path: The page to write.
         most_pictures: The maximum number of results on the contact sheet.
         findings: What is wrong with images of pages: each with `page`, `line`, `url` and `message`.
+        pages: The folder of the site's pages, of which the report tells what a phone loads; None for the folder below
+            which images are made, and those into which they have been published.
 
     Raises:
         OSError: The page cannot be written.
@@ -129,7 +137,7 @@ def write_html_report(
     Example:
         >>> write_html_report(kit, kit.generate(), "report.html")  # doctest: +SKIP
     """
-    text = html_report(kit, report, most_pictures=most_pictures, findings=findings)
+    text = html_report(kit, report, most_pictures=most_pictures, findings=findings, pages=pages)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # A file name that is not Unicode holds surrogates, which UTF-8 cannot encode.
@@ -142,6 +150,7 @@ def html_report(
     *,
     most_pictures: int = MOST_PICTURES,
     findings: Sequence[Mapping[str, Any]] = (),
+    pages: str | PathLike[str] | None = None,
 ) -> str:
     """Return a report as an HTML page without links to anything; see `write_html_report`."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -152,6 +161,10 @@ def html_report(
     generated = report.generated
     results = [*generated, *report.skipped]
     failures = _failures(report.failed)
+    weights = sorted(weigh_folder(kit, pages), key=lambda weight: (-weight.in_all, weight.page))
+    heaviest = {_last_part(weight.heaviest) for weight in weights[:MOST_PAGES]}
+    # No two cache files have one name.
+    outcomes = {each: outcome for outcome in results if (each := _last_part(outcome.name or "")) in heaviest}
     remarks = sorted(_remarks(kit, results), key=lambda remark: -remark.spare)
     return environment.from_string(template).render(
         script=Markup(script),
@@ -161,6 +174,10 @@ def html_report(
         remarks_left_off=max(0, len(remarks) - MOST_REMARKS),
         rows=[(outcome, _format_of(outcome)) for outcome in results[:MOST_ROWS]],
         rows_left_off=max(0, len(results) - MOST_ROWS),
+        phone=PHONE,
+        weights=[(weight, outcomes.get(_last_part(weight.heaviest))) for weight in weights[:MOST_PAGES]],
+        weights_left_off=max(0, len(weights) - MOST_PAGES),
+        usual=_usual(weights),
         report=report,
         now=datetime.now().astimezone(),
         source_bytes=sum(_source_sizes(generated).values()),
@@ -176,6 +193,15 @@ def html_report(
         sheets=_contact_sheet(kit, results[:most_pictures]),
         left_off=max(0, len(results) - most_pictures),
     )
+
+
+def _usual(weights: Sequence[PageWeight]) -> float:
+    """Return how many bytes a phone loads for the page in the middle."""
+    return median(weight.in_all for weight in weights) if weights else 0
+
+
+def _last_part(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _source_sizes(outcomes: Iterable[Outcome]) -> dict[str, int]:
