@@ -32,7 +32,7 @@ OTHER_FORMATS = (
 DECODED_FORMATS = (*READABLE_FORMATS, *OTHER_FORMATS)
 """Formats whose decoders run in this process, and SVG, which is passed on; EPS and PDF would start other programs."""
 
-PLUGIN_FORMATS = {"HEIF": ("pillow_heif", "heif")}
+PLUGIN_FORMATS = {"HEIF": ("pillow_heif", "heif"), "JXL": ("pillow_jxl", "jxl")}
 """Formats that a package decodes, by its module and by the extra that installs it; read where `readable_formats` names
 them."""
 
@@ -159,8 +159,8 @@ class Settings(PixelSettings, Caps):
             the "original" file unprocessed, or "omit" it. Tags and filters also take it as a keyword.
         debug: Say on placeholders why the image could not be made; for development.
         readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on unchanged. Besides the
-            defaults it may name `OTHER_FORMATS`, which are as safe as Pillow's decoders, and "HEIF" with the extra
-            `[heif]`.
+            defaults it may name `OTHER_FORMATS`, which are as safe as Pillow's decoders, and, each with an extra,
+            "HEIF" (`[heif]`) and "JXL" (`[jxl]`).
         max_source_bytes: Largest source file, in bytes.
         max_svg_bytes: Largest SVG, in bytes: reading its XML takes longer than the header of an image made of pixels.
         max_source_pixels: Largest source: width times height, of all frames together where it is animated.

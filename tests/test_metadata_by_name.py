@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -20,7 +21,11 @@ import drawing
 from jinja_imagekit import ImageKit, ImageSpec
 from jinja_imagekit.images import Limits, Original, PixelRules, encode
 from jinja_imagekit.processors import ResizeToFit
+from jinja_imagekit.settings import PLUGIN_FORMATS, READABLE_FORMATS
 from jinja_imagekit.sourcegroups import GlobSourceGroup
+
+pillow_heif = pytest.importorskip("pillow_heif")
+pytest.importorskip("pillow_jxl")
 
 AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 KEPT = ("copyright", "credit", "licence", "ai")
@@ -42,6 +47,7 @@ PRIVATE = {
     "XMP-photoshop:Instructions": "SECRET-5",
     "XMP-photoshop:City": "SECRET-6",
 }
+ALL_FORMATS = Limits(readable_formats=(*READABLE_FORMATS, *PLUGIN_FORMATS))
 NAMES = {"JPEG": "a.jpg", "PNG": "a.png", "WEBP": "a.webp", "AVIF": "a.avif", "TIFF": "a.tif", "GIF": "a.gif"}
 STRUCTURE = ("ExifTool", "System", "File", "JFIF", "PNG", "RIFF", "QuickTime", "Meta", "Composite", "GIF")
 """Groups of what is no metadata but the file's own form."""
@@ -79,10 +85,23 @@ def labelled(exiftool: str, path: Path, format: str, tags: Mapping[str, str]) ->
     return path.read_bytes()
 
 
+def encoded_with(format: str, exif: bytes, xmp: bytes) -> bytes:
+    """Draw a photo in a format that Pillow or an extra's package writes, with metadata."""
+    image, file = drawing.photo(160, 120), io.BytesIO()
+    match format:
+        case "HEIF":
+            pillow_heif.from_pillow(image).save(file, exif=exif, xmp=xmp)
+        case "JXL" | "packed JXL":
+            image.save(file, "JXL", exif=exif, xmp=xmp, compress_metadata=format == "packed JXL")
+        case _:
+            image.save(file, format, exif=exif, xmp=xmp)
+    return file.getvalue()
+
+
 def result(data: bytes, format: str, keep: tuple[str, ...] = KEPT) -> bytes:
     """Return an image of the same pixels in a format."""
     rules = PixelRules(keep_metadata=keep)
-    frames = Original(data, name="test", limits=Limits()).frames(rules)
+    frames = Original(data, name="test", limits=ALL_FORMATS).frames(rules)
     return encode(frames, format, {}, rules=rules, limits=Limits())
 
 
@@ -95,18 +114,16 @@ def written(folder: Path, data: bytes, keep: tuple[str, ...], stem: str = "made"
     return paths
 
 
-@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "JXL", "packed JXL"])
 def test_only_what_is_named_is_kept_whatever_the_formats(source: str, exiftool: str, tmp_path: Path) -> None:
     """Place, serial numbers, thumbnail and history do not slip through; exiftool reads the rest."""
-    if source == "AVIF":
-        # exiftool 12 does not write it.
-        packet = Original(
-            labelled(exiftool, tmp_path / "b.jpg", "JPEG", {**STATED, **PRIVATE}), name="", limits=Limits()
-        )
-        image = drawing.photo(160, 120)
-        data = drawing.encoded(image, "AVIF", exif=drawing.private_exif(), xmp=packet._examine()[1].xmp)
-    else:
+    if source in NAMES and source != "AVIF":
         data = labelled(exiftool, tmp_path / NAMES[source], source, {**STATED, **PRIVATE})
+    else:
+        # exiftool 12 does not write it.
+        jpeg = labelled(exiftool, tmp_path / "b.jpg", "JPEG", {**STATED, **PRIVATE})
+        xmp = Original(jpeg, name="", limits=Limits())._examine()[1].xmp
+        data = encoded_with(source, exif=drawing.private_exif(), xmp=xmp)
     made = written(tmp_path, data, KEPT)
     for stated, path in zip(all_stated_by(exiftool, *made), made, strict=True):
         assert stated == {

@@ -97,7 +97,7 @@ _MOST_ENTRIES = 4_096
 """Entries of a directory that are looked at; cameras write a hundred, and each takes time in Python."""
 
 
-def read_directory(data: bytes, *, pointer: int | None = None) -> Directory:
+def read_directory(data: bytes | bytearray, *, pointer: int | None = None) -> Directory:
     """Return the first directory of a TIFF file or EXIF block, or the one that its tag `pointer` points at.
 
     Entries that lie outside of the data or are of an unknown type are left out; damaged data has none.
@@ -123,7 +123,7 @@ def read_directory(data: bytes, *, pointer: int | None = None) -> Directory:
     return _read_entries(data, target, order, width) if target else _EMPTY
 
 
-def _read_entries(data: bytes, start: int, order: ByteOrder, width: int) -> Directory:
+def _read_entries(data: bytes | bytearray, start: int, order: ByteOrder, width: int) -> Directory:
     counter = 8 if width == 8 else 2
     length = 4 + 2 * width
     entries: dict[int, Entry] = {}
@@ -151,6 +151,16 @@ def orientation(directory: Directory) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where it is absent or invalid."""
     value = directory.number(ORIENTATION, 1)
     return value if 1 <= value <= 8 else 1
+
+
+def without_orientation(exif: bytes) -> bytes:
+    """Return an EXIF block, without its prefix, of an image that its decoder has turned upright."""
+    changed = bytearray(exif)
+    directory = read_directory(changed)
+    entry = directory.entries.get(ORIENTATION)
+    if entry is not None:
+        entry.raw[:] = (1).to_bytes(len(entry.raw), directory.order)
+    return bytes(changed)
 
 
 _TEXTS = {

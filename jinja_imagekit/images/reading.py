@@ -207,14 +207,15 @@ class Original:
         header, layout = self._examine()
         format = FORMATS[header.format]
         try:
-            images, durations = self._frames(self.data, header, layout, rules, scale, animated)
+            images, durations, layout = self._frames(self.data, header, layout, rules, scale, animated)
         except (ImageKitError, MemoryError):
             raise
         except Exception as error:
             if not self.limits.repair:
                 raise
             layout = replace(layout, repair=True)
-            images, durations = self._frames(format.completed(self.data), header, layout, rules, scale, animated)
+            data = format.completed(self.data)
+            images, durations, layout = self._frames(data, header, layout, rules, scale, animated)
             logger.warning("%r is damaged, and what decodes of it is shown: %s", self._name, error)
         images = in_one_mode(images)
         profile = layout.icc or layout.colours.profile(grey=images[0].mode in GREY_MODES)
@@ -236,13 +237,15 @@ class Original:
 
     def _frames(
         self, data: bytes, header: Header, layout: Layout, rules: PixelRules, scale: int, animated: bool
-    ) -> tuple[list[Image.Image], list[int]]:
+    ) -> tuple[list[Image.Image], list[int], Layout]:
         images: list[Image.Image] = []
         durations: list[int] = []
         for frame in in_time(FORMATS[header.format].frames(data, layout, animated=animated, scale=scale)):
             durations.append(frame.duration)
+            if frame.icc:
+                layout = replace(layout, icc=frame.icc)
             images.append(_finished(frame.image, header, layout, rules))
-        return images, durations
+        return images, durations, layout
 
 
 def _is_as_coded(image: Image.Image, header: Header, layout: Layout) -> bool:

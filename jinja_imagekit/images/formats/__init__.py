@@ -17,6 +17,7 @@ from .gif import Gif
 from .heif import Heif
 from .ico import Ico
 from .jpeg import Jpeg
+from .jxl import Jxl
 from .other import OTHERS
 from .png import Png
 from .svg import Svg
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _ALL: tuple[Format, ...] = (Jpeg(), Png(), WebP(), Avif(), Gif(), Tiff(), Bmp(), Ico(), Svg())
 """In the order in which a file's first bytes are compared with them."""
 
-_WHERE_NAMED: Mapping[str, Format] = {Heif.name: Heif(), **OTHERS}
+_WHERE_NAMED: Mapping[str, Format] = {Heif.name: Heif(), Jxl.name: Jxl(), **OTHERS}
 """By Pillow's names, those that are read only where the setting `readable_formats` names them."""
 
 FORMATS: Mapping[str, Format] = {

@@ -12,7 +12,8 @@ from PIL import AvifImagePlugin, Image
 
 from ..chroma import has_saturated_edges
 from ..primaries import SRGB, Colours
-from .base import BrokenFile, Format, Layout, Range, most_pieces
+from .base import Format, Layout, Range
+from .boxes import boxes_in, check_boxes
 
 
 class Avif(Format):
@@ -57,7 +58,7 @@ class Avif(Format):
         Raises:
             BrokenFile: A box reaches beyond its end.
         """
-        _check_boxes(data)
+        check_boxes(data, _TOP_LEVEL_BOXES, self.name)
         meta = _Meta.of(data)
         with self.opened(data, animated=True) as image:
             frames = getattr(image, "n_frames", 1)
@@ -116,22 +117,9 @@ _TRIAL_SPEED, _TRIAL_QUALITY = 9, 2
 """A tenth of the time of speed 6, which gets the same look from a quality that is this much lower."""
 
 
-def _boxes(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield type, start and end of the bodies of the boxes between two places."""
-    for _ in range(_MOST_BOXES):
-        if position + 8 > end:
-            return
-        length, type = struct.unpack_from(">I4s", data, position)
-        start = position + 8
-        if length == 1:
-            length, start = int.from_bytes(data[start : start + 8], "big"), start + 8
-        position = position + length if length >= start - position else end
-        yield type, start, min(position, end)
-
-
 def _times(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield where movie, tracks and media keep the times of their making and change, and the version of the box."""
-    for type, body, after in _boxes(data, start, end):
+    for type, body, after in boxes_in(data, start, end):
         if type in (b"moov", b"trak", b"mdia"):
             yield from _times(data, body, after)
         elif type in (b"mvhd", b"tkhd", b"mdhd"):
@@ -166,12 +154,12 @@ class _Meta:
     def of(cls, data: bytes) -> _Meta | None:
         """Return what a file says; None if it is unclear, which is left to libavif to report."""
         try:
-            start, end = next((first, last) for type, first, last in _boxes(data, 0, len(data)) if type == b"meta")
-            boxes = {type: (first, last) for type, first, last in _boxes(data, start + 4, end)}
+            start, end = next((first, last) for type, first, last in boxes_in(data, 0, len(data)) if type == b"meta")
+            boxes = {type: (first, last) for type, first, last in boxes_in(data, start + 4, end)}
             item = boxes[b"pitm"][0]
             primary = int.from_bytes(data[item + 4 : item + (8 if data[item] else 6)], "big")
-            inner = {type: (first, last) for type, first, last in _boxes(data, *boxes[b"iprp"])}
-            properties = tuple(_boxes(data, *inner[b"ipco"]))
+            inner = {type: (first, last) for type, first, last in boxes_in(data, *boxes[b"iprp"])}
+            properties = tuple(boxes_in(data, *inner[b"ipco"]))
             associations = _associations(data, inner[b"ipma"][0])
             references = _references(data, *boxes[b"iref"]) if b"iref" in boxes else ()
             alpha = tuple(item for type, item, targets in references if type == b"auxl" and primary in targets)
@@ -214,12 +202,12 @@ _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
 
 def _manifest(data: bytes) -> bytes:
-    boxes = (data[start:end] for type, start, end in _boxes(data, 0, len(data)) if type == b"uuid")
+    boxes = (data[start:end] for type, start, end in boxes_in(data, 0, len(data)) if type == b"uuid")
     return next((box for box in boxes if box.startswith(_C2PA)), b"")
 
 
 _ESSENTIAL = 0x8000
-_MOST_BOXES, _MOST_ITEMS = 4_096, 4_096
+_MOST_ITEMS = 4_096
 
 
 def _box(type: bytes, body: bytes) -> bytes:
@@ -263,7 +251,7 @@ def _rewritten(data: bytes, meta: _Meta) -> bytes:
         ValueError: It is made of items of another kind, or its boxes contradict each other; so do `KeyError`,
             `IndexError` and `struct.error`.
     """
-    boxes = {type: (first, last) for type, first, last in _boxes(data, meta.start + 4, meta.end)}
+    boxes = {type: (first, last) for type, first, last in boxes_in(data, meta.start + 4, meta.end)}
     references = list(_references(data, *boxes[b"iref"])) if b"iref" in boxes else []
     kept = [meta.primary]
     for item in kept:
@@ -329,7 +317,7 @@ _ICC = (b"prof", b"rICC")
 def _references(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, tuple[int, ...]]]:
     """Yield type, item and targets of each reference between items (14496-12, 8.11.12)."""
     wide = data[start] > 0
-    for type, body, _ in _boxes(data, start + 4, end):
+    for type, body, _ in boxes_in(data, start + 4, end):
         item, count = struct.unpack_from(">IH" if wide else ">HH", data, body)
         yield type, item, struct.unpack_from(f">{count}{'I' if wide else 'H'}", data, body + (6 if wide else 4))
 
@@ -339,7 +327,7 @@ def _items(data: bytes, start: int) -> dict[int, tuple[int, bytes]]:
     wide = data[start] > 0
     end = start - 8 + int.from_bytes(data[start - 8 : start - 4], "big")
     found = {}
-    for _, body, _ in _boxes(data, start + (8 if wide else 6), end):
+    for _, body, _ in boxes_in(data, start + (8 if wide else 6), end):
         item, _, type = struct.unpack_from(">IH4s" if data[body] == 3 else ">HH4s", data, body + 4)
         found[item] = data[body + 3], type
     return found
@@ -387,21 +375,3 @@ def _places(data: bytes, start: int, own: int) -> dict[int, list[tuple[int, int]
 
 
 _TOP_LEVEL_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"sidx", b"free", b"skip", b"uuid"})
-
-
-def _check_boxes(data: bytes) -> None:
-    position = 0
-    left = most_pieces(data)
-    while position + 8 <= len(data):
-        left -= 1
-        if left < 0:
-            raise BrokenFile("the AVIF file has far more boxes than its size explains")
-        length = int.from_bytes(data[position : position + 4], "big")
-        type = data[position + 4 : position + 8]
-        if length == 1:
-            length = int.from_bytes(data[position + 8 : position + 16], "big")
-        if length == 0 or type not in _TOP_LEVEL_BOXES:
-            return
-        position += max(length, 8)
-        if position > len(data):
-            raise BrokenFile("the AVIF file is truncated: a box reaches beyond its end")

@@ -73,10 +73,17 @@ class Layout:
 
 
 class Frame(NamedTuple):
-    """One decoded frame, composed with those before it, and the milliseconds for which it is shown."""
+    """One decoded frame, composed with those before it.
+
+    Attributes:
+        image: Its pixels.
+        duration: Milliseconds for which it is shown.
+        icc: The profile of its pixels, where the decoder alone knows it.
+    """
 
     image: Image.Image
     duration: int
+    icc: bytes = b""
 
 
 class Wish(NamedTuple):

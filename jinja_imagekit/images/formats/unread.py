@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from .heif import BRANDS
+from .jxl import SIGNATURES
 
 _OPENING_BYTES = 1_024
 
 RAW = "a raw photo; export it from your photo program as JPEG"
 _BASE64 = "an image as Base64 text; decode it first"
 
+_JXL = "a JPEG XL image; convert it to JPEG, WebP or AVIF, or name JXL in the setting readable_formats"
+
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\x0a", "a JPEG XL image, which browsers do not show yet; convert it to JPEG, WebP or AVIF"),
-    (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL image, which browsers do not show yet; convert it to JPEG, WebP or AVIF"),
+    *((each, _JXL) for each in SIGNATURES),
     (
         b"\0\0\0\x0cjP  \r\n\x87\n",
         "a JPEG 2000 image; convert it to JPEG or PNG, or name JPEG2000 in the setting readable_formats",

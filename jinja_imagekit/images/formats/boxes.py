@@ -1,0 +1,52 @@
+"""The boxes that files of the ISO base media family, AVIF and JPEG XL are made of (ISO/IEC 14496-12, 4.2)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from .base import BrokenFile, most_pieces
+
+MOST_BOXES = 4_096
+"""Boxes that are looked at; honest files have a few dozen."""
+
+
+def boxes_in(data: bytes, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, start and end of the bodies of the boxes between two places."""
+    for _ in range(MOST_BOXES):
+        if position + 8 > end:
+            return
+        length, type = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        if length == 1:
+            length, start = int.from_bytes(data[start : start + 8], "big"), start + 8
+        position = position + length if length >= start - position else end
+        yield type, start, min(position, end)
+
+
+def check_boxes(data: bytes, types: frozenset[bytes], format: str) -> None:
+    """Check that the boxes of a file lie within it, as far as they are of known types.
+
+    Args:
+        data: The whole file.
+        types: Types of boxes that such a file begins with.
+        format: What errors call the format.
+
+    Raises:
+        BrokenFile: One reaches beyond the file's end, or there are far too many.
+    """
+    position = 0
+    left = most_pieces(data)
+    while position + 8 <= len(data):
+        left -= 1
+        if left < 0:
+            raise BrokenFile(f"the {format} file has far more boxes than its size explains")
+        length = int.from_bytes(data[position : position + 4], "big")
+        type = data[position + 4 : position + 8]
+        if length == 1:
+            length = int.from_bytes(data[position + 8 : position + 16], "big")
+        if length == 0 or type not in types:
+            return
+        position += max(length, 8)
+        if position > len(data):
+            raise BrokenFile(f"the {format} file is truncated: a box reaches beyond its end")
