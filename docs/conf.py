@@ -19,7 +19,7 @@ author = "The jinja_imagekit authors"
 html_title = "jinja-imagekit"
 html_theme = "furo"
 html_static_path = ["_static"]
-html_css_files = ["before-after.css"]
+html_css_files = ["before-after.css", "settings.css"]
 html_js_files = ["access.js"]
 html_copy_source = False
 html_show_copyright = False
@@ -28,7 +28,14 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#4db6ac", "color-brand-content": "#4db6ac"},
 }
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "jinja_imagekit.sphinx", "before_after"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "jinja_imagekit.sphinx",
+    "before_after",
+    "setting_groups",
+]
 myst_heading_anchors = 4
 # The pages are read on other sites too, and docstrings in editors: both say `code`, as Markdown does.
 default_role = "code"

@@ -28,6 +28,7 @@ from jinja_imagekit import exceptions, processors
 from jinja_imagekit.cli.starting import STARTERS
 from jinja_imagekit.markup.rules import OWN_WORDS
 from jinja_imagekit.pictures.calls import PICTURE_KEYWORDS
+from jinja_imagekit.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -53,7 +54,8 @@ NOT_RUN = ("pip", "make", "git", ". ", "python -m http.server", "python -m venv"
 """Commands of the pages that install, serve or build this project itself."""
 
 
-ACCESSIBLE = ("index", "tutorial", "how-to/recipes", "reference/gallery", "reference/errors", "explanation/comparison")
+ACCESSIBLE = ("index", "tutorial", "how-to/recipes", "reference/gallery", "reference/errors")
+ACCESSIBLE += ("reference/settings", "explanation/comparison")
 """A page of each kind."""
 
 
@@ -194,6 +196,15 @@ def test_the_schema_for_editors_knows_what_the_command_reads() -> None:
     tools = [tomllib.loads(text).get("tool", {}) for text in (*pages, *starters)]
     written = {key for tool in tools for key in tool.get("jinja-imagekit", {})}
     assert {*table} == written
+
+
+def test_each_setting_stands_in_one_group() -> None:
+    """The reference has all of them, and those that a spec may set are those of pixels and encoding."""
+    page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+    groups = re.findall(r"^## (.+)\n\n```\{settings\}\n([^`]+)```$", page, re.MULTILINE)
+    names = {title: words.split() for title, words in groups}
+    assert sorted(name for group in names.values() for name in group) == sorted(Settings.names())
+    assert {*names["Pixels"], *names["Encoding"]} == {*Settings.PIXEL_SETTINGS}
 
 
 def test_the_gallery_shows_each_processor() -> None:

@@ -6,4 +6,6 @@ document.addEventListener("DOMContentLoaded", () => {
   set("aside.sidebar-drawer", "aria-label", "All pages");
   set("aside.toc-drawer", "aria-label", "This page");
   set("pre, .table-wrapper", "tabindex", "0");
+  // Lines of a long signature, which Sphinx writes as a list of definitions.
+  set(".sig dl", "role", "presentation");
 });
