@@ -38,7 +38,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    whole = [sys.executable, "-m", "jinja_imagekit.cli", *arguments]
+    whole = [sys.executable, "-m", "jinja_imagekit", *arguments]
     return subprocess.run(whole, capture_output=True, text=True, encoding="utf-8", check=False, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
 
 

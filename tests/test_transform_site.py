@@ -221,6 +221,21 @@ def test_an_image_that_cannot_be_made_stays_as_it_is(public: Public, monkeypatch
     assert '<img src="half.jpg" alt="">' in public.text("page.html")
 
 
+def test_an_image_that_cannot_be_made_is_told_once_however_many_sizes_it_has(
+    public: Public, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says what failed, and one for each place in the pages what stays."""
+    whole = drawing.jpeg(900, 600, 1)
+    public.write("photos/torn.jpg", whole[: len(whole) // 2])
+    public.write("index.html", b'<img src="photos/torn.jpg" alt="">\n<img src="photos/torn.jpg" alt="">')
+    monkeypatch.chdir(public.root)
+    result = run("html", "public", "--quiet")
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert [line.split()[0] for line in lines] == ["failed", "index.html:1:", "index.html:2:"]
+    assert all("the JPEG file is truncated" in line for line in lines)
+
+
 @pytest.mark.parametrize("strategy", ["JustInTime", "Deferred"])
 def test_what_one_image_asks_for_in_vain_does_not_keep_others_of_its_source(public: Public, strategy: str) -> None:
     """Whether the keyword is unknown, or fails once the source is opened: that image alone stays as it is."""

@@ -236,7 +236,7 @@ def _planned(kit: ImageKit, patterns: tuple[str, ...], force: bool) -> Report:
 def _show_report(
     report: Report, *, as_json: bool, quiet: bool, dry_run: bool = False, interrupted: bool = False
 ) -> None:
-    from ..pregenerate.progress import echo_failure, label
+    from ..pregenerate.progress import Quiet, label
 
     if as_json:
         facts = {"ok": report.ok and not interrupted, "dry_run": dry_run, "interrupted": interrupted}
@@ -245,8 +245,9 @@ def _show_report(
     if dry_run:
         for outcome in () if quiet else report.generated:
             click.echo(printable(f"would make {outcome.name} ({label(outcome)})"))
+        display = Quiet()
         for outcome in report.failed:
-            echo_failure(outcome)
+            display.echo_failure(outcome)
     if not quiet:
         if report.generated and report.seconds > LONG_SECONDS and not dry_run:
             slowest = max(report.generated, key=lambda outcome: outcome.seconds)

@@ -31,6 +31,9 @@ _MOST_NAME = 40
 class Quiet:
     """Shows only failures, on standard error."""
 
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
     def __enter__(self) -> Quiet:
         return self
 
@@ -44,7 +47,14 @@ class Quiet:
     def __call__(self, outcome: Outcome, settled: int, total: int) -> None:
         """Learn that a file is settled."""
         if outcome.status == "failed":
-            echo_failure(outcome)
+            self.echo_failure(outcome)
+
+    def echo_failure(self, outcome: Outcome) -> None:
+        """Say what failed, and why; once for all sizes and formats of an image."""
+        line = printable(f"failed {label(outcome)}: {outcome.reason}")
+        if line not in self._said:
+            self._said.add(line)
+            click.echo(line, err=True)
 
 
 class Lines(Quiet):
@@ -62,6 +72,7 @@ class Bar(Quiet):
     """Draws a bar on standard error, with the last file, images per second and the time left; failures follow."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bar: Any = None
         self._failures: list[Outcome] = []
         self._shown = 0
@@ -78,7 +89,7 @@ class Bar(Quiet):
         if self._bar is not None:
             self._bar.__exit__(kind, error, trace)
         for outcome in self._failures:
-            echo_failure(outcome)
+            self.echo_failure(outcome)
 
     def __call__(self, outcome: Outcome, settled: int, total: int) -> None:
         """Learn that a file is settled."""
@@ -177,11 +188,6 @@ def progress_display(*, quiet: bool = False) -> Quiet:
     if quiet:
         return Quiet()
     return Bar() if sys.stderr.isatty() else Lines()
-
-
-def echo_failure(outcome: Outcome) -> None:
-    """Say on standard error what failed, and why."""
-    click.echo(printable(f"failed {label(outcome)}: {outcome.reason}"), err=True)
 
 
 def label(outcome: Outcome) -> str:
