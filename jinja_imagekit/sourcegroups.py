@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import groupby, repeat, takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -83,27 +85,22 @@ class GlobSourceGroup:
         if self.source_dirs:
             yield from (folder / name for folder, name in self._matches(self.source_dirs, is_result))
             return
-        seen: set[str] = set()
         first, _, rest = self.pattern.partition("/")
-        for _, name in self._matches(source_dirs, is_result):
-            seen.add(name)
-            yield name
+        found: list[Iterator[str]] = [(name for _, name in self._matches(source_dirs, is_result))]
         for prefix, folder in source_prefixes:
             if prefix == first and rest:
-                names = (f"{prefix}/{name}" for name in _names(folder, rest, is_result))
-                yield from (name for name in names if name not in seen)
+                found.append(map(f"{prefix}/".__add__, _names(folder, rest, is_result)))
+        yield from (name for name, _ in groupby(merge(*found)))
 
     def missing_folders(self) -> dict[str, str]:
         """Return those of the group's own folders that do not exist, each with a sentence that says so."""
         return _missing(self.source_dirs)
 
     def _matches(self, folders: Sequence[Path], is_result: IsResult = _no_results) -> Iterator[tuple[Path, str]]:
-        seen: set[str] = set()
-        for folder in folders:
-            for name in _names(folder, self.pattern, is_result):
-                if name not in seen:
-                    seen.add(name)
-                    yield folder, name
+        found = (zip(_names(folder, self.pattern, is_result), repeat(place)) for place, folder in enumerate(folders))
+        # The first folder that has a name comes first.
+        for name, places in groupby(merge(*found), key=itemgetter(0)):
+            yield folders[next(places)[1]], name
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GlobSourceGroup) and (self.pattern, self.source_dirs) == (
@@ -133,40 +130,50 @@ def _missing(folders: Iterable[Path]) -> dict[str, str]:
     return missing
 
 
-def _names(folder: Path, pattern: str, is_result: IsResult) -> list[str]:
-    """Return the names of the files that match, sorted; links to folders, which may lead in circles, are ignored."""
+def _names(folder: Path, pattern: str, is_result: IsResult) -> Iterator[str]:
+    """Yield the names of the files that match, sorted; links to folders, which may lead in circles, are ignored."""
     tests = [_test(segment) for segment in pattern.split("/")]
     names = _walk(os.path.realpath(folder), tests, is_result)
-    return sorted(name for name in names if _fits(name.split("/"), tests))
+    return (name for name in names if _fits(name.split("/"), tests))
 
 
 def _walk(root: str, tests: list[_Test], is_result: IsResult) -> Iterator[str]:
-    """Yield the names of all files below a folder that may match; folders that cannot match are not opened."""
+    """Yield the names of all files below a folder that may match, sorted; folders that cannot match are not opened."""
     # Below the first `**`, a folder may have any name.
-    fixed: list[Any] = list(itertools.takewhile(bool, tests[:-1]))
+    fixed: list[Any] = list(takewhile(bool, tests[:-1]))
     is_deep = None in tests
-    pending = [] if is_result(root) else [("", 0)]
-    while pending:
-        folder, depth = pending.pop()
-        prefix = f"{folder}/" if folder else ""
+
+    def listed(folder: str, depth: int) -> Iterator[str]:
+        """Return what is in a folder, folders with a slash at the end: so they are in the order of the names below."""
         test = fixed[depth] if depth < len(fixed) else lambda name: is_deep
+        path, found = os.path.join(root, folder[:-1]) if folder else root, []
         try:
-            entries = os.scandir(os.path.join(root, folder))
+            entries = os.scandir(path)
         except (FileNotFoundError, NotADirectoryError):
-            continue
+            return iter(())
         except OSError as error:
-            raise SourceNotAllowed(
-                os.path.join(root, folder), f"the folder cannot be read: {error.strerror}"
-            ) from error
+            raise SourceNotAllowed(path, f"the folder cannot be read: {error.strerror}") from error
         with entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     if test(entry.name) and not is_result(entry.path):
-                        pending.append((prefix + entry.name, depth + 1))
+                        found.append(f"{folder}{entry.name}/")
                 elif entry.is_file() and not is_result(os.path.realpath(entry) if entry.is_symlink() else entry.path):
-                    yield prefix + entry.name
+                    found.append(folder + entry.name)
+        return iter(sorted(found))
+
+    # Folder by folder, so that no more names are in memory than those of a folder and of the ones above it.
+    pending = [] if is_result(root) else [listed("", 0)]
+    while pending:
+        name = next(pending[-1], None)
+        if name is None:
+            pending.pop()
+        elif name.endswith("/"):
+            pending.append(listed(name, len(pending)))
+        else:
+            yield name
 
 
 _Test = Callable[[str], object] | None

@@ -82,6 +82,7 @@ PARTS = {
     "images.rules",
     "interfaces",
     "kit",
+    "large",
     "lazily",
     "loading",
     "no_links",

@@ -16,6 +16,7 @@ from core_site import Card, Site, photo_bytes, settled
 from jinja_imagekit import ImageKit
 from jinja_imagekit.cli import commands
 from jinja_imagekit.exceptions import ImageKitError, SourceNotAllowed
+from jinja_imagekit.pregenerate import registered_items
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 from jinja_imagekit.storages.folder import FileSystemStorage
 
@@ -222,3 +223,37 @@ def test_a_keyword_that_fits_no_more_costs_one_image(tmp_path: Path, value: obje
     assert [each.generator_id for each in report.generated] == ["card"]
     assert again.doctor() is not None
     assert again.prune(dry_run=True) is not None
+
+
+def test_names_are_in_order_whatever_their_folders(tmp_path: Path) -> None:
+    """Folder by folder, names come in the order that sorting all of them would give, each once, from two folders."""
+    names = ["a/x.jpg", "a-b/x.jpg", "a.jpg", "a/b/c.jpg", "B/y.jpg", "a b/z.jpg", "é/1.jpg"]
+    for folder, some in ((tmp_path / "one", names[:5]), (tmp_path / "two", names[2:])):
+        for name in some:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+    group = GlobSourceGroup("**/*.jpg")
+    assert list(group.names_in([tmp_path / "one", tmp_path / "two"])) == sorted(names)
+    found = GlobSourceGroup("**/*.jpg", [tmp_path / "one", tmp_path / "two"]).files()
+    assert tmp_path / "one/a.jpg" in set(found)
+
+
+def test_folders_are_listed_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first source is there before the last folder has been opened, with all generators that have the pattern."""
+    site = Site(tmp_path)
+    for number in range(5):
+        site.write(f"{number}/a.jpg")
+    for id in ("one", "two"):
+        site.kit.spec(id, format="PNG")
+        site.kit.register.source_group(id, GlobSourceGroup("**/*.jpg"))
+    opened: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: (opened.append(str(folder)), scandir(folder))[1])
+    items = registered_items(site.kit, ["one", "two"])
+    first = [next(items), next(items), next(items)]
+    assert [(item.generator_id, item.kwargs["source"]) for item in first] == [
+        ("one", "0/a.jpg"),
+        ("two", "0/a.jpg"),
+        ("one", "1/a.jpg"),
+    ]
+    assert len(opened) == 3

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
@@ -49,11 +50,12 @@ def wanted_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None 
         InvalidOption: As `registered_items`.
     """
     patterns = list(patterns)
-    registered: set[object] = set()
+    beside = {_key(item): item for item in rendered_items(kit, patterns, plan)}
     for item in registered_items(kit, patterns, plan):
-        registered.add(_key(item))
+        if beside:
+            beside.pop(_key(item), None)
         yield item
-    yield from _beside(kit, registered, patterns, plan)
+    yield from beside.values()
 
 
 def rendered_beside(kit: ImageKit) -> Iterator[Item]:
@@ -62,20 +64,12 @@ def rendered_beside(kit: ImageKit) -> Iterator[Item]:
     Args:
         kit: The kit.
     """
-    try:
-        registered = set(map(_key, registered_items(kit, plan=Plan())))
-    except ImageKitError:
-        # Something is registered that cannot be; `generate()` says so.
-        registered = set()
-    yield from _beside(kit, registered)
-
-
-def _beside(
-    kit: ImageKit, registered: set[object], patterns: Iterable[str] = (), plan: Plan | None = None
-) -> Iterator[Item]:
-    for item in rendered_items(kit, patterns, plan):
-        if _key(item) not in registered:
-            yield item
+    beside = {_key(item): item for item in rendered_items(kit)}
+    # Something may be registered that cannot be; `generate()` says so.
+    with suppress(ImageKitError):
+        for item in registered_items(kit, plan=Plan()) if beside else ():
+            beside.pop(_key(item), None)
+    yield from beside.values()
 
 
 def rendered_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None = None) -> Iterator[Item]:
@@ -100,7 +94,7 @@ def rendered_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | Non
     ids = {*known, *(note.reference.generator_id for note in notes.values() if note.reference)}
     left_out = ids.difference(match_ids(patterns, ids)) if patterns else set()
     if plan is not None:
-        plan.outcomes += [each for each in _lost(kit, last) if each.generator_id not in left_out]
+        plan.outcomes.extend(each for each in _lost(kit, last) if each.generator_id not in left_out)
     for name, note in notes.items():
         if note.reference is None or note.reference.generator_id in left_out:
             continue
@@ -164,8 +158,9 @@ def keep_failures(kit: ImageKit, report: Report, *, of_all: bool = False) -> Non
     if of_all:
         settled = set(store.keys(_undone_key(kit)))
     else:
-        settled = {_undone_key(kit, each.generator_id, each.source) for each in (*report.generated, *report.skipped)}
-        settled = {*store.get_many(settled)}
+        kept = set(store.keys(_undone_key(kit)))
+        done = chain(report.generated, report.skipped) if kept else ()
+        settled = kept.intersection(_undone_key(kit, each.generator_id, each.source) for each in done)
     store.delete_many(settled - failed.keys())
     store.set_many({key: json.dumps(reason[:LONGEST_REASON]) for key, reason in failed.items()})
 

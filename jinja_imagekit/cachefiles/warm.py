@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..exceptions import NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
@@ -37,6 +38,9 @@ MOST_ANSWERS = 50_000
 
 _decoder = json.JSONDecoder()
 
+# A name without escapes, and three numbers above zero, before the version of the source.
+_ANSWER = re.compile(r'\["([^"\\]+)",([1-9]\d*),([1-9]\d*),([1-9]\d*),\d,[^",]*,[^",]*,[^",]*,[^",]*$')
+
 MOST_MODELS = 5_000
 """How many specs, and how many sizes of their results, a process keeps: about 1 kB each."""
 
@@ -44,6 +48,9 @@ _UNKNOWN: Any = object()
 
 Call = tuple[str, dict[str, Any]]
 """A generator's id and keywords."""
+
+Made = tuple[str, int, int, int]
+"""A cache file that is there, made of the current version of its source: its name, bytes, width and height."""
 
 _Place = tuple[str, tuple[str, ...]]
 """A source's path, and those that are tried first and do not exist."""
@@ -98,19 +105,46 @@ class _Paths:
     def __init__(self) -> None:
         self._path_of: Callable[[str], str] | None = None
 
-    def of(self, storage: FileSystemStorage, name: str) -> str:
-        """Return the path of a file.
-
-        Raises:
-            StorageError: The name is unsafe.
-        """
+    def function(self, storage: FileSystemStorage) -> Callable[[str], str]:
+        """Return what `FileSystemStorage.paths` does, the same each time."""
         if self._path_of is None:
             self._path_of = storage.paths()
-        return self._path_of(name)
+        return self._path_of
+
+
+class _Seen:
+    """What is seen of a source.
+
+    Args:
+        name: Its name in the state store.
+        place: Where it lies; None where there is none of that name.
+    """
+
+    __slots__ = ("_signature", "end", "name", "place")
+
+    def __init__(self, name: str, place: _Place | None) -> None:
+        self.name, self.place = name, place
+        self._signature: Signature | None = _UNKNOWN
+        self.end = ""
+
+    @property
+    def signature(self) -> Signature | None:
+        """The source's version, by one stat; None where there is no such file."""
+        if self._signature is _UNKNOWN:
+            self._signature = signature_of(self.place[0]) if self.place else None
+        return self._signature
+
+    def see(self) -> str:
+        """Return how an answer in the state store ends that is about the source's version."""
+        # No answer ends with a line.
+        self.end = f",{','.join(map(str, self.signature))}]" if self.signature else "\n"
+        return self.end
 
 
 class Look:
     """What is seen of the disk at one time: each source and each folder of cache files is looked at once.
+
+    What is forgotten again, so that a look over a million files takes no memory, was seen a thousand sources ago.
 
     Args:
         known_files: Whose sources and files they are.
@@ -118,33 +152,32 @@ class Look:
 
     def __init__(self, known_files: KnownFiles) -> None:
         self._known_files = known_files
-        self._sources: dict[Any, tuple[str, _Place | None]] = {}
-        self._signatures: dict[str, Signature | None] = {}
+        self._sources: dict[str, _Seen] = {}
         self.paths = _Paths()
 
-    def source(self, source: str) -> tuple[str, _Place | None]:
-        """Return a source's name in the state store, and where it lies; None where there is none of that name.
+    def source(self, source: str) -> _Seen:
+        """Return what is seen of a source.
 
         Raises:
             SourceNotAllowed: Nothing may have the name.
         """
-        if source not in self._sources:
-            self._sources[source] = self._known_files.normal(source), self._known_files.place_of(source)
-        return self._sources[source]
+        seen = self._sources.get(source)
+        if seen is None:
+            if len(self._sources) >= BATCH:
+                self._sources.clear()
+            known = self._known_files
+            place = known.place_of(source) if known.is_named(source) else None
+            seen = self._sources[source] = _Seen(known.normal(source), place)
+        return seen
 
-    def is_current(self, known: KnownFile) -> bool:
+    def is_current(self, known: KnownFile, seen: _Seen) -> bool:
         """Do what `KnownFile.is_current` does."""
-        path = known.source_path
-        if path not in self._signatures:
-            self._signatures[path] = signature_of(path)
-        if self._signatures[path] != known.signature:
+        if seen.signature != known.signature:
             return False
         try:
-            if not known.is_promised and os.lstat(known.path).st_size != known.size:
-                return False
+            return known.is_promised or os.lstat(known.path).st_size == known.size
         except OSError:
             return False
-        return not known.absent or not any(os.path.lexists(path) for path in known.absent)
 
 
 class KnownFiles:
@@ -195,7 +228,7 @@ class KnownFiles:
         """
         return source if type(source) is str and not is_url(source) else None
 
-    def _is_named(self, source: Any) -> bool:
+    def is_named(self, source: Any) -> bool:
         """Tell whether a source is the name of a file; whether what is at a URL has changed, no stat tells."""
         return type(source) in self.source_types and not (type(source) is str and is_url(source))
 
@@ -213,7 +246,7 @@ class KnownFiles:
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""
         source: Any = kwargs.get("source")
-        if not self._is_named(source):
+        if not self.is_named(source):
             return None
         key = _call_key(id, kwargs)
         try:
@@ -268,37 +301,59 @@ class KnownFiles:
         look = Look(self)
         for entry, text in self._texts([*entries]).items():
             index, key = entries[entry]
-            known = self._understood(text, look.source(calls[index][1]["source"])[1], look.paths)
-            if known is not None and look.is_current(known):
+            seen = look.source(calls[index][1]["source"])
+            known = self._understood(text, seen.place, look.paths)
+            if known is not None and look.is_current(known, seen):
                 self._keep(key, known)
                 found[index] = known
         return found
 
-    def find_made(self, calls: Sequence[Call], look: Look) -> list[KnownFile | None]:
-        """Return what `find` does for many calls, by one look into the state store; None where it would raise.
+    def find_made(self, calls: Sequence[Call], look: Look) -> list[Made | None]:
+        """Return the files that many calls lead to, by one look into the state store; None where `find` would.
 
         Args:
             calls: Each generator's id and keywords.
             look: What was seen for the calls before these.
         """
-        found: list[KnownFile | None] = []
-        entries: dict[str, int] = {}
+        found: list[Made | None] = [None] * len(calls)
+        entries: dict[str, tuple[int, _Seen]] = {}
+        recipes = self._recipes
         for index, (id, kwargs) in enumerate(calls):
-            found.append(None)
             try:
-                known = self._answers.get(_call_key(id, kwargs)) if self._answers else None
-                entry = None if known is not None else self._entry_key(id, kwargs, look)
+                source: Any = kwargs.get("source")
+                if type(source) not in self.source_types:
+                    continue
+                # This loop is run a million times for a million files.
+                recipe = (recipes.get((id,)) if len(kwargs) == 1 else None) or self.recipe(id, kwargs)
+                if recipe:
+                    seen = look.source(source)
+                    entries[self._key(recipe, seen.name)] = index, seen
             except Exception:  # noqa: BLE001  # a spec's constructor may raise anything, as it will for who makes it
                 continue
-            if known is not None:
-                found[index] = known if look.is_current(known) else None
-            elif entry is not None:
-                entries[entry] = index
+        # What has a recipe is kept there.
+        below, path_of = self._below, look.paths.function(cast(FileSystemStorage, self._kit.storage))
         for entry, text in self._store.get_many(entries).items():
-            index = entries[entry]
-            known = self._understood(text, look.source(calls[index][1]["source"])[1], look.paths)
-            found[index] = known if known is not None and look.is_current(known) else None
+            index, seen = entries[entry]
+            if not text.endswith(seen.end or seen.see()):
+                continue
+            match = _ANSWER.match(text)
+            if match is None:
+                # Its name has other characters than most.
+                found[index] = self._made(text, seen, look)
+                continue
+            name, size, width, height = match.groups()
+            try:
+                if name.startswith(below) and os.lstat(path_of(name)).st_size == int(size):
+                    found[index] = name, int(size), int(width), int(height)
+            except (OSError, StorageError):
+                continue
         return found
+
+    def _made(self, text: str, seen: _Seen, look: Look) -> Made | None:
+        known = self._understood(text, seen.place, look.paths)
+        if known is None or not look.is_current(known, seen):
+            return None
+        return known.name, known.size, known.width, known.height
 
     def _texts(self, entries: list[str]) -> dict[str, str]:
         """Return what the state store knows of a picture's files: mostly all, or nothing, as the first one tells."""
@@ -331,7 +386,7 @@ class KnownFiles:
             source, given = sources[index], kwargs["source"]
             if found[index] is not None or references[index] is None:
                 continue
-            if not isinstance(source, FileSource) or not self._is_named(given):
+            if not isinstance(source, FileSource) or not self.is_named(given):
                 continue
             recipe = self.recipe(id, kwargs)
             if not recipe:
@@ -347,7 +402,7 @@ class KnownFiles:
                 size = self._sizes[recipe, source.header] = spec.check()
             name, signature = spec.cachefile_name, source.known_signature
             if name and size and signature:
-                place = look.source(given)[1]
+                place = look.source(given).place
                 promise = self._known_file(
                     name, 0, size, signature, place, look.paths, is_promised=True, has_subject=_has_subject(source)
                 )
@@ -405,7 +460,7 @@ class KnownFiles:
 
     def _promise(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the answer that holds for a file until the end of the render, whether or not it is there yet."""
-        if type(file.cachefile_strategy) is not Deferred or not self._is_named(kwargs.get("source")):
+        if type(file.cachefile_strategy) is not Deferred or not self.is_named(kwargs.get("source")):
             return None
         source = file.source
         if not isinstance(source, FileSource) or not self.recipe(str(file.generator_id), kwargs):
@@ -427,7 +482,7 @@ class KnownFiles:
 
     def _entry(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> tuple[str, str] | None:
         source = file.source
-        named = self._is_named(kwargs.get("source"))
+        named = self.is_named(kwargs.get("source"))
         if not named or not isinstance(source, FileSource) or not file.generator_id:
             return None
         recipe = self.recipe(file.generator_id, kwargs)
@@ -437,6 +492,11 @@ class KnownFiles:
             return None
         value = [record.name, record.size, record.width, record.height, int(_has_subject(source)), *signature]
         return self._key(str(recipe), self.normal(kwargs["source"])), json.dumps(value, separators=(",", ":"))
+
+    @property
+    def _below(self) -> str:
+        """What the names of all cache files begin with."""
+        return f"{self._kit.settings.cachefile_dir}/".lstrip("/")
 
     @property
     def _store(self) -> StateStore:
@@ -458,14 +518,14 @@ class KnownFiles:
         """
         return "/".join(name_parts(source))
 
-    def _entry_key(self, id: str, kwargs: dict[str, Any], look: Look | None = None) -> str | None:
+    def _entry_key(self, id: str, kwargs: dict[str, Any]) -> str | None:
         """Return under which key the state store may know a call's file; None for a call of which it never does."""
         source: Any = kwargs.get("source")
-        if not self._is_named(source):
+        if not self.is_named(source):
             return None
         recipe = self.recipe(id, kwargs)
         try:
-            return self._key(recipe, look.source(source)[0] if look else self.normal(source)) if recipe else None
+            return self._key(recipe, self.normal(source)) if recipe else None
         except SourceNotAllowed:
             return None
 
@@ -489,8 +549,7 @@ class KnownFiles:
         except (ValueError, TypeError, RecursionError):
             return None
         # A forged record may name any file: only one below the cache folder is accepted.
-        folder = f"{self._kit.settings.cachefile_dir}/".lstrip("/")
-        if not sound or type(name) is not str or not name.startswith(folder):
+        if not sound or type(name) is not str or not name.startswith(self._below):
             return None
         try:
             return self._known_file(name, size, (width, height), signature, place, paths, has_subject=bool(has_subject))
@@ -525,16 +584,17 @@ class KnownFiles:
         storage = self._kit.storage
         if place is None or not isinstance(storage, FileSystemStorage):
             return None
-        path = paths.of(storage, name) if paths else storage.path(name)
+        path = paths.function(storage)(name) if paths else storage.path(name)
         return KnownFile(name, path, size, *pixels, place[0], signature, place[1], storage, is_promised, has_subject)
 
     def recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
         """Return what stands for all that an image depends on but its source; None if nothing does."""
         options: dict[str, Any] = {}
+        key: tuple[Any, ...] = (id,)
         try:
             if len(kwargs) > 1:
                 options = {name: value for name, value in kwargs.items() if name != "source"}
-            key = (id, *options.items(), *map(type, options.values()))
+                key = (id, *options.items(), *map(type, options.values()))
             if key in self._recipes:
                 return self._recipes[key]
         except TypeError:

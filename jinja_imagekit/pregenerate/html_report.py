@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
+from heapq import nlargest
 from importlib.resources import files
 from itertools import groupby
+from operator import attrgetter
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from statistics import median
@@ -208,9 +210,9 @@ def _source_sizes(outcomes: Iterable[Outcome]) -> dict[str, int]:
     return {outcome.source: outcome.source_size for outcome in outcomes if outcome.source}
 
 
-def _greatest(outcomes: list[Outcome], key: str) -> list[tuple[Outcome, float]]:
+def _greatest(outcomes: Iterable[Outcome], key: str) -> list[tuple[Outcome, float]]:
     """Return the outcomes with the greatest values, each with its share of the first one's."""
-    top = sorted(outcomes, key=lambda outcome: -getattr(outcome, key))[:TOP]
+    top = nlargest(TOP, outcomes, key=attrgetter(key))
     top = [outcome for outcome in top if getattr(outcome, key)]
     return [(outcome, getattr(outcome, key) / getattr(top[0], key)) for outcome in top]
 

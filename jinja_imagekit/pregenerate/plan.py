@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cachefiles import ImageCacheFile
-from ..cachefiles.warm import BATCH, KnownFile, Look
+from ..cachefiles.warm import BATCH, Look
 from ..exceptions import ImageKitError, InvalidOption
 from ..interfaces import SourceGroup
 from ..registry import match_ids
 from ..sourcegroups import GlobSourceGroup, missing_folders
 from ..sources import FileSource, Source
-from ..state import Record
-from .report import Outcome, Report
+from .report import Outcome, Outcomes, Report
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -62,7 +61,7 @@ class Plan:
     """
 
     works: list[SourceWork] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: Outcomes = field(default_factory=Outcomes)
     warnings: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -72,7 +71,7 @@ class Plan:
 
 
 def registered_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | None = None) -> Iterator[Item]:
-    """Yield what source groups and cache file registrations name.
+    """Yield what source groups and cache file registrations name, a source with all generators that have its pattern.
 
     Args:
         kit: The kit.
@@ -91,41 +90,37 @@ def registered_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | N
     ids = match_ids(patterns, kit.generators.get_ids()) if patterns else list(used)
     if plan is not None:
         plan.warnings |= missing_folders(kit.settings)
-    sources_of_group = _Listed(kit)
+    for group, of_group in _groups(kit, ids):
+        yield from _items_of(kit, group, of_group, plan)
     for id in ids:
-        for group in kit.source_groups.groups_of(id):
-            yield from _items_of(id, group, sources_of_group, plan)
         for registered in kit.cachefile_registry.get(id):
             yield _registered_item(id, registered)
 
 
-def _items_of(id: str, group: SourceGroup, listed: _Listed, plan: Plan | None) -> Iterator[Item]:
+def _groups(kit: ImageKit, ids: Iterable[str]) -> Iterable[tuple[SourceGroup, list[str]]]:
+    """Return the source groups with their generators' ids; folders are searched once for a pattern of several."""
+    found: dict[object, tuple[SourceGroup, list[str]]] = {}
+    for id in ids:
+        for group in kit.source_groups.groups_of(id):
+            key = group if type(group) is GlobSourceGroup else object()
+            found.setdefault(key, (group, []))[1].append(id)
+    return found.values()
+
+
+def _items_of(kit: ImageKit, group: SourceGroup, ids: list[str], plan: Plan | None) -> Iterator[Item]:
     count = 0
     try:
-        for count, source in enumerate(listed.sources_of(group), 1):  # noqa: B007  # counted for what comes below
-            yield Item(id, {"source": source})
+        for count, source in enumerate(sources_of(group, kit), 1):  # noqa: B007  # counted for what comes below
+            for id in ids:
+                yield Item(id, {"source": source})
     except Exception as error:
         if plan is None:
             raise
-        plan.outcomes.append(failed(id, {"source": group}, error))
+        plan.outcomes.extend(failed(id, {"source": group}, error) for id in ids)
     else:
         if plan is not None and not count and isinstance(group, GlobSourceGroup):
-            plan.warnings |= {**group.missing_folders(), group.pattern: f"{group!r} of {id!r} matches no file."}
-
-
-class _Listed:
-    """The sources of groups; folders are searched once for a pattern that several generators have."""
-
-    def __init__(self, kit: ImageKit) -> None:
-        self._kit = kit
-        self._found: dict[GlobSourceGroup, list[object]] = {}
-
-    def sources_of(self, group: SourceGroup) -> Iterable[object]:
-        if type(group) is not GlobSourceGroup:
-            return sources_of(group, self._kit)
-        if group not in self._found:
-            self._found[group] = list(sources_of(group, self._kit))
-        return self._found[group]
+            missing = f"{group!r} of {' and '.join(map(repr, ids))} matches no file."
+            plan.warnings |= {**group.missing_folders(), group.pattern: missing}
 
 
 def sources_of(group: SourceGroup, kit: ImageKit) -> Iterator[object]:
@@ -187,33 +182,36 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
     """
     plan = plan or Plan()
     works: dict[object, SourceWork] = {}
-    for item, known in _with_known(kit, items, force):
-        try:
-            if known:
-                source, sizes = str(item.kwargs["source"]), (known.size, known.width, known.height)
-                plan.outcomes.append(Outcome("skipped", item.generator_id, source, known.name, "", 0.0, 0, *sizes))
-                continue
-            # Checking a cache file's truth value would make it.
-            file = kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
-            if not force and _is_fresh(file):
-                plan.outcomes.append(skipped(file))
-            else:
-                _add_work(works, file, item.kwargs)
-        except Exception as error:  # noqa: BLE001  # a generator's constructor may raise anything; the rest is made
-            plan.outcomes.append(failed(item.generator_id, item.kwargs, error))
+    look, rest = Look(kit.known_files), iter(items)
+    while batch := list(islice(rest, BATCH)):
+        for item in batch if force else _without_known(kit, batch, look, plan):
+            try:
+                # Checking a cache file's truth value would make it.
+                file = kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
+                if not force and _is_fresh(file):
+                    plan.outcomes.append(skipped(file))
+                else:
+                    _add_work(works, file, item.kwargs)
+            except Exception as error:  # noqa: BLE001  # a generator's constructor may raise anything; the rest is made
+                plan.outcomes.append(failed(item.generator_id, item.kwargs, error))
     for warning in plan.warnings.values():
         logger.warning("%s", warning)
     plan.works = sorted(works.values(), key=lambda work: -work.weight)
     return plan
 
 
-def _with_known(kit: ImageKit, items: Iterable[Item], force: bool) -> Iterator[tuple[Item, KnownFile | None]]:
-    """Yield items with their files, as far as they are known and current; each source is looked at once for all."""
-    look, rest = Look(kit.known_files), iter(items)
-    while batch := list(islice(rest, BATCH)):
-        calls = [(item.generator_id, item.kwargs) for item in batch if item.file is None and not force]
-        known = iter(kit.known_files.find_made(calls, look))
-        yield from ((item, next(known) if item.file is None and not force else None) for item in batch)
+def _without_known(kit: ImageKit, items: list[Item], look: Look, plan: Plan) -> list[Item]:
+    """Return the items whose files are not known to be up to date; the plan learns of the others."""
+    found = kit.known_files.find_made([(id, kwargs if file is None else {}) for id, kwargs, file in items], look)
+    rest, fresh = [], []
+    for item, made in zip(items, found, strict=True):
+        if made is None:
+            rest.append(item)
+        else:
+            name, size, width, height = made
+            fresh.append(("skipped", item[0], str(item[1]["source"]), name, "", 0.0, 0, size, width, height, ""))
+    plan.outcomes.skipped.extend(fresh)
+    return rest
 
 
 def _is_fresh(file: ImageCacheFile) -> bool:
@@ -228,10 +226,7 @@ def skipped(file: ImageCacheFile) -> Outcome:
     """Return the outcome of a cache file that already exists, or has no name because its spec has no source."""
     source = file.source.name if file.source else None
     outcome = Outcome("skipped", file.generator_id or "", source, file.name)
-    return _with_size(outcome, file.records.get(file.name) if file.name else None)
-
-
-def _with_size(outcome: Outcome, known: Record | KnownFile | None) -> Outcome:
+    known = file.records.get(file.name) if file.name else None
     return outcome._replace(size=known.size, width=known.width, height=known.height) if known else outcome
 
 

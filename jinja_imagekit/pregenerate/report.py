@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
+from ..large import LargeList
 from ..wording import counted
 
 __all__ = ["GenerationInterrupted", "Outcome", "Report"]
@@ -44,6 +46,47 @@ class Outcome(NamedTuple):
     lost: str = ""
 
 
+class Outcomes:
+    """What became of cache files so far; there may be millions.
+
+    Args:
+        outcomes: What is known already.
+
+    Attributes:
+        generated: Outcomes of files that were made.
+        skipped: Outcomes of files that already existed.
+        failed: Outcomes of files that could not be made.
+    """
+
+    def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
+        self.generated = LargeList(make=Outcome._make)
+        self.skipped = LargeList(make=Outcome._make)
+        self.failed: list[Outcome] = []
+        self.extend(outcomes)
+
+    def append(self, outcome: Outcome) -> None:
+        """Add an outcome."""
+        getattr(self, outcome.status).append(outcome)
+
+    def extend(self, outcomes: Iterable[Outcome]) -> None:
+        """Add outcomes."""
+        for outcome in outcomes:
+            self.append(outcome)
+
+    def copy(self) -> Outcomes:
+        """Return the same outcomes, to which others can be added."""
+        other = Outcomes()
+        other.generated, other.skipped = self.generated.copy(), self.skipped.copy()
+        other.failed = [*self.failed]
+        return other
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return chain(self.skipped, self.generated, self.failed)
+
+    def __len__(self) -> int:
+        return len(self.generated) + len(self.skipped) + len(self.failed)
+
+
 class Report:
     """What a pregeneration did.
 
@@ -52,8 +95,8 @@ class Report:
         seconds: How long the whole run took.
 
     Attributes:
-        generated: Outcomes of files that were made.
-        skipped: Outcomes of files that already existed.
+        generated: Outcomes of files that were made, in order; a sequence that takes little memory, whatever its length.
+        skipped: Outcomes of files that already existed; such a sequence, too.
         failed: Outcomes of files that could not be made.
         warnings: What looks like a mistake: a source folder that does not exist, a pattern that matches no file; and
             the sources whose images do not tell how they were made, though the sources do.
@@ -65,12 +108,10 @@ class Report:
     """
 
     def __init__(self, outcomes: Iterable[Outcome], seconds: float, warnings: Iterable[str] = ()) -> None:
-        by_status: dict[str, list[Outcome]] = {"generated": [], "skipped": [], "failed": []}
-        for outcome in outcomes:
-            by_status[outcome.status].append(outcome)
-        self.generated = by_status["generated"]
-        self.skipped = by_status["skipped"]
-        self.failed = by_status["failed"]
+        settled = outcomes if isinstance(outcomes, Outcomes) else Outcomes(outcomes)
+        self.generated = settled.generated
+        self.skipped = settled.skipped
+        self.failed = settled.failed
         self.seconds = seconds
         lost = dict.fromkeys((each.source, each.lost) for each in self.generated if each.lost)
         self.warnings = (*warnings, *(f"Images made of {source} lack {what}." for source, what in lost))

@@ -8,12 +8,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..state.locks import this_thread, working_for
 from .making import make_work
 from .plan import Plan, SourceWork
-from .report import GenerationInterrupted, Outcome, Report
+from .report import GenerationInterrupted, Outcome, Outcomes, Report
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -50,15 +51,17 @@ def run_plan(
     Raises:
         GenerationInterrupted: Ctrl-C; what was made by then is whole and recorded.
     """
-    begun = time.perf_counter()
-    crew = Crew(kit, plan.works, force, workers or available_cores())
+    begun, total = time.perf_counter(), plan.total
+    # What has nothing to do needs no thread.
+    size = min(workers or available_cores(), total - len(plan.outcomes))
+    crew = Crew(kit, plan.works, force, size)
     outcomes = begin_progress(plan, on_progress)
     try:
         crew.start()
         for outcome in crew.outcomes():
             outcomes.append(outcome)
             if on_progress:
-                on_progress(outcome, len(outcomes), plan.total)
+                on_progress(outcome, len(outcomes), total)
     except KeyboardInterrupt as interruption:
         crew.stop(GRACE_SECONDS)
         outcomes.extend(crew.settled())
@@ -71,14 +74,19 @@ def run_plan(
     return Report(outcomes, time.perf_counter() - begun, plan.warnings.values())
 
 
-def begin_progress(plan: Plan, on_progress: Progress | None) -> list[Outcome]:
-    """Report what a plan has already settled, and return it as a new list."""
-    if on_progress:
+def begin_progress(plan: Plan, on_progress: Progress | None) -> Outcomes:
+    """Report what a plan has already settled, and return it, for others to be added."""
+    settled, total = plan.outcomes, plan.total
+    begin = getattr(on_progress, "begin", None)
+    if on_progress and begin:
         # This library's own displays are given the whole plan, from which they tell how long the rest takes.
-        getattr(on_progress, "begin", lambda plan: None)(plan)
-        for count, outcome in enumerate(plan.outcomes, 1):
-            on_progress(outcome, count, plan.total)
-    return list(plan.outcomes)
+        begin(plan)
+        for count, outcome in enumerate(chain(settled.generated, settled.failed), len(settled.skipped) + 1):
+            on_progress(outcome, count, total)
+    elif on_progress:
+        for count, outcome in enumerate(settled, 1):
+            on_progress(outcome, count, total)
+    return settled.copy()
 
 
 class Crew:

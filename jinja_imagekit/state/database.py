@@ -76,10 +76,10 @@ class Database:
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
             query = f"{_SELECT} AND key IN ({','.join('?' * len(batch))})"
-            for row in self._reader.run(_fetching(query, (time.time(), *batch))):
-                value = _value(*row)
+            for key, sealed_value in self._reader.run(_fetching(query, (time.time(), *batch))):
+                value = _value(key, sealed_value)
                 if value is not None:
-                    found[str(row[0])] = value
+                    found[str(key)] = value
         return found
 
     def following(self, key: str, count: int) -> dict[str, str]:
@@ -125,7 +125,11 @@ class Database:
         self._writer.close()
 
 
-_SELECT = "SELECT key, mode, filename, value FROM Cache WHERE raw = 1 AND (expire_time IS NULL OR expire_time > ?)"
+_SELECT = (
+    f"SELECT key, value FROM Cache WHERE raw = 1 AND mode = {RAW} AND filename IS NULL "
+    "AND (expire_time IS NULL OR expire_time > ?)"
+)
+"""Rows that have no file: no others are of this library's."""
 
 
 def _fetching(query: str, parameters: tuple[object, ...]) -> Callable[[sqlite3.Connection], list[tuple[object, ...]]]:
@@ -218,9 +222,9 @@ def sealed(key: str, value: str) -> str:
     return f"{crc32(f'{key}:{value}'.encode()):08x}{value}"
 
 
-def _value(key: object, mode: object, filename: object, value: object) -> str | None:
+def _value(key: object, value: object) -> str | None:
     """Return the value of a row; None where this library did not write it as it stands."""
-    if type(key) is not str or type(value) is not str or mode != RAW or filename is not None:
+    if type(key) is not str or type(value) is not str:
         return None
     plain = value[8:]
     try:

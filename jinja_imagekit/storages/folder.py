@@ -23,6 +23,9 @@ from ..settings import Settings
 PROMISED = ".imagekit-promised"
 """The name of the folder that keeps what leads to cache files that are made on request."""
 
+MOST_FOLDERS = 10_000
+"""Folders that are remembered where many names are looked at: about 300 bytes each, 3 MB in all."""
+
 _REPLACE_ATTEMPTS = 40
 """On Windows a file that someone has open cannot be replaced; 40 attempts, 25 ms apart, wait a second for them."""
 
@@ -250,18 +253,31 @@ class FileSystemStorage:
     def paths(self) -> Callable[[str], str]:
         """Return a function that does what `path` does for many names, and looks at each folder once."""
         known = {"": self._root}
+        is_ordinary = _ORDINARY.fullmatch if os.name != "nt" else is_safe_name
 
         def path_of(name: str) -> str:
-            folder, _, last = check_name(name).rpartition("/")
-            path = known.get(folder) or self._inner(name, folder, known)
-            return f"{path}{os.sep}{last}"
+            if not isinstance(name, str):
+                check_name(name)
+            end = name.rfind("/") + 1
+            folder, last = name[:end], name[end:]
+            path = known.get(folder)
+            # Of a folder that is known no segment need be checked again.
+            if path is None or not is_ordinary(last):
+                check_name(name)
+                if len(known) >= MOST_FOLDERS:
+                    known.clear()
+                    known[""] = self._root
+                path = self._inner(name, folder, known)
+            return f"{path}{os.sep}{name[len(folder) :]}"
 
         return path_of
 
     def _inner(self, name: str, folder: str, known: dict[str, str]) -> str:
         """Return the path of a folder of a name, keeping it and those above it in `known`."""
-        above, _, last = folder.rpartition("/")
-        path = f"{known.get(above) or self._inner(name, above, known)}{os.sep}{last}"
+        if folder in known:
+            return known[folder]
+        above = folder[: folder.rfind("/", 0, -1) + 1]
+        path = f"{self._inner(name, above, known)}{os.sep}{folder[len(above) : -1]}"
         if _is_link(path):
             self._check_below(name, path)
         known[folder] = path

@@ -15,7 +15,7 @@ from ...cachefiles import ImageCacheFile as EngineFile
 from ...cachefiles.backends import CacheFileBackend, leaves_existing
 from ...cachefiles.backends import Simple as EngineBackend
 from ...cachefiles.promises import Promises
-from ...cachefiles.warm import KnownFile, KnownFiles, Look
+from ...cachefiles.warm import KnownFile, KnownFiles, Look, Made
 from ...exceptions import ImageKitError
 from ...imageinfo import ImageFacts
 from ...interfaces import SourceGroup, Storage
@@ -272,7 +272,7 @@ class FieldKnownFiles(KnownFiles):
             return [None] * len(calls)
         return super().find_together([(id, self._named(id, kwargs) or kwargs) for id, kwargs in calls])
 
-    def find_made(self, calls: Sequence[tuple[str, dict[str, Any]]], look: Look) -> list[KnownFile | None]:
+    def find_made(self, calls: Sequence[tuple[str, dict[str, Any]]], look: Look) -> list[Made | None]:
         """Return what `find` does for many calls, by one look into the state store."""
         if has_receivers():
             return [None] * len(calls)
