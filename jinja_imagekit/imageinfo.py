@@ -36,7 +36,7 @@ from .loading import load
 from .once import made_once
 from .recipes import Recipe
 from .settings import Settings
-from .sources import FileSource, Signature, Source, name_parts, signature_of
+from .sources import FileSource, Signature, Source, file_and_page, name_parts, signature_of
 from .time_limits import time_limit
 
 if TYPE_CHECKING:
@@ -366,7 +366,7 @@ class ImageFacts:
             or os.path.realpath(path.removesuffix(SIDECAR_SUFFIX)) != source.path
         ):
             return None
-        found = self._kit.sources.lookup(f"{source.name}{SIDECAR_SUFFIX}")
+        found = self._kit.sources.lookup(f"{file_and_page(source.name)[0]}{SIDECAR_SUFFIX}")
         return found if found and found.path == os.path.realpath(path) else None
 
     def _read_all(self) -> dict[str, dict[str, Any]]:

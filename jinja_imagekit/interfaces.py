@@ -7,12 +7,15 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
 
 __all__ = [
     "FocusDetector",
     "Generator",
     "Namer",
+    "PosterMaker",
     "Processor",
     "ReducibleProcessor",
     "Size",
@@ -76,6 +79,20 @@ class FocusDetector(Protocol):
 
         Args:
             image: The image upright, in RGB, with at most 640 pixels a side.
+        """
+
+
+class PosterMaker(Protocol):
+    """Makes the image that stands for a video: any callable, such as a function.
+
+    An attribute `version` of its own, where it has one, is part of the names of cache files.
+    """
+
+    def __call__(self, path: Path) -> Image.Image | bytes:
+        """Return an image, or the bytes of an image file in a format that is read.
+
+        Args:
+            path: The video.
         """
 
 

@@ -37,6 +37,7 @@ from .registry import (
 )
 from .settings import Settings
 from .sources import FileSource, Source, SourceFinder
+from .sources.posters import Posters
 from .sources.remembered import RecordedSourceMemory
 from .specs import ADAPTING_KEYWORDS, ImageSpec, KeywordsOnly, has_prototype, spec_class
 from .state import Record, Records
@@ -160,7 +161,15 @@ class ImageKit:
             from .sources.remote import RemoteSources
 
             remote = RemoteSources(settings, self._limits, lambda name: self.records.store.lock(name), memory)
-        return SourceFinder(settings.source_dirs, self._limits, memory, settings.source_prefixes, remote)
+        return SourceFinder(
+            settings.source_dirs, self._limits, memory, settings.source_prefixes, remote, posters=self.posters
+        )
+
+    @made_once
+    def posters(self) -> Posters | None:
+        """Makes the images that stand for videos."""
+        maker = self.settings.video_poster
+        return None if maker is None else Posters(load("video_poster", maker))
 
     @made_once
     def source_memory(self) -> RecordedSourceMemory:

@@ -30,11 +30,14 @@ OTHER_FORMATS = (
 """Further formats that Pillow decodes by itself, which are read where `readable_formats` names them."""
 
 DECODED_FORMATS = (*READABLE_FORMATS, *OTHER_FORMATS)
-"""Formats whose decoders run in this process, and SVG, which is passed on; EPS and PDF would start other programs."""
+"""Formats whose decoders run in this process, and SVG, which is passed on; EPS would start another program."""
 
-PLUGIN_FORMATS = {"HEIF": ("pillow_heif", "heif"), "JXL": ("pillow_jxl", "jxl")}
+PLUGIN_FORMATS = {"HEIF": ("pillow_heif", "heif"), "JXL": ("pillow_jxl", "jxl"), "PDF": ("pypdfium2", "pdf")}
 """Formats that a package decodes, by its module and by the extra that installs it; read where `readable_formats` names
 them."""
+
+PAGE = re.compile(r"(?P<file>.*\.pdf)#page=(?P<number>[1-9]\d{0,5})", re.IGNORECASE | re.ASCII | re.DOTALL)
+"""The name of a page of a PDF, as browsers take it (RFC 8118, 3)."""
 
 EFFORTS = ("fast", "balanced", "small")
 """How much time encoders take for how few bytes; `docs/reference/formats.md` holds the measurement."""
@@ -152,6 +155,8 @@ class Settings(PixelSettings, Caps):
         auto_sizes: Let the browser find the width of pictures that load lazily: `sizes="auto, …"`.
         focus_detector: Says what crops keep of an image whose author and metadata do not: a `FocusDetector`, or the
             dotted path of one. What it finds is remembered by the image's content and the detector's name.
+        video_poster: Makes the image that stands for a video where one is a source: a `PosterMaker`, or the dotted path
+            of one. None refuses videos.
         file_permissions: Mode of cache files.
         directory_permissions: Mode of the folders made for them.
         fsync: Wait until each file is on disk before naming it: safe against power failures, but slower.
@@ -160,7 +165,7 @@ class Settings(PixelSettings, Caps):
         debug: Say on placeholders why the image could not be made; for development.
         readable_formats: Formats that may be read, by Pillow's names; an "SVG" is passed on unchanged. Besides the
             defaults it may name `OTHER_FORMATS`, which are as safe as Pillow's decoders, and, each with an extra,
-            "HEIF" (`[heif]`) and "JXL" (`[jxl]`).
+            "HEIF" (`[heif]`), "JXL" (`[jxl]`) and "PDF" (`[pdf]`).
         max_source_bytes: Largest source file, in bytes.
         max_svg_bytes: Largest SVG, in bytes: reading its XML takes longer than the header of an image made of pixels.
         max_source_pixels: Largest source: width times height, of all frames together where it is animated.
@@ -240,6 +245,7 @@ class Settings(PixelSettings, Caps):
     missing_alt: str | None = None
     auto_sizes: bool = True
     focus_detector: Any = None
+    video_poster: Any = None
     file_permissions: int | None = 0o644
     directory_permissions: int | None = 0o755
     fsync: bool = False
@@ -332,6 +338,8 @@ class Settings(PixelSettings, Caps):
             >>> Settings(source_dirs=["photos"], source_prefixes={"shop": "goods"}).source_paths(["shop", "hat.jpg"])
             ['photos/shop/hat.jpg', 'goods/hat.jpg']
         """
+        page = PAGE.fullmatch(parts[-1]) if "#" in parts[-1] else None
+        parts = (*parts[:-1], page["file"]) if page else parts
         name = os.sep.join(parts)
         paths = [f"{folder}{os.sep}{name}" for folder in self.source_dirs]
         for prefix, folder in self.source_prefixes:

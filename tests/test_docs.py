@@ -23,6 +23,7 @@ import pytest
 from browser import check_access, started_browser
 from jinja2 import Environment
 
+import documents
 import drawing
 from jinja_imagekit import exceptions, processors
 from jinja_imagekit.cli.starting import STARTERS
@@ -80,6 +81,9 @@ def draw_sources(folder: Path) -> None:
             target = folder / f"{images}/photos/{name}.jpg"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(drawing.jpeg(900, 600, seed))
+    (folder / "content/images/report.pdf").write_bytes(documents.pdf([documents.Page(400, 600, "")] * 2))
+    (folder / "content/films").mkdir()
+    (folder / "content/films/canal.mp4").write_bytes(documents.film())
     for name in ("theme/images", "templates", "output"):
         (folder / name).mkdir(parents=True)
 

@@ -504,7 +504,9 @@ class KnownFiles:
 
     @property
     def _prefix(self) -> str:
-        return f"{self._kit.settings.cache_prefix}known:"
+        # Another maker of posters, which its video's stat does not tell, gives other files.
+        posters = self._kit.posters
+        return f"{self._kit.settings.cache_prefix}known:{f'{posters.version}:' if posters else ''}"
 
     def _key(self, recipe: str, name: str) -> str:
         # The source first, so that the answers about one source are found together.

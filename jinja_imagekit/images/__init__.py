@@ -15,8 +15,11 @@ if TYPE_CHECKING:
         mimetype,
         mimetype_of_name,
         output_format,
+        sniff,
     )
     from .formats.base import Layout
+    from .formats.pdf import with_page
+    from .formats.unread import VIDEO, what_it_is
     from .frames import Frames
     from .header import Header, check_frames, examine, read_header, read_texts
     from .names import WRITABLE_FORMATS, normal_format
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "OUTPUT_FORMATS",
+    "VIDEO",
     "WRITABLE_FORMATS",
     "Frames",
     "Header",
@@ -47,6 +51,9 @@ __all__ = [
     "output_format",
     "read_header",
     "read_texts",
+    "sniff",
+    "what_it_is",
+    "with_page",
 ]
 
 _HOMES = {
@@ -59,6 +66,7 @@ _HOMES = {
     "mimetype_of_name": "formats",
     "normal_format": "names",
     "output_format": "formats",
+    "sniff": "formats",
     "Layout": "formats.base",
     "Frames": "frames",
     "Header": "header",
@@ -66,6 +74,9 @@ _HOMES = {
     "examine": "header",
     "read_header": "header",
     "read_texts": "header",
+    "with_page": "formats.pdf",
+    "VIDEO": "formats.unread",
+    "what_it_is": "formats.unread",
     "Original": "reading",
     "decoder_scale": "reading",
     "Limits": "rules",

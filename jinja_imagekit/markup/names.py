@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..exceptions import SourceError
 from ..imageinfo import SIDECAR_SUFFIX
-from ..sources import Signature, signature_of
+from ..sources import Signature, file_and_page, signature_of
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -52,7 +52,9 @@ class SiteNames:
         if path is None:
             remote, there = self._kit.sources.remote, f"https:{url}" if url.startswith("//") else url
             return there if remote is not None and remote.allows(there) else None
-        for name in self.names(path, folder):
+        # The fragment of a URL says nothing of an image, but which page of a PDF is meant.
+        whole = f"{path}#{url.partition('#')[2]}"
+        for name in self.names(whole if file_and_page(whole)[1] > 1 else path, folder):
             # What templates have made already is no source.
             if self._own != "/" and name.startswith(self._own):
                 continue

@@ -14,7 +14,7 @@ from .base import (
 )
 from .finder import SourceFinder
 from .hints import neighbour
-from .names import bare_name, is_url, name_parts, stream_name
+from .names import bare_name, file_and_page, is_url, name_parts, stream_name
 
 __all__ = [
     "BytesSource",
@@ -27,6 +27,7 @@ __all__ = [
     "SourceMemory",
     "StreamSource",
     "bare_name",
+    "file_and_page",
     "is_url",
     "name_parts",
     "neighbour",

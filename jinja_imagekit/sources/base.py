@@ -19,6 +19,7 @@ from ..interfaces import Size
 from ..no_links import open_file
 from ..settings import Settings
 from .names import bare_name, source_error, stream_name
+from .posters import HEAD_BYTES, Posters, is_video
 
 if TYPE_CHECKING:
     from ..images import Header, Layout, Limits, Original
@@ -247,6 +248,8 @@ class FileSource(Source):
         reference: How another process finds it.
         memory: Remembers facts between processes.
         absent: Paths that were tried first and did not exist; should one appear, it becomes the source.
+        page: Which page of a PDF it is.
+        posters: Makes the image that stands for a video; None where videos are refused.
 
     Attributes:
         known_signature: The version of the file that the facts describe; None until they are certain.
@@ -266,6 +269,8 @@ class FileSource(Source):
         reference: str | None = None,
         memory: SourceMemory | None = None,
         absent: tuple[str, ...] = (),
+        page: int = 1,
+        posters: Posters | None = None,
     ) -> None:
         super().__init__(limits)
         self.path = path
@@ -275,6 +280,14 @@ class FileSource(Source):
         self.absent = absent
         self.known_signature: Signature | None = None
         self._memory = memory
+        self._page = page
+        self._posters = posters
+
+    @property
+    def _memory_key(self) -> str:
+        """What the memory knows this source by: its path, its page, and what would make a poster of it."""
+        page = "" if self._page == 1 else f"#page={self._page}"
+        return f"{self.path}{page}#poster={self._posters.version}" if self._posters else f"{self.path}{page}"
 
     def open(self) -> BinaryIO:
         """Return the file, open for reading; only a regular file is ever opened, and through no link."""
@@ -312,7 +325,7 @@ class FileSource(Source):
         """
         if self._facts is None and self._memory:
             signature = self.signature()
-            self._facts = self._memory.recall(self.path, signature)
+            self._facts = self._memory.recall(self._memory_key, signature)
             if self._facts:
                 self.known_signature = signature
         return self._facts
@@ -325,13 +338,24 @@ class FileSource(Source):
             ImageTooLarge: It has more bytes than `max_source_bytes`.
         """
         before = self.signature()
-        if before.size > self._limits.max_source_bytes:
+        posters = self._posters if self._posters and self._is_video() else None
+        if posters:
+            data = posters.make(self.path, self.name, before)
+        elif before.size > self._limits.max_source_bytes:
             raise self._too_large()
-        data = super().read()
+        else:
+            data = images.with_page(super().read(), self._page)
         if self._facts is None or before != self.known_signature:
             self._facts = self.facts_of(data)
+            if posters:
+                with self.open() as file:
+                    self._facts = self._facts._replace(digest=posters.digest(file, DIGEST_BYTES))
             self._remember(before)
         return data
+
+    def _is_video(self) -> bool:
+        with self.open() as file:
+            return is_video(file.read(HEAD_BYTES))
 
     def facts_of(self, data: bytes) -> SourceFacts:
         """Return the facts of bytes that were read from this file; of an empty file, they say so."""
@@ -346,7 +370,7 @@ class FileSource(Source):
         if before.is_settled and self._facts and self.signature() == before:
             self.known_signature = before
             if self._memory:
-                self._memory.remember(self.path, before, self._facts)
+                self._memory.remember(self._memory_key, before, self._facts)
 
 
 class BytesSource(Source):

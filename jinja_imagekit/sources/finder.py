@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 from .base import BytesSource, FileSource, Source, SourceMemory, StreamSource
 from .hints import Folder, neighbour, reason
-from .names import is_url, name_parts, source_error
+from .names import file_and_page, is_url, name_parts, source_error
 
 if TYPE_CHECKING:
     from ..images import Limits
+    from .posters import Posters
     from .remote import RemoteSources
 
 REASON_SECONDS = 10.0
@@ -37,6 +38,7 @@ class SourceFinder:
         memory: Remembers the facts of files.
         source_prefixes: Further folders, by the first segment of the names that are looked up in them.
         remote: Images on other hosts; None where none may be read.
+        posters: Makes the images that stand for videos; None where videos are refused.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class SourceFinder:
         memory: SourceMemory | None = None,
         source_prefixes: Sequence[tuple[str, Path]] = (),
         remote: RemoteSources | None = None,
+        posters: Posters | None = None,
     ) -> None:
         folders = [*(((), folder) for folder in source_dirs), *(((prefix,), path) for prefix, path in source_prefixes)]
         self._roots: tuple[tuple[tuple[str, ...], str], ...] = tuple(
@@ -59,6 +62,7 @@ class SourceFinder:
         self._limits = limits
         self._memory = memory
         self.remote = remote
+        self._posters = posters
 
     def find(self, value: object) -> Source | None:
         """Return the source that a value stands for; None for an empty one (None, "", an empty file field).
@@ -111,10 +115,11 @@ class SourceFinder:
             SourceNotAllowed: As `find`.
         """
         parts = name_parts(name)
+        last, page = file_and_page(parts[-1])
         absent: list[str] = []
         for prefix, root in self._roots:
-            inner = parts[len(prefix) :]
-            if parts[: len(prefix)] != prefix or not inner:
+            inner = (*parts[len(prefix) : -1], last)
+            if parts[: len(prefix)] != prefix or len(parts) == len(prefix):
                 continue
             candidate = os.path.join(root, *inner)
             try:
@@ -135,6 +140,8 @@ class SourceFinder:
                 reference="/".join(parts),
                 memory=self._memory,
                 absent=tuple(absent),
+                page=page,
+                posters=self._posters,
             )
         return None
 
@@ -164,7 +171,13 @@ class SourceFinder:
             raise source_error(name, error) from error
         self._check_regular(real, name)
         return FileSource(
-            real, name, self._limits, original=original, reference=Path(real).as_uri(), memory=self._memory
+            real,
+            name,
+            self._limits,
+            original=original,
+            reference=Path(real).as_uri(),
+            memory=self._memory,
+            posters=self._posters,
         )
 
     def _name_within_roots(self, path: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 from ..no_links import LinkInTheWay, NotARegularFile
+from ..settings import PAGE
 
 # Segments of letters, digits, '-', '_' and spaces, with single dots inside: no such name can lead anywhere else.
 _ORDINARY = re.compile(r"[\w -]+(?:\.[\w -]+)*(?:/[\w -]+(?:\.[\w -]+)*)*")
@@ -52,6 +53,17 @@ def name_parts(name: str) -> tuple[str, ...]:
     if not parts:
         raise SourceNotAllowed(name, "it is the source folder itself")
     return parts
+
+
+def file_and_page(name: str) -> tuple[str, int]:
+    """Return the name of the file of a source, and which of its pages it is; 1 for all that is no page of a PDF.
+
+    Example:
+        >>> file_and_page("reports/2024.pdf#page=2"), file_and_page("a#page=2.jpg")
+        (('reports/2024.pdf', 2), ('a#page=2.jpg', 1))
+    """
+    page = PAGE.fullmatch(name) if "#" in name else None
+    return (page["file"], int(page["number"])) if page else (name, 1)
 
 
 def is_url(name: str) -> bool:

@@ -25,6 +25,7 @@ from ..atomic_files import write_whole
 from ..exceptions import ImageKitError, ImageTooLarge, SourceError, SourceNotAllowed, SourceNotFound
 from ..settings import REMOTE_HOST, Settings
 from .base import FileSource, SourceMemory
+from .names import file_and_page
 
 if TYPE_CHECKING:
     from ..images import Limits
@@ -171,7 +172,9 @@ class RemoteSources:
         copy = self._folder / blake3(url.encode("utf-8", "surrogatepass")).hexdigest(length=16)
         if not (time.time() < self._fresh.get(url, 0) and copy.exists()):
             self._refresh(url, copy)
-        return RemoteSource(str(copy), _name_of(parts), self._limits, original=url, reference=url, memory=self._memory)
+        page = file_and_page(url)[1]
+        name = _name_of(parts)
+        return RemoteSource(str(copy), name, self._limits, original=url, reference=url, memory=self._memory, page=page)
 
     def _refresh(self, url: str, copy: Path) -> None:
         """See that there is a copy that may be used; many who ask at the same time wait for one download."""

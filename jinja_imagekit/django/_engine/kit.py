@@ -109,7 +109,9 @@ class DjangoKit(ImageKit):
     @made_once
     def sources(self) -> SourceFinder:
         """Finds sources by what a template calls them, file fields among them."""
-        return FieldSourceFinder(self.settings.source_dirs, self._limits, self.source_memory, records=self.records)
+        return FieldSourceFinder(
+            self.settings.source_dirs, self._limits, self.source_memory, posters=self.posters, records=self.records
+        )
 
     @made_once
     def known_files(self) -> KnownFiles:

@@ -18,6 +18,7 @@ from django.db.models.fields.files import FieldFile
 from ...exceptions import SourceError, SourceNotAllowed, SourceNotFound
 from ...images import Header, Limits
 from ...sources import FileSource, Source, SourceFacts, SourceFinder, StreamSource
+from ...sources.posters import Posters
 from ...state import Records
 from .. import conf
 from .storages import local_path
@@ -33,10 +34,12 @@ class FieldSourceFinder(SourceFinder):
     Args:
         *parts: What a `SourceFinder` takes.
         records: What is known about sources.
+        posters: Makes the images that stand for videos.
     """
 
-    def __init__(self, *parts: Any, records: Records) -> None:
+    def __init__(self, *parts: Any, records: Records, posters: Posters | None = None) -> None:
         super().__init__(*parts)
+        self._posters = posters
         self._records = records
 
     def find(self, value: object) -> Source | None:
@@ -79,7 +82,13 @@ class FieldSourceFinder(SourceFinder):
         if os.path.exists(path):
             self._check_regular(path, str(file.name))
         return FileSource(
-            path, str(file.name), self._limits, original=file, reference=reference_of(file), memory=self._memory
+            path,
+            str(file.name),
+            self._limits,
+            original=file,
+            reference=reference_of(file),
+            memory=self._memory,
+            posters=self._posters,
         )
 
 

@@ -19,6 +19,7 @@ from .ico import Ico
 from .jpeg import Jpeg
 from .jxl import Jxl
 from .other import OTHERS
+from .pdf import Pdf
 from .png import Png
 from .svg import Svg
 from .tiff import Tiff
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _ALL: tuple[Format, ...] = (Jpeg(), Png(), WebP(), Avif(), Gif(), Tiff(), Bmp(), Ico(), Svg())
 """In the order in which a file's first bytes are compared with them."""
 
-_WHERE_NAMED: Mapping[str, Format] = {Heif.name: Heif(), Jxl.name: Jxl(), **OTHERS}
+_WHERE_NAMED: Mapping[str, Format] = {**{each.name: each for each in (Heif(), Jxl(), Pdf())}, **OTHERS}
 """By Pillow's names, those that are read only where the setting `readable_formats` names them."""
 
 FORMATS: Mapping[str, Format] = {

@@ -1,0 +1,189 @@
+"""Pages of PDFs are drawn where the setting `readable_formats` names it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jinja2 import Environment
+from PIL import Image
+
+import documents
+from jinja_imagekit import ImageKit, ImageSpec
+from jinja_imagekit.exceptions import ImageTooLarge, SourceNotAllowed, UnreadableImage
+from jinja_imagekit.processors import ResizeToFit
+from jinja_imagekit.settings import READABLE_FORMATS
+
+pytest.importorskip("pypdfium2")
+
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+READABLE = (*READABLE_FORMATS, "PDF")
+
+NewKit = Callable[..., ImageKit]
+
+
+@pytest.fixture
+def new_kit(tmp_path: Path) -> NewKit:
+    """Make kits of a folder with a document of two pages: a red half, upright, and a blue one across."""
+    pages = [
+        documents.Page(400, 600, "1 0 0 rg 0 300 400 300 re f"),
+        documents.Page(300, 100, "0 0 1 rg 0 0 150 100 re f"),
+    ]
+    (tmp_path / "report.pdf").write_bytes(documents.pdf(pages))
+
+    def make(**settings: Any) -> ImageKit:
+        whole = {"source_dirs": [tmp_path], "location": tmp_path / "out", "state_dir": tmp_path / "state"}
+        return ImageKit(**{"readable_formats": READABLE, "failure_timeout": 0, **whole, **settings})
+
+    return make
+
+
+def made(kit: ImageKit, source: str, **keywords: Any) -> Image.Image:
+    """Return the image of a page."""
+    with closing(kit):
+        file = kit.cachefile("imagekit:thumbnail", **{"source": source, "width": 200, "format": "PNG", **keywords})
+        assert file.size
+        return Image.open(file.path).convert("RGB")
+
+
+@pytest.mark.parametrize("isolation", [None, "process"])
+@pytest.mark.parametrize(
+    ("source", "size", "colour"), [("report.pdf", (200, 300), RED), ("report.pdf#page=2", (200, 67), BLUE)]
+)
+def test_page_is_drawn_on_white(
+    source: str, size: tuple[int, int], colour: tuple[int, int, int], isolation: str | None, new_kit: NewKit
+) -> None:
+    """The first one, or the one that is named as in a browser."""
+    image = made(new_kit(isolation=isolation), source)
+    assert image.size == size
+    assert image.getpixel((20, 20)) == colour
+    assert image.getpixel((180, size[1] - 5)) == WHITE
+
+
+def test_form_is_drawn_as_it_was_filled_in(new_kit: NewKit, tmp_path: Path) -> None:
+    """A field has a drawing of its value."""
+    drawn = "<</Type/XObject/Subtype/Form/BBox[0 0 200 40]/Length 26>>stream\n0 1 0 rg 0 0 200 40 re f\nendstream"
+    field = "<</Type/Annot/Subtype/Widget/FT/Tx/T(a)/V(x)/F 4/Rect[50 50 250 90]/AP<</N 4 0 R>>>>"
+    page = documents.Page(300, 200, "", "/Annots[5 0 R]")
+    data = documents.pdf([page], objects=[drawn, field], catalog="/AcroForm<</Fields[5 0 R]>>")
+    (tmp_path / "form.pdf").write_bytes(data)
+    image = made(new_kit(), "form.pdf", width=300)
+    assert [image.getpixel((100, row)) for row in (130, 170)] == [(0, 255, 0), WHITE]
+
+
+def test_page_is_drawn_at_the_scale_that_is_needed(new_kit: NewKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thumbnail takes an eighth; a line is sharp at every size, since it is drawn and not enlarged."""
+    from pypdfium2 import PdfBitmap
+
+    drawn: list[tuple[int, int]] = []
+    original = PdfBitmap.new_native
+    monkeypatch.setattr(PdfBitmap, "new_native", lambda *a: drawn.append(a[:2]) or original(*a))
+    made(new_kit(), "report.pdf", width=100)
+    image = made(new_kit(), "report.pdf", width=2000)
+    assert drawn == [(342, 512), (2731, 4096)]
+    assert [image.getpixel((1000, row)) for row in (1498, 1502)] == [RED, WHITE]
+
+
+def test_pages_have_names_of_their_own_and_are_remembered_apart(new_kit: NewKit) -> None:
+    """A second process knows both without opening the document, and draws neither anew."""
+    template = "{{ ('report.pdf#page=%d' | thumbnail('100x', format='WEBP')).url }}"
+    pages = []
+    for _ in range(2):
+        with closing(new_kit()) as kit:
+            env = kit.install(Environment(autoescape=True))
+            pages.append([env.from_string(template % number).render() for number in (1, 2)])
+            assert [kit.imageinfo(f"report.pdf#page={each}").width for each in (1, 2)] == [2731, 4096]
+    assert pages[0] == pages[1]
+    assert pages[0][0] != pages[0][1]
+    with closing(new_kit()) as kit:
+        assert kit.cachefile("imagekit:thumbnail", source="report.pdf", width=100, format="WEBP").url == pages[0][0]
+
+
+def test_html_names_a_page_by_its_fragment(new_kit: NewKit) -> None:
+    """Browsers understand the same URL in a link; the fragments of other images say nothing."""
+    with closing(new_kit(picture_formats=("WEBP",))) as kit:
+        pages = [kit.transform(f'<img src="report.pdf{each}" alt="">', page="a.html") for each in ("", "#page=2", "#x")]
+    assert pages[0] == pages[2].replace("report.pdf#x", "report.pdf")
+    assert [each in page for page in pages for each in ('height="4096"', 'height="1365"')] == [
+        True,
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_sidecar_file_of_a_document_counts_for_its_pages(new_kit: NewKit, tmp_path: Path) -> None:
+    """One of all images may name a page."""
+    (tmp_path / "report.pdf.toml").write_text('credit = "Ada"')
+    (tmp_path / "images.toml").write_text('["report.pdf#page=2"]\nalt = "Page two"')
+    with closing(new_kit()) as kit:
+        info = kit.imageinfo("report.pdf#page=2")
+        assert (info.alt, info.credit) == ("Page two", "Ada")
+
+
+class Small(ImageSpec):
+    """A spec that another process can import."""
+
+    processors = (ResizeToFit(50, 50),)
+
+
+class AllPages:
+    """A source group that lists pages."""
+
+    def files(self) -> Iterator[str]:
+        """Yield the document, which stands for its first page, and its second page."""
+        yield from ("report.pdf", "report.pdf#page=2")
+
+
+def test_generate_makes_images_of_pages_in_other_processes(new_kit: NewKit) -> None:
+    """A source group lists them by their names."""
+    with closing(new_kit()) as kit:
+        kit.register.generator("small", Small)
+        kit.register.source_group("small", AllPages())
+        report = kit.generate(processes=True)
+        assert (len(report.generated), report.failed) == (2, [])
+
+
+def test_document_is_refused_with_one_clear_error(new_kit: NewKit, tmp_path: Path) -> None:
+    """It is not named, asks for a password, lacks the page, is damaged, or is larger than a cap."""
+    with pytest.raises(UnreadableImage, match=r"a PDF document; export .* or name PDF in the setting readable_formats"):
+        made(new_kit(readable_formats=READABLE_FORMATS), "report.pdf")
+    with pytest.raises(UnreadableImage, match="a PDF document of 2 pages, without a page 3"):
+        made(new_kit(), "report.pdf#page=3")
+    with pytest.raises(ImageTooLarge, match="max_source_pixels"):
+        made(new_kit(max_source_pixels=1_000_000), "report.pdf")
+    with pytest.raises(SourceNotAllowed, match="leads out"):
+        made(new_kit(), "../report.pdf#page=2")
+    data = (tmp_path / "report.pdf").read_bytes()
+    (tmp_path / "cut.pdf").write_bytes(data[: len(data) // 3])
+    with pytest.raises(UnreadableImage, match="the PDF document is damaged"):
+        made(new_kit(), "cut.pdf")
+    # Standard security handler, 40 bits; no password fits.
+    lock = f"<</Filter/Standard/V 1/R 2/O<{'41' * 32}>/U<{'42' * 32}>/P -4>>"
+    locked = documents.pdf(
+        [documents.Page(100, 100, "")], trailer=f"/Encrypt 4 0 R/ID[<{'00' * 16}><{'00' * 16}>]", objects=[lock]
+    )
+    (tmp_path / "locked.pdf").write_bytes(locked)
+    with pytest.raises(UnreadableImage, match="asks for a password; save it without one"):
+        made(new_kit(), "locked.pdf")
+
+
+def test_threads_draw_one_after_another(new_kit: NewKit) -> None:
+    """PDFium has no threads of its own, and fails where two use it at once."""
+    with closing(new_kit()) as kit:
+        files = [
+            kit.cachefile("imagekit:thumbnail", source=f"report.pdf#page={1 + each % 2}", width=20 + each, format="PNG")
+            for each in range(24)
+        ]
+        threads = [threading.Thread(target=file.generate) for file in files]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [file.width for file in files] == [20 + each for each in range(24)]
