@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from blake3 import blake3
 
@@ -57,7 +57,7 @@ class Posters:
 
     def _made(self, path: str, name: str) -> bytes:
         try:
-            made = self._maker(Path(path))
+            made: Any = self._maker(Path(path))
         except Exception as error:
             raise UnreadableImage(name, f"no poster could be made of it: {error or type(error).__name__}") from error
         if isinstance(made, bytes) and made:
