@@ -25,6 +25,13 @@ ADOBE_LIKE: Final[tuple[Triple, Triple, Triple]] = (
 )
 """Red, green and blue of Adobe RGB (1998) as XYZ, adapted to D50 by Bradford."""
 
+P3: Final[tuple[Triple, Triple, Triple]] = (
+    (0.51512, 0.24120, -0.00105),
+    (0.29198, 0.69225, 0.04189),
+    (0.15710, 0.06657, 0.78407),
+)
+"""Red, green and blue of Display P3 as XYZ, adapted to D50 by Bradford."""
+
 INK_EXPONENT: Final = 1.5
 """How much stronger than the plain complement the inks of `cmyk_profile` are."""
 
@@ -33,8 +40,8 @@ GRID: Final = 9
 
 
 def rgb_profile(primaries: str = "wide", gamma: float = 2.2) -> bytes:
-    """Return a matrix profile: `wide` (as Adobe RGB), or `swapped` (sRGB's colours with red and blue exchanged)."""
-    red, green, blue = ADOBE_LIKE if primaries == "wide" else tuple(reversed(SRGB))
+    """Return a matrix profile: `wide` (as Adobe RGB), `p3`, or `swapped` (sRGB's with red and blue exchanged)."""
+    red, green, blue = {"wide": ADOBE_LIKE, "p3": P3, "swapped": tuple(reversed(SRGB))}[primaries]
     curve = _curve(gamma)
     tags = {b"rXYZ": _xyz(red), b"gXYZ": _xyz(green), b"bXYZ": _xyz(blue)}
     return _profile(b"mntr", b"RGB ", b"XYZ ", {**tags, b"rTRC": curve, b"gTRC": curve, b"bTRC": curve})

@@ -10,7 +10,7 @@ from .processors import SharedThumbnail
 from .processors import Thumbnail as ThumbnailProcessor
 from .processors.arguments import one_of, pixels
 from .registry import GeneratorRegistry
-from .settings import AUTO, EFFORTS
+from .settings import AUTO, EFFORTS, GAMUTS
 from .specs import ImageSpec
 
 __all__ = ["Thumbnail"]
@@ -36,10 +36,11 @@ class Thumbnail(ImageSpec):
         still: Show the first frame of an animation.
         effort: How long the encoder searches for few bytes: "fast", "balanced" or "small"; None for the setting.
         max_bytes: Bytes that the result may have; None for the setting.
+        gamut: "p3" for the colours that the source has beyond sRGB, or "srgb"; None for the setting.
         source: The image to start from.
 
     Raises:
-        InvalidOption: The size, the anchor or the effort cannot be used.
+        InvalidOption: The size, the anchor, the effort or the gamut cannot be used.
     """
 
     varies = False
@@ -60,6 +61,7 @@ class Thumbnail(ImageSpec):
         still: bool = False,
         effort: str | None = None,
         max_bytes: int | None = None,
+        gamut: str | None = None,
     ) -> None:
         super().__init__(source)
         sides: dict[str, Any] = {"width": width, "height": height, "anchor": anchor, "crop": crop, "upscale": upscale}
@@ -70,6 +72,8 @@ class Thumbnail(ImageSpec):
             self.effort = one_of("effort", effort, EFFORTS)
         if max_bytes is not None:
             self.max_bytes = pixels("max_bytes", max_bytes, unit="bytes")
+        if gamut is not None:
+            self.gamut = one_of("gamut", gamut, GAMUTS)
         if quality == AUTO:
             self.quality = AUTO
         if not isinstance(options or {}, Mapping):

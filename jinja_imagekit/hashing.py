@@ -152,10 +152,14 @@ def _plain_object(value: Any, where: str, parents: tuple[int, ...]) -> Any:
     if not (slots or hasattr(value, "__dict__")) or type(value).__module__ in _OPAQUE_MODULES:
         raise NotFingerprintable(path, where)
     state = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    state = {**state, **getattr(value, "__dict__", {})}
+    # A field that a class of this library has gained renames no file as long as nobody uses it.
+    later = getattr(type(value), "ADDED_LATER", {})
     return {
         path: {
             name: item if type(item) in _AS_IT_IS else _plain(item, f"{where}.{name}", parents)
-            for name, item in sorted({**state, **getattr(value, "__dict__", {})}.items())
+            for name, item in sorted(state.items())
+            if name not in later or item != later[name]
         }
     }
 

@@ -47,6 +47,9 @@ PNG_OPTIMIZERS = ("none", "oxipng")
 JPEG_ENCODERS = ("pillow", "jpegli")
 """What writes a JPEG; the second is an extra of its name."""
 
+GAMUTS = ("srgb", "p3")
+"""What colours results may have: those of sRGB, or those of Display P3 too where the source has such."""
+
 AUTO = "auto"
 """The `quality` that is found for each image."""
 
@@ -92,6 +95,10 @@ class PixelSettings:
     jpeg_encoder: str = "pillow"
     quality: int | str | None = None
     max_bytes: int | None = None
+    gamut: str = "srgb"
+
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"gamut": "srgb"}
+    """Fields that fingerprints leave out where they have these values: they came when files had names already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +206,8 @@ class Settings(PixelSettings, Caps):
         quality: The encoders' quality, from 1 to 100, though each format has another scale; "auto" finds the lowest at
             which each image looks like itself, and None takes the format's own.
         max_bytes: Bytes that a result may have: its quality is lowered until it fits. None for any number.
+        gamut: "p3" keeps colours beyond sRGB of sources that can have them: their results are in Display P3, with its
+            profile, and pictures offer both to browsers; "srgb" brings all to sRGB.
 
     Raises:
         InvalidSetting: A value is of the wrong type or out of range.
@@ -377,6 +386,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "effort": EFFORTS,
     "jpeg_encoder": JPEG_ENCODERS,
     "png_optimizer": PNG_OPTIMIZERS,
+    "gamut": GAMUTS,
     "animated_format": (None, "WEBP", "AVIF", "PNG", "GIF"),
     "isolation": (None, "process"),
     "resizer": ("pillow", "fast"),

@@ -40,7 +40,10 @@ FOCUS_KEYWORD = "imagekit_focus"
 FORMAT_KEYWORD = "imagekit_format"
 """A keyword of every spec by `kit.generator()`: the format of its result, with the encoder's default options."""
 
-ADAPTING_KEYWORDS = (WIDTH_KEYWORD, FOCUS_KEYWORD, FORMAT_KEYWORD)
+GAMUT_KEYWORD = "imagekit_gamut"
+"""A keyword of every spec by `kit.generator()`: its `gamut`."""
+
+ADAPTING_KEYWORDS = (WIDTH_KEYWORD, FOCUS_KEYWORD, FORMAT_KEYWORD, GAMUT_KEYWORD)
 """What `pictures.plan.adapted` changes, in its order."""
 
 
@@ -106,6 +109,7 @@ class ImageSpec:
     jpeg_encoder: str | None = None
     quality: int | str | None = None
     max_bytes: int | None = None
+    gamut: str | None = None
 
     def __init__(self, source: Any = None) -> None:
         # A source that a kit has already found needs no finder.

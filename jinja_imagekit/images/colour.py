@@ -1,4 +1,4 @@
-"""Brings any of Pillow's modes to 8-bit L, LA, RGB or RGBA, and any profile to sRGB."""
+"""Brings any of Pillow's modes to 8-bit L, LA, RGB or RGBA, and any profile to sRGB or Display P3."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from PIL import Image, ImageChops, ImageColor
+
+from .primaries import display_p3
 
 if TYPE_CHECKING:
     from PIL import ImageCms, ImageFilter
@@ -28,7 +30,9 @@ def may_be_transparent(image: Image.Image) -> bool:
     return image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
 
 
-def to_plain(image: Image.Image, *, scale_16_bit: bool = True, profile: bytes | None = None) -> Image.Image:
+def to_plain(
+    image: Image.Image, *, scale_16_bit: bool = True, profile: bytes | None = None, wide: bool = False
+) -> Image.Image:
     """Return an image in mode L, LA, RGB or RGBA that looks the same.
 
     Args:
@@ -36,6 +40,7 @@ def to_plain(image: Image.Image, *, scale_16_bit: bool = True, profile: bytes | 
         scale_16_bit: Scale wider samples to 8 bits instead of clipping them.
         profile: The ICC profile to convert from; None takes the samples for sRGB. A damaged profile, or one
             for other channels, counts as none.
+        wide: Convert to Display P3 instead of sRGB.
 
     Returns:
         A new image, or `image` itself where nothing had to be done.
@@ -43,9 +48,9 @@ def to_plain(image: Image.Image, *, scale_16_bit: bool = True, profile: bytes | 
     image = _eight_bit(image, scale_16_bit)
     if image.mode == "LAB":
         image = _lab_to_rgb(image)
-    if profile and (transform := _to_srgb(profile, _ICC_SPACES.get(image.mode, b""))):
+    if profile and (transform := _transform(profile, _ICC_SPACES.get(image.mode, b""), wide)):
         image = _apply(image, transform)
-    elif profile and image.mode in ("L", "LA") and (transform := _to_srgb(profile, b"RGB ")):
+    elif profile and image.mode in ("L", "LA") and (transform := _transform(profile, b"RGB ", wide)):
         # Grey samples with a profile for colours: its grey axis.
         image = _apply(image.convert("RGB" if image.mode == "L" else "RGBA"), transform).convert(image.mode)
     # Without a profile CMYK has no colours; Pillow's formula, (1 - c)(1 - k), is the one of browsers.
@@ -124,14 +129,14 @@ _transforms: OrderedDict[bytes, ImageCms.ImageCmsTransform | None] = OrderedDict
 _keeping_transforms = threading.Lock()
 
 
-def _to_srgb(profile: bytes, space: bytes) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform from a profile to sRGB; None where there is none or it would change nothing."""
-    key = space + blake2b(profile, digest_size=16).digest()
+def _transform(profile: bytes, space: bytes, wide: bool = False) -> ImageCms.ImageCmsTransform | None:
+    """Return the transform from a profile to sRGB or Display P3; None where there is none or it changes nothing."""
+    key = space + bytes([wide]) + blake2b(profile, digest_size=16).digest()
     with _keeping_transforms:
         if key in _transforms:
             _transforms.move_to_end(key)
             return _transforms[key]
-    transform = _made_transform(profile, space)
+    transform = _made_transform(profile, space, wide)
     with _keeping_transforms:
         _transforms[key] = transform
         while len(_transforms) > _MOST_TRANSFORMS:
@@ -139,7 +144,7 @@ def _to_srgb(profile: bytes, space: bytes) -> ImageCms.ImageCmsTransform | None:
     return transform
 
 
-def _made_transform(profile: bytes, space: bytes) -> ImageCms.ImageCmsTransform | None:
+def _made_transform(profile: bytes, space: bytes, wide: bool) -> ImageCms.ImageCmsTransform | None:
     # ICC.1:2022, 7.2: the colour space stands at byte 16, the signature at byte 36.
     if not space or profile[16:20] != space or profile[36:40] != b"acsp":
         return None
@@ -152,7 +157,7 @@ def _made_transform(profile: bytes, space: bytes) -> ImageCms.ImageCmsTransform 
         # otherwise: colours that sRGB has stay exactly as they are, and black stays black.
         transform = ImageCms.buildTransform(
             ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
+            ImageCms.ImageCmsProfile(io.BytesIO(display_p3())) if wide else ImageCms.createProfile("sRGB"),
             mode,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
@@ -179,7 +184,7 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 def changes_colours(profile: bytes, mode: str) -> bool:
     """Return whether a profile means anything but sRGB for images of a plain mode."""
     grey = mode in ("L", "LA")
-    return _to_srgb(profile, _ICC_SPACES[mode]) is not None or (grey and _to_srgb(profile, b"RGB ") is not None)
+    return _transform(profile, _ICC_SPACES[mode]) is not None or (grey and _transform(profile, b"RGB ") is not None)
 
 
 def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
@@ -203,6 +208,23 @@ def with_table(image: Image.Image, table: ImageFilter.Color3DLUT) -> Image.Image
     if alpha:
         shown.putalpha(alpha)
     return shown
+
+
+def as_p3(colour: str) -> str:
+    """Return a colour of sRGB as the same colour in samples of Display P3.
+
+    Args:
+        colour: In any form that `PIL.ImageColor` reads; its alpha is ignored.
+
+    Example:
+        >>> as_p3("red"), as_p3("white")
+        ('#ea3323', '#ffffff')
+    """
+    from PIL import ImageCms
+
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pixel = to_plain(Image.new("RGB", (1, 1), ImageColor.getrgb(colour)[:3]), profile=srgb, wide=True)
+    return f"#{pixel.tobytes().hex()}"
 
 
 def fits(profile: bytes, mode: str) -> bool:

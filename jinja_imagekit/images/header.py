@@ -13,6 +13,7 @@ from .formats import FORMATS, sniff
 from .formats.base import BrokenFile, Format, Layout, OtherKind
 from .formats.unread import what_it_is
 from .metadata import has_position, orientation, read_directory, texts
+from .primaries import is_wide
 from .rights import Said, what_is_said
 from .rules import Limits
 from .subjects import Box, subject_box, upright
@@ -30,6 +31,7 @@ class Header:
         frames: How many frames it animates; 1 for anything that does not.
         has_alpha: Whether pixels may be transparent.
         subject: Where its metadata says that the subject is, as `subject_box` gives it.
+        is_wide: Whether its profile has colours beyond sRGB; no pixel is looked at.
     """
 
     format: str
@@ -39,6 +41,7 @@ class Header:
     frames: int = 1
     has_alpha: bool = False
     subject: Box | None = None
+    is_wide: bool = False
 
     @property
     def is_vector(self) -> bool:
@@ -159,6 +162,7 @@ def _header(format: Format, layout: Layout) -> Header:
         layout.frames,
         layout.has_alpha,
         subject_box(layout.exif, layout.xmp, (layout.width, layout.height)),
+        is_wide(layout.icc) if layout.icc else layout.colours.is_wide,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -78,6 +79,11 @@ class Colours:
         )
         return near and self.gamma is None and not self.transfer
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether they reach beyond sRGB."""
+        return self.primaries != _BT709 and _is_wide(_to_xyz_d50(self.primaries))
+
     def profile(self, *, grey: bool) -> bytes:
         """Return an ICC profile of these colours; empty for sRGB, and for HDR, which no profile tone-maps.
 
@@ -88,12 +94,52 @@ class Colours:
             return b""
         return _profile(self.primaries, self.gamma, grey)
 
-    def tone_map(self) -> ImageFilter.Color3DLUT | None:
-        """Return a table that brings HDR to sRGB; None for what is not HDR."""
-        return _tone_map(self.primaries, self.transfer) if self.transfer else None
+    def tone_map(self, *, wide: bool = False) -> ImageFilter.Color3DLUT | None:
+        """Return a table that brings HDR to sRGB, or to Display P3; None for what is not HDR."""
+        return _tone_map(self.primaries, self.transfer, _P3 if wide else _BT709) if self.transfer else None
 
 
 SRGB = Colours()
+
+_P3 = PRIMARIES[12]
+
+
+def is_wide(profile: bytes) -> bool:
+    """Tell whether an ICC profile's colours reach beyond sRGB, by its primaries.
+
+    Only profiles for RGB that have primaries are judged; tables, such as those of printers, count as sRGB.
+
+    Example:
+        >>> is_wide(display_p3()), is_wide(Colours.of_codes(1, 8).profile(grey=False))
+        (True, False)
+    """
+    if profile[16:20] != b"RGB " or profile[36:40] != b"acsp" or b"A2B0" in profile[128 : 132 + 12 * _MOST_TAGS]:
+        return False
+    columns: list[Row] = []
+    for name in (b"rXYZ", b"gXYZ", b"bXYZ"):
+        entry = profile.find(name, 132, 132 + 12 * _MOST_TAGS)
+        at = int.from_bytes(profile[entry + 4 : entry + 8], "big")
+        if entry < 0 or profile[at : at + 4] != b"XYZ " or len(profile) < at + 20:
+            return False
+        x, y, z = struct.unpack_from(">iii", profile, at + 8)
+        columns.append((x / 65536, y / 65536, z / 65536))
+    red, green, blue = columns
+    return _is_wide(((red[0], green[0], blue[0]), (red[1], green[1], blue[1]), (red[2], green[2], blue[2])))
+
+
+_MOST_TAGS = 100
+_BEYOND = 0.1
+"""By how much the light of a primary may miss what sRGB has: television's miss it by 0.05, those of P3 by 0.2."""
+
+
+def _is_wide(to_xyz_d50: Matrix) -> bool:
+    primaries = _product(_xyz_d50_to_srgb(), to_xyz_d50)
+    return any(not -_BEYOND <= light <= 1 + _BEYOND for row in primaries for light in row)
+
+
+@lru_cache(maxsize=1)
+def _xyz_d50_to_srgb() -> Matrix:
+    return _inverse(_to_xyz_d50(_BT709))
 
 
 # --- ICC profiles (ICC.1:2022) ---
@@ -103,28 +149,61 @@ SRGB = Colours()
 def _profile(primaries: tuple[XY, XY, XY, XY], gamma: float | None, grey: bool) -> bytes:
     curve = _curve(gamma)
     columns = tuple(zip(*_to_xyz_d50(primaries), strict=True))
-    tags = {b"wtpt": _xyz((0.9642, 1.0, 0.8249))}
+    tags = {b"wtpt": _xyz(_D50)}
     if grey:
         tags[b"kTRC"] = curve
     else:
         for name, column in zip((b"r", b"g", b"b"), columns, strict=True):
             tags |= {name + b"XYZ": _xyz(column), name + b"TRC": curve}
-    table, bodies = struct.pack(">I", len(tags)), b""
+    return _assembled(tags, b"GRAY" if grey else b"RGB ")
+
+
+@lru_cache(maxsize=1)
+def display_p3() -> bytes:
+    """Return the ICC profile of Display P3, in the form that phones write it, of some 470 bytes.
+
+    Example:
+        >>> display_p3()[36:40], len(display_p3()) < 500
+        (b'acsp', True)
+    """
+    columns = tuple(zip(*_to_xyz_d50(_P3), strict=True))
+    adapted = tuple(value for row in _adaptation(_D65) for value in row)
+    tags = {b"desc": _text("Display P3"), b"cprt": _text("CC0"), b"wtpt": _xyz(_D50)}
+    # A white other than D50 has to be told (ICC.1:2022, 9.2.15).
+    tags |= {b"chad": b"sf32\0\0\0\0" + struct.pack(">9i", *(round(value * 65536) for value in adapted))}
+    tags |= {name + b"XYZ": _xyz(column) for name, column in zip((b"r", b"g", b"b"), columns, strict=True)}
+    tags |= {name + b"TRC": _curve(None) for name in (b"r", b"g", b"b")}
+    return _assembled(tags, b"RGB ", sharing=True)
+
+
+def _assembled(tags: Mapping[bytes, bytes], space: bytes, *, sharing: bool = False) -> bytes:
+    """Return the profile that has these tags; where they may share, equal ones are written once."""
+    table, bodies, places = struct.pack(">I", len(tags)), b"", dict[bytes, int]()
     start = 128 + 4 + 12 * len(tags)
     for name, body in tags.items():
-        table += name + struct.pack(">II", start + len(bodies), len(body))
-        bodies += body
+        place = places.get(body) if sharing else None
+        if place is None:
+            place = places[body] = start + len(bodies)
+            bodies += body.ljust(-len(body) % 4 + len(body), b"\0")
+        table += name + struct.pack(">II", place, len(body))
     size = start + len(bodies)
-    header = struct.pack(
-        ">I4s4s4s4s4s", size, b"\0\0\0\0", b"\x04\x20\0\0", b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ "
-    )
-    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">iii", *_fixed((0.9642, 1.0, 0.8249)))
+    header = struct.pack(">I4s4s4s4s4s", size, b"\0\0\0\0", b"\x04\x20\0\0", b"mntr", space, b"XYZ ")
+    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">iii", *_fixed(_D50))
     return header.ljust(128, b"\0") + table + bodies
+
+
+_D50: Row = (0.9642, 1.0, 0.8249)
 
 
 def _fixed(values: Row) -> tuple[int, int, int]:
     first, second, third = (round(value * 65536) for value in values)
     return first, second, third
+
+
+def _text(text: str) -> bytes:
+    """Return a text in one language (ICC.1:2022, 10.15)."""
+    coded = text.encode("utf-16-be")
+    return b"mluc\0\0\0\0" + struct.pack(">II4sII", 1, 12, b"enUS", len(coded), 28) + coded
 
 
 def _xyz(values: Row) -> bytes:
@@ -174,14 +253,19 @@ def _to_xyz(primaries: tuple[XY, XY, XY, XY]) -> Matrix:
 
 
 def _to_xyz_d50(primaries: tuple[XY, XY, XY, XY]) -> Matrix:
-    x, y = primaries[3]
-    source, target = _times(_BRADFORD, (x / y, 1.0, (1 - x - y) / y)), _times(_BRADFORD, (0.9642, 1.0, 0.8249))
+    return _product(_adaptation(primaries[3]), _to_xyz(primaries))
+
+
+def _adaptation(white: XY) -> Matrix:
+    """Return the matrix by which colours under a white look alike under D50."""
+    x, y = white
+    source, target = _times(_BRADFORD, (x / y, 1.0, (1 - x - y) / y)), _times(_BRADFORD, _D50)
     scale: Matrix = (
         (target[0] / source[0], 0.0, 0.0),
         (0.0, target[1] / source[1], 0.0),
         (0.0, 0.0, target[2] / source[2]),
     )
-    return _product(_product(_product(_inverse(_BRADFORD), scale), _BRADFORD), _to_xyz(primaries))
+    return _product(_product(_inverse(_BRADFORD), scale), _BRADFORD)
 
 
 # --- HDR ---
@@ -191,14 +275,14 @@ _GRID = 49
 
 
 @lru_cache(maxsize=8)
-def _tone_map(primaries: tuple[XY, XY, XY, XY], transfer: int) -> ImageFilter.Color3DLUT:
-    """Return the table by which HDR becomes sRGB.
+def _tone_map(primaries: tuple[XY, XY, XY, XY], transfer: int, target: tuple[XY, XY, XY, XY]) -> ImageFilter.Color3DLUT:
+    """Return the table by which HDR becomes sRGB, or a space with its curve and other primaries.
 
     Samples become light relative to the reference white; light is compressed by Reinhard's curve on the greatest of
-    the three samples, so that hues stay and the peak becomes white, as Chromium does; what sRGB lacks is cut.
+    the three samples, so that hues stay and the peak becomes white, as Chromium does; what the space lacks is cut.
     """
     levels = [_light(step / (_GRID - 1), transfer) for step in range(_GRID)]
-    to_srgb = _product(_inverse(_to_xyz(_BT709)), _to_xyz(primaries))
+    to_target = _product(_inverse(_to_xyz(target)), _to_xyz(primaries))
     luma = _to_xyz(primaries)[1]
     peak = _PEAK / _REFERENCE_WHITE
 
@@ -209,7 +293,7 @@ def _tone_map(primaries: tuple[XY, XY, XY, XY], transfer: int) -> ImageFilter.Co
             red, green, blue = red * gain, green * gain, blue * gain
         most = max(red, green, blue)
         scale = (1 + most / peak**2) / (1 + most)
-        return [srgb_encoded(value * scale) for value in _times(to_srgb, (red, green, blue))]
+        return [srgb_encoded(value * scale) for value in _times(to_target, (red, green, blue))]
 
     table = chain.from_iterable(shown(red, green, blue) for blue in levels for green in levels for red in levels)
     return ImageFilter.Color3DLUT(_GRID, list(table))

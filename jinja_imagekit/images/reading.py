@@ -1,4 +1,4 @@
-"""Decodes a source to upright 8-bit sRGB frames, once for each scale that is needed."""
+"""Decodes a source to upright 8-bit frames in sRGB or Display P3, once for each scale that is needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .formats.base import Layout
 from .frames import Frames, reduced_size
 from .header import Header, check_frames, examine, reading, said_by
 from .metadata import kept_exif
-from .primaries import SRGB
+from .primaries import SRGB, display_p3
 from .rights import kept_xmp
 from .rules import Limits, PixelRules
 
@@ -136,7 +136,8 @@ class Original:
             ImageTooLarge: It exceeds one of the caps.
         """
         animated = animated and rules.keep_animation and self.header.frames > 1
-        key = (rules.auto_orient, rules.convert_to_srgb, rules.scale_16_bit, rules.keep_metadata, scale, animated)
+        colours = (rules.convert_to_srgb, rules.scale_16_bit, rules.gamut)
+        key = (rules.auto_orient, *colours, rules.keep_metadata, scale, animated)
         if animated:
             check_frames(*self._examine(), name=self._name, limits=self.limits)
         with self._lock:
@@ -219,7 +220,9 @@ class Original:
             logger.warning("%r is damaged, and what decodes of it is shown: %s", self._name, error)
         images = in_one_mode(images)
         profile = layout.icc or layout.colours.profile(grey=images[0].mode in GREY_MODES)
-        kept_profile = not rules.convert_to_srgb and profile and fits(profile, images[0].mode)
+        if _stays_wide(header, rules):
+            profile = display_p3()
+        kept_profile = profile and fits(profile, images[0].mode) and not _becomes_srgb(header, rules)
         return Frames(
             images=tuple(images),
             full_size=header.size(rules.auto_orient),
@@ -248,6 +251,15 @@ class Original:
         return images, durations, layout
 
 
+def _stays_wide(header: Header, rules: PixelRules) -> bool:
+    """Tell whether colours become those of Display P3."""
+    return rules.gamut == "p3" and header.is_wide and rules.convert_to_srgb
+
+
+def _becomes_srgb(header: Header, rules: PixelRules) -> bool:
+    return rules.convert_to_srgb and not _stays_wide(header, rules)
+
+
 def _is_as_coded(image: Image.Image, header: Header, layout: Layout) -> bool:
     """Tell whether a file shows a decoded image as it is: it lies upright, and no colour was converted."""
     plain = layout.colours == SRGB and layout.depth <= 8 and header.orientation == 1 and not layout.repair
@@ -257,8 +269,9 @@ def _is_as_coded(image: Image.Image, header: Header, layout: Layout) -> bool:
 def _finished(image: Image.Image, header: Header, layout: Layout, rules: PixelRules) -> Image.Image:
     profile = layout.icc or layout.colours.profile(grey=image.mode in GREY_MODES)
     converted = rules.convert_to_srgb or image.mode == "CMYK"
-    image = to_plain(image, scale_16_bit=rules.scale_16_bit, profile=profile if converted else None)
-    if converted and not layout.icc and (table := layout.colours.tone_map()):
+    wide = _stays_wide(header, rules)
+    image = to_plain(image, scale_16_bit=rules.scale_16_bit, profile=profile if converted else None, wide=wide)
+    if converted and not layout.icc and (table := layout.colours.tone_map(wide=wide)):
         image = with_table(image, table)
     if header.orientation > 1 and rules.auto_orient:
         image = image.transpose(_UPRIGHT[header.orientation])

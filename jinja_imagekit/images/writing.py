@@ -9,11 +9,12 @@ from PIL import Image
 
 from ..exceptions import EncodingFailed, ImageKitError, ImageTooLarge
 from ..settings import AUTO
-from .colour import fits, flatten, in_one_mode, may_be_transparent, to_plain
+from .colour import as_p3, fits, flatten, in_one_mode, may_be_transparent, to_plain
 from .formats import OUTPUT_FORMATS, check_options, encoder_options
 from .formats.base import Format, Wish
 from .frames import Frames
 from .names import normal_format
+from .primaries import display_p3
 from .qualities import lowest_alike, within_bytes
 from .rules import Limits, PixelRules, excess
 
@@ -146,9 +147,12 @@ def _prepared(frames: Frames, format: Format, rules: PixelRules) -> list[Image.I
     if len(frames.images) == 1 and format.holds(first) and (rules.keep_alpha or not may_be_transparent(first)):
         return [_clean(first)]
     images = [to_plain(image, scale_16_bit=rules.scale_16_bit, profile=profile) for image in frames.images]
+    background = rules.background
+    if profile is None and frames.icc_profile == display_p3():
+        background = as_p3(background)
     if not (format.has_alpha and rules.keep_alpha):
-        images = [flatten(image, rules.background) for image in images]
-    return [_clean(image) for image in format.prepared(in_one_mode(images), rules.background)]
+        images = [flatten(image, background) for image in images]
+    return [_clean(image) for image in format.prepared(in_one_mode(images), background)]
 
 
 def _clean(image: Image.Image) -> Image.Image:

@@ -12,7 +12,8 @@ from ..exceptions import InvalidOption, nearest
 from ..generatorlibrary import THUMBNAIL_ID
 from ..images import normal_format
 from ..processors.arguments import one_of
-from ..specs import FOCUS_KEYWORD
+from ..settings import GAMUTS
+from ..specs import FOCUS_KEYWORD, ImageSpec
 from .framing import LAYOUTS, MAX_SIDE, Focus, parse_dimensions, parse_focus
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ AT_KEYWORDS = ("size", "source", "focus", "widths", "sizes", "formats", "still")
 
 PICTURE_KEYWORDS = (
     *("layout", "widths", "sizes", "formats", "at", "focus", "alt", "priority", "placeholder"),
-    "missing_alt",
+    *("missing_alt", "gamut"),
 )
 """The keywords of `{% picture %}` itself, in addition to its generator's."""
 
@@ -55,6 +56,8 @@ class PictureCall:
         priority: Whether it is loaded at once, before others.
         placeholder: One of `PLACEHOLDERS`, or None.
         missing_alt: What to do where nobody gives an alternative text: "error", "warn" or "ignore".
+        gamut: One of `GAMUTS`: with "p3", sources with colours beyond sRGB are offered in both; None leaves it to the
+            generator.
         still: Whether an animation is its first frame.
         is_spec: Whether the size is the result's of a spec, which is made narrower for other candidates.
     """
@@ -74,6 +77,7 @@ class PictureCall:
     priority: bool = False
     placeholder: str | None = None
     missing_alt: str = "error"
+    gamut: str | None = None
     still: bool = False
     is_spec: bool = False
 
@@ -99,6 +103,9 @@ def picture_call(
     focus = given.get("focus", anchor)
     if focus is None:
         focus = kit.image_facts.focus_of(source, generator_id)
+    gamut = given.get("gamut")
+    if gamut is None and settings.gamut != "srgb" and _has_gamut(kit, generator_id):
+        gamut = settings.gamut
     layout = one_of("layout", given.get("layout", "constrained"), LAYOUTS)
     at = _art_direction(given.get("at"))
     for sizes in (given.get("sizes"), *(changes.get("sizes") for _, changes in at)):
@@ -118,6 +125,7 @@ def picture_call(
         alt=None if given.get("alt") is None else html.text_or_html(given["alt"]),
         priority=bool(given.get("priority", False)),
         placeholder=_placeholder(given.get("placeholder", settings.picture_placeholder)),
+        gamut=None if gamut is None else one_of("gamut", gamut, GAMUTS),
         missing_alt=one_of("missing_alt", given.get("missing_alt", settings.missing_alt or "error"), MISSING_ALT),
     )
 
@@ -146,13 +154,13 @@ def several_sizes_call(
     if kwargs.get("srcset") is not None:
         raise InvalidOption("srcset", kwargs["srcset"], "beside keywords such as widths= and sizes=, leave it out")
     kwargs = {name: value for name, value in kwargs.items() if name != "srcset"}
-    format = kwargs.get("format")
-    call = picture_call(kit, generator_id, dimensions, source, {**kwargs, "format": None, "formats": None})
+    own = {name: kwargs[name] for name in ("format", "gamut") if kwargs.get(name) is not None}
+    without = {"format": None, "formats": None, "gamut": None}
+    call = picture_call(kit, generator_id, dimensions, source, {**kwargs, **without})
     for name in ("formats", "at"):
         if kwargs.get(name) is not None:
             raise InvalidOption(name, kwargs[name], "an <img> has none; use {% picture %}")
-    options = {**call.options, **({} if format is None else {"format": format})}
-    call = replace(call, options=options, formats=None)
+    call = replace(call, options={**call.options, **own}, formats=None, gamut=None)
     if kwargs.get("missing_alt") is None:
         call = replace(call, missing_alt=kit.settings.missing_alt or "ignore")
     if densities is not None:
@@ -178,11 +186,19 @@ def spec_sizes_call(
     Raises:
         InvalidOption: A keyword has a value that cannot be used.
     """
-    own = {name: value for name, value in kwargs.items() if name not in PICTURE_KEYWORDS}
-    asked = {name: value for name, value in kwargs.items() if name in PICTURE_KEYWORDS}
+    # A spec has its own gamut, and a keyword for it if it likes.
+    words = frozenset(PICTURE_KEYWORDS) - {"gamut"}
+    own = {name: value for name, value in kwargs.items() if name not in words}
+    asked = {name: value for name, value in kwargs.items() if name in words}
     call = several_sizes_call(kit, generator_id, "1x", source, asked)
     options = {**own, **({} if call.focus is None else {FOCUS_KEYWORD: call.focus})}
     return replace(call, options=options, is_spec=True)
+
+
+def _has_gamut(kit: ImageKit, generator_id: str) -> bool:
+    """Tell whether a generator is a spec whose `gamut` can be changed."""
+    registered = kit.registered(generator_id)
+    return isinstance(registered, type) and issubclass(registered, ImageSpec) and not registered.makes_its_own()
 
 
 def _placeholder(value: object) -> str | None:

@@ -21,6 +21,28 @@ def only(earlier: Sequence[str], media: str) -> str | None:
     return " and ".join([*nots, *([own if is_plain else f"({own})"] if own else [])])
 
 
+def both(media: str, feature: str) -> str:
+    """Return a media query that matches, on screens, when this one does and a feature in parentheses does too.
+
+    Example:
+        >>> both("(max-width: 600px)", "(color-gamut: p3)"), both("screen, not print", "(color-gamut: p3)")
+        ('(max-width: 600px) and (color-gamut: p3)', 'screen and (color-gamut: p3), (color-gamut: p3)')
+    """
+    queries = [found for part in _split(media) if (found := _with_feature(part, feature)) is not None]
+    return ", ".join(queries) if media else feature
+
+
+def _with_feature(query: str, feature: str) -> str | None:
+    match = _QUERY.fullmatch(query)
+    if match is not None and (match[1] or "").lower() != "not":
+        return f"{query} and {feature}"
+    condition = _condition_of_one(query)
+    if not condition:
+        return None if condition is None else feature
+    is_plain = " or " not in condition and not condition.startswith("not ")
+    return f"{condition if is_plain else f'({condition})'} and {feature}"
+
+
 _QUERY = re.compile(r"(?:(only|not)\s+)?([a-z][a-z-]*)(?:\s+and\s+(.+))?", re.IGNORECASE | re.DOTALL)
 """A media query with a type: a prefix, the type and a condition."""
 

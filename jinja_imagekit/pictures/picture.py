@@ -74,6 +74,7 @@ class Picture:
                 layout="constrained",
                 widths=(own.width,),
                 densities=None,
+                gamut="srgb" if self._call.gamut else None,
                 still=True,
             )
             shared._plan = None

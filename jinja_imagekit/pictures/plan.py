@@ -13,7 +13,7 @@ from ..images import OUTPUT_FORMATS, Header, output_format
 from ..interfaces import Size
 from ..processors import ResizeToFill, ResizeToFit, SmartResize
 from ..sources import Source
-from ..specs import FORMAT_KEYWORD, WIDTH_KEYWORD, ImageSpec
+from ..specs import FORMAT_KEYWORD, GAMUT_KEYWORD, WIDTH_KEYWORD, ImageSpec
 from .calls import PictureCall, art_directed
 from .framing import (
     FULL_SRC,
@@ -29,6 +29,7 @@ from .framing import (
     parse_dimensions,
     parse_focus,
 )
+from .media_queries import both
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -67,6 +68,7 @@ class Medium(NamedTuple):
         header: The source's header.
         source: The source.
         anchor: What a crop keeps, as fractions; None for the centre.
+        is_wide: Whether it is for screens that show Display P3, beside one for the others.
     """
 
     media: str
@@ -78,6 +80,7 @@ class Medium(NamedTuple):
     header: Header
     source: Source
     anchor: Point | None
+    is_wide: bool = False
 
     def descriptor(self, candidate: Candidate) -> str:
         """Return what `srcset` says about a candidate: its width, or its density."""
@@ -100,6 +103,11 @@ class Plan(NamedTuple):
     media: tuple[Medium, ...]
 
     @property
+    def shapes(self) -> tuple[Medium, ...]:
+        """What is offered, once where it is offered in two gamuts."""
+        return tuple(medium for medium in self.media if not medium.is_wide)
+
+    @property
     def own(self) -> Medium:
         """What is offered when no media query matches."""
         return self.media[-1]
@@ -118,7 +126,36 @@ def make_picture_plan(kit: ImageKit, call: PictureCall) -> Plan:
         InvalidOption: A keyword has a value that cannot be used.
     """
     media = [_medium(kit, art_directed(call, changes), query) for query, changes in call.at]
-    return Plan((*media, _medium(kit, call)))
+    media.append(_medium(kit, call))
+    if call.gamut is None:
+        return Plan(tuple(media))
+    return Plan(tuple(each for medium in media for each in _in_gamuts(medium, call.gamut)))
+
+
+WIDE_SCREENS = "(color-gamut: p3)"
+"""The media query of screens that show most of what Display P3 has (Media Queries 5, 6.4)."""
+
+
+def _in_gamuts(medium: Medium, gamut: str) -> list[Medium]:
+    """Return what is offered in sRGB and, before it, what wide screens are offered of a source that has more."""
+    media = [_with_gamut(medium, "srgb")]
+    formats = tuple(group for group in medium.formats if "icc_profile" in OUTPUT_FORMATS[group[0].format].options)
+    if gamut == "p3" and medium.header.is_wide and formats:
+        query = both(medium.media, WIDE_SCREENS)
+        wide = medium._replace(media=query, formats=formats, is_wide=True)
+        media.insert(0, _with_gamut(wide, "p3"))
+    return media
+
+
+def _with_gamut(medium: Medium, gamut: str) -> Medium:
+    if medium.header.is_vector:
+        return medium
+
+    def changed(candidate: Candidate) -> Candidate:
+        keyword = "gamut" if candidate.generator_id == THUMBNAIL_ID else GAMUT_KEYWORD
+        return candidate._replace(kwargs={**candidate.kwargs, keyword: gamut})
+
+    return medium._replace(formats=tuple(tuple(map(changed, group)) for group in medium.formats))
 
 
 def _medium(kit: ImageKit, call: PictureCall, media: str = "") -> Medium:
@@ -322,20 +359,21 @@ def with_anchor(kit: ImageKit, options: dict[str, Any], focus: Focus) -> dict[st
     return {**options, "anchor": anchor_of(focus, Framing.of(size, options["width"], options["height"]))}
 
 
-def adapted(generator: Any, width: Any, focus: Any, format: Any) -> Any:
-    """Return a copy of a spec whose crops keep a focus, and whose result is narrowed or of another format.
+def adapted(generator: Any, width: Any, focus: Any, format: Any, gamut: Any) -> Any:
+    """Return a copy of a spec whose crops keep a focus, and whose result is narrowed, of another format or gamut.
 
     Args:
         generator: The spec.
         width: Pixels; None leaves the result as wide as it is.
         focus: What crops keep, as `parse_focus` takes it; None leaves it to the spec.
         format: By Pillow's name; None leaves it, and the encoder's options, to the spec.
+        gamut: One of `GAMUTS`; None leaves it to the spec.
 
     Raises:
         InvalidOption: It is no spec, or one that makes its image by a `generate()` or `render()` of its own.
     """
     if not isinstance(generator, ImageSpec) or generator.makes_its_own():
-        asked = {"widths": width, "focus": focus, "format": format}
+        asked = {"widths": width, "focus": focus, "format": format, "gamut": gamut}
         name, value = next((name, value) for name, value in asked.items() if value is not None)
         raise InvalidOption(name, value, "only an ImageSpec whose processors make its image has them")
     processors = list(generator.processors)
@@ -351,6 +389,8 @@ def adapted(generator: Any, width: Any, focus: Any, format: Any) -> Any:
     if format is not None:
         # Options are of one encoder, and so is a quality's scale.
         stated |= {"format": format, "options": None}
+    if gamut is not None:
+        stated["gamut"] = gamut
     # A property goes before what the copy itself has.
     properties = {name: stated.pop(name) for name in tuple(stated) if isinstance(getattr(kind, name, None), property)}
     if properties:

@@ -111,12 +111,13 @@ def picture_html(
     turn = _turn(kit, call, given, _area(box) or offer.width * offer.height)
     loads_lazily = given.loading == "lazy" if given.loading is not None else turn == "lazy"
     # `auto` needs a style that says the image's size.
-    is_sized = _is_sized(shown.plan.media)
+    shapes = shown.plan.shapes
+    is_sized = _is_sized(shapes)
     is_auto = loads_lazily and is_sized and kit.settings.auto_sizes
     styles: dict[str, str] = {}
     if loads_lazily and is_sized:
         styles.update(_reserved(box, offer, is_auto))
-        narrow = shown.plan.media[0]
+        narrow = shapes[0]
         if (narrow.width, narrow.height) != (offer.width, offer.height):
             styles["contain-intrinsic-size"] = _stepped(narrow, shown.plan.own)
     if behind is not None:

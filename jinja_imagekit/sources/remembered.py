@@ -92,7 +92,9 @@ def _header(plain: Mapping[str, Any] | None) -> Header | None:
     if subject and not (len(subject) == 4 and all(type(side) is float and 0 <= side <= 1 for side in subject)):
         return None
     counts = (header.width, header.height, header.orientation, header.frames)
-    sound = all(type(count) is int and count > 0 for count in counts) and type(header.has_alpha) is bool
+    # Version 0.2 wrote no `is_wide`: such files are looked at again.
+    flags = (header.has_alpha, (plain or {}).get("is_wide"))
+    sound = all(type(count) is int and count > 0 for count in counts) and all(type(flag) is bool for flag in flags)
     if not sound or header.format not in (*DECODED_FORMATS, *PLUGIN_FORMATS):
         return None
     return replace(header, subject=subject)  # type: ignore[arg-type]  # it has four sides
