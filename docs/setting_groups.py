@@ -18,6 +18,7 @@ from jinja_imagekit.settings import Settings
 
 UNITS = {
     "timeout": "seconds",
+    "age": "seconds",
     "bytes": "bytes",
     "memory": "bytes",
     "pixels": "pixels",
@@ -34,8 +35,8 @@ KINDS = {
     "str": "text",
     "Path": "folder",
     "Any": "object or dotted path",
-    "tuple[Path, ...]": "folders",
-    "tuple[tuple[str, Path], ...]": "mapping of names to folders",
+    "tuple[Path | str, ...]": "folders, or URLs of buckets",
+    "tuple[tuple[str, Path | str], ...]": "mapping of names to folders, or to URLs of buckets",
     "tuple[str, ...]": "names",
     "Mapping[str, Any]": "mapping",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -56,7 +56,7 @@ class Finding(NamedTuple):
 
 
 def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
-    """Compare records and files; each recorded file is read and decoded in full.
+    """Compare records and files; each recorded file is read and decoded in full, unless its storage tells its version.
 
     A fix deletes and forgets what is missing, truncated, unreadable or not what was recorded, so that it is made again
     when next needed. Failures are tried again. A whole image without a record whose name ends with a fingerprint is
@@ -78,7 +78,8 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     # A store whose damage shows only now is begun anew, and knows nothing more of what was just read.
     recorded = _recorded_by_any(kit) | records.keys()
     with ThreadPoolExecutor(available_cores()) as pool:
-        examined = pool.map(partial(_examine_recorded, kit), records.values())
+        listings = {id(storage): _listed(kit, storage) for storage in storages}
+        examined = pool.map(partial(_examine_recorded, kit, listings), records.values())
         findings = [finding for finding in examined if finding]
     for storage in storages:
         findings.extend(_foreign_files(kit, storage, recorded, begun_ns))
@@ -111,17 +112,33 @@ def _storages(kit: ImageKit, records: dict[str, Record]) -> list[Storage]:
     return list({id(storage): storage for storage in found if storage is not None}.values())
 
 
-def _examine_recorded(kit: ImageKit, record: Record) -> Finding | None:
+_Listing = Mapping[str, tuple[int, str]]
+"""Sizes and versions of files by name."""
+
+
+def _listed(kit: ImageKit, storage: Storage) -> _Listing:
+    """Return what a storage says of its cache files by a few requests, if it says of any file's version."""
+    versions: Callable[[str], _Listing] | None = getattr(storage, "versions", None)
+    return versions(kit.settings.cachefile_dir) if versions else {}
+
+
+def _examine_recorded(kit: ImageKit, listings: Mapping[int, _Listing], record: Record) -> Finding | None:
     try:
         storage = storage_of(kit, record.generator)
         if storage is None:
             return None
-        stored = storage.stat(record.name)
-        if stored is None:
-            return Finding("missing", record.name, "it was made, but there is no such file")
-        if stored.size != record.size:
-            kind: Kind = "truncated" if stored.size < record.size else "foreign"
-            return Finding(kind, record.name, f"it has {stored.size:,} bytes, but {record.size:,} were written")
+        size, version = listings.get(id(storage), {}).get(record.name, (None, ""))
+        if size is None:
+            stored = storage.stat(record.name)
+            if stored is None:
+                return Finding("missing", record.name, "it was made, but there is no such file")
+            size = stored.size
+        if size != record.size:
+            kind: Kind = "truncated" if size < record.size else "foreign"
+            return Finding(kind, record.name, f"it has {size:,} bytes, but {record.size:,} were written")
+        if version and version == record.version:
+            # It is what was written, and need not be read.
+            return None
         if record.generator == class_path(Unprocessed):
             # A source that is shown unprocessed may well be damaged.
             return None
@@ -129,8 +146,8 @@ def _examine_recorded(kit: ImageKit, record: Record) -> Finding | None:
     except ImageKitError as error:
         return Finding("unreadable", record.name, _reason(error))
     # The record of an SVG holds the size at which pages show it.
-    size = (record.width, record.height) if header.is_vector else (header.width, header.height)
-    if (*size, header.format) != (record.width, record.height, record.format):
+    pixels = (record.width, record.height) if header.is_vector else (header.width, header.height)
+    if (*pixels, header.format) != (record.width, record.height, record.format):
         found = f"{header.format} of {header.width} × {header.height}"
         return Finding("foreign", record.name, f"it is a {found}, which is not what was made")
     return None

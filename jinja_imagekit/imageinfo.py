@@ -36,7 +36,7 @@ from .loading import load
 from .once import made_once
 from .recipes import Recipe
 from .settings import Settings
-from .sources import FileSource, Signature, Source, file_and_page, name_parts, signature_of
+from .sources import FileSource, Signature, Source, VersionedSource, file_and_page, name_parts, signature_of
 from .time_limits import time_limit
 
 if TYPE_CHECKING:
@@ -194,13 +194,13 @@ class ImageFacts:
         Raises:
             ImageKitError: A sidecar file is damaged, or has invalid content.
         """
-        if not isinstance(source, FileSource) or not self._kit.settings.source_dirs:
+        if not isinstance(source, VersionedSource) or not self._kit.settings.source_dirs:
             return NO_SIDECAR
-        known = self._sidecars.get((source.path, source.name))
+        known = self._sidecars.get((source.place, source.name))
         if known is None:
             if len(self._sidecars) >= MOST_REMEMBERED:
                 self.forget_sidecars()
-            known = self._sidecars[source.path, source.name] = self._read_sidecar(source)
+            known = self._sidecars[source.place, source.name] = self._read_sidecar(source)
         return known
 
     def focus_of(self, source: object, generator_id: str) -> Any:
@@ -228,6 +228,8 @@ class ImageFacts:
         known = None if name is None else self._focuses.get(name)
         if known is not None and signature_of(known[0]) == known[1]:
             return known[2]
+        if not read and self._kit.sources.may_wait(source):
+            raise BlockingIOError
         try:
             found = self._kit.source(source)
         except ImageKitError:
@@ -238,7 +240,7 @@ class ImageFacts:
         focus = self.sidecar(found).focus
         if focus is None:
             focus = self._found_focus(found, read)
-        if name is not None and isinstance(found, FileSource) and not found.absent:
+        if name is not None and isinstance(found, FileSource) and not (found.absent or self._kit.settings.buckets):
             if len(self._focuses) >= MOST_REMEMBERED:
                 self._focuses.clear()
             self._focuses[name] = found.path, signature_of(found.path), focus
@@ -266,7 +268,7 @@ class ImageFacts:
         if type(source) is not str or known.has_subject or self._kit.settings.focus_detector:
             return False
         self.look_for_changes()
-        path = known.source_path
+        path = known.source.path
         if path in self._silent:
             return True
         if len(self._silent) >= MOST_REMEMBERED:
@@ -290,7 +292,7 @@ class ImageFacts:
         if isinstance(source, CacheFileSource):
             # It need not be there yet, and has no metadata of its source.
             return None
-        if not read and not (isinstance(source, FileSource) and source.recalled_facts()):
+        if not read and not (isinstance(source, VersionedSource) and source.recalled_facts()):
             raise BlockingIOError
         settings = self._kit.settings
         try:
@@ -342,12 +344,12 @@ class ImageFacts:
     def _key(self, digest: str) -> str:
         return f"{self._kit.settings.cache_prefix}look:{digest}"
 
-    def _read_sidecar(self, source: FileSource) -> Sidecar:
+    def _read_sidecar(self, source: VersionedSource) -> Sidecar:
         if self._all is None:
             self._all = self._read_all()
         table = self._all.get(source.name, {})
         name = f"{source.name}{SIDECAR_SUFFIX}"
-        beside = self._beside(source)
+        beside = self._beside(source) if isinstance(source, FileSource) else None
         if beside is not None:
             table = {**table, **_checked(_toml(beside), name)}
         return Sidecar(**table) if table else NO_SIDECAR
@@ -366,18 +368,18 @@ class ImageFacts:
             or os.path.realpath(path.removesuffix(SIDECAR_SUFFIX)) != source.path
         ):
             return None
-        found = self._kit.sources.lookup(f"{file_and_page(source.name)[0]}{SIDECAR_SUFFIX}")
-        return found if found and found.path == os.path.realpath(path) else None
+        found = self._kit.sources.lookup(f"{file_and_page(source.name)[0]}{SIDECAR_SUFFIX}", in_buckets=False)
+        return found if isinstance(found, FileSource) and found.path == os.path.realpath(path) else None
 
     def _read_all(self) -> dict[str, dict[str, Any]]:
         # All of them, since each is looked at later.
-        found = [self._has_sidecar(os.path.join(folder, SIDECAR_FILE)) for folder in self._kit.settings.source_dirs]
-        file = self._kit.sources.lookup(SIDECAR_FILE) if any(found) else None
+        found = [self._has_sidecar(os.path.join(folder, SIDECAR_FILE)) for folder in self._kit.settings.source_folders]
+        file = self._kit.sources.lookup(SIDECAR_FILE, in_buckets=False) if any(found) else None
         tables = {} if file is None else _toml(file)
         return {name: _checked(table, f"{SIDECAR_FILE}, {name!r}") for name, table in tables.items()}
 
 
-def _toml(file: FileSource) -> dict[str, Any]:
+def _toml(file: VersionedSource) -> dict[str, Any]:
     try:
         with file.open() as opened:
             return tomllib.loads(opened.read(MOST_SIDECAR_BYTES).decode("utf-8-sig"))
@@ -611,7 +613,7 @@ class ImageInfo:
     @property
     def bytes(self) -> int:
         """Size of the file in bytes."""
-        if isinstance(self._source, FileSource):
+        if isinstance(self._source, VersionedSource):
             return self._source.signature().size
         return self._read[0]
 

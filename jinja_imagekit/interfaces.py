@@ -118,8 +118,11 @@ class Storage(Protocol):
     is_local: bool
     """True where `stat` is about as cheap as a look-up in memory, so that the file itself is checked each time."""
 
-    def save(self, name: str, content: bytes) -> None:
+    def save(self, name: str, content: bytes) -> str | None:
         """Write `content` under exactly this name, whole or not at all, replacing any file there.
+
+        Returns:
+            What tells this version of the file, such as an ETag, for the file's record; None where nothing does.
 
         Raises:
             StorageError: The file cannot be written.

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .pictures import Picture
     from .pictures.kept import Pictures
     from .serving import Serving
+    from .sources.buckets import Bucket
     from .uploads import ProcessedFile
 
 __all__ = ["ImageKit"]
@@ -155,21 +156,35 @@ class ImageKit:
     @made_once
     def sources(self) -> SourceFinder:
         """Finds sources by their names in templates."""
-        settings, memory, remote = self.settings, self.source_memory, None
+        settings, remote = self.settings, None
+        memory, (dirs, prefixes) = self.source_memory, self._source_places()
         if settings.remote_hosts:
             # It needs an extra.
             from .sources.remote import RemoteSources
 
             remote = RemoteSources(settings, self._limits, lambda name: self.records.store.lock(name), memory)
-        return SourceFinder(
-            settings.source_dirs, self._limits, memory, settings.source_prefixes, remote, posters=self.posters
-        )
+        return SourceFinder(dirs, self._limits, memory, prefixes, remote, posters=self.posters)
 
     @made_once
     def posters(self) -> Posters | None:
         """Makes the images that stand for videos."""
         maker = self.settings.video_poster
         return None if maker is None else Posters(load("video_poster", maker))
+
+    def _source_places(self) -> tuple[list[Path | Bucket], list[tuple[str, Path | Bucket]]]:
+        """Return the source folders and those with a prefix, in which URLs have become buckets."""
+        settings, buckets = self.settings, {}
+        if settings.buckets:
+            # It needs an extra.
+            from .sources.buckets import Bucket
+
+            # A server's pages need few images at a time, of whose number in the bucket nobody knows.
+            lists = settings.keep_notes is not False
+            for url in settings.buckets:
+                buckets[url] = Bucket(url, settings.bucket_max_age, lists=lists, lasts=lambda: self.renders.defers)
+        dirs = [folder if isinstance(folder, Path) else buckets[folder] for folder in settings.source_dirs]
+        prefixes = settings.source_prefixes
+        return dirs, [(prefix, each if isinstance(each, Path) else buckets[each]) for prefix, each in prefixes]
 
     @made_once
     def source_memory(self) -> RecordedSourceMemory:

@@ -33,7 +33,7 @@ from .loading import load
 from .markup.transform import Transform
 from .pages import NEUTRAL, Page
 from .registry import GeneratorRegistry
-from .settings import Settings
+from .settings import Settings, below
 
 __all__ = ["ImageKitPlugin"]
 
@@ -193,7 +193,7 @@ class ImageKitPlugin(BasePlugin):  # type: ignore[type-arg, no-untyped-call]  # 
         }
         settings = Settings.from_keywords({**defaults, **given})
         return settings.replace(
-            source_dirs=(docs, *(root / folder for folder in settings.source_dirs)),
+            source_dirs=(docs, *(below(root, folder) for folder in settings.source_dirs)),
             location=root / settings.location,
             state_dir=root / settings.state_dir,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from PIL import ImageColor
 
@@ -106,9 +106,13 @@ class Settings(PixelSettings, Caps):
     """The configuration of a kit, given once when it is created.
 
     Args:
-        source_dirs: Folders in which a template's string source is looked up; the first match wins.
+        source_dirs: Folders in which a template's string source is looked up; the first match wins. A folder may be the
+            URL of one in a bucket, such as `"s3://bucket/photos"`: that needs the extra `[fsspec]`, and what fsspec
+            needs for the protocol.
         source_prefixes: Further folders, by the first segment of the names to look up in them when no source folder
             has the name: with `{"up": "/srv/uploads"}`, `up/a/cat.jpg` is `/srv/uploads/a/cat.jpg`.
+        bucket_max_age: Seconds for which a server takes what a bucket said of a source for true; a build takes it until
+            its end.
         remote_hosts: Hosts whose images may be sources, by their URLs: `"cdn.example"` by HTTPS, `"*.cdn.example"`
             with all below it, "http://localhost:8000" by HTTP. Needs the extra `[remote]`. Copies are kept
             in `state_dir`.
@@ -217,8 +221,9 @@ class Settings(PixelSettings, Caps):
         (PosixPath('photos'),)
     """
 
-    source_dirs: tuple[Path, ...] = ()
-    source_prefixes: tuple[tuple[str, Path], ...] = ()
+    source_dirs: tuple[Path | str, ...] = ()
+    source_prefixes: tuple[tuple[str, Path | str], ...] = ()
+    bucket_max_age: float = 60.0
     remote_hosts: tuple[str, ...] = ()
     remote_networks: tuple[str, ...] = ()
     remote_timeout: float = 30.0
@@ -337,11 +342,12 @@ class Settings(PixelSettings, Caps):
                 raise InvalidSetting(name, f"there is no such setting. {nearest(name, self.names())}")
         return replace(self, **changes)
 
-    def source_paths(self, parts: Sequence[str]) -> list[str]:
-        """Return the possible paths of a source, in the order they are tried.
+    def source_paths(self, parts: Sequence[str], *, before_buckets: bool = False) -> list[str]:
+        """Return the possible paths of a source on this machine, in the order they are tried.
 
         Args:
             parts: The segments of its name, none of which is `..`.
+            before_buckets: Leave out those that are tried after a bucket.
 
         Example:
             >>> Settings(source_dirs=["photos"], source_prefixes={"shop": "goods"}).source_paths(["shop", "hat.jpg"])
@@ -349,12 +355,30 @@ class Settings(PixelSettings, Caps):
         """
         page = PAGE.fullmatch(parts[-1]) if "#" in parts[-1] else None
         parts = (*parts[:-1], page["file"]) if page else parts
-        name = os.sep.join(parts)
-        paths = [f"{folder}{os.sep}{name}" for folder in self.source_dirs]
+        name, paths = os.sep.join(parts), []
+        for folder in self.source_dirs:
+            if isinstance(folder, Path):
+                paths.append(f"{folder}{os.sep}{name}")
+            elif before_buckets:
+                return paths
         for prefix, folder in self.source_prefixes:
             if prefix == parts[0] and len(parts) > 1:
-                paths.append(os.path.join(folder, *parts[1:]))
+                if isinstance(folder, Path):
+                    paths.append(os.path.join(folder, *parts[1:]))
+                elif before_buckets:
+                    return paths
         return paths
+
+    @property
+    def source_folders(self) -> tuple[Path, ...]:
+        """Those of `source_dirs` that are folders on this machine."""
+        return tuple(folder for folder in self.source_dirs if isinstance(folder, Path))
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """The URLs of all source folders that are in buckets."""
+        places = (*self.source_dirs, *(folder for _, folder in self.source_prefixes))
+        return tuple(folder for folder in places if isinstance(folder, str))
 
     @property
     def site_root(self) -> str:
@@ -371,8 +395,8 @@ class Settings(PixelSettings, Caps):
         """Return these settings with absolute paths, for a process that may run in another folder."""
         return replace(
             self,
-            source_dirs=tuple(folder.absolute() for folder in self.source_dirs),
-            source_prefixes=tuple((prefix, folder.absolute()) for prefix, folder in self.source_prefixes),
+            source_dirs=tuple(below(Path.cwd(), folder) for folder in self.source_dirs),
+            source_prefixes=tuple((prefix, below(Path.cwd(), folder)) for prefix, folder in self.source_prefixes),
             location=self.location.absolute(),
             state_dir=self.state_dir.absolute(),
         )
@@ -401,6 +425,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "failure_timeout": (0, math.inf),
     "timeout": (0.001, math.inf),
     "remote_timeout": (0.001, math.inf),
+    "bucket_max_age": (0, math.inf),
     "worker_memory": (10_000_000, math.inf),
     "max_source_bytes": (1, math.inf),
     "max_svg_bytes": (1, math.inf),
@@ -424,6 +449,48 @@ def _path(name: str, value: Any) -> Path:
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
         raise InvalidSetting(name, f"must be a path, not {value!r}")
     return Path(value)
+
+
+def below(root: Path, place: Path | str) -> Path | str:
+    """Return a source folder that may be relative to another one; the URL of a bucket stays as it is.
+
+    Example:
+        >>> below(Path("/site"), Path("photos")), below(Path("/site"), "s3://bucket/photos")
+        (PosixPath('/site/photos'), 's3://bucket/photos')
+    """
+    return root / place if isinstance(place, Path) else place
+
+
+def _place(name: str, value: Any) -> Path | str:
+    if not isinstance(value, str) or "://" not in value:
+        return _path(name, value)
+    scheme = value.partition("://")[0].rpartition("::")[2]
+    if scheme in ("file", "local"):
+        if urlsplit(value).netloc not in ("", "localhost"):
+            raise InvalidSetting(name, f"{value!r} names another host: file:// and an absolute path has three slashes")
+        # As a folder, it is read as carefully as any other.
+        return Path(path_of_uri(value))
+    if scheme in ("http", "https"):
+        raise InvalidSetting(
+            name, f"{value!r} is no folder: templates name images of other hosts by their URLs, see remote_hosts"
+        )
+    if "::" not in value and not urlsplit(value).path.strip("/") and not urlsplit(value).netloc:
+        raise InvalidSetting(name, f"{value!r} names no bucket, so that all of them could be read")
+    if find_spec("fsspec") is None:
+        raise InvalidSetting(name, f"{value!r} needs what is not installed: pip install 'jinja-imagekit[fsspec]'")
+    return value.rstrip("/")
+
+
+def path_of_uri(uri: str) -> str:
+    """Return the path that a `file:` URL means.
+
+    Example:
+        >>> path_of_uri("file:///srv/photos/a%20b.jpg")
+        '/srv/photos/a b.jpg'
+    """
+    from urllib.request import url2pathname
+
+    return url2pathname(urlsplit(uri).path) if os.name == "nt" else unquote(urlsplit(uri).path)
 
 
 def _instance(kind: type, noun: str) -> Callable[[str, Any], Any]:
@@ -454,7 +521,7 @@ def _several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     return check_all
 
 
-def _prefixes(name: str, value: Any) -> tuple[tuple[str, Path], ...]:
+def _prefixes(name: str, value: Any) -> tuple[tuple[str, Path | str], ...]:
     try:
         pairs = [(prefix, folder) for prefix, folder in (value.items() if isinstance(value, Mapping) else value)]
     except (TypeError, ValueError):
@@ -462,7 +529,7 @@ def _prefixes(name: str, value: Any) -> tuple[tuple[str, Path], ...]:
     for prefix, _ in pairs:
         if not isinstance(prefix, str) or prefix.strip(". ") != prefix or not prefix or set(prefix) & set("/\\:\0"):
             raise InvalidSetting(name, f"a prefix is one segment of a name, such as 'uploads', not {prefix!r}")
-    return tuple((prefix, _path(name, folder)) for prefix, folder in pairs)
+    return tuple((prefix, _place(name, folder)) for prefix, folder in pairs)
 
 
 def _mapping(name: str, value: Any) -> dict[str, Any]:
@@ -494,8 +561,8 @@ _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
     "float | None": _or_none(_number),
     "bool | None": _or_none(_boolean),
     "Mapping[str, Any]": _mapping,
-    "tuple[Path, ...]": _several(_path),
-    "tuple[tuple[str, Path], ...]": _prefixes,
+    "tuple[Path | str, ...]": _several(_place),
+    "tuple[tuple[str, Path | str], ...]": _prefixes,
     "tuple[str, ...]": _several(_string),
     "tuple[float, ...]": _several(_number),
 }

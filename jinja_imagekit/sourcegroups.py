@@ -10,11 +10,14 @@ from heapq import merge
 from itertools import groupby, repeat, takewhile
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .exceptions import InvalidOption, SourceNotAllowed
 from .settings import Settings
 from .sources import name_parts, neighbour
+
+if TYPE_CHECKING:
+    from .sources.buckets import Bucket
 
 __all__ = ["GlobSourceGroup"]
 
@@ -39,7 +42,7 @@ class GlobSourceGroup:
         source_dirs: Folders to look in instead of the kit's source folders.
 
     Raises:
-        InvalidOption: The pattern is absolute or holds `..`.
+        InvalidOption: The pattern is absolute or holds `..`, or one of the folders is the URL of a bucket.
 
     Example:
         >>> group = GlobSourceGroup("photos/**/*.jpg")
@@ -51,6 +54,11 @@ class GlobSourceGroup:
         except PermissionError as error:
             raise InvalidOption("pattern", pattern, str(error)) from error
         self.pattern = pattern
+        for folder in source_dirs:
+            if isinstance(folder, str) and "://" in folder:
+                raise InvalidOption(
+                    "source_dirs", folder, "a bucket is a source folder of the kit, not of a group alone"
+                )
         self.source_dirs = tuple(Path(folder) for folder in source_dirs)
 
     def files(self) -> Iterator[Path]:
@@ -66,8 +74,8 @@ class GlobSourceGroup:
 
     def names_in(
         self,
-        source_dirs: Sequence[Path],
-        source_prefixes: Sequence[tuple[str, Path]] = (),
+        source_dirs: Sequence[Path | Bucket],
+        source_prefixes: Sequence[tuple[str, Path | Bucket]] = (),
         is_result: IsResult = _no_results,
     ) -> Iterator[str | Path]:
         """Yield the names of the files in a kit's source folders, sorted; paths if the group has folders of its own.
@@ -75,18 +83,19 @@ class GlobSourceGroup:
         A folder with a prefix is searched only by a pattern whose first segment is that prefix.
 
         Args:
-            source_dirs: The kit's source folders.
-            source_prefixes: Its folders with a prefix.
+            source_dirs: The kit's source folders and buckets.
+            source_prefixes: Those with a prefix.
             is_result: Tells whether the kit made what is under a path, so that it is not a source.
 
         Raises:
             SourceNotAllowed: A folder cannot be read.
+            SourceError: A bucket does not answer.
         """
         if self.source_dirs:
             yield from (folder / name for folder, name in self._matches(self.source_dirs, is_result))
             return
         first, _, rest = self.pattern.partition("/")
-        found: list[Iterator[str]] = [(name for _, name in self._matches(source_dirs, is_result))]
+        found: list[Iterator[str]] = [_names(folder, self.pattern, is_result) for folder in source_dirs]
         for prefix, folder in source_prefixes:
             if prefix == first and rest:
                 found.append(map(f"{prefix}/".__add__, _names(folder, rest, is_result)))
@@ -117,7 +126,17 @@ class GlobSourceGroup:
 
 def missing_folders(settings: Settings) -> dict[str, str]:
     """Return those of a kit's source folders that do not exist, each with a sentence that says so."""
-    return _missing([*settings.source_dirs, *(folder for _, folder in settings.source_prefixes)])
+    folders = [*settings.source_dirs, *(folder for _, folder in settings.source_prefixes)]
+    return _missing(folder for folder in folders if isinstance(folder, Path))
+
+
+def missing_buckets(buckets: Iterable[Bucket]) -> dict[str, str]:
+    """Return those buckets in which nothing is, each with a sentence that says so."""
+    return {
+        bucket.called: f"The source folder {bucket.called!r} does not exist, or is empty."
+        for bucket in buckets
+        if not bucket.is_there()
+    }
 
 
 def _missing(folders: Iterable[Path]) -> dict[str, str]:
@@ -130,11 +149,29 @@ def _missing(folders: Iterable[Path]) -> dict[str, str]:
     return missing
 
 
-def _names(folder: Path, pattern: str, is_result: IsResult) -> Iterator[str]:
+def _names(folder: Path | Bucket, pattern: str, is_result: IsResult) -> Iterator[str]:
     """Yield the names of the files that match, sorted; links to folders, which may lead in circles, are ignored."""
     tests = [_test(segment) for segment in pattern.split("/")]
-    names = _walk(os.path.realpath(folder), tests, is_result)
+    if isinstance(folder, Path):
+        names = _walk(os.path.realpath(folder), tests, is_result)
+    else:
+        names = _walk_bucket(folder, tests, is_result)
     return (name for name in names if _fits(name.split("/"), tests))
+
+
+def _walk_bucket(bucket: Bucket, tests: list[_Test], is_result: IsResult) -> Iterator[str]:
+    """Do what `_walk` does in a bucket; what lies below a `**` is listed at once."""
+    fixed: list[Any] = list(takewhile(bool, tests[:-1]))
+
+    def may_enter(name: str, depth: int) -> bool:
+        return depth < len(fixed) and bool(fixed[depth](name))
+
+    def is_whole(depth: int) -> bool:
+        return None in tests and depth == len(fixed)
+
+    for name in sorted(bucket.names(may_enter, is_whole)):
+        if not is_result(f"{bucket.called}/{name}"):
+            yield name
 
 
 def _walk(root: str, tests: list[_Test], is_result: IsResult) -> Iterator[str]:

@@ -25,7 +25,7 @@ from .loading import load
 from .markup.tokens import Tag, attributes_of, tags
 from .markup.transform import Edit, Transform, edited
 from .registry import GeneratorRegistry
-from .settings import Settings
+from .settings import Settings, below
 from .wording import counted, seconds_in_words
 
 __all__ = ["setup"]
@@ -139,8 +139,8 @@ def _settings(app: Sphinx) -> Settings:
         "site_url": baseurl if urlsplit(baseurl).scheme else "",
         "base_url": urlsplit(baseurl).path or "/",
     }
-    folders = [srcdir / folder for folder in given.pop("source_dirs", ())]
-    return Settings.from_keywords({**defaults, **given, "source_dirs": [srcdir, *folders]})
+    settings = Settings.from_keywords({**defaults, **given})
+    return settings.replace(source_dirs=(srcdir, *(below(srcdir, folder) for folder in settings.source_dirs)))
 
 
 def _registry(path: str) -> GeneratorRegistry:

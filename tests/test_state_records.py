@@ -13,7 +13,7 @@ from jinja_imagekit.settings import Settings
 from jinja_imagekit.state import DiskStore, Failure, KnownSource, MemoryStore, Record, Records
 
 HERO = Record("CACHE/images/hero.webp", 1_200, 500, 81_234, "image/webp", "WEBP", "blog:hero", "photos/été.jpg")
-PLAIN = Record("CACHE/images/plain.png", 1, 1, 0, "image/png", "PNG", "shop.specs.Swatch")
+PLAIN = Record("CACHE/images/plain.png", 1, 1, 0, "image/png", "PNG", "shop.specs.Swatch", None, "5d41402a")
 
 
 class Clock:
@@ -198,7 +198,8 @@ MALFORMED = [
     '[1e999, 1, 1, "image/png", "PNG", "g", null]',
     '[1, 1, 99999999999999999999999, "image/png", "PNG", "g", null]',
     '[1, 1, 1, "image/png", "PNG", "g", 7]',
-    '[1, 1, 1, "image/png", "PNG", "g", null, "more"]',
+    '[1, 1, 1, "image/png", "PNG", "g", null, "version", "more"]',
+    '[1, 1, 1, "image/png", "PNG", "g", null, 1]',
     '["reason", NaN, ""]',
     '["reason", Infinity, ""]',
     '["reason", "now", ""]',

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+import os
+import signal
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from buckets import Calls, asked, bucket_name, endpoint, methods
 from contracts.storage import StorageContract
 
 import drawing
@@ -16,59 +19,21 @@ from jinja_imagekit.builds.publish import PublishReport
 from jinja_imagekit.processors import ResizeToFit
 
 pytest.importorskip("s3fs", reason="s3fs is not installed: pip install .[test]")
-moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install .[test]")
 
-from jinja_imagekit.storages.fsspec import IMMUTABLE, FsspecStorage  # noqa: E402  # after the skips
+from jinja_imagekit.storages.fsspec import IMMUTABLE, FsspecStorage  # after the skips
 
-Calls = list[tuple[str, str]]
-"""The methods and paths of requests."""
-
-
-class Recorder(logging.Handler):
-    """Collects what the server was asked, as its log tells it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: Calls = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep method and path of a request."""
-        method, _, rest = record.getMessage().partition('"')[2].partition(" ")
-        self.calls.append((method, rest.partition(" ")[0]))
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """The URL of a server for this module."""
-    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=True)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+__all__ = ["asked", "bucket_name", "endpoint"]
 
 
 @pytest.fixture
-def asked(endpoint: str) -> Iterator[Calls]:
-    """What the server is asked during the test."""
-    recorder, log = Recorder(), logging.getLogger("werkzeug")
-    level = log.level
-    log.setLevel(logging.INFO)
-    log.addHandler(recorder)
-    yield recorder.calls
-    log.removeHandler(recorder)
-    log.setLevel(level)
-
-
-@pytest.fixture
-def bucket(endpoint: str, request: Any) -> Callable[..., FsspecStorage]:
+def bucket(endpoint: str, bucket_name: str) -> Callable[..., FsspecStorage]:
     """Return a function that opens a folder of a new bucket as a storage."""
-    name = f"b{abs(hash(request.node.nodeid)):x}"
     options = {"key": "a", "secret": "b", "client_kwargs": {"endpoint_url": endpoint, "region_name": "us-east-1"}}
 
     def open_folder(**more: Any) -> FsspecStorage:
-        return FsspecStorage(f"s3://{name}/site", "https://cdn.example/", **options, **more)
+        return FsspecStorage(f"s3://{bucket_name}/site", "https://cdn.example/", **options, **more)
 
-    open_folder().fs.call_s3("create_bucket", Bucket=name)
+    open_folder().fs.call_s3("create_bucket", Bucket=bucket_name)
     return open_folder
 
 
@@ -99,6 +64,17 @@ def test_objects_have_their_type_and_may_be_kept_for_ever(bucket: Any) -> None:
     assert types == ["image/webp", "image/avif", "image/jpeg", "text/css"]
     cached = [told[name]["CacheControl"] for name in told]
     assert cached == [IMMUTABLE, IMMUTABLE, IMMUTABLE, "no-cache"]
+
+
+def test_a_file_is_written_by_one_request(bucket: Any, asked: Calls) -> None:
+    """An object is there whole or not at all: nothing is written under another name, appended or copied."""
+    storage = bucket()
+    for size in (10, 3_000_000):
+        asked.clear()
+        version = storage.save("CACHE/a.jpg", b"x" * size)
+        assert [(method, path.partition("?")[0]) for method, path in asked] == [("PUT", f"/{storage.root}/CACHE/a.jpg")]
+        assert storage.versions("CACHE") == {"CACHE/a.jpg": (size, version)}
+        assert len(version) == 32
 
 
 def test_a_project_may_say_how_objects_are_written(bucket: Any) -> None:
@@ -145,6 +121,52 @@ def test_warm_page_asks_the_bucket_nothing(bucket: Any, make_kit: MakeKit, asked
     assert asked == []
 
 
+def test_warm_page_with_a_style_sheet_asks_the_bucket_nothing(bucket: Any, make_kit: MakeKit, asked: Calls) -> None:
+    """Neither do pictures whose styles are classes: the style sheet that this process has written is there."""
+    kit = make_kit(default_file_storage=bucket(), picture_css="class", picture_placeholder="color")
+    first = [str(kit.picture("20x", f"{number}.jpg", alt="")) for number in range(3)]
+    assert "class=" in first[0]
+    asked.clear()
+    assert [str(kit.picture("20x", f"{number}.jpg", alt="")) for number in range(3)] == first
+    assert asked == []
+
+
+def test_doctor_reads_only_what_was_changed(bucket: Any, make_kit: MakeKit, asked: Calls) -> None:
+    """Records hold the objects' tags, so that a listing tells which files are what was written."""
+    storage = bucket()
+    kit = make_kit(default_file_storage=storage)
+    names = [str(kit.cachefile("card", source=f"{number}.jpg").url).partition("example/")[2] for number in range(10)]
+    asked.clear()
+    assert make_kit(default_file_storage=bucket()).doctor() == []
+    # One to compare records with files, one to find files without a record.
+    assert methods(asked) == ["LIST", "LIST"]
+    size = storage.stat(names[3]).size
+    storage.save(names[3], b"x" * size)
+    storage.save(names[4], b"short")
+    storage.delete(names[5])
+    asked.clear()
+    found = {(finding.kind, finding.name) for finding in make_kit(default_file_storage=bucket()).doctor()}
+    assert found == {("unreadable", names[3]), ("truncated", names[4]), ("missing", names[5])}
+    assert methods(asked).count("GET") == 1
+
+
+def test_storage_in_a_forked_process(bucket: Any) -> None:
+    """A server's workers, forked after the first request to the bucket, have connections of their own."""
+    storage = bucket()
+    storage.save("a.jpg", b"before")
+    with warnings.catch_warnings():
+        # From Python 3.12 on it warns that threads do not survive, as those of the file system do not.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork() if hasattr(os, "fork") else pytest.skip("this system does not fork")
+    if not pid:
+        signal.alarm(30)
+        storage.save("a.jpg", b"after")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    with storage.open("a.jpg") as file:
+        assert file.read() == b"after"
+
+
 def render(kit: ImageKit, *numbers: int) -> set[str]:
     files = [kit.cachefile("card", source=f"{number}.jpg") for number in numbers]
     assert all(file.url for file in files)
@@ -169,7 +191,7 @@ def test_publish_uploads_what_is_missing_and_removes_what_it_put_there(
     asked.clear()
     assert make_kit().publish(target) == PublishReport(unchanged=sorted(wanted))
     # One page of a listing is enough.
-    assert [method for method, _ in asked] == ["GET"]
+    assert methods(asked) == ["LIST"]
     fewer = render(make_kit(), *range(5))
     planned = make_kit().publish(target, dry_run=True)
     assert set(planned.removed) == wanted - fewer

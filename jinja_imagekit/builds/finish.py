@@ -19,7 +19,7 @@ from ..builds.notes import MOST_FAILURES, Failures, Note, Notes
 from ..cachefiles import ImageCacheFile
 from ..cachefiles.references import NotPlain, Reference, keywords_of
 from ..cachefiles.strategies import Deferred, load_strategy
-from ..exceptions import ImageKitError, SourceNotAllowed
+from ..exceptions import ImageKitError, SourceError, SourceNotAllowed
 from ..interfaces import Size
 from ..pregenerate.plan import Item, Plan, make_plan, registered_items
 from ..pregenerate.report import Outcome, Report
@@ -258,9 +258,7 @@ def finish_render(kit: ImageKit, *, workers: int | None = None, on_progress: Pro
     plan = make_plan(kit, [item for item in items.values() if item])
     report = run_plan(kit, plan, workers=workers, on_progress=on_progress)
     kit.pictures.write_manifest()
-    # The next render reads sidecar files again.
-    kit.image_facts.forget_sidecars()
-    kit.pictures.forget()
+    _begin_anew(kit)
     promises = _promised_sizes(plan, {outcome.name for outcome in report.generated})
     outcomes = [_checked(each, promises) for each in (*report.generated, *report.skipped, *report.failed)]
     outcomes = [_placed(kit, each) for each in _one_a_cause([*outcomes, *_missing(kit, notes, items, outcomes)])]
@@ -272,9 +270,15 @@ def finish_pages(kit: ImageKit) -> None:
     """Write down what pages need whose images have been made, and start a new render."""
     _write_down(kit)
     kit.pictures.write_manifest()
+    _begin_anew(kit)
+    kit.renders.forget_places()
+
+
+def _begin_anew(kit: ImageKit) -> None:
+    """Have the next render read sidecar files again, and ask buckets."""
     kit.image_facts.forget_sidecars()
     kit.pictures.forget()
-    kit.renders.forget_places()
+    kit.sources.forget()
 
 
 def _write_down(kit: ImageKit) -> tuple[Notes, Failures]:
@@ -409,9 +413,13 @@ def _has_source(kit: ImageKit, item: Item) -> bool:
     if type(source) is not str or is_url(source):
         return True
     try:
-        return any(map(os.path.lexists, kit.settings.source_paths(name_parts(source))))
+        paths = kit.settings.source_paths(name_parts(source))
+        return any(map(os.path.lexists, paths)) or bool(kit.settings.buckets and kit.sources.lookup(source))
     except SourceNotAllowed:
         return False
+    except SourceError:
+        # Whoever makes the image says that a bucket does not answer.
+        return True
 
 
 def _promised_sizes(plan: Plan, made: set[str | None]) -> dict[str | None, Size | None]:

@@ -508,6 +508,8 @@ class Renders:
         """Return the name by which templates find the file at a path; None if there is none."""
         folders = [("", folder) for folder in self._settings.source_dirs] + [*self._settings.source_prefixes]
         for prefix, folder in folders:
+            if isinstance(folder, str):
+                continue
             root = os.path.realpath(folder)
             if path.is_relative_to(root):
                 name = PurePath(prefix, path.relative_to(root))

@@ -140,7 +140,7 @@ class CacheFileBackend(ABC):
             StorageError: They cannot be written.
         """
         record = self.describe(file, data)
-        file.storage.save(name_of(file), data)
+        record = record.as_saved(file.storage.save(name_of(file), data))
         file.records.put(record)
         file.made = record
         return record

@@ -9,12 +9,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..exceptions import NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
 from ..interfaces import Size, StateStore
-from ..sources import FileSource, Signature, Source, is_url, name_parts, signature_of
+from ..sources import Signature, Source, VersionedSource, is_url, name_parts, signature_of
 from ..specs import ImageSpec, is_fixed
 from ..state.read_ahead import ReadAhead
 from ..storages.folder import FileSystemStorage
@@ -28,6 +28,7 @@ from .strategies import Deferred
 if TYPE_CHECKING:
     from ..images import Header
     from ..kit import ImageKit
+    from ..sources.buckets import Bucket
 
 BATCH = 1_000
 """How many answers are read from the state store, or deleted, at a time."""
@@ -52,8 +53,25 @@ Call = tuple[str, dict[str, Any]]
 Made = tuple[str, int, int, int]
 """A cache file that is there, made of the current version of its source: its name, bytes, width and height."""
 
-_Place = tuple[str, tuple[str, ...]]
-"""A source's path, and those that are tried first and do not exist."""
+
+class Place(NamedTuple):
+    """Where a source lies.
+
+    Attributes:
+        path: Its path, or what stands for it where it is in a bucket.
+        absent: Paths that are tried first and do not exist.
+        bucket: The bucket; None for a file on this machine.
+        inner: Its name there.
+    """
+
+    path: str
+    absent: tuple[str, ...] = ()
+    bucket: Bucket | None = None
+    inner: str = ""
+
+    def signature(self) -> Signature | None:
+        """Return the source's version, by one stat or by what a bucket has said of late; None where nothing tells."""
+        return signature_of(self.path) if self.bucket is None else self.bucket.latest(self.inner)
 
 
 @dataclass(slots=True)
@@ -65,9 +83,8 @@ class KnownFile:
     size: int
     width: int
     height: int
-    source_path: str
+    source: Place
     signature: Signature
-    absent: tuple[str, ...]
     storage: FileSystemStorage
     is_promised: bool = False
     """Whether its strategy takes the file for made, so that it need not be there yet."""
@@ -87,16 +104,22 @@ class KnownFile:
         return url
 
     def is_current(self) -> bool:
-        """Tell whether source and file are unchanged, by one stat of each."""
+        """Tell whether source and file are unchanged, by one stat of each, or by what a bucket has said of late."""
+        place = self.source
         try:
-            source = os.stat(self.source_path)
-            # Spelt out: this is asked for each tag.
-            found = source.st_size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns
-            if found != self.signature or not (self.is_promised or os.lstat(self.path).st_size == self.size):
+            if place.bucket is not None:
+                if place.bucket.latest(place.inner) != self.signature:
+                    return False
+            else:
+                source = os.stat(place.path)
+                # Spelt out: this is asked for each tag.
+                if (source.st_size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns) != self.signature:
+                    return False
+            if not (self.is_promised or os.lstat(self.path).st_size == self.size):
                 return False
         except OSError:
             return False
-        return not self.absent or not any(os.path.lexists(path) for path in self.absent)
+        return not place.absent or not any(os.path.lexists(path) for path in place.absent)
 
 
 class _Paths:
@@ -122,16 +145,16 @@ class _Seen:
 
     __slots__ = ("_signature", "end", "name", "place")
 
-    def __init__(self, name: str, place: _Place | None) -> None:
+    def __init__(self, name: str, place: Place | None) -> None:
         self.name, self.place = name, place
         self._signature: Signature | None = _UNKNOWN
         self.end = ""
 
     @property
     def signature(self) -> Signature | None:
-        """The source's version, by one stat; None where there is no such file."""
+        """The source's version, as `Place.signature`."""
         if self._signature is _UNKNOWN:
-            self._signature = signature_of(self.place[0]) if self.place else None
+            self._signature = self.place.signature() if self.place else None
         return self._signature
 
     def see(self) -> str:
@@ -262,7 +285,7 @@ class KnownFiles:
         self._answers.pop(key, None)
         return None
 
-    def _recalled_first(self, key: tuple[Any, ...], entry: str, place: _Place | None) -> KnownFile | None:
+    def _recalled_first(self, key: tuple[Any, ...], entry: str, place: Place | None) -> KnownFile | None:
         text, is_ahead = self._ahead.take(entry, self._store)
         if not is_ahead:
             # Folders are looked at as often as the state is.
@@ -386,7 +409,7 @@ class KnownFiles:
             source, given = sources[index], kwargs["source"]
             if found[index] is not None or references[index] is None:
                 continue
-            if not isinstance(source, FileSource) or not self.is_named(given):
+            if not isinstance(source, VersionedSource) or not self.is_named(given):
                 continue
             recipe = self.recipe(id, kwargs)
             if not recipe:
@@ -422,7 +445,7 @@ class KnownFiles:
         _drop(self._calls, is_gone)
         _drop(self._promises, is_gone)
         self._ahead, self._paths = ReadAhead(), _Paths()
-        named = isinstance(source, FileSource) and source.reference == source.name
+        named = isinstance(source, VersionedSource) and source.reference == source.name
         keys = self._store.keys(self._prefix + (f"{source.name}:" if source and named else ""))
         while batch := list(islice(keys, BATCH)):
             answers = self._store.get_many(batch)
@@ -463,7 +486,7 @@ class KnownFiles:
         if type(file.cachefile_strategy) is not Deferred or not self.is_named(kwargs.get("source")):
             return None
         source = file.source
-        if not isinstance(source, FileSource) or not self.recipe(str(file.generator_id), kwargs):
+        if not isinstance(source, VersionedSource) or not self.recipe(str(file.generator_id), kwargs):
             return None
         size, signature = file.promised_size, source.known_signature
         if size is None or signature is None or not file.name:
@@ -483,7 +506,7 @@ class KnownFiles:
     def _entry(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> tuple[str, str] | None:
         source = file.source
         named = self.is_named(kwargs.get("source"))
-        if not named or not isinstance(source, FileSource) or not file.generator_id:
+        if not named or not isinstance(source, VersionedSource) or not file.generator_id:
             return None
         recipe = self.recipe(file.generator_id, kwargs)
         record = (file.made or file.records.get(file.name)) if recipe and file.name else None
@@ -532,7 +555,7 @@ class KnownFiles:
             return None
 
     def _recalled(
-        self, key: tuple[Any, ...], text: str, place: _Place | None, paths: _Paths | None = None
+        self, key: tuple[Any, ...], text: str, place: Place | None, paths: _Paths | None = None
     ) -> KnownFile | None:
         """Return and keep the file behind an answer from the state store, if it is still current."""
         known = self._understood(text, place, paths)
@@ -541,7 +564,7 @@ class KnownFiles:
         self._keep(key, known)
         return known
 
-    def _understood(self, text: str, place: _Place | None, paths: _Paths | None = None) -> KnownFile | None:
+    def _understood(self, text: str, place: Place | None, paths: _Paths | None = None) -> KnownFile | None:
         """Return the file behind an answer from the state store; None for one that this library did not write."""
         try:
             (name, *numbers), end = _decoder.raw_decode(text)
@@ -558,18 +581,23 @@ class KnownFiles:
         except StorageError:
             return None
 
-    def place_of(self, source: str) -> _Place | None:
-        """Return where a source lies: the first of its possible paths that exists; None where none does."""
-        paths = self._candidates(source)
-        if len(paths) == 1:
+    def place_of(self, source: str) -> Place | None:
+        """Return where a source lies: the first of its possible places that has it; None where none is known to."""
+        paths, has_buckets = self._candidates(source), bool(self._kit.settings.buckets)
+        if len(paths) == 1 and not has_buckets:
             # `is_current` tells whether it exists.
-            return paths[0], ()
+            return Place(paths[0])
         found = next((index for index, path in enumerate(paths) if os.path.lexists(path)), None)
-        return None if found is None else (paths[found], tuple(paths[:found]))
+        if found is not None:
+            return Place(paths[found], tuple(paths[:found]))
+        bucket, inner = self._kit.sources.first_bucket(source) if has_buckets and type(source) is str else (None, "")
+        if bucket is None or not bucket.knows(inner):
+            return None
+        return Place(f"{bucket.called}/{inner}", tuple(paths), bucket, inner)
 
     def _candidates(self, source: str) -> list[str]:
-        """Return the possible paths of a source; the first one that exists is it."""
-        return self._kit.settings.source_paths(name_parts(source))
+        """Return the possible paths of a source; the first one that exists is it, unless a bucket has it."""
+        return self._kit.settings.source_paths(name_parts(source), before_buckets=True)
 
     def _known_file(
         self,
@@ -577,7 +605,7 @@ class KnownFiles:
         size: int,
         pixels: Size,
         signature: Signature,
-        place: _Place | None,
+        place: Place | None,
         paths: _Paths | None = None,
         *,
         is_promised: bool = False,
@@ -587,7 +615,7 @@ class KnownFiles:
         if place is None or not isinstance(storage, FileSystemStorage):
             return None
         path = paths.function(storage)(name) if paths else storage.path(name)
-        return KnownFile(name, path, size, *pixels, place[0], signature, place[1], storage, is_promised, has_subject)
+        return KnownFile(name, path, size, *pixels, place, signature, storage, is_promised, has_subject)
 
     def recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
         """Return what stands for all that an image depends on but its source; None if nothing does."""
@@ -635,7 +663,7 @@ def _call_key(id: str, kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
     return (id, *kwargs.items(), *map(type, kwargs.values()))
 
 
-def _has_subject(source: FileSource) -> bool:
+def _has_subject(source: VersionedSource) -> bool:
     header = source.facts.header
     return header is not None and header.subject is not None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ..sources.names import without_credentials
 from .finding import find_kit, site_table
 
 HOSTS = ("plain", "flask", "pelican")
@@ -69,6 +70,8 @@ def make_serve(reference: Callable[[], str | None]) -> click.Command:
         if not watch:
             serve(served)
             return
+        for bucket in kit.settings.buckets:
+            click.echo(f"{without_credentials(bucket)} is not watched: start again when an image there has changed.")
         try:
             watch_and_serve(served, kit)
         except ModuleNotFoundError as error:

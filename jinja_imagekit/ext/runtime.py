@@ -22,7 +22,7 @@ from ..pictures.framing import Focus, Framing, anchor_of, parse_dimensions, pars
 from ..pictures.kept import frozen
 from ..pictures.plan import make_picture_plan, takes_own_focus, with_own_focus
 from ..pictures.printing import miss_alt
-from ..sources import FileSource, NoSource
+from ..sources import NoSource, VersionedSource
 from ..specs import FOCUS_KEYWORD
 from ..stand_ins import StandIn, checked_policy, covers, stand_in
 from .error_places import add_place
@@ -191,8 +191,10 @@ class TemplateRuntime:
         """Return a source as it is to be passed on; unless `make` is set, one that must be read counts as unknown."""
         source = _defined_source(source)
         if not make:
+            if self._kit.sources.may_wait(source):
+                raise NotKnown
             found = self._kit.source(source)
-            if not isinstance(found, FileSource) or found.recalled_facts() is None:
+            if not isinstance(found, VersionedSource) or found.recalled_facts() is None:
                 raise NotKnown
         return source
 

@@ -24,7 +24,7 @@ from ..kit import ImageKit as Kit
 from ..once import made_once
 from ..pages import Page
 from ..registry import GeneratorRegistry
-from ..settings import Settings
+from ..settings import Settings, below
 from ..storages.folder import FileSystemStorage
 from .serving import CacheFileUrls
 
@@ -169,8 +169,8 @@ def settings_of(app: flask.Flask) -> Settings:
     given = {key[len(PREFIX) :].lower() for key in app.config if key.startswith(PREFIX)}
     root, instance = Path(app.root_path), Path(app.instance_path)
     changes: dict[str, Any] = {
-        "source_dirs": tuple(root / folder for folder in own.source_dirs),
-        "source_prefixes": tuple((prefix, root / folder) for prefix, folder in own.source_prefixes),
+        "source_dirs": tuple(below(root, folder) for folder in own.source_dirs),
+        "source_prefixes": tuple((prefix, below(root, folder)) for prefix, folder in own.source_prefixes),
         "location": root / own.location,
         "state_dir": root / own.state_dir,
     }

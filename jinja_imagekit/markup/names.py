@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from ..exceptions import SourceError
+from ..exceptions import SourceError, SourceNotAllowed
 from ..imageinfo import SIDECAR_SUFFIX
-from ..sources import Signature, file_and_page, signature_of
+from ..sources import Signature, file_and_page, name_parts, signature_of
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -60,8 +60,11 @@ class SiteNames:
                 continue
             try:
                 found = self._kit.sources.lookup(name)
-            except SourceError:
+            except SourceNotAllowed:
                 continue
+            except SourceError:
+                # Whoever makes the image says that a disk or a bucket does not answer.
+                return "/".join(name_parts(name))
             finally:
                 self._look(name)
             if found is not None:

@@ -106,7 +106,7 @@ class SiteFolder:
     def __init__(self, kit: ImageKit, folder: str | os.PathLike[str], rules: Mapping[str, Any] | None = None) -> None:
         self._kit = kit
         self._folder = os.path.realpath(folder)
-        if not any(_is_below(self._folder, os.path.realpath(each)) for each in kit.settings.source_dirs):
+        if not any(_is_below(self._folder, os.path.realpath(each)) for each in kit.settings.source_folders):
             kit.add_source_dir(self._folder)
         self._transform = Transform(kit, rules)
         self._transform.failures = []
@@ -337,13 +337,16 @@ class _Memory:
 
 def _recipe(kit: ImageKit, transform: Transform) -> str:
     """Return what all pages depend on beside themselves and their sources; empty if that has no name."""
+    if kit.settings.buckets:
+        # No stat tells whether an image there has changed.
+        return ""
     thumbnails: list[tuple[str, dict[str, Any]]] = [
         (THUMBNAIL_ID, {"width": 1, "height": None, "format": format}) for format in kit.settings.picture_formats
     ]
     recipes = [kit.known_files.recipe(id, kwargs) for id, kwargs in (*thumbnails, *transform.rules.generators())]
     if None in recipes:
         return ""
-    sidecars = [signature_of(os.path.join(folder, SIDECAR_FILE)) for folder in kit.settings.source_dirs]
+    sidecars = [signature_of(os.path.join(folder, SIDECAR_FILE)) for folder in kit.settings.source_folders]
     return repr([VERSION, recipes, kit.settings, transform.rules.words, sidecars])
 
 

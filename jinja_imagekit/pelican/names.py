@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from jinja2.runtime import Context
 from pelican.contents import Content, Static
 
-from ..exceptions import SourceNotFound
+from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 from ..settings import Settings
 from ..sources import Source
 
@@ -82,10 +82,12 @@ class SourceNames:
     Args:
         settings: The kit's settings.
         site_url: The site's URL, which may precede a name.
+        lookup: Returns what has a name, in buckets too; None for folders alone.
     """
 
-    def __init__(self, settings: Settings, site_url: str) -> None:
+    def __init__(self, settings: Settings, site_url: str, lookup: Callable[[str], object] | None = None) -> None:
         self._settings = settings
+        self._lookup = lookup if settings.buckets else None
         self._site_url = site_url
         # Files come and go between runs, so each run has its own object of this class.
         self._found: dict[tuple[str, str | None], str | MissingImage] = {}
@@ -136,12 +138,21 @@ class SourceNames:
             return text
         names = list(dict.fromkeys(self._candidates(text, folder)))
         for name in names:
-            if any(map(os.path.lexists, self._settings.source_paths(name.split("/")))):
+            if any(map(os.path.lexists, self._settings.source_paths(name.split("/")))) or self._is_in_bucket(name):
                 return name
         if not names:
             # It leads out of the content folder, for which the kit has its own error.
             return text
         return MissingImage(text, f"no such file; looked for {' and '.join(names)} below the content folder")
+
+    def _is_in_bucket(self, name: str) -> bool:
+        try:
+            return self._lookup is not None and self._lookup(name) is not None
+        except SourceNotAllowed:
+            return False
+        except SourceError:
+            # Whoever makes the image says that the bucket does not answer.
+            return True
 
     def _candidates(self, text: str, folder: str | None) -> Iterator[str]:
         if self._is_own(text):

@@ -12,7 +12,7 @@ from ..exceptions import ImageKitError, InvalidSetting, nearest
 from ..kit import ImageKit
 from ..loading import load
 from ..registry import GeneratorRegistry
-from ..settings import Settings
+from ..settings import Settings, below
 from .pages import SiteLinks
 
 PREFIX = "IMAGEKIT_"
@@ -76,7 +76,7 @@ def _kit_settings(config: Mapping[str, Any], values: Mapping[str, Any]) -> Setti
         if name not in known:
             suggestion = nearest(PREFIX + name, [PREFIX + each for each in (*known, *OWN_SETTINGS)])
             raise InvalidSetting(PREFIX + name, f"there is no such setting. {suggestion}")
-    content = os.path.abspath(config["PATH"])
+    content = Path(os.path.abspath(config["PATH"]))
     cache = Path(config["CACHE_PATH"], "imagekit")
     links = SiteLinks(config)
     defaults = {
@@ -95,7 +95,7 @@ def _kit_settings(config: Mapping[str, Any], values: Mapping[str, Any]) -> Setti
         del given["urls"]
     further = given.pop("source_dirs", ())
     settings = Settings.from_keywords({**defaults, **given, "source_dirs": further})
-    folders = [content, *(os.path.join(content, each) for each in settings.source_dirs)]
+    folders = [content, *(below(content, each) for each in settings.source_dirs)]
     return settings.replace(source_dirs=tuple(dict.fromkeys(folders)))
 
 

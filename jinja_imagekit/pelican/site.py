@@ -57,7 +57,7 @@ class Site:
         self.links = SiteLinks(config)
         self.kit = options.make_kit()
         leave_untold(self.kit)
-        self._names = SourceNames(self.kit.settings, config.get("SITEURL") or "")
+        self._names = SourceNames(self.kit.settings, config.get("SITEURL") or "", self.kit.sources.lookup)
         self._bodies = BodyRewriter(self.kit, options.classes, self._names)
 
     def install(self, environment: Environment) -> None:

@@ -25,6 +25,7 @@ from ..sources import Signature
 from .files import Shown
 
 if TYPE_CHECKING:
+    from ..cachefiles.warm import Place
     from ..kit import ImageKit
     from .picture import Picture
 
@@ -56,7 +57,7 @@ class _KnownHtml(NamedTuple):
     """A picture's HTML, which is right as long as its sources and files are unchanged."""
 
     html: Markup
-    sources: tuple[tuple[str, Signature], ...]
+    sources: tuple[tuple[Place, Signature], ...]
     files: tuple[tuple[str, int], ...]
     absent: tuple[str, ...]
     picture: Picture
@@ -64,11 +65,15 @@ class _KnownHtml(NamedTuple):
     turns: int
 
     def is_current(self) -> bool:
-        """Tell whether everything is unchanged, by one stat of each file."""
+        """Tell whether everything is unchanged, by one stat of each file, or by what a bucket has said of late."""
         stat = os.stat
         try:
-            for path, signature in self.sources:
-                facts = stat(path)
+            for place, signature in self.sources:
+                if place.bucket is not None:
+                    if place.bucket.latest(place.inner) != signature:
+                        return False
+                    continue
+                facts = stat(place.path)
                 if (facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns) != signature:
                     return False
             for path, size in self.files:
@@ -115,8 +120,9 @@ class Pictures:
         """
         renders = self._kit.renders
         name = self._classes.get(declarations)
-        # Until a build's end; somebody may delete what a server wrote.
-        if name is None or not (renders.defers or self._kit.storage.stat(self.stylesheet)):
+        # Until a build's end; somebody may delete what a server wrote, which only a disk is asked each time.
+        storage = self._kit.storage
+        if name is None or not (renders.defers or not storage.is_local or storage.stat(self.stylesheet)):
             name = f"imagekit-{blake2b(declarations.encode(), digest_size=6).hexdigest()}"
             if not renders.defers:
                 self._kit.records.store.set_many({f"{self._css_prefix}{name}": declarations})
@@ -323,10 +329,10 @@ class Pictures:
             if each is None:
                 return
             known = each[0]
-            sources[known.source_path] = known.signature
+            sources[known.source] = known.signature
             if not known.is_promised:
                 files.append((known.path, known.size))
-            absent.update(dict.fromkeys(known.absent))
+            absent.update(dict.fromkeys(known.source.absent))
         if not sources:
             return
         if self._kit.settings.picture_css == "class" and not self._kit.renders.defers:

@@ -119,7 +119,7 @@ class _Making:
         try:
             data = self._render(file)
             record = maker.describe(file, data)
-            file.storage.save(record.name, data)
+            record = record.as_saved(file.storage.save(record.name, data))
         except Exception as error:  # noqa: BLE001  # a processor may raise anything; the rest is made
             self.outcomes.append(self._failed(file, kwargs, maker.remember_failure(file, error), named=True))
             return

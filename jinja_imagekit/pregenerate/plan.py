@@ -16,8 +16,8 @@ from ..cachefiles.warm import BATCH, Look
 from ..exceptions import ImageKitError, InvalidOption
 from ..interfaces import SourceGroup
 from ..registry import match_ids
-from ..sourcegroups import GlobSourceGroup, missing_folders
-from ..sources import FileSource, Source
+from ..sourcegroups import GlobSourceGroup, missing_buckets, missing_folders
+from ..sources import Source, VersionedSource
 from .report import Outcome, Outcomes, Report
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def _items_of(kit: ImageKit, group: SourceGroup, ids: list[str], plan: Plan | No
         if plan is not None and not count and isinstance(group, GlobSourceGroup):
             missing = f"{group!r} of {' and '.join(map(repr, ids))} matches no file."
             plan.warnings |= {**group.missing_folders(), group.pattern: missing}
+            plan.warnings |= missing_buckets(kit.sources.buckets)
 
 
 def sources_of(group: SourceGroup, kit: ImageKit) -> Iterator[object]:
@@ -128,7 +129,7 @@ def sources_of(group: SourceGroup, kit: ImageKit) -> Iterator[object]:
     is_result = _results_of(kit)
     names_in = getattr(group, "names_in", None)
     if names_in:
-        yield from names_in(kit.settings.source_dirs, kit.settings.source_prefixes, is_result)
+        yield from names_in(kit.sources.source_dirs, kit.sources.source_prefixes, is_result)
         return
     for source in group.files():
         if not (isinstance(source, Path) and is_result(os.path.realpath(source))):
@@ -217,7 +218,7 @@ def _without_known(kit: ImageKit, items: list[Item], look: Look, plan: Plan) -> 
 def _is_fresh(file: ImageCacheFile) -> bool:
     """Tell whether a cache file exists, without reading a source whose content is not remembered."""
     source = file.source
-    if isinstance(source, FileSource) and source.recalled_facts() is None:
+    if isinstance(source, VersionedSource) and source.recalled_facts() is None:
         return False
     return bool(file.name) and file.cachefile_backend.exists(file)
 
@@ -240,10 +241,10 @@ def failed(generator_id: str, kwargs: Mapping[str, Any], error: Exception) -> Ou
 def _add_work(works: dict[object, SourceWork], file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
     source = file.source
     # A link may give a file two names, each of which has its own cache files.
-    key = (source.path, source.name) if isinstance(source, FileSource) else id(source) if source else id(file)
+    key = (source.place, source.name) if isinstance(source, VersionedSource) else id(source) if source else id(file)
     work = works.get(key)
     if work is None:
-        weight = source.signature().size if isinstance(source, FileSource) else 0
+        weight = source.signature().size if isinstance(source, VersionedSource) else 0
         work = works[key] = SourceWork(source, weight)
     work.files.append((file, kwargs))
 

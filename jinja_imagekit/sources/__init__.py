@@ -9,6 +9,7 @@ from .base import (
     SourceFacts,
     SourceMemory,
     StreamSource,
+    VersionedSource,
     signature_of,
     source_of,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "SourceFinder",
     "SourceMemory",
     "StreamSource",
+    "VersionedSource",
     "bare_name",
     "file_and_page",
     "is_url",

@@ -237,22 +237,20 @@ class Source(ABC):
         return f"<{type(self).__name__} {self.name!r}>"
 
 
-class FileSource(Source):
-    """A regular file on this machine's disk, open only while it is read.
+class VersionedSource(Source):
+    """A source of which a look tells whether it has changed, so that an unchanged one is not read again.
 
     Args:
-        path: The file's absolute path.
+        place: Its absolute path or URL, under which its facts are remembered.
         name: The source's name.
         limits: Caps on what is read.
         original: What the caller handed over.
         reference: How another process finds it.
         memory: Remembers facts between processes.
-        absent: Paths that were tried first and did not exist; should one appear, it becomes the source.
         page: Which page of a PDF it is.
-        posters: Makes the image that stands for a video; None where videos are refused.
 
     Attributes:
-        known_signature: The version of the file that the facts describe; None until they are certain.
+        known_signature: The version that the facts describe; None until they are certain.
     """
 
     is_kept = True
@@ -261,33 +259,135 @@ class FileSource(Source):
 
     def __init__(
         self,
-        path: str,
+        place: str,
         name: str,
         limits: Limits,
         *,
         original: object = None,
         reference: str | None = None,
         memory: SourceMemory | None = None,
-        absent: tuple[str, ...] = (),
         page: int = 1,
-        posters: Posters | None = None,
     ) -> None:
         super().__init__(limits)
-        self.path = path
+        self.place = place
         self.name = name
         self.original = original
         self.reference = reference
-        self.absent = absent
         self.known_signature: Signature | None = None
         self._memory = memory
         self._page = page
-        self._posters = posters
 
     @property
     def _memory_key(self) -> str:
-        """What the memory knows this source by: its path, its page, and what would make a poster of it."""
-        page = "" if self._page == 1 else f"#page={self._page}"
-        return f"{self.path}{page}#poster={self._posters.version}" if self._posters else f"{self.path}{page}"
+        """What the memory knows this source by: its place, its page, and what would make a poster of it."""
+        return self.place if self._page == 1 else f"{self.place}#page={self._page}"
+
+    @abstractmethod
+    def signature(self) -> Signature:
+        """Return what tells its version.
+
+        Raises:
+            SourceNotFound: It is gone.
+        """
+
+    @property
+    def facts(self) -> SourceFacts:
+        """The digest and header; an unchanged source is not read again."""
+        if self._facts is None:
+            self._facts = self.recalled_facts()
+        if self._facts is None:
+            self.read()
+        return cast(SourceFacts, self._facts)
+
+    def recalled_facts(self) -> SourceFacts | None:
+        """Return what is remembered about this version of the source, without reading it.
+
+        Raises:
+            SourceNotFound: It is gone.
+        """
+        if self._facts is None and self._memory:
+            signature = self.signature()
+            self._facts = self._memory.recall(self._memory_key, signature)
+            if self._facts:
+                self.known_signature = signature
+        return self._facts
+
+    def read(self) -> bytes:
+        """Return all bytes; their digest and header are the source's facts from then on.
+
+        Raises:
+            SourceError: The source cannot be used.
+            ImageTooLarge: It has more bytes than `max_source_bytes`.
+        """
+        before = self.signature()
+        data, digest = self._content(before)
+        if self._facts is None or before != self.known_signature:
+            self._facts = self.facts_of(data)
+            if digest is not None:
+                self._facts = self._facts._replace(digest=digest())
+            self._remember(before)
+        return data
+
+    def _content(self, version: Signature) -> tuple[bytes, Callable[[], str] | None]:
+        """Return the image's bytes, and what works out its digest where they are not the source's own."""
+        if version.size > self._limits.max_source_bytes:
+            raise self._too_large()
+        return images.with_page(super().read(), self._page), None
+
+    def facts_of(self, data: bytes) -> SourceFacts:
+        """Return the facts of bytes that were read from it; of no bytes, they say so."""
+        return super().facts_of(data) if data else SourceFacts(blake3(b"").hexdigest(length=16), None, "it is empty")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The memory stays with the process that it belongs to.
+        return {**vars(self), "_memory": None, "_examined": None}
+
+    def _remember(self, before: Signature) -> None:
+        self.known_signature = None
+        if self._facts and self._is_still(before):
+            self.known_signature = before
+            if self._memory:
+                self._memory.remember(self._memory_key, before, self._facts)
+
+    def _is_still(self, version: Signature) -> bool:
+        """Tell whether it is of this version still, and another one would have another signature."""
+        return version.is_settled and self.signature() == version
+
+
+class FileSource(VersionedSource):
+    """A regular file on this machine's disk, open only while it is read.
+
+    Args:
+        path: The file's absolute path.
+        name: The source's name.
+        limits: Caps on what is read.
+        absent: Paths that were tried first and did not exist; should one appear, it becomes the source.
+        posters: Makes the image that stands for a video; None where videos are refused.
+        **given: What a `VersionedSource` takes besides.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        name: str,
+        limits: Limits,
+        *,
+        absent: tuple[str, ...] = (),
+        posters: Posters | None = None,
+        **given: Any,
+    ) -> None:
+        super().__init__(path, name, limits, **given)
+        self.absent = absent
+        self._posters = posters
+
+    @property
+    def path(self) -> str:
+        """The file's absolute path."""
+        return self.place
+
+    @property
+    def _memory_key(self) -> str:
+        return f"{super()._memory_key}#poster={self._posters.version}" if self._posters else super()._memory_key
 
     def open(self) -> BinaryIO:
         """Return the file, open for reading; only a regular file is ever opened, and through no link."""
@@ -308,69 +408,20 @@ class FileSource(Source):
             raise source_error(self.name, error) from error
         return Signature.of(facts)
 
-    @property
-    def facts(self) -> SourceFacts:
-        """The digest and header; an unchanged file is not read again."""
-        if self._facts is None:
-            self._facts = self.recalled_facts()
-        if self._facts is None:
-            self.read()
-        return cast(SourceFacts, self._facts)
-
-    def recalled_facts(self) -> SourceFacts | None:
-        """Return what is remembered about this version of the file, without opening it.
-
-        Raises:
-            SourceNotFound: The file is gone.
-        """
-        if self._facts is None and self._memory:
-            signature = self.signature()
-            self._facts = self._memory.recall(self._memory_key, signature)
-            if self._facts:
-                self.known_signature = signature
-        return self._facts
-
-    def read(self) -> bytes:
-        """Return all bytes; their digest and header are the source's facts from then on.
-
-        Raises:
-            SourceError: The source cannot be used.
-            ImageTooLarge: It has more bytes than `max_source_bytes`.
-        """
-        before = self.signature()
+    def _content(self, version: Signature) -> tuple[bytes, Callable[[], str] | None]:
         posters = self._posters if self._posters and self._is_video() else None
-        if posters:
-            data = posters.make(self.path, self.name, before)
-        elif before.size > self._limits.max_source_bytes:
-            raise self._too_large()
-        else:
-            data = images.with_page(super().read(), self._page)
-        if self._facts is None or before != self.known_signature:
-            self._facts = self.facts_of(data)
-            if posters:
-                with self.open() as file:
-                    self._facts = self._facts._replace(digest=posters.digest(file, DIGEST_BYTES))
-            self._remember(before)
-        return data
+        if posters is None:
+            return super()._content(version)
+
+        def digest() -> str:
+            with self.open() as file:
+                return posters.digest(file, DIGEST_BYTES)
+
+        return posters.make(self.path, self.name, version), digest
 
     def _is_video(self) -> bool:
         with self.open() as file:
             return is_video(file.read(HEAD_BYTES))
-
-    def facts_of(self, data: bytes) -> SourceFacts:
-        """Return the facts of bytes that were read from this file; of an empty file, they say so."""
-        return super().facts_of(data) if data else SourceFacts(blake3(b"").hexdigest(length=16), None, "it is empty")
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The memory stays with the process that it belongs to.
-        return {**vars(self), "_memory": None, "_examined": None}
-
-    def _remember(self, before: Signature) -> None:
-        self.known_signature = None
-        if before.is_settled and self._facts and self.signature() == before:
-            self.known_signature = before
-            if self._memory:
-                self._memory.remember(self._memory_key, before, self._facts)
 
 
 class BytesSource(Source):

@@ -6,17 +6,20 @@ import math
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
-from .base import BytesSource, FileSource, Source, SourceMemory, StreamSource
+from ..settings import path_of_uri
+from .base import BytesSource, FileSource, Source, SourceMemory, StreamSource, VersionedSource
 from .hints import Folder, neighbour, reason
 from .names import file_and_page, is_url, name_parts, source_error
 
 if TYPE_CHECKING:
     from ..images import Limits
+    from .buckets import Bucket
     from .posters import Posters
     from .remote import RemoteSources
 
@@ -33,7 +36,7 @@ class SourceFinder:
     This is the only place that decides which files may be read.
 
     Args:
-        source_dirs: Folders in which names are looked up; the first match wins.
+        source_dirs: Folders and buckets in which names are looked up; the first match wins.
         limits: Caps on what is read.
         memory: Remembers the facts of files.
         source_prefixes: Further folders, by the first segment of the names that are looked up in them.
@@ -43,26 +46,71 @@ class SourceFinder:
 
     def __init__(
         self,
-        source_dirs: Sequence[Path],
+        source_dirs: Sequence[Path | Bucket],
         limits: Limits,
         memory: SourceMemory | None = None,
-        source_prefixes: Sequence[tuple[str, Path]] = (),
+        source_prefixes: Sequence[tuple[str, Path | Bucket]] = (),
         remote: RemoteSources | None = None,
         posters: Posters | None = None,
     ) -> None:
-        folders = [*(((), folder) for folder in source_dirs), *(((prefix,), path) for prefix, path in source_prefixes)]
-        self._roots: tuple[tuple[tuple[str, ...], str], ...] = tuple(
-            (prefix, os.path.realpath(folder)) for prefix, folder in folders
-        )
+        self.source_dirs, self.source_prefixes = tuple(source_dirs), tuple(source_prefixes)
+        folders: list[tuple[tuple[str, ...], Path | Bucket]] = [((), folder) for folder in source_dirs]
+        folders += [((prefix,), folder) for prefix, folder in source_prefixes]
+        self._places: list[tuple[tuple[str, ...], str | Bucket]] = [
+            (prefix, os.path.realpath(folder) if isinstance(folder, Path) else folder) for prefix, folder in folders
+        ]
+        self._roots = [(prefix, root) for prefix, root in self._places if isinstance(root, str)]
         self._folders = [
-            Folder(root, str(called), "".join(f"{each}/" for each in prefix))
-            for (prefix, root), (_, called) in zip(self._roots, folders, strict=True)
+            Folder(
+                place,
+                place.called if not isinstance(place, str) else str(folder),
+                "".join(f"{each}/" for each in prefix),
+            )
+            for (prefix, place), (_, folder) in zip(self._places, folders, strict=True)
         ]
         self._reasons: dict[str, tuple[float, str]] = {}
         self._limits = limits
         self._memory = memory
         self.remote = remote
         self._posters = posters
+
+    @property
+    def buckets(self) -> list[Bucket]:
+        """The source folders that are in buckets."""
+        return [place for _, place in self._places if not isinstance(place, str)]
+
+    def first_bucket(self, name: str) -> tuple[Bucket | None, str]:
+        """Return the first bucket in which a name is looked up, and the name there.
+
+        Raises:
+            SourceNotAllowed: Nothing may have the name.
+        """
+        looked_in = self._looked_in(name_parts(name))
+        return next(((place, "/".join(inner)) for place, inner in looked_in if not isinstance(place, str)), (None, ""))
+
+    def forget(self) -> None:
+        """Ask the buckets again when they are next needed, since a new render begins."""
+        for bucket in self.buckets:
+            bucket.forget()
+
+    def may_wait(self, value: object) -> bool:
+        """Tell whether finding a source may take a request over the network."""
+        if type(value) is not str or not value:
+            return False
+        if self.remote is not None and is_url(value):
+            return not self.remote.has_fresh(value)
+        if len(self._roots) == len(self._places):
+            return False
+        with suppress(SourceError):
+            for place, inner in self._looked_in(name_parts(value)):
+                if isinstance(place, str):
+                    if os.path.lexists(os.path.join(place, *inner)):
+                        return False
+                elif not place.knows("/".join(inner)):
+                    return True
+                elif place.find("/".join(inner)):
+                    return False
+        return False
 
     def find(self, value: object) -> Source | None:
         """Return the source that a value stands for; None for an empty one (None, "", an empty file field).
@@ -94,8 +142,8 @@ class SourceFinder:
         error.concerns_image = False
         raise error
 
-    def named(self, name: str) -> FileSource:
-        """Return the file of this name in the first source folder that has it, or the copy of what is at a URL.
+    def named(self, name: str) -> VersionedSource:
+        """Return what has this name in the first source folder that has it, or the copy of what is at a URL.
 
         Raises:
             SourceNotFound: There is none; the message says where it was looked for, and what is nearest.
@@ -108,18 +156,25 @@ class SourceFinder:
             raise SourceNotFound(name, self._reason(name))
         return found
 
-    def lookup(self, name: str) -> FileSource | None:
-        """Return the file of this name in the first source folder that has it; None where none has.
+    def lookup(self, name: str, *, in_buckets: bool = True) -> VersionedSource | None:
+        """Return what has this name in the first source folder that has it; None where none has.
+
+        Args:
+            name: The name.
+            in_buckets: Whether to look into buckets too.
 
         Raises:
             SourceNotAllowed: As `find`.
+            SourceError: A bucket does not answer.
         """
         parts = name_parts(name)
-        last, page = file_and_page(parts[-1])
+        page = file_and_page(parts[-1])[1]
         absent: list[str] = []
-        for prefix, root in self._roots:
-            inner = (*parts[len(prefix) : -1], last)
-            if parts[: len(prefix)] != prefix or len(parts) == len(prefix):
+        for root, inner in self._looked_in(parts):
+            if not isinstance(root, str):
+                found = self._in_bucket(root, "/".join(inner), name, "/".join(parts), page) if in_buckets else None
+                if found is not None:
+                    return found
                 continue
             candidate = os.path.join(root, *inner)
             try:
@@ -144,6 +199,26 @@ class SourceFinder:
                 posters=self._posters,
             )
         return None
+
+    def _looked_in(self, parts: tuple[str, ...]) -> Iterator[tuple[str | Bucket, tuple[str, ...]]]:
+        """Yield the places in which a name is looked up, and the parts of its file's name there."""
+        parts = (*parts[:-1], file_and_page(parts[-1])[0])
+        for prefix, place in self._places:
+            if parts[: len(prefix)] == prefix and len(parts) > len(prefix):
+                yield place, parts[len(prefix) :]
+
+    def _in_bucket(self, bucket: Bucket, inner: str, given: str, name: str, page: int) -> VersionedSource | None:
+        try:
+            signature = bucket.find(inner)
+        except SourceError as error:
+            # The bucket does not know of a prefix.
+            error.source = given
+            raise
+        if signature is None:
+            return None
+        return bucket.source(
+            inner, signature, name, self._limits, original=given, reference=name, memory=self._memory, page=page
+        )
 
     def _reason(self, name: str) -> str:
         """Return why a name leads nowhere; for a busy page, this is worked out only every ten seconds."""
@@ -199,7 +274,7 @@ class SourceFinder:
     def by_reference(self, reference: str) -> Source:
         """Return the source of another process that has this `Source.reference`."""
         if reference.startswith("file:"):
-            return self._at_path(_path_of_uri(reference), reference)
+            return self._at_path(path_of_uri(reference), reference)
         return self.named(reference)
 
     @staticmethod
@@ -243,10 +318,3 @@ def _path_of_stream(stream: Any) -> str | None:
     except (OSError, ValueError):
         return None
     return path if same else None
-
-
-def _path_of_uri(uri: str) -> str:
-    from urllib.parse import unquote, urlsplit
-    from urllib.request import url2pathname
-
-    return url2pathname(urlsplit(uri).path) if os.name == "nt" else unquote(urlsplit(uri).path)

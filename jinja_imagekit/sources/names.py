@@ -76,6 +76,16 @@ def is_url(name: str) -> bool:
     return name.startswith(("https://", "http://"))
 
 
+def without_credentials(text: str) -> str:
+    """Return a URL, or a text with URLs, without the names and passwords of users.
+
+    Example:
+        >>> without_credentials("sftp://me:secret@host/photos")
+        'sftp://host/photos'
+    """
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
 def bare_name(name: str) -> str:
     """Return the file name at the end of whatever path an upload or a stream claims to have.
 

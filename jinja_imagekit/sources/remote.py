@@ -25,7 +25,7 @@ from ..atomic_files import write_whole
 from ..exceptions import ImageKitError, ImageTooLarge, SourceError, SourceNotAllowed, SourceNotFound
 from ..settings import REMOTE_HOST, Settings
 from .base import FileSource, SourceMemory
-from .names import file_and_page
+from .names import file_and_page, without_credentials
 
 if TYPE_CHECKING:
     from ..images import Limits
@@ -159,6 +159,10 @@ class RemoteSources:
             return False
         return True
 
+    def has_fresh(self, url: str) -> bool:
+        """Tell whether `named` answers at once."""
+        return time.time() < self._fresh.get(url, 0)
+
     def named(self, url: str) -> RemoteSource:
         """Return the source at a URL, downloaded if there is no fresh copy.
 
@@ -215,7 +219,7 @@ class RemoteSources:
             seconds = getattr(error, "seconds", None)
             until = time.time() + (self._settings.failure_timeout if seconds is None else seconds)
             if is_there and not isinstance(error, SourceNotFound):
-                logger.warning("An old copy is used of %s: %s", _without_credentials(url), error.reason)
+                logger.warning("An old copy is used of %s: %s", without_credentials(url), error.reason)
                 return {**known, "fresh": until}
             with suppress(FileNotFoundError):
                 copy.unlink()
@@ -304,8 +308,8 @@ class RemoteSources:
             url: The URL.
             first: The URL that redirected to it.
         """
-        name = first or _without_credentials(url)
-        redirected = f"it redirects to {_without_credentials(url)!r}: " if first and first != url else ""
+        name = first or without_credentials(url)
+        redirected = f"it redirects to {without_credentials(url)!r}: " if first and first != url else ""
         try:
             parts = urlsplit(url)
             host, port = (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
@@ -490,7 +494,3 @@ def _name_of(parts: SplitResult) -> str:
     segments = [re.sub(r"[/\\\x00]", "_", unquote(each)) for each in parts.path.split("/")]
     host = (parts.hostname or "").replace(":", "_") + (f"_{parts.port}" if parts.port else "")
     return "/".join([host, *(each for each in segments if each not in ("", ".", ".."))])
-
-
-def _without_credentials(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)

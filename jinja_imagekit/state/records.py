@@ -7,7 +7,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..interfaces import StateStore
@@ -39,6 +39,7 @@ class Record:
         format: Pillow's name of its format.
         generator: The generator's id, or its class path.
         source: The source's name; None if there is none.
+        version: What its storage said of the version that was written, such as an ETag; empty if nothing.
     """
 
     name: str
@@ -49,6 +50,11 @@ class Record:
     format: str
     generator: str
     source: str | None = None
+    version: str = ""
+
+    def as_saved(self, version: str | None) -> Record:
+        """Return this record with what a storage's `save` returned."""
+        return replace(self, version=version) if version else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +261,18 @@ def _number(text: str | None) -> float | None:
 
 def _record_text(record: Record) -> str:
     fields = (record.width, record.height, record.size, record.mimetype, record.format)
-    return _dumps([*fields, record.generator, record.source])
+    version = (record.version,) if record.version else ()
+    return _dumps([*fields, record.generator, record.source, *version])
 
 
 def _record(name: str, text: str) -> Record | None:
     match _loads(text):
-        case [width, height, size, str(mimetype), str(format), str(generator), str() | None as source] if (
+        case [width, height, size, str(mimetype), str(format), str(generator), str() | None as source, *rest] if (
             _is_count(width) and _is_count(height) and _is_count(size) and width and height and _is_safe(name)
         ):
-            return Record(name, width, height, size, mimetype, format, generator, source)
+            match rest:
+                case [] | [str()]:
+                    return Record(name, width, height, size, mimetype, format, generator, source, *rest)
     return None
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import pickle
 import posixpath
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -70,9 +72,10 @@ class FsspecStorage:
         **storage_options: Any,
     ) -> None:
         if isinstance(url_or_fs, str):
-            self.fs, root = url_to_fs(url_or_fs, **storage_options)
+            self._fs, root = url_to_fs(url_or_fs, **storage_options)
         else:
-            self.fs = url_or_fs
+            self._fs = url_or_fs
+        self._pid = os.getpid()
         self.base_url = base_url
         self.root = root.rstrip("/")
         protocol = self.fs.protocol
@@ -81,11 +84,21 @@ class FsspecStorage:
         self._is_s3 = bool({"s3", "s3a"} & protocols)
         self._own_options = write_options
 
+    @property
+    def fs(self) -> Any:
+        """The file system; a child process has one of its own, since those with connections do not survive a fork."""
+        if self._pid != os.getpid():
+            self._fs, self._pid = pickle.loads(pickle.dumps(self._fs)), os.getpid()
+        return self._fs
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.fs!r}, {self.base_url!r}, root={self.root!r})"
 
-    def save(self, name: str, content: bytes) -> None:
+    def save(self, name: str, content: bytes) -> str | None:
         """Write `content` under exactly this name, replacing any file there.
+
+        Returns:
+            The file's tag, if the file system says it when a file is written, as S3 does; else None.
 
         Raises:
             StorageError: The name is unsafe, or the file cannot be written.
@@ -93,13 +106,13 @@ class FsspecStorage:
         path = self._path(name)
         try:
             try:
-                self._write(path, content)
+                return self._write(path, content)
             except FileNotFoundError:
                 # Object stores have no folders, and must not be asked for one, since some would make a bucket.
                 self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
                 if self.rename:
                     self.fs.makedirs(self._temporary_folder, exist_ok=True)
-                self._write(path, content)
+                return self._write(path, content)
         except Exception as error:  # each protocol raises errors of its own
             raise StorageError(
                 name, f"cannot be written to {path}: {error!r}. Check its address and permissions."
@@ -186,21 +199,34 @@ class FsspecStorage:
         Raises:
             StorageError: The prefix is not a safe name, or the file system does not respond.
         """
+        return iter(sorted(self._found(prefix)))
+
+    def versions(self, prefix: str = "") -> dict[str, tuple[int, str]]:
+        """Return size and tag of all files below the folder `prefix`, by name; a tag is empty if there is none.
+
+        Raises:
+            StorageError: As `names`.
+        """
+        return {name: (int(found["size"] or 0), tag_of(found)) for name, found in self._found(prefix).items()}
+
+    def _found(self, prefix: str) -> dict[str, Mapping[str, Any]]:
+        """Return what a listing says of the files below a folder, by name."""
         prefix = prefix.rstrip("/")
         folder = self._path(prefix) if prefix else self.root
         try:
             # A cached listing would hide what other machines have written.
             self.fs.invalidate_cache()
-            found = [path for path in self.fs.find(folder) if path != folder]
+            found: dict[str, Mapping[str, Any]] = self.fs.find(folder, detail=True)
             self.fs.invalidate_cache()
         except (FileNotFoundError, NotADirectoryError):
-            return iter(())
+            return {}
         except Exception as error:
             raise StorageError(
                 prefix, f"{folder} cannot be listed: {error!r}. Check its address and permissions."
             ) from error
-        names = (path.removeprefix(self.root).lstrip("/") for path in found)
-        return iter(sorted(name for name in names if is_safe_name(name)))
+        found.pop(folder, None)
+        named = {path.removeprefix(self.root).lstrip("/"): each for path, each in found.items()}
+        return {name: each for name, each in named.items() if is_safe_name(name)}
 
     def path(self, name: str) -> None:
         """Return None: files have no path on this machine.
@@ -248,10 +274,10 @@ class FsspecStorage:
             options = {"ContentType": mimetype_of_name(name), "CacheControl": cached}
         return {**options, **(self._own_options(name) if self._own_options else {})}
 
-    def _write(self, path: str, content: bytes) -> None:
+    def _write(self, path: str, content: bytes) -> str | None:
         if not self.rename:
-            self.fs.pipe_file(path, content, **self._write_options(path.removeprefix(f"{self.root}/")))
-            return
+            written = self.fs.pipe_file(path, content, **self._write_options(path.removeprefix(f"{self.root}/")))
+            return (tag_of(written) or None) if isinstance(written, Mapping) else None
         temporary = f"{self._temporary_folder}/{temporary_name()}"
         try:
             self.fs.pipe_file(temporary, content)
@@ -259,10 +285,25 @@ class FsspecStorage:
                 # A move would put the file into the folder.
                 raise IsADirectoryError(path)
             self.fs.mv(temporary, path)
+            return None
         except BaseException:
             if self.fs.exists(temporary):
                 self.fs.rm_file(temporary)
             raise
+
+
+_TAGS = ("ETag", "etag", "e_tag", "generation", "md5Hash", "sha")
+"""What file systems call that which differs between any two contents: S3; Google and Azure; Google; GitHub."""
+
+
+def tag_of(found: Mapping[str, Any]) -> str:
+    """Return what a file system says of a file's version apart from its time; empty if nothing.
+
+    Example:
+        >>> tag_of({"size": 3, "ETag": '"5d41402a"'})
+        '5d41402a'
+    """
+    return next((str(found[name]).strip('"') for name in _TAGS if found.get(name)), "")
 
 
 def _stored(found: Mapping[str, Any]) -> StoredFile:

@@ -109,8 +109,9 @@ class DjangoKit(ImageKit):
     @made_once
     def sources(self) -> SourceFinder:
         """Finds sources by what a template calls them, file fields among them."""
+        dirs, prefixes = self._source_places()
         return FieldSourceFinder(
-            self.settings.source_dirs, self._limits, self.source_memory, posters=self.posters, records=self.records
+            dirs, self._limits, self.source_memory, prefixes, posters=self.posters, records=self.records
         )
 
     @made_once
