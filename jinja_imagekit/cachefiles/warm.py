@@ -353,6 +353,8 @@ class KnownFiles:
                     entries[self._key(recipe, seen.name)] = index, seen
             except Exception:  # noqa: BLE001  # a spec's constructor may raise anything, as it will for who makes it
                 continue
+        if not entries:
+            return found
         # What has a recipe is kept there.
         below, path_of = self._below, look.paths.function(cast(FileSystemStorage, self._kit.storage))
         for entry, text in self._store.get_many(entries).items():
