@@ -30,6 +30,7 @@ from .images import (
     decoder_scale,
     encode,
     read_texts,
+    thumbhash,
 )
 from .interfaces import FocusDetector, Size
 from .loading import load
@@ -341,6 +342,20 @@ class ImageFacts:
         text = self._kit.records.store.get(self._key(digest))
         return None if text is None else _parsed_look(text)
 
+    def thumbhash(self, source: Source) -> str:
+        """Return the ThumbHash of a source as Base64; remembered in the state.
+
+        Raises:
+            SourceError: The source cannot be read.
+        """
+        key = f"{self._kit.settings.cache_prefix}thumbhash:{source.digest}"
+        known = self._kit.records.store.get(key) or ""
+        if not _THUMBHASH.fullmatch(known):
+            image = _reduced(source, self._kit.settings, thumbhash.PIXELS).convert("RGBA")
+            known = b64encode(thumbhash.thumbhash(_fitted(image, thumbhash.PIXELS))).decode()
+            self._kit.records.store.set_many({key: known})
+        return known
+
     def _key(self, digest: str) -> str:
         return f"{self._kit.settings.cache_prefix}look:{digest}"
 
@@ -509,9 +524,8 @@ def _hex(colour: Any) -> str:
 def _blur(image: Image.Image) -> str:
     uri = ""
     for pixels in BLUR_PIXELS:
-        share = pixels / max(image.size)
-        size = tuple(max(1, round(side * share)) for side in image.size)
-        frames = Frames((image.resize(size, Image.Resampling.BOX),), size)  # type: ignore[arg-type]  # two sides
+        small = _fitted(image, pixels)
+        frames = Frames((small,), small.size)
         for quality in BLUR_QUALITIES:
             options = {"quality": quality, "method": 6}
             data = encode(frames, "WEBP", options, rules=PixelRules(), limits=Limits())
@@ -521,6 +535,14 @@ def _blur(image: Image.Image) -> str:
     return uri
 
 
+def _fitted(image: Image.Image, pixels: int) -> Image.Image:
+    """Return an image whose longer side has so many pixels."""
+    share = pixels / max(image.size)
+    width, height = (max(1, round(side * share)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BOX)
+
+
+_THUMBHASH = re.compile("[A-Za-z0-9+/]{7,48}={0,2}")
 _COLOUR = re.compile("#[0-9a-f]{6}")
 _URI = re.compile("data:image/webp;base64,[A-Za-z0-9+/]+={0,2}")
 
@@ -628,6 +650,11 @@ class ImageInfo:
     def palette(self) -> tuple[str, ...]:
         """Up to five colours, the most frequent first, from the same decode as `color`; none for a drawing."""
         return () if self._source.is_vector else self._kit.image_facts.look(self._source).palette
+
+    @property
+    def thumbhash(self) -> str:
+        """Its ThumbHash as Base64, which scripts and apps show as a blurred preview; empty for a drawing."""
+        return "" if self._source.is_vector else self._kit.image_facts.thumbhash(self._source)
 
     @property
     def date(self) -> datetime | None:

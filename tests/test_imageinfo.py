@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import drawing
 from jinja_imagekit.exceptions import ImageKitError, MissingAlt, MissingSource, SourceNotFound
 from jinja_imagekit.imageinfo import MOST_URI_BYTES
 from jinja_imagekit.images import Original
+from jinja_imagekit.images.thumbhash import thumbhash
 
 
 @pytest.fixture
@@ -253,3 +255,30 @@ def test_sidecars_with_a_byte_order_mark(tmp_path: Path) -> None:
     site.write("canal.jpg")
     (site.images / "canal.jpg.toml").write_text('alt = "A canal"', encoding="utf-8-sig")
     assert site.kit.imageinfo("canal.jpg").alt == "A canal"
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (drawing.photo(64, 48), "61d70d1d846779876b887880778888787570628707"),
+        (drawing.photo(30, 64, 3), "5cc70d0302777c0778767597169560f6c8"),
+        (drawing.cut_out(drawing.photo(60, 60, 2)), "2ab78515003996687f849229b88570086a2508588888708758"),
+        (drawing.cut_out(drawing.photo(32, 10, 2)), "aed78502803487787f817577717ff77708d78888868978"),
+        (Image.new("L", (10, 10)), "00088205000000000000000000000000000000000000000000"),
+    ],
+)
+def test_thumbhash_is_what_its_own_encoder_makes_of_the_same_pixels(image: Image.Image, expected: str) -> None:
+    """The npm package thumbhash 0.1.1 gave these; a value between two steps may be rounded to either."""
+    rgba = Image.new("RGBA", image.size) if image.mode == "L" else image.convert("RGBA")
+    found = thumbhash(rgba).hex()
+    assert len(found) == len(expected)
+    assert all(abs(int(one, 16) - int(other, 16)) <= 1 for one, other in zip(found, expected, strict=True))
+    assert found[:10] == expected[:10]
+
+
+def test_thumbhash_of_a_source_is_remembered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Templates have it, and a second process decodes nothing."""
+    first = render(site, "{{ ('photos/canal.jpg' | imageinfo).thumbhash }}")
+    assert len(b64decode(first)) == 21
+    monkeypatch.setattr(Original, "_decode", None)
+    assert site.new_kit().imageinfo("photos/canal.jpg").thumbhash == first

@@ -353,6 +353,7 @@ class TemplateImageInfo(ImageInfo):
     bytes = _fact("bytes")
     color = _fact("color")
     palette = _fact("palette")
+    thumbhash = _fact("thumbhash")
     date = _fact("date")
     camera = _fact("camera")
     copyright = _fact("copyright")
