@@ -50,6 +50,9 @@ JPEG_ENCODERS = ("pillow", "jpegli")
 GAMUTS = ("srgb", "p3")
 """What colours results may have: those of sRGB, or those of Display P3 too where the source has such."""
 
+AI_MARK = "ai"
+"""The name in `keep_metadata` of the mark of images that were made by AI."""
+
 AUTO = "auto"
 """The `quality` that is found for each image."""
 
@@ -86,7 +89,7 @@ class PixelSettings:
     keep_animation: bool = True
     keep_alpha: bool = True
     background: str = "#ffffff"
-    keep_metadata: tuple[str, ...] = ("ai",)
+    keep_metadata: tuple[str, ...] = (AI_MARK,)
     linear_resize: bool = False
     effort: str = "balanced"
     resizer: str = "pillow"
@@ -193,9 +196,9 @@ class Settings(PixelSettings, Caps):
         keep_alpha: Keep transparency where the format of the result has it.
         background: The colour that replaces transparency if the result has none, in any form that `PIL.ImageColor`
             reads.
-        keep_metadata: What results keep of metadata: "copyright", "artist", "credit", "licence", "description" and "ai"
-            (the mark of images that were made by AI) from EXIF, XMP and IPTC, and other fields of EXIF by their names.
-            An empty tuple keeps nothing.
+        keep_metadata: What results keep of metadata: "copyright", "artist", "credit", "licence" and "description" from
+            EXIF, XMP and IPTC, and other fields of EXIF by their names. "ai", the mark of images that were made by
+            AI, is kept with any of them, and by default; only an empty tuple keeps nothing.
         linear_resize: Average light instead of samples when resizing, so that fine bright detail keeps its brightness;
             every JPEG is then decoded in full.
         effort: How long encoders search for few bytes: "fast", "balanced" or "small" (docs, "Formats").

@@ -26,7 +26,7 @@ GOLDEN = {
     "card": "CACHE/images/canal/574de63645a103c84aaeeac8dfa3208f.jpg",
     "wide": "CACHE/images/canal/c42be0876bfb79ef7bd7766ec88beb85.png",
     "kept format": "CACHE/images/canal/1eb9b6c9ac033f3b354d27dc22a9c91d.png",
-    "keywords": "CACHE/images/canal/eb0e0a2126c3264e8f586de488c98706.webp",
+    "keywords": "CACHE/images/canal/856880523c2dc6e75d67b4239c181bc5.webp",
     "thumbnail": "CACHE/images/canal/8b503c962c7679808a1ccaa3900476ab.png",
     "chart": "CACHE/images/f284df003d88ea000a38ba14b06bf0a7.png",
 }

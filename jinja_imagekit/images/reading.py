@@ -191,7 +191,7 @@ class Original:
         header, layout = self._examine()
         if header.is_vector:
             return ()
-        holds_mark = "ai" in map(str.lower, rules.keep_metadata) and "xmp" in FORMATS[format].options
+        holds_mark = bool(rules.keep_metadata) and "xmp" in FORMATS[format].options
         is_marked = not holds_mark and "source_type" in said_by(layout)
         return (
             *(("its C2PA manifest",) if layout.manifest else ()),

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from ..exceptions import InvalidSetting, nearest
 from ..interfaces import Size
-from ..settings import DECODED_FORMATS, PLUGIN_FORMATS, Caps, PixelSettings, Settings
+from ..settings import AI_MARK, DECODED_FORMATS, PLUGIN_FORMATS, Caps, PixelSettings, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,9 @@ class Limits(Caps):
 class PixelRules(PixelSettings):
     """How pixels are read and written; each field is the setting of its name.
 
+    A list of metadata that is kept has the mark of images that an AI made, whether or not it names it: what else
+    stays is no reason to hide how an image was made. Only an empty list keeps nothing.
+
     Raises:
         InvalidSetting: `keep_metadata` names what is unknown or never kept, or the `resizer` is not installed.
 
@@ -80,6 +83,8 @@ class PixelRules(PixelSettings):
                 raise InvalidSetting(
                     "keep_metadata", f"no metadata can be kept as {field!r}. {nearest(field.lower(), known)}"
                 )
+        if AI_MARK not in map(str.lower, self.keep_metadata):
+            object.__setattr__(self, "keep_metadata", (*self.keep_metadata, AI_MARK))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PixelRules:
