@@ -578,9 +578,10 @@ class ImageKit:
             force: Make existing files too.
             workers: How many threads or processes; by default as many as cores.
             processes: Use processes, for processors that hold the interpreter lock, or crash.
-            executor: Use any `concurrent.futures.Executor` instead, or the Dask cluster at an address such as
-                `"dask://host:8786"` (extra `dask`), whose machines share the storage. Its workers trust
-                whoever sends them work: it goes to them as a pickle, as all that such executors do.
+            executor: Use any `concurrent.futures.Executor` instead, or the cluster at an address, whose machines share
+                the storage: `"dask://host:8786"`, `"celery://redis://host:6379/0"`, `"ray://host:10001"` (extras of
+                these names). Workers of Dask, of Ray and of other executors trust whoever sends them work, which
+                goes to them as a pickle; Celery's get JSON.
             progress: Show the command's bar on a terminal, and a line for each image elsewhere.
             on_progress: Called for each file with its outcome, how many are settled, and how many there are; it
                 replaces the bar.
@@ -622,8 +623,8 @@ class ImageKit:
             # It needs an extra.
             from .pregenerate.clusters import executor_at
 
-            with executor_at(executor) as (cluster, size):
-                return self._run(plan, force, workers or size, processes, cluster, on_progress)
+            with executor_at(executor, self) as cluster:
+                return self._run(plan, force, workers, processes, cluster, on_progress)
         if not processes and executor is None:
             return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
         from .pregenerate.executors import run_with_executor

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from core_site import Chart, DeadlyCard, Site
+from cluster_site import ClusterSite
+from contracts.executor import ExecutorContract
 
 from jinja_imagekit.cli import commands
 from jinja_imagekit.exceptions import ImageKitError, InvalidOption
@@ -20,7 +20,15 @@ distributed = pytest.importorskip("distributed", reason="needs dask.distributed"
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSite]:
+    """Return a site."""
+    site = ClusterSite(tmp_path_factory.mktemp("site"))
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="module")
+def client(site: ClusterSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Return a client of a local cluster of two worker processes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -41,67 +49,42 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    """Return a site with five photos and a group of them for the card."""
-    site = Site(tmp_path)
-    for number in range(5):
-        site.write(f"photos/{number}.jpg", seed=number)
-    site.kit.register.source_group("card", GlobSourceGroup("photos/*.jpg"))
-    site.kit.register.generator("chart", Chart)
-    site.kit.register.cachefiles("chart", [{"values": (1, 2)}])
-    return site
+def executor(client: Any) -> str:
+    """Return the cluster's address."""
+    return str(client.scheduler.address.replace("tcp://", "dask://"))
 
 
-def test_a_cluster_makes_the_same_bytes(site: Site, client: Any) -> None:
-    """All files are made on its workers, and none again by the second run."""
-    workers = {worker["pid"] for worker in client.run(_process).values()}
-    assert len(workers) == 2
-    report = site.kit.generate(executor=client.get_executor())
-    assert (len(report.generated), report.failed) == (6, [])
-    on_the_cluster = site.files()
-    assert len(site.kit.generate(executor=client.get_executor()).skipped) == 6
-    site.kit.generate(force=True)
-    assert site.files() == on_the_cluster
+class TestDask(ExecutorContract):
+    """The workers of Dask keep the contract."""
 
 
-def test_a_worker_that_dies(site: Site, client: Any) -> None:
-    """What kills its worker is reported, and everything else is made."""
-    site.write("photos/big.jpg", 160, 120)
-    site.kit.register.generator("deadly", DeadlyCard)
-    site.kit.register.source_group("deadly", GlobSourceGroup("photos/*.jpg"))
-    report = site.kit.generate("deadly", executor=client.get_executor())
-    assert len(report.generated) == 5
-    assert [each.source for each in report.failed] == ["photos/big.jpg"]
-    assert report.failed[0].reason
+def test_an_executor_of_a_client(site: ClusterSite, client: Any) -> None:
+    """`client.get_executor()` does as well, as any executor does."""
+    site.write("own", 4)
+    assert len(site.generate(client.get_executor(), "own").generated) == 4
+    assert site.files("own")
 
 
-def test_the_command_finds_a_cluster_by_its_address(site: Site, client: Any) -> None:
-    """`--executor` sends the work to the scheduler's workers, which make the bytes that threads make."""
-    address = client.scheduler.address.replace("tcp://", "dask://")
-    result = CliRunner().invoke(commands(lambda: site.kit), ["generate", "--executor", address, "--json"])
+def test_the_command_finds_a_cluster_by_its_address(site: ClusterSite, executor: str) -> None:
+    """`--executor` sends the work to the scheduler's workers."""
+    site.write("command", 3)
+    site.kit.register.source_group("card", GlobSourceGroup("command/*.jpg"))
+    result = CliRunner().invoke(commands(lambda: site.kit), ["generate", "--executor", executor, "--json"])
     assert result.exit_code == 0, result.output
-    assert len(json.loads(result.stdout)["generated"]) == 6
-    on_the_cluster = site.files()
-    site.kit.generate(force=True)
-    assert site.files() == on_the_cluster
+    assert len(json.loads(result.stdout)["generated"]) == 3
 
 
-@pytest.mark.parametrize("address", ["dask://", "slurm://host:1", "host:8786"])
-def test_an_address_of_no_cluster(site: Site, address: str) -> None:
+@pytest.mark.parametrize("address", ["dask", "dask://", "celery://", "slurm://host:1", "host:8786"])
+def test_an_address_of_no_cluster(site: ClusterSite, address: str) -> None:
     """The error shows what to write; it comes with the first image to be made."""
     with pytest.raises(InvalidOption, match="dask://host:8786"):
         site.kit.generate(executor=address)
 
 
-def test_a_scheduler_that_is_not_there(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_is_not_there(site: ClusterSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says so, and nothing is made."""
-    monkeypatch.setattr("jinja_imagekit.pregenerate.clusters.SECONDS", 0.2)
+    site.write("away", 1)
+    monkeypatch.setattr("jinja_imagekit.pregenerate.clusters.dask.SECONDS", 0.2)
     with pytest.raises(ImageKitError, match="No scheduler answers"):
-        site.kit.generate(executor="dask://127.0.0.1:9")
-    assert site.files() == {}
-
-
-def _process() -> dict[str, int]:
-    import os
-
-    return {"pid": os.getpid()}
+        site.generate("dask://127.0.0.1:9", "away")
+    assert site.files("away") == {}

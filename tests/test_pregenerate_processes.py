@@ -65,7 +65,7 @@ class Recorder(Executor):
 
     def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run it, as another process would: from a pickle, to a pickle."""
-        self.payloads.append(args[0])
+        self.payloads.extend(args[0].payloads)
         future: Future[Any] = Future()
         try:
             function, args = pickle.loads(pickle.dumps((function, args)))

@@ -67,7 +67,7 @@ def _generate(get_kit: GetKit) -> click.Command:
         "-j", "--workers", type=click.IntRange(min=1), metavar="N", help="How many at a time.  [default: cores]"
     )
     @click.option("--processes", is_flag=True, help="Work in processes instead of threads.")
-    @click.option("--executor", metavar="URL", help="Work on a Dask cluster: dask://HOST:PORT of its scheduler.")
+    @click.option("--executor", metavar="URL", help="Work on a cluster: dask://…, celery://… or ray://…")
     @click.option("-n", "--dry-run", is_flag=True, help="List what would be made, and make nothing.")
     @click.option("--json", "as_json", is_flag=True, help="Write the outcome of each file as JSON.")
     @click.option("-q", "--quiet", is_flag=True, help="Write only failures.")

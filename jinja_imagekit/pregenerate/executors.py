@@ -1,16 +1,14 @@
-"""Runs a plan in other processes or on other machines: plain values go out, outcomes come back."""
+"""Runs a plan in other processes or on other machines: batches of plain values go out, outcomes come back."""
 
 from __future__ import annotations
 
+import logging
 import os
-import pickle
-import secrets
 import signal
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -21,203 +19,197 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import contextmanager
-from functools import lru_cache
 from multiprocessing import active_children, get_context, parent_process
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from ..cachefiles import LazyImageCacheFile
-from ..exceptions import CannotRebuild, ImageKitError
-from ..loading import load_kit
-from ..sources import Source
+from ..exceptions import CannotRebuild
+from .batches import (
+    ClusterExecutor,
+    Made,
+    Payload,
+    batch_of,
+    failures,
+    is_picklable,
+    make_batch,
+    payload_of,
+    portable_kit,
+)
 from .making import make_work
-from .plan import Plan, SourceWork, failed
+from .plan import Plan, SourceWork
 from .report import GenerationInterrupted, Outcome, Report
 from .run import GRACE_SECONDS, Progress, available_cores, begin_progress
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
 
+logger = logging.getLogger("jinja_imagekit.pregenerate")
+
 AHEAD = 2
-"""Payloads queued for each worker of a foreign executor, so that none waits for the network."""
+"""Batches that are out for each worker: the one that it is at, and one so that it does not wait for the network."""
 
 UNKNOWN_SIZE = 64
-"""Payloads sent to a foreign executor at a time if its number of workers is not given."""
+"""Batches that are out at a time if the executor does not tell how many workers it has."""
 
-Sent = tuple["Payload", SourceWork]
+BATCH_SECONDS = 1.0
+"""How long a batch should take: long beside a message's way there and back, and short enough to be done again."""
 
+BATCH_SOURCES = 250
+"""Most sources of a batch, which bounds its messages."""
 
-class Payload(NamedTuple):
-    """Everything to be made from one source, as plain values.
+FILE_BYTES = 300_000
+"""The cost of making a file, besides reading its source, in bytes of source: for a photo both take about as long."""
 
-    Attributes:
-        kit: What leads to the kit in the other process.
-        source: The source's reference; None for generators without one.
-        weight: The source's size in bytes.
-        calls: Generator ids and their keywords without the source.
-        force: Make existing files too.
-    """
-
-    kit: bytes
-    source: str | None
-    weight: int
-    calls: tuple[tuple[str, dict[str, Any]], ...]
-    force: bool
-
-
-def make_payload(payload: Payload, submission: str = "") -> list[Outcome]:
-    """Make what a payload names; called in the other process.
-
-    Args:
-        payload: What to make.
-        submission: Distinguishes submissions: Dask would treat equal calls as one, and return its old result.
-    """
-    kit = _load_kit(payload.kit)
-    with kit.worker_context():
-        source = None if payload.source is None else kit.sources.by_reference(payload.source)
-        work = SourceWork(source, payload.weight)
-        for id, kwargs in payload.calls:
-            keywords = kwargs if source is None else {**kwargs, "source": _known_by(source)}
-            work.files.append((kit.cachefile(id, **keywords), keywords))
-        return make_work(kit, work, force=payload.force, stopped=lambda: False)
-
-
-def _known_by(source: Source) -> Any:
-    # A name stays a name, so that the answer can be remembered for templates, which use the same name.
-    return source.original if isinstance(source.original, str) and source.original == source.reference else source
-
-
-@lru_cache(maxsize=8)
-def _load_kit(payload: bytes) -> Any:
-    try:
-        kit, path = pickle.loads(payload)
-        if isinstance(kit, str):
-            sys.path[:0] = [folder for folder in path if folder not in sys.path]
-            kit = load_kit(kit)
-    except Exception as error:
-        raise CannotRebuild(f"{type(error).__name__}: {error}") from error
-    return kit
-
-
-def portable_kit(kit: ImageKit) -> bytes:
-    """Return what leads to a kit in another process: where to import it from, or else the kit by value.
-
-    Raises:
-        CannotRebuild: The kit cannot be rebuilt elsewhere.
-    """
-    reference = getattr(kit, "import_name", None)
-    try:
-        return pickle.dumps((reference or kit, [os.path.abspath(folder) for folder in sys.path]))
-    except ImageKitError:
-        raise
-    except Exception as error:
-        raise CannotRebuild(str(error)) from error
+QUIET_SECONDS = 20.0
+"""Seconds without a result, after which a cluster is asked whether any worker is left."""
 
 
 class _Run:
-    """Payloads on their way through executors.
+    """Batches on their way through executors.
 
     Attributes:
         local: Work that cannot be sent as plain values.
-        suspects: Work that was out when a worker died; one of them may be the cause.
-        is_broken: Whether the executor no longer accepts work.
+        suspects: Payloads that were out when a worker died; one of them may be the cause.
+        is_broken: Whether the executor no longer does anything.
         is_proven: Whether workers are known to start.
     """
 
     def __init__(self, kit: ImageKit, plan: Plan, force: bool) -> None:
-        portable = portable_kit(kit)
         self.local: list[SourceWork] = []
-        self.waiting: deque[Sent] = deque()
-        for work in plan.works:
-            payload = _payload(work, portable, force)
-            if payload is None:
-                self.local.append(work)
-            else:
-                self.waiting.append((payload, work))
-        self.out: dict[Future[list[Outcome]], Sent] = {}
-        self.suspects: list[Sent] = []
+        self.suspects: deque[Payload] = deque()
         self.is_broken = False
         self.is_proven = False
+        self._kit = portable_kit(kit)
+        self._force = force
+        # Payloads are made when they are sent, since there may be a million.
+        self._works = iter(plan.works)
+        self._left = len(plan.works)
+        self._again: list[Payload] = []
+        self._out: dict[Future[Made], list[Payload]] = {}
+        # What a worker does in a second, in bytes; unknown before the first batch is back.
+        self._pace = 0.0
 
-    def outcomes(self, executor: Executor, most: int) -> Iterator[list[Outcome]]:
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything that is no suspect has yet to be sent."""
+        return self._left > 0 or bool(self._again)
+
+    def outcomes(self, executor: Executor, workers: int | None) -> Iterator[list[Outcome]]:
         """Send out what is waiting, and yield what comes back, until all is done or the executor is broken.
 
         Args:
             executor: The executor.
-            most: How many payloads are out at a time.
+            workers: How many workers it has; None if that is unknown, or a cluster's own number counts.
 
         Raises:
             CannotRebuild: A worker cannot rebuild the kit.
         """
         self.is_broken = False
+        while True:
+            self._send(executor, workers)
+            if not self._out:
+                return
+            for payloads, made in self._returned(executor):
+                if isinstance(made, Made):
+                    yield from made.outcomes
+                else:
+                    self.suspects.extend(payloads)
+
+    def outcomes_of_suspects(self, executor: Executor) -> Iterator[list[Outcome]]:
+        """Try each suspect once more, with nothing beside it, until all are done or the executor is broken.
+
+        Args:
+            executor: The executor.
+
+        Raises:
+            CannotRebuild: A worker cannot rebuild the kit.
+        """
+        self.is_broken = False
+        while self.suspects and not self.is_broken:
+            self._submit(executor, [self.suspects.popleft()])
+            while self._out:
+                for payloads, made in self._returned(executor):
+                    if isinstance(made, Made):
+                        yield from made.outcomes
+                    else:
+                        died = f"the worker process died twice making it (killed, out of memory?): {made}"
+                        yield from (failures(each, RuntimeError(died)) for each in payloads)
+
+    def abandon(self) -> None:
+        """Have nothing done of what is out and has not been begun."""
+        for future in self._out:
+            future.cancel()
+
+    def _send(self, executor: Executor, workers: int | None) -> None:
+        accepts = is_picklable
+        if isinstance(executor, ClusterExecutor):
+            accepts, workers = executor.accepts, workers or max(1, executor.count_workers())
+        most = workers * AHEAD if workers else UNKNOWN_SIZE
+        while len(self._out) < most and not self.is_broken:
+            payloads = self._next_payloads(accepts, most)
+            if not payloads:
+                return
+            self._submit(executor, payloads)
+
+    def _submit(self, executor: Executor, payloads: list[Payload]) -> None:
         try:
-            while self.out or (self.waiting and not self.is_broken):
-                self._send(executor, most)
-                done, _ = wait(self.out, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield from self._settle(future)
-        finally:
-            for future in self.out:
-                future.cancel()
+            self._out[executor.submit(make_batch, batch_of(self._kit, payloads, self._force))] = payloads
+        except BrokenExecutor:
+            self._again.extend(payloads)
+            self.is_broken = True
 
-    def _send(self, executor: Executor, most: int) -> None:
-        while self.waiting and len(self.out) < most and not self.is_broken:
-            payload, work = self.waiting[0]
-            try:
-                self.out[_submit(executor, payload)] = payload, work
-            except BrokenExecutor:
-                self.is_broken = True
-            else:
-                self.waiting.popleft()
+    def _next_payloads(self, accepts: Callable[[Payload], bool], most: int) -> list[Payload]:
+        """Return the payloads of the next batch: one of a large source, or many of small ones."""
+        # Fewer towards the end, so that no worker is left with the last large batch.
+        share = min(BATCH_SOURCES, 1 + (self._left + len(self._again)) // (2 * most))
+        payloads: list[Payload] = []
+        room = self._pace * BATCH_SECONDS
+        while len(payloads) < share and (not payloads or room > 0):
+            payload = self._again.pop() if self._again else self._next_payload(accepts)
+            if payload is None:
+                break
+            payloads.append(payload)
+            room -= _cost(payload)
+        return payloads
 
-    def _settle(self, future: Future[list[Outcome]]) -> Iterator[list[Outcome]]:
-        sent = self.out.pop(future)
-        error = CancelledError() if future.cancelled() else future.exception()
-        if error is None:
-            self.is_proven = True
-            yield future.result()
-        elif isinstance(error, CannotRebuild):
-            raise error
-        elif isinstance(error, ImageKitError) or not isinstance(error, Exception):
-            yield _failures(sent[1], error)
-        else:
+    def _next_payload(self, accepts: Callable[[Payload], bool]) -> Payload | None:
+        for work in self._works:
+            self._left -= 1
+            payload = payload_of(work)
+            if payload is not None and accepts(payload):
+                return payload
+            self.local.append(work)
+        return None
+
+    def _returned(self, executor: Executor) -> Iterator[tuple[list[Payload], Made | BaseException]]:
+        """Yield what has come back since, and wait for at least one batch; nothing if all workers are gone."""
+        cluster = executor if isinstance(executor, ClusterExecutor) else None
+        done, _ = wait(self._out, QUIET_SECONDS if cluster else None, FIRST_COMPLETED)
+        if cluster and not done and not cluster.has_workers():
+            logger.warning("No worker of the cluster is left. The rest is made here.")
+            self.abandon()
+            self._again.extend(payload for payloads in self._out.values() for payload in payloads)
+            self._out.clear()
+            self.is_broken = True
+        for future in done:
+            payloads = self._out.pop(future)
+            error = CancelledError() if future.cancelled() else future.exception()
+            if isinstance(error, CannotRebuild):
+                raise error
+            if error is None:
+                self.is_proven = True
+                self._learn(payloads, future.result())
+            # What goes wrong with a payload is among its outcomes, so it is the worker itself that has failed.
             self.is_broken = self.is_broken or isinstance(error, BrokenExecutor)
-            self.suspects.append(sent)
+            yield payloads, error or future.result()
 
-    def take_suspects(self) -> list[Sent]:
-        """Return the suspects, each of which is tried once more on its own."""
-        suspects, self.suspects = self.suspects, []
-        return suspects
-
-
-def _submit(executor: Executor, payload: Payload) -> Future[list[Outcome]]:
-    return executor.submit(make_payload, payload, secrets.token_hex(8))
+    def _learn(self, payloads: list[Payload], made: Made) -> None:
+        pace = sum(map(_cost, payloads)) / max(made.seconds, 1e-6)
+        self._pace = (self._pace + pace) / 2 if self._pace else pace
 
 
-def _payload(work: SourceWork, kit: bytes, force: bool) -> Payload | None:
-    """Return the payload for some work; None if it does not consist of plain values, and is done in this process."""
-    reference = work.source.reference if work.source else None
-    if work.source is not None and reference is None:
-        return None
-    calls = []
-    for file, kwargs in work.files:
-        if not isinstance(file, LazyImageCacheFile) or not file.generator_id:
-            return None
-        calls.append((file.generator_id, {name: value for name, value in kwargs.items() if name != "source"}))
-    payload = Payload(kit, reference, work.weight, tuple(calls), force)
-    try:
-        pickle.dumps(payload)
-    except Exception:  # noqa: BLE001  # whatever cannot be pickled is made here
-        return None
-    return payload
-
-
-def _failures(work: SourceWork, error: BaseException) -> list[Outcome]:
-    reason = error if isinstance(error, Exception) else RuntimeError(str(error))
-    return [failed(file.generator_id or "", _described(work, kwargs), reason) for file, kwargs in work.files]
-
-
-def _described(work: SourceWork, kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {**kwargs, "source": work.source.name} if work.source else kwargs
+def _cost(payload: Payload) -> int:
+    """Return what a payload costs, in bytes of source."""
+    return payload.weight + FILE_BYTES * len(payload.calls)
 
 
 def run_with_executor(
@@ -231,9 +223,11 @@ def run_with_executor(
 ) -> Report:
     """Make what a plan names in other processes.
 
-    A worker that dies costs only its own source, which is tried once more, on its own, and then reported. What cannot
-    be sent as plain values (uploads, bytes, cache files of unregistered generators) is made in this process. If an
-    executor breaks when a worker dies, as those of `concurrent.futures` do, this library's own processes make the rest.
+    Work goes out in batches of about a second, a few for each worker at a time. What was in the hands of a worker that
+    died is tried once more, each source on its own, and then reported. What cannot be sent as plain values (uploads,
+    bytes, cache files of unregistered generators) is made in this process. If an executor breaks, as those of
+    `concurrent.futures` do when a worker dies, or if no worker of a cluster is left, this library's own processes make
+    the rest.
 
     Args:
         kit: The kit.
@@ -266,40 +260,28 @@ def run_with_executor(
         raise GenerationInterrupted(
             Report(outcomes, time.perf_counter() - begun, plan.warnings.values())
         ) from interruption
+    finally:
+        run.abandon()
     return Report(outcomes, time.perf_counter() - begun, plan.warnings.values())
 
 
 def _all_outcomes(run: _Run, executor: Executor | None, workers: int | None) -> Iterator[list[Outcome]]:
     if executor is not None:
-        yield from run.outcomes(executor, workers * AHEAD if workers else UNKNOWN_SIZE)
+        yield from run.outcomes(executor, workers)
         if not run.is_broken:
-            for suspect in run.take_suspects():
-                yield _alone(executor, suspect)
-            return
+            yield from run.outcomes_of_suspects(executor)
     workers = workers or available_cores()
-    while run.waiting or run.suspects:
-        for suspect in run.take_suspects():
+    while run.is_waiting or run.suspects:
+        while run.suspects:
             with _pool(1) as pool:
-                outcomes = _alone(pool, suspect)
-            if not run.is_proven and all(outcome.status == "failed" for outcome in outcomes):
-                _check_workers_start()
-            run.is_proven = True
-            yield outcomes
-        if run.waiting:
+                for outcomes in run.outcomes_of_suspects(pool):
+                    if not run.is_proven and all(outcome.status == "failed" for outcome in outcomes):
+                        _check_workers_start()
+                    run.is_proven = True
+                    yield outcomes
+        if run.is_waiting:
             with _pool(workers) as pool:
                 yield from run.outcomes(pool, workers)
-
-
-def _alone(executor: Executor, suspect: Sent) -> list[Outcome]:
-    payload, work = suspect
-    try:
-        return _submit(executor, payload).result()
-    except CannotRebuild:
-        raise
-    except BrokenExecutor:
-        return _failures(work, RuntimeError("the worker process died twice making it (killed, out of memory?)"))
-    except Exception as error:  # noqa: BLE001  # whatever a foreign executor raises when a worker dies
-        return _failures(work, error)
 
 
 def _check_workers_start() -> None:

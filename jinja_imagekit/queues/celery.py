@@ -16,6 +16,9 @@ try:
 except ModuleNotFoundError as error:
     raise needs("celery", error) from error
 
+# Workers that serve pages serve `generate --executor celery` too.
+from ..pregenerate.clusters import celery as batches  # noqa: F401
+
 TASK = "jinja_imagekit.make"
 
 

@@ -1,0 +1,46 @@
+"""Executors of clusters, by their addresses; each library has a module of its own, which needs its extra."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ...exceptions import InvalidOption
+
+if TYPE_CHECKING:
+    from ...kit import ImageKit
+    from ..batches import ClusterExecutor
+
+CLUSTERS = {"dask": "distributed", "celery": "celery", "ray": "ray"}
+"""The packages that lead to clusters, by the schemes of addresses, which are the names of extras too."""
+
+
+def executor_at(url: str, kit: ImageKit) -> ClusterExecutor:
+    """Connect to a cluster, and return its executor, which disconnects when it is shut down.
+
+    Args:
+        url: The address of a Dask scheduler, such as `"dask://scheduler.example:8786"`; of the broker that Celery's
+            workers serve, after `"celery://"`; of a Ray cluster, such as `"ray://head.example:10001"`. `"celery"`
+            stands for the site's own Celery application, and `"ray"` for the Ray cluster of this machine.
+        kit: The kit whose images are to be made.
+
+    Raises:
+        InvalidOption: No cluster has such an address, or what leads to it is not installed.
+        InvalidSetting: Its workers could not find the kit.
+        ImageKitError: It does not answer, or has no workers.
+    """
+    scheme, _, address = url.partition("://")
+    # An address may hold a password.
+    shown = re.sub("//[^/]*@", "//***@", url)
+    if scheme not in CLUSTERS or not (address or (url == scheme and scheme != "dask")):
+        shapes = "'dask://host:8786', 'celery://redis://host:6379/0' or 'ray://host:10001'"
+        raise InvalidOption("executor", shown, f"write the address of a cluster, such as {shapes}")
+    try:
+        module = import_module(f".{scheme}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name != CLUSTERS[scheme]:
+            raise
+        raise InvalidOption("executor", shown, f"it needs an extra: pip install 'jinja-imagekit[{scheme}]'") from error
+    executor: ClusterExecutor = module.connect(address, shown, kit)
+    return executor
