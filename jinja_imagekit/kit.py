@@ -619,14 +619,14 @@ class ImageKit:
         executor: Executor | str | None,
         on_progress: Progress | None,
     ) -> Report:
+        if not plan.works or (not processes and executor is None):
+            return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
         if isinstance(executor, str):
             # It needs an extra.
             from .pregenerate.clusters import executor_at
 
             with executor_at(executor, self) as cluster:
                 return self._run(plan, force, workers, processes, cluster, on_progress)
-        if not processes and executor is None:
-            return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
         from .pregenerate.executors import run_with_executor
 
         return run_with_executor(self, plan, force=force, executor=executor, workers=workers, on_progress=on_progress)

@@ -241,7 +241,7 @@ def run_with_executor(
         CannotRebuild: The kit cannot be rebuilt in another process.
         GenerationInterrupted: Ctrl-C; what was made by then is whole and recorded.
     """
-    begun = time.perf_counter()
+    begun, total = time.perf_counter(), plan.total
     run = _Run(kit, plan, force)
     outcomes = begin_progress(plan, on_progress)
 
@@ -249,7 +249,7 @@ def run_with_executor(
         for outcome in settled:
             outcomes.append(outcome)
             if on_progress:
-                on_progress(outcome, len(outcomes), plan.total)
+                on_progress(outcome, len(outcomes), total)
 
     try:
         for settled in _all_outcomes(run, executor, workers):

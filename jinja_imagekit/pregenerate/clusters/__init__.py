@@ -37,10 +37,9 @@ def executor_at(url: str, kit: ImageKit) -> ClusterExecutor:
         shapes = "'dask://host:8786', 'celery://redis://host:6379/0' or 'ray://host:10001'"
         raise InvalidOption("executor", shown, f"write the address of a cluster, such as {shapes}")
     try:
-        module = import_module(f".{scheme}", __name__)
+        executor: ClusterExecutor = import_module(f".{scheme}", __name__).connect(address, shown, kit)
     except ModuleNotFoundError as error:
         if error.name != CLUSTERS[scheme]:
             raise
         raise InvalidOption("executor", shown, f"it needs an extra: pip install 'jinja-imagekit[{scheme}]'") from error
-    executor: ClusterExecutor = module.connect(address, shown, kit)
     return executor

@@ -65,10 +65,6 @@ ASK_SECONDS = 0.3
 _REPLIES = "imagekit-replies-"
 
 
-class WorkerDied(RuntimeError):
-    """A worker died, or its machine, with a batch in its hands."""
-
-
 # The sender is told of a death and decides; a broker would give what kills workers to one after the other.
 @shared_task(bind=True, name=TASK, acks_late=True, reject_on_worker_lost=False, ignore_result=True)  # type: ignore[untyped-decorator]
 def make(task: Any, *message: Any, **named: Any) -> None:
@@ -379,7 +375,7 @@ class CeleryExecutor(ClusterExecutor):
             case {"refused": str(reason)}:
                 self._settle(sent, CannotRebuild(reason))
             case {"died": str(reason)}:
-                self._settle(sent, WorkerDied(reason))
+                self._settle(sent, RuntimeError(reason))
             case _:
                 sent.heard_at = time.monotonic()
 
@@ -394,7 +390,7 @@ class CeleryExecutor(ClusterExecutor):
                 if now - sent.sent_at > UNBEGUN_SECONDS * 4 ** (len(sent.tasks) - 1):
                     self._send(sent)
             elif now - sent.heard_at > LEASE_SECONDS:
-                self._settle(sent, WorkerDied(f"nothing has been heard of its worker for {LEASE_SECONDS:g} seconds"))
+                self._settle(sent, RuntimeError(f"nothing has been heard of its worker for {LEASE_SECONDS:g} seconds"))
 
     def _settle(self, sent: _Sent, result: Made | Exception | None) -> None:
         with self._mutex:
