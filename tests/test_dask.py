@@ -77,8 +77,9 @@ def test_the_command_finds_a_cluster_by_its_address(site: ClusterSite, executor:
 @pytest.mark.parametrize("address", ["dask", "dask://", "celery://", "slurm://host:1", "host:8786"])
 def test_an_address_of_no_cluster(site: ClusterSite, address: str) -> None:
     """The error shows what to write; it comes with the first image to be made."""
+    site.write("nowhere", 1)
     with pytest.raises(InvalidOption, match="dask://host:8786"):
-        site.kit.generate(executor=address)
+        site.generate(address, "nowhere")
 
 
 def test_a_scheduler_that_is_not_there(site: ClusterSite, monkeypatch: pytest.MonkeyPatch) -> None:
