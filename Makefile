@@ -12,18 +12,22 @@ MUTANTS ?= 100000
 demo: $(VENV)/.demo
 	cd $(SITE) && ../../$(BIN)/python build.py
 
+# Each server has a port of its own; `make flask-demo PORT=9000` takes another.
+django-demo: PORT ?= 8003
 django-demo: $(VENV)/.django
-	$(BIN)/python examples/django_gallery/manage.py demo
+	$(BIN)/python examples/django_gallery/manage.py demo 127.0.0.1:$(PORT)
 
+starlette-demo: PORT ?= 8002
 starlette-demo: $(VENV)/.starlette
-	$(BIN)/python -m uvicorn --app-dir examples starlette_gallery:app
+	$(BIN)/python -m uvicorn --app-dir examples --port $(PORT) starlette_gallery:app
 
 sphinx-demo: $(VENV)/.sphinx
 	$(BIN)/python -m sphinx --quiet -j auto examples/sphinx_guide examples/sphinx_guide/_build
-	@echo "The guide is in examples/sphinx_guide/_build/index.html"
+	@echo "Open it in a browser: file://$(CURDIR)/examples/sphinx_guide/_build/index.html"
 
+flask-demo: PORT ?= 8001
 flask-demo: $(VENV)/.flask
-	$(BIN)/flask --app examples/flask_gallery run
+	$(BIN)/flask --app examples/flask_gallery run --port $(PORT)
 
 mkdocs-demo: $(VENV)/.mkdocs
 	$(BIN)/python examples/mkdocs_walks/build.py

@@ -137,13 +137,30 @@ def _ridge(size: tuple[int, int], top: float, swing: float, rng: random.Random) 
 
 def _textured(image: Image.Image, ground: Image.Image, rng: random.Random) -> Image.Image:
     tile = Image.frombytes("L", (NOISE_TILE, NOISE_TILE), rng.randbytes(NOISE_TILE * NOISE_TILE))
-    coarse = ImageOps.autocontrast(tile.reduce(8).filter(ImageFilter.GaussianBlur(1)), cutoff=2)
     fine = tile.filter(ImageFilter.GaussianBlur(0.5))
-    foliage = Image.blend(fine, coarse.resize(tile.size, Image.Resampling.BICUBIC), 0.3)
     grain = fine.point([round(128 + (level - 128) * 0.22) for level in range(256)])
     noise = _tiled(grain, image.size, rng)
-    noise.paste(_tiled(foliage, image.size, rng), mask=ground)
+    if max(image.size) <= NOISE_TILE:
+        coarse = _clumps(tile.reduce(8), tile.size)
+        foliage = _tiled(Image.blend(fine, coarse, 0.3), image.size, rng)
+    else:
+        # Grain may repeat, but clumps would be seen to.
+        coarse = _blotches(image.size, 8, rng)
+        for pixels, weight in ((24, 0.45), (90, 0.35)):
+            coarse = Image.blend(coarse, _blotches(image.size, pixels, rng), weight)
+        foliage = Image.blend(_tiled(fine, image.size, rng), ImageOps.autocontrast(coarse, cutoff=2), 0.3)
+    noise.paste(foliage, mask=ground)
     return ImageChops.overlay(image, Image.merge("RGB", (noise, noise, noise)))
+
+
+def _blotches(size: tuple[int, int], pixels: int, rng: random.Random) -> Image.Image:
+    width, height = (-(-side // pixels) + 1 for side in size)
+    return _clumps(Image.frombytes("L", (width, height), rng.randbytes(width * height)), size)
+
+
+def _clumps(cells: Image.Image, size: tuple[int, int]) -> Image.Image:
+    coarse = ImageOps.autocontrast(cells.filter(ImageFilter.GaussianBlur(1)), cutoff=2)
+    return coarse.resize(size, Image.Resampling.BICUBIC)
 
 
 def _tiled(tile: Image.Image, size: tuple[int, int], rng: random.Random) -> Image.Image:

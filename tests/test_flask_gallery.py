@@ -13,7 +13,7 @@ from typing import Any
 
 import flask
 import pytest
-from browser import check, check_loading, visit
+from browser import check, check_access, check_loading, visit
 from core_site import photo_bytes
 from flask_site import serving
 from PIL import Image
@@ -131,6 +131,11 @@ def test_the_pages_in_a_browser(browser: Any, gallery_url: str, path: str, width
     """On a cold start every image loads in the ratio written, nothing moves meanwhile, and the console is clean."""
     check(visit(browser, gallery_url + path, width=width, density=density))
     check_loading(browser, gallery_url + path, width=width, density=density)
+
+
+def test_the_gallery_is_accessible(browser: Any, gallery_url: str) -> None:
+    """axe finds nothing on the wall and on a picture's page, on a phone in the dark and on a desk in the light."""
+    check_access(browser, f"{gallery_url}/", f"{gallery_url}/pictures/photos/embers.jpg")
 
 
 def test_an_upload_in_a_browser(browser: Any, gallery_url: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import check, check_loading, visit
+from browser import check, check_access, check_loading, visit
 
 import drawing
 
@@ -107,6 +107,13 @@ def test_the_pages_are_right_on_a_phone(blog_url: str, browser: Any) -> None:
     small = [image for image in seen.images if image.written == ("160", "160")]
     assert len(small) == 4
     assert all(image.shown.rsplit("/", 1)[-1] != image.src.rsplit("/", 1)[-1] for image in small)
+
+
+def test_the_blog_is_accessible(blog_url: str, browser: Any) -> None:
+    """axe finds nothing on the list of walks, in an article with a portrait, and on the page about them."""
+    check_access(
+        browser, *(f"{blog_url}/{page}" for page in ("index.html", "walks/the-long-weir.html", "pages/about.html"))
+    )
 
 
 def test_the_feed_names_images_by_whole_urls(blog: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import check, check_loading, visit
+from browser import check, check_access, check_loading, visit
 from core_site import photo_bytes
 from PIL import Image
 from starlette.testclient import TestClient
@@ -71,3 +71,5 @@ def test_the_page_in_a_browser(browser: Any, gallery: Any, width: int) -> None:
         url = f"http://127.0.0.1:{port}/"
         check(visit(browser, url, width=width))
         check_loading(browser, url, width=width)
+        if width == 400:
+            check_access(browser, url)

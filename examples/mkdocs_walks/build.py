@@ -36,7 +36,7 @@ def main() -> None:
     """Build, and say where the result is."""
     draw_missing()
     cli(["build", "--quiet", "--config-file", str(HERE / "mkdocs.yml")], standalone_mode=False)
-    print(f"The site is in {HERE / 'site' / 'index.html'}")
+    print(f"Open it in a browser: {(HERE / 'site/index.html').as_uri()}")
 
 
 if __name__ == "__main__":

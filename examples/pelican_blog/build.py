@@ -53,7 +53,7 @@ def main() -> None:
     os.chdir(HERE)
     print(f"{draw_missing()} photos drawn")
     run_pelican(["--settings", "pelicanconf.py"])
-    print(f"The blog is in {HERE / 'output' / 'index.html'}")
+    print(f"Open it in a browser: {(HERE / 'output/index.html').as_uri()}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ extensions = ["myst_parser", "jinja_imagekit.sphinx"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "Three walks"
+html_copy_source = False
 templates_path = ["_templates"]
 
 imagekit_html_rules = {

@@ -43,12 +43,5 @@ class Card(ImageSpec):
 kit.register.source_group("site:hero", GlobSourceGroup("photos/first-light.jpg"))
 kit.register.source_group("site:card", GlobSourceGroup("**/*"))
 
-env = kit.install(
-    Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-)
+loader = FileSystemLoader(HERE / "templates")
+env = kit.install(Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True))
