@@ -37,6 +37,7 @@ class Thumbnail(ImageSpec):
         effort: How long the encoder searches for few bytes: "fast", "balanced" or "small"; None for the setting.
         max_bytes: Bytes that the result may have; None for the setting.
         gamut: "p3" for the colours that the source has beyond sRGB, or "srgb"; None for the setting.
+        hdr: Keep the gain map of an Ultra HDR JPEG; None for the setting.
         source: The image to start from.
 
     Raises:
@@ -62,6 +63,7 @@ class Thumbnail(ImageSpec):
         effort: str | None = None,
         max_bytes: int | None = None,
         gamut: str | None = None,
+        hdr: bool | None = None,
     ) -> None:
         super().__init__(source)
         sides: dict[str, Any] = {"width": width, "height": height, "anchor": anchor, "crop": crop, "upscale": upscale}
@@ -74,6 +76,8 @@ class Thumbnail(ImageSpec):
             self.max_bytes = pixels("max_bytes", max_bytes, unit="bytes")
         if gamut is not None:
             self.gamut = one_of("gamut", gamut, GAMUTS)
+        if hdr is not None:
+            self.hdr = bool(hdr)
         if quality == AUTO:
             self.quality = AUTO
         if not isinstance(options or {}, Mapping):

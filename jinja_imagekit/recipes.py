@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .images import Frames, Header, Original
 
 
+GAIN_MAP_QUALITY = 85
+"""A gain map is smooth, and its errors are multiplied with light."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What a spec does to a source, without reference to the spec, so that another process can do it.
@@ -69,6 +73,8 @@ class Recipe:
         size = header.size(rules.auto_orient)
         count = frames_of_result(header, format, rules)
         check_result(self.name, result_size(self.processors, size), most, count)
+        if (made := self._made_with_gains(original, format)) is not None:
+            return made
         # A decoder that reduces an image averages samples, and not light.
         sampled = None if rules.linear_resize else processors.sampled_size(self.processors, size)
         scale = images.decoder_scale(header, rules, sampled)
@@ -91,6 +97,53 @@ class Recipe:
         if result.are_as_coded and self.may_keep_coding and self.autoconvert:
             return self._smaller(made, original, result, format)
         return made
+
+    def losses(self, original: Original) -> tuple[str, ...]:
+        """Return what the source has and the result has not; see `Original.losses`.
+
+        Its gain map may go too, since it was not asked for, or since a format or a processor cannot keep it.
+        """
+        format = images.output_format(self.format, original.header)
+        lost = original.losses(self.rules, format)
+        if original.gain_map is None or original.header.is_vector or self._keeps_gains(original, format):
+            return lost
+        return (*lost, "its gain map for HDR")
+
+    def _keeps_gains(self, original: Original, format: str) -> bool:
+        gain_map = original.gain_map if self.rules.hdr and format == "JPEG" and self.autoconvert else None
+        return gain_map is not None and gain_map.end > 0 and processors.keep_tones(self.processors)
+
+    def _made_with_gains(self, original: Original, format: str) -> bytes | None:
+        """Return a JPEG with the source's gain map, cut and resized alike; None where it has none to keep."""
+        # Few sources have one, and reading metadata takes Pillow's tables of tags.
+        from .images import gain_maps
+
+        gain_map, rules = original.gain_map, self.rules
+        if gain_map is None or not self._keeps_gains(original, format):
+            return None
+        gains = original.gain_image(gain_map, rules)
+        if gains is None:
+            return None
+        # In full, so that a crop is found once, in the image, and made in both.
+        frames = original.frames(rules)
+        image, map = frames.images[0], gains.images[0]
+        ratio = max(map.width / image.width, map.height / image.height)
+        with processors.resizing(processors.Resizing(rules.linear_resize, rules.resizer)):
+            both = [image, map.resize(image.size)]
+            image, map = processors.run(self.processors, both, frames.full_size)
+            if ratio < 1:
+                size = max(1, round(map.width * ratio)), max(1, round(map.height * ratio))
+                map = processors.Resize(*size).process(map)
+        gains = replace(gains.with_images([map]), xmp=gain_map.xmp, are_as_coded=False)
+        options = {"quality": GAIN_MAP_QUALITY, "progressive": False}
+        encoded = images.encode(gains, format, options, rules=PixelRules(), limits=self.limits, name=self.name)
+        length = gain_maps.map_bytes(len(encoded), gain_map)
+        result = frames.with_images([image])
+        result = replace(result, xmp=gain_map.primary_xmp(result.xmp, length), are_as_coded=False)
+        if rules.max_bytes is not None:
+            rules = replace(rules, max_bytes=max(1, rules.max_bytes - length - gain_maps.MOST_OVERHEAD))
+        made = images.encode(result, format, dict(self.options), rules=rules, limits=self.limits, name=self.name)
+        return gain_maps.joined(made, encoded, gain_map)
 
     def _smaller(self, made: bytes, original: Original, frames: Frames, format: str) -> bytes:
         """Return what was made of pixels that no processor changed, or the source's own coded ones in fewer bytes."""

@@ -99,8 +99,9 @@ class PixelSettings:
     quality: int | str | None = None
     max_bytes: int | None = None
     gamut: str = "srgb"
+    hdr: bool = False
 
-    ADDED_LATER: ClassVar[Mapping[str, object]] = {"gamut": "srgb"}
+    ADDED_LATER: ClassVar[Mapping[str, object]] = {"gamut": "srgb", "hdr": False}
     """Fields that fingerprints leave out where they have these values: they came when files had names already."""
 
 
@@ -215,6 +216,8 @@ class Settings(PixelSettings, Caps):
         max_bytes: Bytes that a result may have: its quality is lowered until it fits. None for any number.
         gamut: "p3" keeps colours beyond sRGB of sources that can have them: their results are in Display P3, with its
             profile, and pictures offer both to browsers; "srgb" brings all to sRGB.
+        hdr: Keep the gain map of an Ultra HDR JPEG where the result is a JPEG too and keeps its tones, so that it is as
+            bright on HDR screens as its source.
 
     Raises:
         InvalidSetting: A value is of the wrong type or out of range.

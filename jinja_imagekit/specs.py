@@ -110,6 +110,7 @@ class ImageSpec:
     quality: int | str | None = None
     max_bytes: int | None = None
     gamut: str | None = None
+    hdr: bool | None = None
 
     def __init__(self, source: Any = None) -> None:
         # A source that a kit has already found needs no finder.
@@ -278,6 +279,10 @@ class ImageSpec:
             return isolation.make(recipe, original.data, timeout=settings.timeout, memory=settings.worker_memory)
         with time_limit(settings.timeout, recipe.name):
             return recipe.make(original)
+
+    def losses(self, original: Original) -> tuple[str, ...]:
+        """Return what the source has and the result has not: a manifest, a mark or a gain map; see `Recipe.losses`."""
+        return self._recipe(original.limits).losses(original)
 
     def _recipe(self, limits: Limits) -> Recipe:
         return Recipe(

@@ -15,6 +15,7 @@ from .colour import GREY_MODES, changes_colours, fits, in_one_mode, to_plain, wi
 from .formats import FORMATS
 from .formats.base import Layout
 from .frames import Frames, reduced_size
+from .gain_maps import GainMap
 from .header import Header, check_frames, examine, reading, said_by
 from .metadata import kept_exif
 from .primaries import SRGB, display_p3
@@ -176,6 +177,24 @@ class Original:
         header, layout = self._examine()
         with reading(self._name):
             return FORMATS[header.format].stripped(self.data, layout, frames.exif, frames.xmp)
+
+    @property
+    def gain_map(self) -> GainMap | None:
+        """The gain map that makes the image brighter on HDR screens, if there is one."""
+        return self._examine()[1].gain_map
+
+    def gain_image(self, gain_map: GainMap, rules: PixelRules) -> Frames | None:
+        """Return the image of a gain map, turned as the source is; None, and a warning, where it is damaged."""
+        part = Original(self.data[gain_map.start : gain_map.end], name=self._name, limits=self.limits)
+        try:
+            frames = part.frames(PixelRules(auto_orient=False, convert_to_srgb=False, keep_metadata=()))
+        except ImageKitError as error:
+            logger.warning("The gain map of %r is damaged, and left out: %s", self._name, error)
+            return None
+        orientation = self.header.orientation
+        if orientation > 1 and rules.auto_orient:
+            return frames.with_images([frames.images[0].transpose(_UPRIGHT[orientation])])
+        return frames
 
     def losses(self, rules: PixelRules, format: str) -> tuple[str, ...]:
         """Return what tells how the source was made and a result in a format does not.

@@ -8,7 +8,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from .metadata import decoded
-from .xmp import read_xmp
+from .xmp import read_xmp, with_description
 
 _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
@@ -18,7 +18,6 @@ _NAMESPACES = {
     "cc": "http://creativecommons.org/ns#",
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
 }
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 
 _SAID: Mapping[str, tuple[tuple[str, ...], int]] = {
     "artist": (("dc:creator",), 80),
@@ -106,11 +105,7 @@ def kept_xmp(said: Said, fields: Iterable[str]) -> bytes:
         return b""
     used = sorted({part[1 : part.index(":")] for part in parts})
     spaces = "".join(f' xmlns:{prefix}="{_NAMESPACES[prefix]}"' for prefix in used)
-    return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
-        f'<rdf:RDF xmlns:rdf="{_RDF}"><rdf:Description rdf:about=""{spaces}>{"".join(parts)}'
-        '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
-    ).encode()
+    return with_description(b"", f'<rdf:Description rdf:about=""{spaces}>{"".join(parts)}</rdf:Description>')
 
 
 def _property(what: str, values: list[str]) -> str:

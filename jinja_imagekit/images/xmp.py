@@ -66,6 +66,21 @@ def read_xmp(packet: bytes) -> dict[str, Any]:
     return properties
 
 
+def with_description(packet: bytes, description: str) -> bytes:
+    """Return a packet of this library with one description more.
+
+    Args:
+        packet: The packet; empty for a new one.
+        description: An element `rdf:Description`, with the namespaces that it uses.
+    """
+    if packet:
+        return packet.replace(b"</rdf:RDF>", description.encode() + b"</rdf:RDF>")
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        f'<rdf:RDF xmlns:rdf="{_RDF}">{description}</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+    ).encode()
+
+
 def png_xmp(chunk: bytes) -> bytes:
     """Return the packet of a PNG's `iTXt` chunk that begins with `PNG_KEYWORD`; empty where it is damaged."""
     is_compressed = chunk[len(PNG_KEYWORD) : len(PNG_KEYWORD) + 1] == b"\1"

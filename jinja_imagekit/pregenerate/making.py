@@ -165,7 +165,7 @@ class _Making:
         spec = file.generator
         if self.original is None or not isinstance(spec, ImageSpec):
             return ""
-        return " and ".join(self.original.losses(spec.pixel_rules, spec.output_format))
+        return " and ".join(spec.losses(self.original))
 
     def _source_name(self) -> str | None:
         return self.work.source.name if self.work.source else None

@@ -6,6 +6,7 @@ from .crop import Crop, Side, SmartCrop, TrimBorderColor
 from .effects import Adjust, ColorOverlay, Convert, Duotone, GaussianBlur, MakeOpaque, Reflection, SetOpacity, Transpose
 from .overlay import OverlayImage
 from .pipeline import FrameProcessor, ProcessorPipeline
+from .pipeline import keep_tones as keep_tones
 from .pipeline import output_size as output_size
 from .pipeline import run as run
 from .pipeline import sampled_size as sampled_size

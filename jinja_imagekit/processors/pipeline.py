@@ -12,7 +12,10 @@ from ..exceptions import InvalidProcessor
 from ..hashing import class_path
 from ..interfaces import Size
 from ..time_limits import in_time
+from .crop import Crop, SmartCrop, TrimBorderColor
 from .effects import Transpose
+from .resize import Resize, ResizeToCover, ResizeToFill, ResizeToFit, SmartResize
+from .thumbnail import SharedThumbnail, Thumbnail
 
 
 @runtime_checkable
@@ -115,6 +118,21 @@ def run(
             current = [processor.process(image) for image in in_time(current)]
         _check(processor, current, len(images))
     return current
+
+
+def keep_tones(processors: Iterable[Any]) -> bool:
+    """Tell whether processors only resize, crop, turn and flip, so that what lies over an image goes through them too.
+
+    Raises:
+        InvalidProcessor: One of them is not a processor.
+    """
+    return all(type(each) in _GEOMETRIC and getattr(each, "mat_color", None) is None for each in _steps(processors))
+
+
+_GEOMETRIC = frozenset(
+    {Thumbnail, SharedThumbnail, Resize, ResizeToFit, ResizeToFill, ResizeToCover, SmartResize}
+    | {Crop, SmartCrop, TrimBorderColor, Transpose}
+)
 
 
 def _steps(processors: Iterable[Any]) -> Iterator[Any]:

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 from PIL import AvifImagePlugin, Image
 
 from ..chroma import has_saturated_edges
+from ..gain_maps import FOREIGN
 from ..primaries import SRGB, Colours
 from .base import Format, Layout, Range
-from .boxes import boxes_in, check_boxes
+from .boxes import boxes_in, brands_of, check_boxes
 
 
 class Avif(Format):
@@ -47,9 +48,7 @@ class Avif(Format):
 
     def announces(self, data: bytes) -> bool:
         """Tell whether the file's brands name AVIF, still or animated."""
-        if data[4:8] != b"ftyp":
-            return False
-        brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+        brands = brands_of(data)
         return b"avif" in brands or b"avis" in brands
 
     def layout(self, data: bytes) -> Layout:
@@ -73,6 +72,7 @@ class Avif(Format):
                 xmp=image.info.get("xmp", b"") or b"",
                 manifest=_manifest(data),
                 icc=image.info.get("icc_profile", b"") or b"",
+                gain_map=FOREIGN if b"tmap" in brands_of(data) else None,
             )
 
     def bare(self, data: bytes, *, animated: bool) -> Any:

@@ -17,6 +17,7 @@ from PIL import Image, ImageFile
 
 from ..colour import fits, may_be_transparent
 from ..frames import UNCODED, Coding
+from ..gain_maps import GainMap
 from ..primaries import SRGB, Colours
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Layout:
         colours: What the samples stand for, where the file says it by numbers and has no profile.
         depth: Bits of a sample in a PNG, otherwise 8.
         coding: How its pixels are coded.
+        gain_map: The gain map that goes with it, if there is one.
         repair: Take what decodes of a damaged file.
     """
 
@@ -69,6 +71,7 @@ class Layout:
     variant: str = ""
     depth: int = 8
     coding: Coding = UNCODED
+    gain_map: GainMap | None = None
     repair: bool = False
 
 

@@ -50,3 +50,8 @@ def check_boxes(data: bytes, types: frozenset[bytes], format: str) -> None:
         position += max(length, 8)
         if position > len(data):
             raise BrokenFile(f"the {format} file is truncated: a box reaches beyond its end")
+
+
+def brands_of(data: bytes) -> bytes:
+    """Return the brands that a file begins with, one after the other; empty for other files (14496-12, 4.3)."""
+    return data[8 : min(int.from_bytes(data[:4], "big"), 256)] if data[4:8] == b"ftyp" else b""

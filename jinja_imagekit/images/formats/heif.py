@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 from PIL import ImageFile
 
+from ..gain_maps import APPLE, FOREIGN
 from ..primaries import SRGB, Colours
 from .base import BrokenFile, Format, Frame, Layout
+from .boxes import brands_of
 
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """What the files name themselves (23008-12, annex B)."""
@@ -24,9 +26,7 @@ class Heif(Format):
 
     def announces(self, data: bytes) -> bool:
         """Tell whether the file's brands name HEIF; those of AVIF are looked at before."""
-        if data[4:8] != b"ftyp":
-            return False
-        return any(brand in data[8 : min(int.from_bytes(data[:4], "big"), 256)] for brand in BRANDS)
+        return any(brand in brands_of(data) for brand in BRANDS)
 
     def layout(self, data: bytes) -> Layout:
         """Return the layout of the primary image, which libheif turns upright itself."""
@@ -40,6 +40,7 @@ class Heif(Format):
                 exif=info.get("exif") or b"",
                 xmp=info.get("xmp") or b"",
                 icc=info.get("icc_profile") or b"",
+                gain_map=FOREIGN if b"tmap" in brands_of(data) or APPLE in info.get("aux", {}) else None,
             )
 
     def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:

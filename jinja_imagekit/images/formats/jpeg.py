@@ -15,6 +15,7 @@ from PIL import Image, JpegImagePlugin
 from ...exceptions import InvalidOption
 from ..chroma import has_saturated_edges
 from ..frames import DECODER_SCALES
+from ..gain_maps import ISO_PREFIX, MPF_PREFIX, GainMap, gain_map_of, pictures_of
 from ..metadata import EXIF_PREFIXES
 from ..rights import PHOTOSHOP_PREFIX, iptc_of_resources
 from ..xmp import JPEG_PREFIX as XMP_PREFIX
@@ -271,7 +272,8 @@ def _layout(data: bytes) -> Layout:
     exif: list[bytes] = []
     xmp = resources = manifest = b""
     profile: list[tuple[int, int, bytes]] = []
-    multi_picture = False
+    multi_picture = 0
+    index = b""
     for segment in _segments(data):
         body = data[segment.body : segment.end] if segment.marker != _START_OF_SCAN else b""
         if segment.marker in _START_OF_FRAME:
@@ -286,8 +288,8 @@ def _layout(data: bytes) -> Layout:
             manifest += body
         elif segment.marker == _APP2 and body.startswith(b"ICC_PROFILE\0") and len(body) > 14:
             profile.append((body[12], body[13], body[14:]))
-        elif segment.marker == _APP2 and body.startswith(b"MPF\0"):
-            multi_picture = True
+        elif segment.marker == _APP2 and body.startswith(MPF_PREFIX):
+            multi_picture, index = segment.body + len(MPF_PREFIX), body[len(MPF_PREFIX) :]
         elif segment.marker in (_START_OF_SCAN, _END_OF_IMAGE):
             break
     # ICC.1, annex B.4: each piece carries its number and how many there are.
@@ -301,7 +303,29 @@ def _layout(data: bytes) -> Layout:
         manifest=manifest if b"c2pa" in manifest else b"",
         icc=icc,
         variant="MPO" if multi_picture else "",
+        gain_map=_gain_map(data, index, multi_picture) if multi_picture else None,
     )
+
+
+def _gain_map(data: bytes, index: bytes, start: int) -> GainMap | None:
+    """Return the gain map among the further pictures of a file."""
+    for begin, end in pictures_of(index, start, len(data)):
+        picture = data[begin:end]
+        xmp = iso = b""
+        try:
+            segments = _segments(picture) if picture.startswith(b"\xff\xd8") else []
+        except BrokenFile:
+            continue
+        for segment in segments:
+            body = picture[segment.body : segment.end]
+            if segment.marker == _APP1 and body.startswith(XMP_PREFIX):
+                xmp = xmp or body[len(XMP_PREFIX) :]
+            elif segment.marker == _APP2 and body.startswith(ISO_PREFIX):
+                iso = iso or body[len(ISO_PREFIX) :]
+        found = gain_map_of(begin, end, xmp, iso)
+        if found is not None:
+            return found
+    return None
 
 
 class _Pieces:
