@@ -307,17 +307,21 @@ def _layout(data: bytes) -> Layout:
     )
 
 
+_MOST_OF_MAP = 200
+"""Segments of a gain map among which its metadata is looked for."""
+
+
 def _gain_map(data: bytes, index: bytes, start: int) -> GainMap | None:
     """Return the gain map among the further pictures of a file."""
     for begin, end in pictures_of(index, start, len(data)):
-        picture = data[begin:end]
         xmp = iso = b""
         try:
-            segments = _segments(picture) if picture.startswith(b"\xff\xd8") else []
+            # In place: a damaged index may name the whole file many times.
+            segments = _segments(data, begin + 2, _MOST_OF_MAP) if data.startswith(b"\xff\xd8", begin) else []
         except BrokenFile:
             continue
         for segment in segments:
-            body = picture[segment.body : segment.end]
+            body = data[segment.body : segment.end] if segment.end <= end else b""
             if segment.marker == _APP1 and body.startswith(XMP_PREFIX):
                 xmp = xmp or body[len(XMP_PREFIX) :]
             elif segment.marker == _APP2 and body.startswith(ISO_PREFIX):
