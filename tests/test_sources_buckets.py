@@ -539,6 +539,9 @@ def test_messages_about_names(site: Site, bucket: Bucket) -> None:
     kit = site.new_kit(source_dirs=[f"{bucket.url}/none"])
     kit.register.source_group("card", GlobSourceGroup("*.jpg"))
     assert any("does not exist, or is empty" in warning for warning in kit.generate().warnings)
+    # What a run made is not pruned because somebody has mistyped a URL since.
+    with pytest.raises(ImageKitError, match="does not exist, or is empty"):
+        kit.prune(without_render=True)
     with pytest.raises(InvalidOption, match="a bucket is a source folder of the kit"):
         GlobSourceGroup("*.jpg", [bucket.url])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 import subprocess
 import sys
 import threading
@@ -30,6 +31,8 @@ from jinja_imagekit.exceptions import (
 
 pytest.importorskip("urllib3", reason="needs the extra [remote]")
 
+from jinja_imagekit.sources import remote as module  # after the skip
+
 PHOTO = photo_bytes(200, 150, 1)
 
 
@@ -42,7 +45,7 @@ class Host:
         answers: What answers a path.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.asked: Counter[str] = Counter()
         self.headers: list[dict[str, str]] = []
         self.answers: dict[str, Callable[[Any], None]] = {}
@@ -60,7 +63,10 @@ class Host:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.origin = f"http://127.0.0.1:{self.server.server_port}"
+        if tls:
+            # Each connection shakes hands in its own thread.
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.origin = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
         self.thread.start()
 
@@ -364,3 +370,79 @@ def test_a_domain_with_all_below_it(tmp_path: Path) -> None:
     allowed = ["https://a.cdn.example/x.jpg", "https://b.a.CDN.example:443/x.jpg"]
     refused = ["https://cdn.example/x.jpg", "https://evilcdn.example/x.jpg", "http://a.cdn.example/x.jpg"]
     assert [remote.allows(url) for url in [*allowed, *refused]] == [True] * 2 + [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "is_trusted", "problem"),
+    [("127.0.0.1", True, None), ("127.0.0.1", False, "certificate"), ("another.example", True, "127.0.0.1")],
+)
+def test_https(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_trusted: bool, problem: str | None
+) -> None:
+    """A certificate must be of an authority that this machine trusts, and for the host's name."""
+    trustme = pytest.importorskip("trustme", reason="trustme is not installed: pip install .[test]")
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(tls)
+    (authority if is_trusted else trustme.CA()).cert_pem.write_to_path(tmp_path / "trusted.pem")
+    # Where OpenSSL looks for the authorities that are trusted.
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "trusted.pem"))
+    host = Host(tls)
+    try:
+        host.answers["/a.jpg"] = answer(body=PHOTO)
+        site = Site(tmp_path, remote_hosts=[host.origin], remote_networks=["127.0.0.0/8"], remote_timeout=0.4)
+        file = site.kit.cachefile("card", source=f"{host.origin}/a.jpg")
+        if problem is None:
+            assert file.width == 24
+        else:
+            with pytest.raises(SourceError, match=problem):
+                _ = file.width
+            assert host.asked == {}
+    finally:
+        host.close()
+
+
+def test_a_run_downloads_several_at_a_time(site: Site, host: Host) -> None:
+    """Eight images of a host that takes its time come in the time of one, and those that fail are told of."""
+    waiting = threading.Barrier(module.DOWNLOADS)
+
+    def together(request: Any) -> None:
+        waiting.wait(20)
+        answer(body=PHOTO)(request)
+
+    urls = [f"{host.origin}/{number}.jpg" for number in range(module.DOWNLOADS + 1)]
+    for url in urls[:-1]:
+        host.answers[url.removeprefix(host.origin)] = together
+    site.kit.register.cachefiles("card", ({"source": url} for url in urls))
+    report = site.kit.generate()
+    assert len(report.generated) == module.DOWNLOADS
+    assert ["status" in each.reason or "404" in each.reason for each in report.failed] == [True]
+    assert set(host.asked.values()) == {1}
+
+
+def test_prune_deletes_downloads_that_nobody_needs(site: Site, host: Host) -> None:
+    """A copy goes once it is stale and no file is made of it any more; what pages or registrations need stays."""
+    for name in ("noted", "registered", "old", "fresh"):
+        host.answers[f"/{name}.jpg"] = answer(body=PHOTO)
+
+    def url(name: str) -> str:
+        return f"{host.origin}/{name}.jpg"
+
+    def kept() -> set[str]:
+        return {json.loads(path.read_text())["url"] for path in (site.state / "remote").glob("*.json")}
+
+    kit = site.new_kit(default_cachefile_strategy="Deferred")
+    assert kit.cachefile("card", source=url("noted")).url
+    kit.finish()
+    for name in ("registered", "old"):
+        assert site.kit.cachefile("card", source=url(name)).width
+    expire(site)
+    assert site.kit.source(url("fresh"))
+    offline = site.new_kit(offline=True)
+    assert offline.prune(dry_run=True).downloads == 0
+    kit.register.cachefiles("card", [{"source": url("registered")}])
+    assert kit.prune(dry_run=True).downloads == 1
+    assert kept() == {*map(url, ("noted", "registered", "old", "fresh"))}
+    report = kit.prune()
+    assert (len(report.removed), report.downloads) == (1, 1)
+    assert kept() == {*map(url, ("noted", "registered", "fresh"))}
+    assert len(list((site.state / "remote").iterdir())) == 6

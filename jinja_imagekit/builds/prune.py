@@ -11,7 +11,7 @@ from ..cachefiles.removal import Removal, storage_of
 from ..exceptions import ImageKitError
 from ..interfaces import Storage
 from ..pregenerate import registered_items
-from ..sourcegroups import missing_folders
+from ..sourcegroups import missing_buckets, missing_folders
 from .finish import name_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class PruneReport:
         bytes: Their total size.
         kept: How many files stay, or are needed and will be made.
         forgotten: How many records of files that were already gone were forgotten.
+        downloads: How many copies of other hosts' images were deleted, which no kept file was made of.
         dry_run: Whether nothing was deleted.
     """
 
@@ -38,6 +39,7 @@ class PruneReport:
     bytes: int = 0
     kept: int = 0
     forgotten: int = 0
+    downloads: int = 0
     dry_run: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,11 +54,13 @@ class _Needed(NamedTuple):
         names: Cache files by name.
         of_sources: Generator ids and source names of files whose name is unknown, since the source cannot be read.
         of_generators: Generator ids of files about which not even that is known.
+        sources: Sources by name or URL.
     """
 
     names: set[str]
     of_sources: set[tuple[str, str]]
     of_generators: set[str]
+    sources: set[str]
 
     def has(self, name: str, generator: str, source: object) -> bool:
         return name in self.names or (generator, source) in self.of_sources or generator in self.of_generators
@@ -92,7 +96,9 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
         if not dry_run:
             raise ImageKitError(message)
         logger.warning("%s", message)
-    needed = _needed(kit, {*unfinished, *(last or ()), *kit.renders.of_neighbours()})
+    neighbours = kit.renders.of_neighbours()
+    notes = {**(last or {}), **unfinished}
+    needed = _needed(kit, {*notes, *neighbours})
     records = {record.name: record for record in kit.records.all()}
     there = set(kit.storage.names(kit.settings.cachefile_dir))
     storages = {id: storage_of(kit, id) for id in {record.generator for record in records.values()}}
@@ -114,7 +120,13 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
             doomed.append((storage, name))
             size += stored.size
     removed = [name for _, name in doomed]
-    report = PruneReport(removed, size, len(kept.difference(removed, gone)), len(gone), dry_run)
+    unneeded = set(removed).union(gone)
+    needed.sources.update(str(record.source) for name, record in records.items() if name not in unneeded)
+    needed.sources.update(str(note.reference.kwargs.get("source")) for note in notes.values() if note.reference)
+    # What another kit's files were made of, its own records tell.
+    remote = None if neighbours else kit.sources.remote
+    downloads = 0 if remote is None else remote.prune(needed.sources, dry_run=dry_run)
+    report = PruneReport(removed, size, len(kept.difference(removed, gone)), len(gone), downloads, dry_run)
     if not dry_run:
         with Removal(kit) as removal:
             for storage, name in doomed:
@@ -129,10 +141,11 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
 
 
 def _needed(kit: ImageKit, rendered: set[str]) -> _Needed:
-    needed = _Needed(rendered, set(), set())
-    for problem in missing_folders(kit.settings).values():
+    needed = _Needed(rendered, set(), set(), set())
+    for problem in (missing_folders(kit.settings) | missing_buckets(kit.sources.buckets)).values():
         raise ImageKitError(f"{problem} There is no telling which images are needed, so nothing is deleted.")
     for item in registered_items(kit):
+        needed.sources.add(str(item.kwargs.get("source")))
         try:
             name = name_of(kit, item)
         except Exception as error:  # noqa: BLE001  # a spec's properties may raise anything; its files stay

@@ -378,6 +378,8 @@ def _prune(get_kit: GetKit) -> click.Command:
             click.echo(printable(f"{'would delete' if dry_run else 'deleted'} {name}"))
         done = "to delete" if dry_run else "deleted"
         click.echo(f"{counted(len(report.removed), 'cache file')} {done} ({size_in_words(report.bytes)})")
+        if report.downloads:
+            click.echo(f"{counted(report.downloads, 'download')} {done}")
 
     return prune
 

@@ -17,7 +17,7 @@ from ..exceptions import ImageKitError, InvalidOption
 from ..interfaces import SourceGroup
 from ..registry import match_ids
 from ..sourcegroups import GlobSourceGroup, missing_buckets, missing_folders
-from ..sources import Source, VersionedSource
+from ..sources import Source, VersionedSource, is_url
 from .report import Outcome, Outcomes, Report
 
 if TYPE_CHECKING:
@@ -185,7 +185,9 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
     works: dict[object, SourceWork] = {}
     look, rest = Look(kit.known_files), iter(items)
     while batch := list(islice(rest, BATCH)):
-        for item in batch if force else _without_known(kit, batch, look, plan):
+        pending = batch if force else _without_known(kit, batch, look, plan)
+        _download(kit, pending)
+        for item in pending:
             try:
                 # Checking a cache file's truth value would make it.
                 file = kit.cachefile(item.generator_id, **item.kwargs) if item.file is None else item.file
@@ -199,6 +201,14 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
         logger.warning("%s", warning)
     plan.works = sorted(works.values(), key=lambda work: -work.weight)
     return plan
+
+
+def _download(kit: ImageKit, items: Iterable[Item]) -> None:
+    """Have the images of other hosts downloaded, several at a time."""
+    remote = kit.sources.remote
+    if remote is not None:
+        sources = (item.kwargs.get("source") for item in items)
+        remote.fetch_together(source for source in sources if type(source) is str and is_url(source))
 
 
 def _without_known(kit: ImageKit, items: list[Item], look: Look, plan: Plan) -> list[Item]:

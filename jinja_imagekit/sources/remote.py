@@ -9,7 +9,8 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
@@ -22,7 +23,7 @@ import urllib3
 from blake3 import blake3
 
 from ..atomic_files import write_whole
-from ..exceptions import ImageKitError, ImageTooLarge, SourceError, SourceNotAllowed, SourceNotFound
+from ..exceptions import ImageKitError, ImageTooLarge, SourceError, SourceNotAllowed, SourceNotFound, StorageError
 from ..settings import REMOTE_HOST, Settings
 from .base import FileSource, SourceMemory
 from .names import file_and_page, without_credentials
@@ -46,6 +47,9 @@ FRESH_SECONDS = 3600.0
 
 LEAST_FRESH_SECONDS = 60.0
 """Seconds for which a copy counts as fresh whatever its host says, so that no page asks for each of its images."""
+
+DOWNLOADS = 8
+"""How many images a run downloads at a time: as many as a browser does, and a few more."""
 
 PIECE = 65_536
 """Bytes that are read at a time."""
@@ -162,6 +166,63 @@ class RemoteSources:
     def has_fresh(self, url: str) -> bool:
         """Tell whether `named` answers at once."""
         return time.time() < self._fresh.get(url, 0)
+
+    def fetch_together(self, urls: Iterable[str]) -> None:
+        """Download the images at several URLs at a time, as far as there is no fresh copy.
+
+        What goes wrong is remembered, and said by `named`.
+        """
+        wanted = [url for url in dict.fromkeys(urls) if not self.has_fresh(url)]
+        if len(wanted) < 2:
+            return
+
+        def fetch(url: str) -> None:
+            with suppress(SourceError):
+                self.named(url)
+
+        pool = ThreadPoolExecutor(min(DOWNLOADS, len(wanted)))
+        try:
+            list(pool.map(fetch, wanted))
+        finally:
+            # After Ctrl-C, those that are under way end.
+            pool.shutdown(cancel_futures=True)
+
+    def prune(self, needed: Container[str], *, dry_run: bool = False) -> int:
+        """Delete copies that are no longer fresh and that nobody needs, and what is known about their URLs.
+
+        With the setting `offline` all of them stay, as they could not be had again.
+
+        Args:
+            needed: The sources that are needed, by name or URL.
+            dry_run: Delete nothing.
+
+        Returns:
+            How many.
+
+        Raises:
+            StorageError: A file cannot be deleted.
+        """
+        if self._settings.offline:
+            return 0
+        try:
+            found = {self._folder / name.partition(".")[0] for name in os.listdir(self._folder)}
+        except FileNotFoundError:
+            return 0
+        count = 0
+        for copy in sorted(found):
+            with self._lock(f"remote:{copy.name}"):
+                known = _read(copy)
+                url = known.get("url")
+                is_needed = isinstance(url, str) and (url in needed or _name_of(urlsplit(url)) in needed)
+                if is_needed or time.time() < _number(known, "fresh"):
+                    continue
+                count += 1
+                for path in () if dry_run else (copy, _facts_of(copy)):
+                    try:
+                        path.unlink(missing_ok=True)
+                    except OSError as error:
+                        raise StorageError(str(path), f"it cannot be deleted: {error.strerror}") from error
+        return count
 
     def named(self, url: str) -> RemoteSource:
         """Return the source at a URL, downloaded if there is no fresh copy.
