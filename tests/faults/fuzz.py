@@ -19,6 +19,7 @@ import sys
 import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,8 +53,15 @@ def attempt(data: bytes, number: int = 0) -> str:
     from jinja_imagekit import ImageKit
     from jinja_imagekit.exceptions import ImageKitError
     from jinja_imagekit.processors import ResizeToFit
+    from jinja_imagekit.settings import PLUGIN_FORMATS, READABLE_FORMATS
 
-    kit = ImageKit(max_source_pixels=25_000_000, max_result_pixels=25_000_000, max_frames=200, timeout=20)
+    kit = ImageKit(
+        readable_formats=(*READABLE_FORMATS, *PLUGIN_FORMATS),
+        max_source_pixels=25_000_000,
+        max_result_pixels=25_000_000,
+        max_frames=200,
+        timeout=20,
+    )
     format = FORMATS[number % len(FORMATS)]
     try:
         with warnings.catch_warnings():
@@ -86,11 +94,11 @@ class Result:
     peak: int = 0
 
 
-def run(numbers: range, workers: int = 1) -> Result:
+def run(numbers: range, workers: int = 1, only: Sequence[str] = ()) -> Result:
     """Try these mutants in workers of their own."""
     result = Result()
     shares = [numbers[each::workers] for each in range(workers)]
-    running = [_Worker(share) for share in shares]
+    running = [_Worker(share, only) for share in shares]
     while any(not worker.is_done for worker in running):
         for worker in running:
             worker.look(result)
@@ -101,8 +109,9 @@ def run(numbers: range, workers: int = 1) -> Result:
 class _Worker:
     """A process that tries mutants one after another, and is started again behind one that kills it."""
 
-    def __init__(self, numbers: range) -> None:
+    def __init__(self, numbers: range, only: Sequence[str] = ()) -> None:
         self._numbers = numbers
+        self._only = only
         self._at = 0
         self._buffer = b""
         self.is_done = not numbers
@@ -112,6 +121,7 @@ class _Worker:
     def _start(self) -> None:
         rest = self._numbers[self._at :]
         command = [sys.executable, str(HERE / "fuzz.py"), "--worker", f"{rest.start}:{rest.stop}:{rest.step}"]
+        command += ["--only", *self._only] if self._only else []
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
@@ -166,11 +176,11 @@ class _Worker:
             self._start()
 
 
-def _work(numbers: range) -> None:
+def _work(numbers: range, only: Sequence[str]) -> None:
     faulthandler.enable()
     attempt(mutants.seeds()["png"])
     for number in numbers:
-        _, data = mutants.mutant(number)
+        _, data = mutants.mutant(number, only)
         begun = time.perf_counter()
         outcome = attempt(data, number)
         seconds = time.perf_counter() - begun
@@ -191,9 +201,9 @@ def peak_memory() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
 
-def keep(number: int, problem: str) -> Path:
+def keep(number: int, problem: str, only: Sequence[str] = ()) -> Path:
     """Keep a mutant, with what it did, for the tests."""
-    name, data = mutants.mutant(number)
+    name, data = mutants.mutant(number, only)
     FOUND.mkdir(exist_ok=True)
     digest = hashlib.blake2b(data, digest_size=6).hexdigest()
     path = FOUND / f"{name.replace(' ', '-')}-{digest}.bin"
@@ -209,22 +219,24 @@ def main() -> int:
     parser.add_argument("--mutants", type=int, default=100_000)
     parser.add_argument("--start", type=int, default=0, help="the first one's number")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", nargs="*", default=(), help="formats, such as jxl and pdf")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        _work(range(*map(int, options.worker.split(":"))))
+        _work(range(*map(int, options.worker.split(":"))), options.only)
         return 0
     begun = time.perf_counter()
-    result = run(range(options.start, options.start + options.mutants), options.workers)
+    result = run(range(options.start, options.start + options.mutants), options.workers, options.only)
     for outcome, count in result.outcomes.most_common():
         print(f"{count:>9,} {outcome}")
     seconds, number = result.slowest
     print(
         f"{options.mutants:,} mutants in {time.perf_counter() - begun:.0f} s; {len(result.problems)} problems; ", end=""
     )
-    print(f"slowest {seconds * 1000:.0f} ms (mutant {number}, {mutants.mutant(number)[0]}); peak {result.peak} MiB")
+    slowest = mutants.mutant(number, options.only)[0]
+    print(f"slowest {seconds * 1000:.0f} ms (mutant {number}, {slowest}); peak {result.peak} MiB")
     for number, problem in sorted(result.problems.items()):
-        print(f"mutant {number}: {problem}\n    kept as {keep(number, problem)}")
+        print(f"mutant {number}: {problem}\n    kept as {keep(number, problem, options.only)}")
     return 1 if result.problems else 0
 
 

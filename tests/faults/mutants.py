@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import random
+import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 from PIL import Image
 
+import documents
 import drawing
 
 Mutator = Callable[[bytes, random.Random], bytes]
@@ -56,13 +62,42 @@ def seeds() -> dict[str, bytes]:
         "ico": drawing.encoded(cut_out, "ICO", sizes=[(32, 32), (16, 16)]),
         "bitmap ico": drawing.encoded(cut_out, "ICO", sizes=[(32, 32)], bitmap_format="bmp"),
         "svg": SVG.encode(),
+        "pdf": documents.pdf([documents.Page(48, 36, DRAWING, NOTE), documents.Page(36, 48, "")], objects=[PICTURE]),
+        **_of_packages(photo, cut_out, exif),
     }
 
 
-def mutant(number: int) -> tuple[str, bytes]:
-    """Return what the mutant of a number was made of, and its bytes."""
+DRAWING = "1 0 0 rg 0 0 24 18 re f 1 w 2 2 m 40 30 l S BT /F 9 Tf 4 20 Td (Text) Tj ET q 9 0 0 9 30 20 cm /I Do Q"
+NOTE = "/Annots[<</Type/Annot/Subtype/Square/Rect[5 5 25 25]/C[0 1 0]>>]"
+PICTURE = (
+    "<</Type/XObject/Subtype/Image/Width 2/Height 2/ColorSpace/DeviceRGB/BitsPerComponent 8/Length 12>>stream\n"
+    "abcdefghijkl\nendstream"
+)
+
+
+def _of_packages(photo: Image.Image, cut_out: Image.Image, exif: bytes) -> dict[str, bytes]:
+    """Return files that packages write which have no wheel on every machine."""
+    files: dict[str, io.BytesIO] = {}
+    if find_spec("pillow_heif"):
+        package: Any = import_module("pillow_heif")
+        package.from_pillow(cut_out).save(files.setdefault("heif", io.BytesIO()), exif=exif)
+    if find_spec("pillow_jxl"):
+        import_module("pillow_jxl")
+        photo.save(files.setdefault("jxl", io.BytesIO()), "JXL")
+        boxes = {"exif": exif, "xmp": b"<x/>", "compress_metadata": True}
+        cut_out.save(files.setdefault("packed jxl", io.BytesIO()), "JXL", lossless=True, **boxes)
+    return {name: file.getvalue() for name, file in files.items()}
+
+
+def mutant(number: int, only: Sequence[str] = ()) -> tuple[str, bytes]:
+    """Return what the mutant of a number was made of, and its bytes.
+
+    Args:
+        number: The number.
+        only: Formats, by the last word of a seed's name; none for all of them.
+    """
     chance = random.Random(number)
-    names = sorted(seeds())
+    names = [name for name in sorted(seeds()) if not only or name.split()[-1] in only]
     name = names[number % len(names)]
     data = seeds()[name]
     for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
@@ -271,6 +306,27 @@ def _svg(data: bytes, chance: random.Random) -> bytes:
     return text.replace(word, chance.choice(others), chance.choice((1, -1))).encode()
 
 
+def _header(data: bytes, chance: random.Random) -> bytes:
+    """Change bits of a codestream's header, which stands at its beginning."""
+    start = max(0, data.find(b"\xff\x0a"))
+    changed = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        at = start + 2 + chance.randrange(24)
+        if at < len(changed):
+            changed[at] ^= 1 << chance.randrange(8)
+    return bytes(changed)
+
+
+def _pdf(data: bytes, chance: random.Random) -> bytes:
+    """Exchange a number, a name or a reference for another one of the document, or for one at which counts tip over."""
+    words = list(re.finditer(rb"/\w+|\d+ \d+ R|-?\d+|\[|\]|<<|>>|obj|stream", data))
+    if not words:
+        return data
+    word, other = chance.choice(words), chance.choice(words)[0]
+    changed = chance.choice((other, other, b"%d" % chance.choice(INTERESTING), b"-1", b"", other * 40))
+    return data[: word.start()] + changed + data[word.end() :]
+
+
 STRUCTURAL: dict[str, tuple[Mutator, ...]] = {
     "jpeg": (_jpeg,),
     "png": (_png,),
@@ -280,5 +336,8 @@ STRUCTURAL: dict[str, tuple[Mutator, ...]] = {
     "gif": (_gif,),
     "tiff": (_tiff,),
     "svg": (_svg,),
+    "heif": (_boxes,),
+    "jxl": (_boxes, _header),
+    "pdf": (_pdf,),
 }
 """How a format's own pieces are changed, by the last word of a seed's name."""
