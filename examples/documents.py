@@ -49,10 +49,9 @@ def pdf(pages: Sequence[Page], *, trailer: str = "", catalog: str = "", objects:
     ]
     for page in pages:
         bodies.append(f"<</Length {len(page.content)}>>stream\n{page.content}\nendstream")
+        resources = "" if "/Resources" in page.more else "/Resources<</Font<</F 3 0 R>>>>"
         box = f"/MediaBox[0 0 {page.width} {page.height}]"
-        bodies.append(
-            f"<</Type/Page/Parent 2 0 R{box}/Contents {len(bodies)} 0 R/Resources<</Font<</F 3 0 R>>>>{page.more}>>"
-        )
+        bodies.append(f"<</Type/Page/Parent 2 0 R{box}/Contents {len(bodies)} 0 R{resources}{page.more}>>")
     text, places = "%PDF-1.4\n", []
     for number, body in enumerate(bodies, 1):
         places.append(len(text))

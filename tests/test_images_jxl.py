@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import struct
 import subprocess
+import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,29 @@ def test_profile_counts(tmp_path: Path) -> None:
         (tmp_path / folder / "b").mkdir()
         assert difference(wide, made(tmp_path / folder / "b", png)) < 3
     assert difference(wide, reference(PHOTO)) > 4
+
+
+def test_wide_colours_stay_where_they_are_wanted(tmp_path: Path) -> None:
+    """The header says by numbers that they are Display P3, so that it is known before anything is decoded."""
+    ppm = b"P6\n160 120\n255\n" + PHOTO.tobytes()
+    data = cjxl(tmp_path, ppm, "-d", "0", "-x", "color_space=RGB_D65_DCI_Rel_SRG", name="in.ppm")
+    wide = made(tmp_path, data, gamut="p3")
+    assert wide.info["icc_profile"]
+    assert difference(wide, reference(PHOTO)) < 1
+    (tmp_path / "srgb").mkdir()
+    assert difference(made(tmp_path / "srgb", data), reference(PHOTO)) > 1
+
+
+@pytest.mark.parametrize("transfer", ["PeQ", "HLG"])
+def test_hdr_looks_as_it_does_in_a_png(transfer: str, tmp_path: Path) -> None:
+    """Both say by the same numbers what their samples stand for."""
+    ppm = b"P6\n160 120\n255\n" + PHOTO.tobytes()
+    data = cjxl(tmp_path, ppm, "-d", "0", "-x", f"color_space=RGB_D65_202_Rel_{transfer}", name="in.ppm")
+    png = drawing.encoded(PHOTO, "PNG")
+    stated = b"cICP" + bytes((9, 16 if transfer == "PeQ" else 18, 0, 1))
+    chunk = struct.pack(">I", 4) + stated + struct.pack(">I", zlib.crc32(stated))
+    (tmp_path / "png").mkdir()
+    assert difference(made(tmp_path, data), made(tmp_path / "png", png[:33] + chunk + png[33:])) < 1
 
 
 def test_animation_is_refused_with_one_clear_error(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 from jinja2 import Environment
+from PIL import Image
 
+import documents
 import drawing
 from jinja_imagekit import ImageKit, ImageSpec
 from jinja_imagekit.images import Limits, Original, PixelRules, encode
@@ -26,6 +28,7 @@ from jinja_imagekit.sourcegroups import GlobSourceGroup
 
 pillow_heif = pytest.importorskip("pillow_heif")
 pytest.importorskip("pillow_jxl")
+pytest.importorskip("pypdfium2")
 
 AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 KEPT = ("copyright", "credit", "licence", "ai")
@@ -98,19 +101,19 @@ def encoded_with(format: str, exif: bytes, xmp: bytes) -> bytes:
     return file.getvalue()
 
 
-def result(data: bytes, format: str, keep: tuple[str, ...] = KEPT) -> bytes:
-    """Return an image of the same pixels in a format."""
+def result(data: bytes, format: str, keep: tuple[str, ...] = KEPT, scale: int = 1) -> bytes:
+    """Return an image of the same pixels, or of fewer, in a format."""
     rules = PixelRules(keep_metadata=keep)
-    frames = Original(data, name="test", limits=ALL_FORMATS).frames(rules)
+    frames = Original(data, name="test", limits=ALL_FORMATS).frames(rules, scale=scale)
     return encode(frames, format, {}, rules=rules, limits=Limits())
 
 
-def written(folder: Path, data: bytes, keep: tuple[str, ...], stem: str = "made") -> list[Path]:
+def written(folder: Path, data: bytes, keep: tuple[str, ...], stem: str = "made", scale: int = 1) -> list[Path]:
     """Write an image in each format that holds metadata, and in the one that does not if nothing is to be kept."""
     paths = []
     for format in ("JPEG", "PNG", "WEBP", "AVIF", *(() if keep else ("GIF",))):
         paths.append(folder / f"{stem}-{NAMES[format]}")
-        paths[-1].write_bytes(result(data, format, keep))
+        paths[-1].write_bytes(result(data, format, keep, scale))
     return paths
 
 
@@ -136,6 +139,25 @@ def test_only_what_is_named_is_kept_whatever_the_formats(source: str, exiftool: 
             "XMP-iptcExt:DigitalSourceType": AI,
         }
         assert not re.search(b"SECRET|Camera|52.5", path.read_bytes())
+
+
+def test_nothing_of_a_document_s_metadata_is_kept(exiftool: str, tmp_path: Path) -> None:
+    """Neither of the document itself nor of a photo in it."""
+    photo = drawing.encoded(drawing.photo(160, 120), "JPEG", exif=drawing.private_exif()).decode("latin-1")
+    picture = (
+        "<</Type/XObject/Subtype/Image/Width 160/Height 120/ColorSpace/DeviceRGB/BitsPerComponent 8/Filter/DCTDecode"
+        f"/Length {len(photo)}>>stream\n{photo}\nendstream"
+    )
+    page = documents.Page(160, 120, "q 160 0 0 120 0 0 cm /I Do Q", "/Resources<</XObject<</I 4 0 R>>>>")
+    path = tmp_path / "a.pdf"
+    path.write_bytes(documents.pdf([page], objects=[picture]))
+    tags = [f"-{tag}={value}" for tag, value in {**STATED, **PRIVATE, "PDF:Author": "SECRET-7"}.items()]
+    subprocess.run([exiftool, "-q", "-overwrite_original", *tags, str(path)], check=True)
+    assert b"SECRET-7" in path.read_bytes()
+    made = written(tmp_path, path.read_bytes(), KEPT, scale=8)
+    assert all_stated_by(exiftool, *made) == [{}] * 4
+    with Image.open(made[0]) as image:
+        assert image.convert("L").getextrema()[0] < 100
 
 
 def test_with_nothing_named_exiftool_finds_nothing(exiftool: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ...interfaces import Size
 from ..metadata import without_orientation
+from ..primaries import SRGB, Colours
 from .base import BrokenFile, Format, Frame, Layout, OtherKind
 from .boxes import boxes_in, check_boxes
 
@@ -50,6 +51,7 @@ class Jxl(Format):
             layout.width,
             layout.height,
             has_alpha=layout.has_alpha,
+            colours=layout.colours,
             exif=without_orientation(_block(found.get(b"Exif", b""))),
             xmp=found.get(b"xml ", b""),
             manifest=found.get(b"jumb", b""),
@@ -73,7 +75,9 @@ class Jxl(Format):
             raise BrokenFile("the JPEG XL file is truncated or damaged") from None
         if (found.width, found.height) != (layout.width, layout.height):
             raise BrokenFile("the JPEG XL file says another size than its image has")
-        yield Frame(_image(found.mode, (layout.width, layout.height), pixels, premultiplied), 0, profile)
+        image = _image(found.mode, (layout.width, layout.height), pixels, premultiplied)
+        # HDR looks as it does in other formats.
+        yield Frame(image, 0, b"" if layout.colours.transfer else profile)
 
 
 def _image(mode: str, size: Size, pixels: bytes, premultiplied: bool) -> Image.Image:
@@ -218,9 +222,12 @@ def _read_header(codestream: bytes) -> tuple[Layout, bool]:
     if any(kind == _BLACK for kind, _ in kinds):
         raise OtherKind("a JPEG XL image of inks (CMYK); convert it to RGB")
     alpha = next(((kind, premultiplied) for kind, premultiplied in kinds if kind == _ALPHA), None)
+    # Whether colours were changed for coding, which the decoder undoes.
+    bits.flag()
+    colours = _colours(bits)
     if orientation >= 5:
         width, height = height, width
-    return Layout(width, height, has_alpha=alpha is not None), alpha is not None and alpha[1]
+    return Layout(width, height, has_alpha=alpha is not None, colours=colours), alpha is not None and alpha[1]
 
 
 _ALPHA, _SPOT, _BLACK, _PATTERN = 0, 2, 4, 5
@@ -257,11 +264,35 @@ def _skip_depth(bits: _Bits) -> None:
         bits.chosen((8, 0), (10, 0), (12, 0), (1, 6))
 
 
+def _enumerated(bits: _Bits) -> int:
+    return bits.chosen((0, 0), (1, 0), (2, 4), (18, 6))
+
+
+_COLOUR, _GREY, _D65, _DCI_WHITE, _CUSTOM = 0, 1, 1, 11, 2
+_DCI_P3, _DISPLAY_P3 = 11, 12
+
+
+def _colours(bits: _Bits) -> Colours:
+    """Return what the samples stand for, as far as numbers say it (E.3); those of H.273 are the same."""
+    if bits.flag() or bits.flag():
+        return SRGB
+    space = _enumerated(bits)
+    white = _enumerated(bits)
+    if space not in (_COLOUR, _GREY) or white not in (_D65, _DCI_WHITE):
+        return SRGB
+    primaries = _enumerated(bits) if space == _COLOUR else 1
+    if primaries == _CUSTOM or bits.flag():
+        return SRGB
+    if primaries == _DCI_P3 and white == _D65:
+        primaries = _DISPLAY_P3
+    return Colours.of_codes(primaries, _enumerated(bits))
+
+
 def _channel(bits: _Bits) -> tuple[int, bool]:
     """Return the kind of a channel beyond colours, and whether they are multiplied by it (E.2.5)."""
     if bits.flag():
         return _ALPHA, False
-    kind = bits.chosen((0, 0), (1, 0), (2, 4), (18, 6))
+    kind = _enumerated(bits)
     _skip_depth(bits)
     bits.chosen((0, 0), (3, 0), (4, 0), (1, 3))
     bits.number(8 * bits.chosen((0, 0), (0, 4), (16, 5), (48, 10)))
