@@ -111,9 +111,12 @@ _NOTHING: frozenset[str] = frozenset()
 @lru_cache(maxsize=10_000)
 def _opening(src: str, width: int | None, height: int | None, srcset: str | None) -> str:
     # A URL is text, even if its storage marks it as HTML: "&amp;" in a name does not stand for "&".
-    texts = {"src": src, "srcset": srcset}
-    own = {**{name: value and str.__str__(value) for name, value in texts.items()}, "width": width, "height": height}
-    return f"<img{attribute_text(own)}"
+    text = f'<img src="{escape_value(str.__str__(src))}"'
+    if srcset is not None:
+        text += f' srcset="{escape_value(str.__str__(srcset))}"'
+    if width is not None:
+        text += f' width="{width}"'
+    return text if height is None else f'{text} height="{height}"'
 
 
 def attribute_text(attributes: Mapping[str, object]) -> str:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import time
-import tomllib
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,23 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from PIL import Image
 
-from . import isolation
+from . import images
 from .cachefiles.sources import CacheFileSource
 from .exceptions import ImageKitError, MissingSource, SourceError, SourceNotAllowed, nearest
 from .hashing import class_path
-from .images import (
-    FORMATS,
-    Frames,
-    Header,
-    Limits,
-    Original,
-    PixelRules,
-    decoder_scale,
-    encode,
-    read_texts,
-    thumbhash,
-)
+from .images import thumbhash
+from .images.rules import Limits, PixelRules
 from .interfaces import FocusDetector, Size
+from .listing import WORTH, all_entries
 from .loading import load
 from .once import made_once
 from .recipes import Recipe
@@ -41,7 +31,8 @@ from .sources import FileSource, Signature, Source, VersionedSource, file_and_pa
 from .time_limits import time_limit
 
 if TYPE_CHECKING:
-    from .cachefiles.warm import KnownFile
+    from .cachefiles.known import KnownFile
+    from .images import Header
     from .kit import ImageKit
 
 __all__ = ["ImageInfo"]
@@ -126,6 +117,21 @@ class Look(NamedTuple):
         return header.has_alpha and (header.frames > 1 or not self.is_opaque)
 
 
+@dataclass(slots=True)
+class _Folder:
+    """A folder that lacks sidecar files.
+
+    Attributes:
+        signature: The folder's version, by which a new file shows.
+        absent: The paths at which there was none.
+        has_none: Whether it is known to have none at all.
+    """
+
+    signature: Signature | None
+    absent: set[str]
+    has_none: bool = False
+
+
 class ImageFacts:
     """What is known about a kit's sources apart from their pixels.
 
@@ -140,7 +146,7 @@ class ImageFacts:
         self._sidecars: dict[tuple[str, str], Sidecar] = {}
         self._all: dict[str, dict[str, Any]] | None = None
         self._files: dict[str, Signature | None] = {}
-        self._folders: dict[str, tuple[Signature | None, set[str]]] = {}
+        self._folders: dict[str, _Folder] = {}
         self._focuses: dict[str, tuple[str, Signature | None, Any]] = {}
         self._silent: set[str] = set()
         self._next_look = 0.0
@@ -170,23 +176,28 @@ class ImageFacts:
         for path, seen in list(self._files.items()):
             if signature_of(path) != seen:
                 return True
-        for folder, (seen, absent) in list(self._folders.items()):
-            now = signature_of(folder)
-            if now != seen:
-                self._folders[folder] = now, absent
-                if any(map(os.path.lexists, tuple(absent))):
+        for path, folder in list(self._folders.items()):
+            now = signature_of(path)
+            if now != folder.signature:
+                folder.signature, folder.has_none = now, False
+                if any(map(os.path.lexists, tuple(folder.absent))):
                     return True
         return False
 
     def _has_sidecar(self, path: str) -> bool:
         """Tell whether a sidecar file exists, and have its place looked at again later."""
-        if os.path.lexists(path):
+        folder = path.rpartition(os.sep)[0]
+        seen = self._folders.get(folder)
+        if seen is None:
+            seen = self._folders[folder] = _Folder(signature_of(folder), set())
+        if not seen.has_none and os.path.lexists(path):
             self._files[path] = signature_of(path)
             return True
-        folder = os.path.dirname(path)
-        if folder not in self._folders:
-            self._folders[folder] = signature_of(folder), set()
-        self._folders[folder][1].add(path)
+        if path not in seen.absent:
+            seen.absent.add(path)
+            if len(seen.absent) in WORTH:
+                entries = all_entries(folder, len(seen.absent))
+                seen.has_none = entries is not None and not any(each.name.endswith(SIDECAR_SUFFIX) for each in entries)
         return False
 
     def sidecar(self, source: Source) -> Sidecar:
@@ -278,7 +289,7 @@ class ImageFacts:
             self._all = self._read_all()
         # Few sites have a file for all images.
         if self._has_sidecar(f"{path}{SIDECAR_SUFFIX}") or (
-            self._all and self._kit.known_files.normal(source) in self._all
+            self._all and self._kit.known_files.whereabouts(source)[0] in self._all
         ):
             return False
         self._silent.add(path)
@@ -395,6 +406,9 @@ class ImageFacts:
 
 
 def _toml(file: VersionedSource) -> dict[str, Any]:
+    # Few sites have sidecar files.
+    import tomllib
+
     try:
         with file.open() as opened:
             return tomllib.loads(opened.read(MOST_SIDECAR_BYTES).decode("utf-8-sig"))
@@ -468,7 +482,7 @@ def _reduced(source: Source, settings: Settings, pixels: int = COLOUR_PIXELS) ->
     original = source.as_original(limits)
     if not settings.isolation:
         with time_limit(settings.timeout, source.name):
-            scale = decoder_scale(original.header, rules, (pixels, pixels))
+            scale = images.decoder_scale(original.header, rules, (pixels, pixels))
             return original.frames(rules, scale=scale).images[0]
     recipe = Recipe(
         name=source.name,
@@ -480,8 +494,11 @@ def _reduced(source: Source, settings: Settings, pixels: int = COLOUR_PIXELS) ->
         limits=replace(limits, max_result_pixels=limits.max_source_pixels),
         keeps_vectors=False,
     )
+    # It starts processes, which most sites never need.
+    from . import isolation
+
     made = isolation.make(recipe, original.data, timeout=settings.timeout, memory=settings.worker_memory)
-    return Original(made, name=source.name, limits=recipe.limits.of_results()).frames(rules).images[0]
+    return images.Original(made, name=source.name, limits=recipe.limits.of_results()).frames(rules).images[0]
 
 
 def _look_of(image: Image.Image) -> Look:
@@ -525,10 +542,10 @@ def _blur(image: Image.Image) -> str:
     uri = ""
     for pixels in BLUR_PIXELS:
         small = _fitted(image, pixels)
-        frames = Frames((small,), small.size)
+        frames = images.Frames((small,), small.size)
         for quality in BLUR_QUALITIES:
             options = {"quality": quality, "method": 6}
-            data = encode(frames, "WEBP", options, rules=PixelRules(), limits=Limits())
+            data = images.encode(frames, "WEBP", options, rules=PixelRules(), limits=Limits())
             uri = f"data:image/webp;base64,{b64encode(data).decode()}"
             if len(uri) <= MOST_URI_BYTES:
                 return uri
@@ -615,7 +632,7 @@ class ImageInfo:
     @property
     def mimetype(self) -> str:
         """Media type, such as "image/jpeg"."""
-        return FORMATS[self._source.header.format].mimetype
+        return images.FORMATS[self._source.header.format].mimetype
 
     @property
     def frames(self) -> int:
@@ -630,7 +647,8 @@ class ImageInfo:
     @made_once
     def _read(self) -> tuple[int, Mapping[str, str]]:
         data = self._source.read()
-        return len(data), read_texts(data, name=self._source.name, limits=Limits.from_settings(self._kit.settings))
+        limits = Limits.from_settings(self._kit.settings)
+        return len(data), images.read_texts(data, name=self._source.name, limits=limits)
 
     @property
     def bytes(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -856,9 +857,10 @@ def _prototype_key(id: str, kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
 
 
 def _current_place() -> str | None:
-    from . import ext
-
-    return ext.current_place()
+    # Each tag asks, and only the extension knows; a page without templates need not import it.
+    ext = sys.modules.get(f"{__package__}.ext")
+    place: str | None = None if ext is None else ext.current_place()
+    return place
 
 
 _PLAIN = frozenset({type(None), bool, int, float, str})

@@ -364,7 +364,7 @@ class Settings(PixelSettings, Caps):
         name, paths = os.sep.join(parts), []
         for folder in self.source_dirs:
             if isinstance(folder, Path):
-                paths.append(f"{folder}{os.sep}{name}")
+                paths.append(str(folder) + os.sep + name)
             elif before_buckets:
                 return paths
         for prefix, folder in self.source_prefixes:

@@ -16,11 +16,11 @@ from urllib.parse import quote
 
 from markupsafe import escape
 
+from . import images
 from .cachefiles import ImageCacheFile
 from .cachefiles.backends import Simple
 from .cachefiles.strategies import JustInTime
 from .exceptions import ImageKitError, InvalidOption
-from .images import FORMATS, mimetype
 from .interfaces import Size
 from .processors import output_size
 from .settings import POLICIES
@@ -137,13 +137,13 @@ def _original(kit: ImageKit, file: ImageCacheFile, size: Size | None) -> StandIn
     """Return the source itself as a cache file; None if browsers would not display it."""
     try:
         source = file.source
-        if source is None or not FORMATS[source.header.format].shown_by_browsers:
+        if source is None or not images.FORMATS[source.header.format].shown_by_browsers:
             return None
         spec = Unprocessed(source)
         spec.settings = kit.settings
         copy = ImageCacheFile(spec, kit=kit, cachefile_backend=Simple(), cachefile_strategy=JustInTime())
         own = source.size()
-        return StandIn(copy.url, *fit_within(own, size or own), mimetype(source.kept_format))
+        return StandIn(copy.url, *fit_within(own, size or own), images.mimetype(source.kept_format))
     except ImageKitError as error:
         logger.info("The original cannot be shown either: %s", error)
         return None

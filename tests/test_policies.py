@@ -358,7 +358,7 @@ def test_a_forged_record_leads_nowhere(site: Site) -> None:
     render(site.kit, "{% thumbnail '60x40' 'none.jpg' on_error='omit' %}")
     site.kit.finish()
     path = site.state / "renders.json"
-    path.write_text(path.read_text().replace('"source": "none.jpg", "width"', '"source": {"path": "/x"}, "width"'))
+    path.write_text(path.read_text().replace('"source":"none.jpg","width"', '"source":{"path":"/x"},"width"'))
     kit = site.new_kit()
     assert kit.generate().total == 0
     assert [finding.kind for finding in kit.doctor()] == ["state"]

@@ -214,7 +214,7 @@ def test_a_keyword_that_fits_no_more_costs_one_image(tmp_path: Path, value: obje
         assert kit.cachefile(id, source="a.jpg", **keywords).url
     kit.finish()
     notes = site.state / "renders.json"
-    notes.write_text(notes.read_text("utf-8").replace('"height": 9', f'"height": {json.dumps(value)}'), "utf-8")
+    notes.write_text(notes.read_text("utf-8").replace('"height":9', f'"height":{json.dumps(value)}'), "utf-8")
     again = site.new_kit(keep_notes=True)
     again.register.generator("sized", Card)
     report = again.generate(force=True)

@@ -16,7 +16,7 @@ from core_site import Site, Wide, photo_bytes, settled
 from jinja2 import Environment
 
 from jinja_imagekit import imageinfo
-from jinja_imagekit.cachefiles.warm import KnownFile
+from jinja_imagekit.cachefiles.known import KnownFile
 from jinja_imagekit.images import Original
 from jinja_imagekit.sources import FileSource
 from jinja_imagekit.state import DiskStore, MemoryStore

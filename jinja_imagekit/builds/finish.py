@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import chain
+from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
@@ -168,8 +169,8 @@ def keep_failures(kit: ImageKit, report: Report, *, of_all: bool = False) -> Non
 def _undone_key(kit: ImageKit, generator_id: str = "", source: str | None = None) -> str:
     if not generator_id:
         return f"{kit.settings.cache_prefix}undone:"
-    key = json.dumps([generator_id, source])
-    return f"{kit.settings.cache_prefix}undone:{key}"
+    named = "null" if source is None else quoted(source)
+    return f"{kit.settings.cache_prefix}undone:[{quoted(generator_id)}, {named}]"
 
 
 def undone(kit: ImageKit) -> Iterator[Undone]:

@@ -27,9 +27,6 @@ LOOK_SECONDS = 60.0
 """Seconds between a writing process's checks that its file is still there."""
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
 class JournalFile(NamedTuple):
     """What another process has noted.
 
@@ -77,12 +74,12 @@ class Journal:
         self._release()
         self.__init__(self.folder)  # type: ignore[misc]  # all of it is the other process's
 
-    def append(self, *lines: dict[str, Any]) -> None:
-        """Write lines; if that is impossible, the log says so once, and only this process knows the notes."""
-        if not lines:
+    def append(self, *notes: str) -> None:
+        """Write notes, each the JSON of an object; what cannot be written only this process knows, as the log says."""
+        if not notes:
             return
-        # What is noted together stands in one line, which takes one encoder.
-        data = f"{_encode(lines[0] if len(lines) == 1 else lines)}\n".encode()
+        # What is noted together stands in one line, which is there whole or not at all.
+        data = f"{notes[0]}\n".encode() if len(notes) == 1 else f"[{','.join(notes)}]\n".encode()
         try:
             # Another thread may close the file, whose number could then be another file's.
             with self._mutex:

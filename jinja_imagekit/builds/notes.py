@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -145,7 +146,7 @@ class Renders:
         self.defers = defers
         self.pictures: list[dict[str, Any]] = []
         self._where = where
-        self._places: dict[tuple[str, object], dict[str, None]] = {}
+        self._places: dict[tuple[str, object], tuple[str, ...]] = {}
         self._keeps = defers or settings.keep_notes is not False
         self._most = None if defers or settings.keep_notes else MOST_NOTES
         self._are_too_many = False
@@ -224,7 +225,7 @@ class Renders:
                 known.styles.update(styles)
             else:
                 self._noted[name] = known._replace(styles=styles)
-            self._journal.append({"file": name, "styles": styles})
+            self._journal.append(_encode({"file": name, "styles": styles}))
 
     def note_picture(self, files: Iterable[tuple[str, Reference | None]], told: dict[str, Any] | None) -> None:
         """Note a picture of a page, in one write.
@@ -234,7 +235,7 @@ class Renders:
             told: What a manifest tells of it, for the process that finishes the render; None if that is noted.
         """
         self._look_for_fork()
-        lines: list[dict[str, Any]] = []
+        lines: list[str] = []
         is_kept, place = self.is_kept, self._place()
         for name, reference in files:
             self._tell(name)
@@ -242,7 +243,7 @@ class Renders:
             if is_kept and (known is None or not known.served):
                 lines += self._add(name, reference, True, place)
         if told is not None:
-            lines.append({"picture": told})
+            lines.append(_encode({"picture": told}))
         self._journal.append(*lines)
 
     @property
@@ -261,22 +262,26 @@ class Renders:
         # An image that is made while its page renders reports the page by itself.
         return self._where() if self.defers else None
 
-    def _add(self, name: str, reference: Reference | None, served: bool, place: str | None) -> list[dict[str, Any]]:
+    def _add(self, name: str, reference: Reference | None, served: bool, place: str | None) -> list[str]:
         """Note a file in this process, and return what the journal is to say of it."""
         if self._most is not None and len(self._noted) >= self._most:
             self._keeps, self._are_too_many, self._noted = False, True, {}
-            return [{"too_many": True}]
+            return ['{"too_many":true}']
         if self._are_too_many:
             return []
         note = self._noted[name] = Note(reference, served)
         place = place if reference is not None else None
         self._keep_place(reference, place)
-        return [{"file": name, **_entry(self._kept(note)), **({"place": place} if place else {})}]
+        told = f',"place":{quoted(place)}' if place else ""
+        entry = _entry_text(self._kept(note))
+        return [f'{{"file":{quoted(name)}{told}}}' if entry == "{}" else f'{{"file":{quoted(name)}{told},{entry[1:]}']
 
     def _keep_place(self, reference: Reference | None, place: object) -> None:
         if reference is not None and isinstance(place, str):
             key = reference.generator_id, _hashable(reference.kwargs.get("source"))
-            self._places.setdefault(key, {})[place] = None
+            known = self._places.get(key, ())
+            if place not in known:
+                self._places[key] = (*known, place)
 
     def _look_for_fork(self) -> None:
         """Start with nothing in a forked process: the parent knows its own notes, and never learns ours."""
@@ -315,7 +320,7 @@ class Renders:
 
     def places(self, generator_id: str, source: object) -> tuple[str, ...]:
         """Return where the pages asked for deferred images of a source."""
-        return tuple(self._places.get((generator_id, _hashable(source)), ()))
+        return self._places.get((generator_id, _hashable(source)), ())
 
     def forget_places(self) -> None:
         """Forget where pages asked for images, since a new render begins."""
@@ -353,7 +358,7 @@ class Renders:
         failed = self._failed[key] = FailedFile(
             id, name, error.message(), kept, isinstance(error, (SourceNotFound, MissingSource))
         )
-        self._journal.append({"failed": _failed_entry(failed)})
+        self._journal.append(_encode({"failed": _failed_entry(failed)}))
         return True
 
     def unfinished(self, of_dead: bool = False) -> Notes:
@@ -502,7 +507,8 @@ class Renders:
 
     def _kept(self, note: Note) -> Note:
         # The file could be forged by the time it is read back, and must not lead out of the source folders.
-        return note._replace(reference=note.reference and confined(note.reference, self.name_of))
+        kept = note.reference and confined(note.reference, self.name_of)
+        return note if kept is note.reference else note._replace(reference=kept)
 
     def name_of(self, path: Path) -> str | None:
         """Return the name by which templates find the file at a path; None if there is none."""
@@ -570,17 +576,32 @@ def _failures_of(lines: Iterable[dict[str, Any]]) -> Iterator[FailedFile]:
 
 def _text(notes: Notes, failed: Iterable[FailedFile]) -> str:
     # One line per file, so that two versions can be compared by eye.
-    lines = [f"{json.dumps(name)}: {json.dumps(_entry(notes[name]), sort_keys=True)}" for name in sorted(notes)]
-    failures = sorted(json.dumps(_failed_entry(each), sort_keys=True) for each in failed)
+    lines = [f"{quoted(name)}: {_entry_text(notes[name])}" for name in sorted(notes)]
+    failures = sorted(_encode(_failed_entry(each)) for each in failed)
     end = '}, "failed": [\n' + ",\n".join(failures) + "\n]}\n" if failures else "}}\n"
     return f'{{"version": {VERSION}, "files": {{\n' + ",\n".join(lines) + "\n" + end
 
 
-def _entry(note: Note) -> dict[str, Any]:
-    served = {**({} if note.served else {"served": False}), **({"rewritten": True} if note.rewritten else {})}
-    if note.reference is None:
-        return {**served, "styles": note.styles} if note.styles else served
-    return {"generator": note.reference.generator_id, "kwargs": note.reference.kwargs, **served}
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+
+
+def _entry_text(note: Note) -> str:
+    """Return a note as JSON; most keywords are texts and whole numbers, for which an encoder takes longer to start."""
+    entry = "" if note.served else ',"served":false'
+    if note.rewritten:
+        entry += ',"rewritten":true'
+    if note.reference is not None:
+        kwargs = [
+            f"{quoted(name)}:{_KEYWORD_TEXTS.get(type(value), _encode)(value)}"
+            for name, value in sorted(note.reference.kwargs.items())
+        ]
+        entry += f',"generator":{quoted(note.reference.generator_id)},"kwargs":{{{",".join(kwargs)}}}'
+    elif note.styles:
+        entry += f',"styles":{_encode(note.styles)}'
+    return f"{{{entry[1:]}}}"
+
+
+_KEYWORD_TEXTS: Mapping[type, Callable[[Any], str]] = {str: quoted, int: int.__repr__}
 
 
 def _failed_entry(failed: FailedFile) -> dict[str, Any]:

@@ -172,7 +172,12 @@ class _Target:
             found = json.loads(self.manifest_file.read_text(encoding="utf-8"))
             if found["version"] != VERSION or found["folder"] != self.root:
                 return {}
-            return {check_name(name): Put(*map(int, put)) for name, put in found["files"].items()}
+            # What is wanted is checked where it is looked for.
+            wanted = set(self.wanted)
+            return {
+                name if name in wanted else check_name(name): Put(*map(int, put))
+                for name, put in found["files"].items()
+            }
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from markupsafe import Markup
@@ -45,6 +45,8 @@ class ImageCacheFile:
     """
 
     generator_id: str | None
+    _parts: Mapping[str, Any] = {}
+    """What was given instead of what the generator or the kit would say."""
     made: Record | None = None
     """What was made, where this object made it; whoever asks the store as well learns of what came later."""
 
@@ -324,8 +326,8 @@ class LazyImageCacheFile(ImageCacheFile):
     def __init__(
         self, generator_id: str, *, kit: ImageKit, kwargs: dict[str, Any] | Callable[[], dict[str, Any]]
     ) -> None:
-        super().__init__(None, kit=kit, generator_id=generator_id)
-        self._given = kwargs
+        # Spelt out: a page has one for each image.
+        self._kit, self.generator_id, self._given = kit, generator_id, kwargs
 
     @property
     def _kwargs(self) -> dict[str, Any]:
@@ -370,7 +372,7 @@ class LazyImageCacheFile(ImageCacheFile):
         return _restore_lazy, (self._kit, self.generator_id, self._kwargs)
 
 
-def _restore_cachefile(kit: ImageKit, generator: Any, parts: dict[str, Any], id: str | None) -> ImageCacheFile:
+def _restore_cachefile(kit: ImageKit, generator: Any, parts: Mapping[str, Any], id: str | None) -> ImageCacheFile:
     return ImageCacheFile(generator, **parts, kit=kit, generator_id=id)
 
 

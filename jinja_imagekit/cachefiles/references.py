@@ -70,7 +70,9 @@ def keywords_of(reference: Reference, kit: ImageKit) -> dict[str, Any]:
     Raises:
         NotPlain: The reference is damaged.
     """
-    return {name: _decoded(value, kit) for name, value in reference.kwargs.items()}
+    return {
+        name: value if type(value) in _AS_IT_IS else _decoded(value, kit) for name, value in reference.kwargs.items()
+    }
 
 
 def confined(reference: Reference, name_of: Callable[[Path], str | None]) -> Reference | None:
@@ -80,17 +82,17 @@ def confined(reference: Reference, name_of: Callable[[Path], str | None]) -> Ref
         reference: The reference.
         name_of: Returns a path's name below the source folders, or None if it is not there.
     """
-    kwargs = dict(reference.kwargs)
-    match kwargs.get("source"):
+    source: object
+    match reference.kwargs.get("source"):
         case {"path": str(path)}:
-            kwargs["source"] = name_of(Path(path))
+            source = name_of(Path(path))
         case {"cachefile": [str(id), dict(own)]}:
             nested = confined(Reference(id, own), name_of)
-            kwargs["source"] = nested and {"cachefile": list(nested)}
+            source = nested and {"cachefile": list(nested)}
         case _:
             return reference if is_confined(reference) else None
-    kept = Reference(reference.generator_id, kwargs)
-    return kept if kwargs["source"] is not None and is_confined(kept) else None
+    kept = Reference(reference.generator_id, {**reference.kwargs, "source": source})
+    return kept if source is not None and is_confined(kept) else None
 
 
 def is_confined(reference: Reference) -> bool:

@@ -1,25 +1,27 @@
-"""Answers verified by two stats: which cache file a call stands for, and whether it is still right."""
+"""Answers verified by two stats: which cache file a call stands for, here and in the state store."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..exceptions import NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
 from ..interfaces import Size, StateStore
-from ..sources import Signature, Source, VersionedSource, is_url, name_parts, signature_of
+from ..once import made_once
+from ..sources import Signature, Source, VersionedSource, is_url, name_parts
 from ..specs import ImageSpec, is_fixed
 from ..state.read_ahead import ReadAhead
 from ..storages.folder import FileSystemStorage
 from . import ImageCacheFile
 from .backends import leaves_existing
+from .known import Glance, KnownFile, Made, Place, Seen, end_of
 from .namers import BUILT_IN as BUILT_IN_NAMERS
 from .references import Reference
 from .strategies import BUILT_IN as BUILT_IN_STRATEGIES
@@ -28,7 +30,6 @@ from .strategies import Deferred
 if TYPE_CHECKING:
     from ..images import Header
     from ..kit import ImageKit
-    from ..sources.buckets import Bucket
 
 BATCH = 1_000
 """How many answers are read from the state store, or deleted, at a time."""
@@ -40,7 +41,10 @@ MOST_ANSWERS = 50_000
 _decoder = json.JSONDecoder()
 
 # A name without escapes, and three numbers above zero, before the version of the source.
-_ANSWER = re.compile(r'\["([^"\\]+)",([1-9]\d*),([1-9]\d*),([1-9]\d*),\d,[^",]*,[^",]*,[^",]*,[^",]*$')
+_ANSWER = re.compile(r'\["([^"\\]+)",([1-9]\d*),([1-9]\d*),([1-9]\d*),([01]),[^",]*,[^",]*,[^",]*,[^",]*$')
+
+SECONDS_SEEN = 1.0
+"""For how many seconds a folder of cache files that was looked at counts as seen, for files that are not known yet."""
 
 MOST_MODELS = 5_000
 """How many specs, and how many sizes of their results, a process keeps: about 1 kB each."""
@@ -49,158 +53,6 @@ _UNKNOWN: Any = object()
 
 Call = tuple[str, dict[str, Any]]
 """A generator's id and keywords."""
-
-Made = tuple[str, int, int, int]
-"""A cache file that is there, made of the current version of its source: its name, bytes, width and height."""
-
-
-class Place(NamedTuple):
-    """Where a source lies.
-
-    Attributes:
-        path: Its path, or what stands for it where it is in a bucket.
-        absent: Paths that are tried first and do not exist.
-        bucket: The bucket; None for a file on this machine.
-        inner: Its name there.
-    """
-
-    path: str
-    absent: tuple[str, ...] = ()
-    bucket: Bucket | None = None
-    inner: str = ""
-
-    def signature(self) -> Signature | None:
-        """Return the source's version, by one stat or by what a bucket has said of late; None where nothing tells."""
-        return signature_of(self.path) if self.bucket is None else self.bucket.latest(self.inner)
-
-
-@dataclass(slots=True)
-class KnownFile:
-    """A cache file that is current as long as neither its source nor the file itself has changed."""
-
-    name: str
-    path: str
-    size: int
-    width: int
-    height: int
-    source: Place
-    signature: Signature
-    storage: FileSystemStorage
-    is_promised: bool = False
-    """Whether its strategy takes the file for made, so that it need not be there yet."""
-    has_subject: bool = False
-    """Whether the source's metadata says where its subject is."""
-    _url: tuple[str, str] = "", ""
-
-    @property
-    def url(self) -> str:
-        """The URL from which the site serves the file."""
-        base, url = self._url
-        # Each request may have its own base URL.
-        now = self.storage.base_url
-        if base != now or not url:
-            url = self.storage.url(self.name)
-            self._url = now, url
-        return url
-
-    def is_current(self) -> bool:
-        """Tell whether source and file are unchanged, by one stat of each, or by what a bucket has said of late."""
-        place = self.source
-        try:
-            if place.bucket is not None:
-                if place.bucket.latest(place.inner) != self.signature:
-                    return False
-            else:
-                source = os.stat(place.path)
-                # Spelt out: this is asked for each tag.
-                if (source.st_size, source.st_mtime_ns, source.st_ino, source.st_ctime_ns) != self.signature:
-                    return False
-            if not (self.is_promised or os.lstat(self.path).st_size == self.size):
-                return False
-        except OSError:
-            return False
-        return not place.absent or not any(os.path.lexists(path) for path in place.absent)
-
-
-class _Paths:
-    """Paths of cache files in the kit's storage, whose folders are looked at once."""
-
-    def __init__(self) -> None:
-        self._path_of: Callable[[str], str] | None = None
-
-    def function(self, storage: FileSystemStorage) -> Callable[[str], str]:
-        """Return what `FileSystemStorage.paths` does, the same each time."""
-        if self._path_of is None:
-            self._path_of = storage.paths()
-        return self._path_of
-
-
-class _Seen:
-    """What is seen of a source.
-
-    Args:
-        name: Its name in the state store.
-        place: Where it lies; None where there is none of that name.
-    """
-
-    __slots__ = ("_signature", "end", "name", "place")
-
-    def __init__(self, name: str, place: Place | None) -> None:
-        self.name, self.place = name, place
-        self._signature: Signature | None = _UNKNOWN
-        self.end = ""
-
-    @property
-    def signature(self) -> Signature | None:
-        """The source's version, as `Place.signature`."""
-        if self._signature is _UNKNOWN:
-            self._signature = self.place.signature() if self.place else None
-        return self._signature
-
-    def see(self) -> str:
-        """Return how an answer in the state store ends that is about the source's version."""
-        # No answer ends with a line.
-        self.end = f",{','.join(map(str, self.signature))}]" if self.signature else "\n"
-        return self.end
-
-
-class Look:
-    """What is seen of the disk at one time: each source and each folder of cache files is looked at once.
-
-    What is forgotten again, so that a look over a million files takes no memory, was seen a thousand sources ago.
-
-    Args:
-        known_files: Whose sources and files they are.
-    """
-
-    def __init__(self, known_files: KnownFiles) -> None:
-        self._known_files = known_files
-        self._sources: dict[str, _Seen] = {}
-        self.paths = _Paths()
-
-    def source(self, source: str) -> _Seen:
-        """Return what is seen of a source.
-
-        Raises:
-            SourceNotAllowed: Nothing may have the name.
-        """
-        seen = self._sources.get(source)
-        if seen is None:
-            if len(self._sources) >= BATCH:
-                self._sources.clear()
-            known = self._known_files
-            place = known.place_of(source) if known.is_named(source) else None
-            seen = self._sources[source] = _Seen(known.normal(source), place)
-        return seen
-
-    def is_current(self, known: KnownFile, seen: _Seen) -> bool:
-        """Do what `KnownFile.is_current` does."""
-        if seen.signature != known.signature:
-            return False
-        try:
-            return known.is_promised or os.lstat(known.path).st_size == known.size
-        except OSError:
-            return False
 
 
 class KnownFiles:
@@ -220,13 +72,15 @@ class KnownFiles:
 
     def __init__(self, kit: ImageKit) -> None:
         self._kit = kit
+        self._below = f"{kit.settings.cachefile_dir}/".lstrip("/")
         self._recipes: dict[tuple[Any, ...], str | None] = {}
         self._answers: dict[tuple[Any, ...], KnownFile] = {}
         self._calls: dict[Hashable, KnownFile] = {}
         self._promises: dict[tuple[Any, ...], KnownFile] = {}
         self._models: dict[str, ImageSpec] = {}
         self._sizes: dict[tuple[str, Header], Size | None] = {}
-        self._ahead, self._paths = ReadAhead(), _Paths()
+        self._ahead, self._glance = ReadAhead(), self.glance()
+        self._has_buckets = bool(kit.settings.buckets)
 
     def forget(self) -> None:
         """Forget what this process remembers, since generators have changed."""
@@ -236,7 +90,8 @@ class KnownFiles:
         self._answers.clear()
         self._calls.clear()
         self._promises.clear()
-        self._ahead, self._paths = ReadAhead(), _Paths()
+        self._ahead, self._glance = ReadAhead(), self.glance()
+        self._has_buckets = bool(self._kit.settings.buckets)
 
     def forget_calls(self) -> None:
         """Forget the files of templates' calls, which may lead to others now."""
@@ -260,6 +115,10 @@ class KnownFiles:
         known = self._calls.get(call)
         return known if known is not None and known.is_current() else None
 
+    def has_call(self, call: Hashable) -> bool:
+        """Tell whether a file was kept for a template's call, which is then sound, whether or not it is current."""
+        return call in self._calls
+
     def keep_call(self, call: Hashable, known: KnownFile) -> None:
         """Keep the file that a call led to, so that the next one need not work out id and keywords."""
         if len(self._calls) >= MOST_ANSWERS:
@@ -277,25 +136,50 @@ class KnownFiles:
         except TypeError:
             return None
         if known is None:
-            entry = self._entry_key(id, kwargs)
-            return self._recalled_first(key, entry, self.place_of(source)) if entry else None
+            recipe = self.recipe(id, kwargs)
+            return self._recalled(key, recipe, source) if recipe else None
         if known.is_current():
             return known
         # Another thread may have found the same file.
         self._answers.pop(key, None)
         return None
 
-    def _recalled_first(self, key: tuple[Any, ...], entry: str, place: Place | None) -> KnownFile | None:
+    def _recalled(self, key: tuple[Any, ...], recipe: str, source: str) -> KnownFile | None:
+        try:
+            name, place = self.whereabouts(source)
+        except SourceNotAllowed:
+            return None
+        entry = self._key(recipe, name)
         text, is_ahead = self._ahead.take(entry, self._store)
-        if not is_ahead:
-            # Folders are looked at as often as the state is.
-            self._paths = _Paths()
-        known = self._recalled(key, text, place, self._paths) if text else None
-        if known is None and is_ahead:
+        if not is_ahead and time.monotonic() - self._glance.begun > SECONDS_SEEN:
+            self._glance = self.glance()
+        known = self._current(text, place, self._glance) if text and place else None
+        if known is None:
             # It may have been written again since it was read.
-            text = self._store.get(entry)
-            known = self._recalled(key, text, place) if text else None
+            text = self._store.get(entry) if is_ahead else None
+            known = self._current(text, place, self.glance()) if text and place else None
+        if known is not None:
+            self._keep(key, known)
         return known
+
+    def _current(self, text: str, place: Place, glance: Glance) -> KnownFile | None:
+        """Return the file behind an answer from the state store, if it is current."""
+        match = _ANSWER.match(text)
+        if match is None:
+            known = self._understood(text, place, glance)
+            return known if known is not None and known.is_current() else None
+        name, size, width, height, has_subject = match.groups()
+        version = place.version()
+        # To write four numbers takes less time than to read them.
+        if version is None or not text.endswith(end_of(version)) or not name.startswith(self._below):
+            return None
+        signature = Signature(*version)
+        try:
+            pixels = int(width), int(height)
+            known = self._known_file(name, int(size), pixels, signature, place, glance, has_subject=has_subject == "1")
+            return known if known is not None and os.lstat(known.path).st_size == known.size else None
+        except (OSError, StorageError):
+            return None
 
     def find_for_page(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known, or promised until the end of the render."""
@@ -321,52 +205,57 @@ class KnownFiles:
                 found[index] = known
             elif entry := self._entry_key(id, kwargs):
                 entries[entry] = index, key
-        look = Look(self)
+        glance = self.glance()
         for entry, text in self._texts([*entries]).items():
             index, key = entries[entry]
-            seen = look.source(calls[index][1]["source"])
-            known = self._understood(text, seen.place, look.paths)
-            if known is not None and look.is_current(known, seen):
+            seen = glance.source(calls[index][1]["source"])
+            known = self._understood(text, seen.place, glance)
+            if known is not None and glance.is_current(known):
                 self._keep(key, known)
                 found[index] = known
         return found
 
-    def find_made(self, calls: Sequence[Call], look: Look) -> list[Made | None]:
+    def find_made(self, calls: Sequence[Call], glance: Glance) -> list[Made | None]:
         """Return the files that many calls lead to, by one look into the state store; None where `find` would.
 
         Args:
             calls: Each generator's id and keywords.
-            look: What was seen for the calls before these.
+            glance: What was seen for the calls before these.
         """
         found: list[Made | None] = [None] * len(calls)
-        entries: dict[str, tuple[int, _Seen]] = {}
-        recipes = self._recipes
+        entries: dict[str, tuple[int, Seen]] = {}
+        recipes, answers = self._recipes, self._answers
         for index, (id, kwargs) in enumerate(calls):
             try:
                 source: Any = kwargs.get("source")
                 if type(source) not in self.source_types:
                     continue
+                known = answers.get(_call_key(id, kwargs)) if answers else None
+                if known is not None:
+                    # A render has just found it.
+                    found[index] = known.made if glance.is_current(known) else None
+                    continue
                 # This loop is run a million times for a million files.
                 recipe = (recipes.get((id,)) if len(kwargs) == 1 else None) or self.recipe(id, kwargs)
                 if recipe:
-                    seen = look.source(source)
+                    seen = glance.source(source)
                     entries[self._key(recipe, seen.name)] = index, seen
             except Exception:  # noqa: BLE001  # a spec's constructor may raise anything, as it will for who makes it
                 continue
         if not entries:
             return found
         # What has a recipe is kept there.
-        below, path_of = self._below, look.paths.function(cast(FileSystemStorage, self._kit.storage))
+        below, path_of = self._below, glance.path_of(cast(FileSystemStorage, self._kit.storage))
         for entry, text in self._store.get_many(entries).items():
             index, seen = entries[entry]
-            if not text.endswith(seen.end or seen.see()):
+            if not text.endswith(seen.end or glance.end_of(seen)):
                 continue
             match = _ANSWER.match(text)
             if match is None:
                 # Its name has other characters than most.
-                found[index] = self._made(text, seen, look)
+                found[index] = self._made(text, seen, glance)
                 continue
-            name, size, width, height = match.groups()
+            name, size, width, height, _ = match.groups()
             try:
                 if name.startswith(below) and os.lstat(path_of(name)).st_size == int(size):
                     found[index] = name, int(size), int(width), int(height)
@@ -374,11 +263,9 @@ class KnownFiles:
                 continue
         return found
 
-    def _made(self, text: str, seen: _Seen, look: Look) -> Made | None:
-        known = self._understood(text, seen.place, look.paths)
-        if known is None or not look.is_current(known, seen):
-            return None
-        return known.name, known.size, known.width, known.height
+    def _made(self, text: str, seen: Seen, glance: Glance) -> Made | None:
+        known = self._understood(text, seen.place, glance)
+        return known.made if known is not None and glance.is_current(known) else None
 
     def _texts(self, entries: list[str]) -> dict[str, str]:
         """Return what the state store knows of a picture's files: mostly all, or nothing, as the first one tells."""
@@ -406,7 +293,7 @@ class KnownFiles:
         if type(self._kit.cachefile_strategy) is not Deferred:
             return list(known)
         found = list(known)
-        look = Look(self)
+        glance = self.glance()
         for index, (id, kwargs) in enumerate(calls):
             source, given = sources[index], kwargs["source"]
             if found[index] is not None or references[index] is None:
@@ -427,9 +314,9 @@ class KnownFiles:
                 size = self._sizes[recipe, source.header] = spec.check()
             name, signature = spec.cachefile_name, source.known_signature
             if name and size and signature:
-                place = look.source(given).place
+                place = glance.source(given).place
                 promise = self._known_file(
-                    name, 0, size, signature, place, look.paths, is_promised=True, has_subject=_has_subject(source)
+                    name, 0, size, signature, place, glance, is_promised=True, has_subject=_has_subject(source)
                 )
                 if promise is not None:
                     self._keep(_call_key(id, kwargs), promise)
@@ -446,7 +333,7 @@ class KnownFiles:
         _drop(self._answers, is_gone)
         _drop(self._calls, is_gone)
         _drop(self._promises, is_gone)
-        self._ahead, self._paths = ReadAhead(), _Paths()
+        self._ahead, self._glance = ReadAhead(), self.glance()
         named = isinstance(source, VersionedSource) and source.reference == source.name
         keys = self._store.keys(self._prefix + (f"{source.name}:" if source and named else ""))
         while batch := list(islice(keys, BATCH)):
@@ -478,7 +365,7 @@ class KnownFiles:
         if file.made is not None or self._store.get(key) != text:
             self._keep_entries([entry])
         id, source = str(file.generator_id), kwargs["source"]
-        known = self._understood(text, self.place_of(source))
+        known = self._understood(text, self.whereabouts(source)[1])
         if known is not None:
             self._keep(_call_key(id, kwargs), known)
         return known
@@ -493,7 +380,7 @@ class KnownFiles:
         size, signature = file.promised_size, source.known_signature
         if size is None or signature is None or not file.name:
             return None
-        place, has_subject = self.place_of(kwargs["source"]), _has_subject(source)
+        place, has_subject = self.whereabouts(kwargs["source"])[1], _has_subject(source)
         return self._known_file(file.name, 0, size, signature, place, is_promised=True, has_subject=has_subject)
 
     def remember_many(self, answers: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> None:
@@ -516,18 +403,13 @@ class KnownFiles:
         if record is None or signature is None:
             return None
         value = [record.name, record.size, record.width, record.height, int(_has_subject(source)), *signature]
-        return self._key(str(recipe), self.normal(kwargs["source"])), json.dumps(value, separators=(",", ":"))
-
-    @property
-    def _below(self) -> str:
-        """What the names of all cache files begin with."""
-        return f"{self._kit.settings.cachefile_dir}/".lstrip("/")
+        return self._key(str(recipe), self.whereabouts(kwargs["source"])[0]), json.dumps(value, separators=(",", ":"))
 
     @property
     def _store(self) -> StateStore:
         return self._kit.records.store
 
-    @property
+    @made_once
     def _prefix(self) -> str:
         # Another maker of posters, which its video's stat does not tell, gives other files.
         posters = self._kit.posters
@@ -537,13 +419,31 @@ class KnownFiles:
         # The source first, so that the answers about one source are found together.
         return f"{self._prefix}{name}:{recipe}"
 
-    def normal(self, source: str) -> str:
-        """Return what `FileSource.name` will be.
+    def glance(self) -> Glance:
+        """Return a new glance at the disk, for files that are looked for together."""
+        return Glance(lambda source: self.whereabouts(source) if self.is_named(source) else (source, None))
+
+    def whereabouts(self, source: str) -> tuple[str, Place | None]:
+        """Return what a source's name will be, and the first of its possible places that has it; None if none is known.
 
         Raises:
             SourceNotAllowed: Nothing may have the name.
         """
-        return "/".join(name_parts(source))
+        parts = name_parts(source)
+        return "/".join(parts), self._place(source, parts)
+
+    def _place(self, source: str, parts: tuple[str, ...]) -> Place | None:
+        paths = self._kit.settings.source_paths(parts, before_buckets=True)
+        if len(paths) == 1 and not self._has_buckets:
+            # `is_current` tells whether it exists.
+            return Place(paths[0])
+        found = next((index for index, path in enumerate(paths) if os.path.lexists(path)), None)
+        if found is not None:
+            return Place(paths[found], tuple(paths[:found]))
+        bucket, inner = self._kit.sources.first_bucket(source) if self._has_buckets else (None, "")
+        if bucket is None or not bucket.knows(inner):
+            return None
+        return Place(f"{bucket.called}/{inner}", tuple(paths), bucket, inner)
 
     def _entry_key(self, id: str, kwargs: dict[str, Any]) -> str | None:
         """Return under which key the state store may know a call's file; None for a call of which it never does."""
@@ -552,21 +452,11 @@ class KnownFiles:
             return None
         recipe = self.recipe(id, kwargs)
         try:
-            return self._key(recipe, self.normal(source)) if recipe else None
+            return self._key(recipe, self.whereabouts(source)[0]) if recipe else None
         except SourceNotAllowed:
             return None
 
-    def _recalled(
-        self, key: tuple[Any, ...], text: str, place: Place | None, paths: _Paths | None = None
-    ) -> KnownFile | None:
-        """Return and keep the file behind an answer from the state store, if it is still current."""
-        known = self._understood(text, place, paths)
-        if known is None or not known.is_current():
-            return None
-        self._keep(key, known)
-        return known
-
-    def _understood(self, text: str, place: Place | None, paths: _Paths | None = None) -> KnownFile | None:
+    def _understood(self, text: str, place: Place | None, glance: Glance | None = None) -> KnownFile | None:
         """Return the file behind an answer from the state store; None for one that this library did not write."""
         try:
             (name, *numbers), end = _decoder.raw_decode(text)
@@ -579,27 +469,11 @@ class KnownFiles:
         if not sound or type(name) is not str or not name.startswith(self._below):
             return None
         try:
-            return self._known_file(name, size, (width, height), signature, place, paths, has_subject=bool(has_subject))
+            return self._known_file(
+                name, size, (width, height), signature, place, glance, has_subject=bool(has_subject)
+            )
         except StorageError:
             return None
-
-    def place_of(self, source: str) -> Place | None:
-        """Return where a source lies: the first of its possible places that has it; None where none is known to."""
-        paths, has_buckets = self._candidates(source), bool(self._kit.settings.buckets)
-        if len(paths) == 1 and not has_buckets:
-            # `is_current` tells whether it exists.
-            return Place(paths[0])
-        found = next((index for index, path in enumerate(paths) if os.path.lexists(path)), None)
-        if found is not None:
-            return Place(paths[found], tuple(paths[:found]))
-        bucket, inner = self._kit.sources.first_bucket(source) if has_buckets and type(source) is str else (None, "")
-        if bucket is None or not bucket.knows(inner):
-            return None
-        return Place(f"{bucket.called}/{inner}", tuple(paths), bucket, inner)
-
-    def _candidates(self, source: str) -> list[str]:
-        """Return the possible paths of a source; the first one that exists is it, unless a bucket has it."""
-        return self._kit.settings.source_paths(name_parts(source), before_buckets=True)
 
     def _known_file(
         self,
@@ -608,7 +482,7 @@ class KnownFiles:
         pixels: Size,
         signature: Signature,
         place: Place | None,
-        paths: _Paths | None = None,
+        glance: Glance | None = None,
         *,
         is_promised: bool = False,
         has_subject: bool,
@@ -616,7 +490,7 @@ class KnownFiles:
         storage = self._kit.storage
         if place is None or not isinstance(storage, FileSystemStorage):
             return None
-        path = paths.function(storage)(name) if paths else storage.path(name)
+        path = glance.path_of(storage)(name) if glance else storage.path(name)
         return KnownFile(name, path, size, *pixels, place, signature, storage, is_promised, has_subject)
 
     def recipe(self, id: str, kwargs: dict[str, Any]) -> str | None:
@@ -626,9 +500,10 @@ class KnownFiles:
         try:
             if len(kwargs) > 1:
                 options = {name: value for name, value in kwargs.items() if name != "source"}
-                key = (id, *options.items(), *map(type, options.values()))
-            if key in self._recipes:
-                return self._recipes[key]
+                key = _call_key(id, options)
+            known = self._recipes.get(key, _UNKNOWN)
+            if known is not _UNKNOWN:
+                return known  # type: ignore[no-any-return]  # it is a recipe
         except TypeError:
             return None
         if len(self._recipes) >= MOST_ANSWERS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -89,6 +88,7 @@ def _sized_tag(name: str, write: Callable[..., Markup]) -> Callable[..., Any]:
 
 def _sized_file(name: str, image_of: Callable[..., TemplateImage]) -> Callable[..., Any]:
     """Return what does `{% name ['id'] 'WxH' source name=value … as target %}`."""
+    askers = Asker(name), Asker(name, True)
 
     @pass_context
     @placed_for(name)
@@ -106,7 +106,7 @@ def _sized_file(name: str, image_of: Callable[..., TemplateImage]) -> Callable[.
             kwargs = runtime.located(runtime.with_said(name, source, kwargs), context)
             source = runtime.locate(source, context)
         image = image_of(runtime, generator_id, dimensions, source, kwargs)
-        return _given(context, runtime, image, Asker(name, as_filter))
+        return _given(context, runtime, image, askers[as_filter])
 
     return file
 
@@ -116,7 +116,11 @@ def _sized_filter(name: str, file: Callable[..., Any], example: str) -> Callable
 
     @pass_context
     def apply(context: Context, source: Any, /, *arguments: Any, **kwargs: Any) -> Any:
-        dimensions, generator_id = _filter_arguments(name, arguments, kwargs, example)
+        # Most have the dimensions alone.
+        is_plain = len(arguments) == 1 and not kwargs
+        dimensions, generator_id = (
+            (arguments[0], None) if is_plain else _filter_arguments(name, arguments, kwargs, example)
+        )
         return file(context, generator_id, dimensions, source, kwargs, as_filter=True)
 
     return apply
@@ -195,8 +199,11 @@ def _given(context: Context, runtime: TemplateRuntime, image: TemplateImage, ask
 
 
 async def _in_thread(asker: Asker, function: Callable[..., Any], *arguments: Any) -> Any:
+    # It takes long to import, and whoever renders asynchronously has it.
+    import asyncio
+
     try:
-        if not _on_asyncio():
+        if not _is_running(asyncio.get_running_loop):
             return function(*arguments)
         here = current_place()
         # The other thread's stack holds no template.
@@ -207,9 +214,9 @@ async def _in_thread(asker: Asker, function: Callable[..., Any], *arguments: Any
         raise
 
 
-def _on_asyncio() -> bool:
+def _is_running(loop: Callable[[], object]) -> bool:
     try:
-        asyncio.get_running_loop()
+        loop()
     except RuntimeError:
         return False
     return True

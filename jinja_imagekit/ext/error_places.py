@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial, wraps
-from inspect import currentframe
+from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from ..exceptions import ImageKitError, UnknownKeyword
@@ -71,14 +72,18 @@ def add_place(error: Exception, asker: Asker | None = None, generator_id: str | 
 
 def _line_of_template() -> tuple[str, int] | None:
     """Return the name and the line of the template that is being rendered on this thread, if any."""
-    frame = currentframe()
+    frame: FrameType | None = sys._getframe(1)
     # Jinja finds the template in a traceback in the same way (jinja2.debug).
     while frame is not None and "__jinja_template__" not in frame.f_globals:
         frame = frame.f_back
     if frame is None:
         return None
-    template = frame.f_globals["__jinja_template__"]
-    return template.name or "<template>", template.get_corresponding_lineno(frame.f_lineno)
+    template, line = frame.f_globals["__jinja_template__"], frame.f_lineno
+    # Jinja works them out anew each time.
+    lines: dict[int, int] = frame.f_globals.setdefault("__imagekit_lines__", {})
+    if line not in lines:
+        lines[line] = template.get_corresponding_lineno(line)
+    return template.name or "<template>", lines[line]
 
 
 _place: ContextVar[Callable[[], str | None] | None] = ContextVar("imagekit_place", default=None)

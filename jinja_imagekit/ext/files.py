@@ -25,10 +25,13 @@ from .error_places import add_place, placed
 from .grammar import Asker
 
 if TYPE_CHECKING:
+    from ..cachefiles.known import KnownFile
     from ..kit import ImageKit
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_NO_ATTRIBUTES: dict[str, object] = {}
 
 
 def _field(name: str, *, is_known: bool = False, is_replaced: bool = False) -> Any:
@@ -111,6 +114,7 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
     asker: Asker | None = None
     escapes = True
     call: Hashable | None = None
+    stand_in: StandIn | None = None
 
     def __init__(
         self,
@@ -121,9 +125,7 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
         on_error: str,
     ) -> None:
         super().__init__(generator_id, kit=kit, kwargs=kwargs)
-        self._kit = kit
         self._on_error = on_error
-        self.stand_in: StandIn | None = None
 
     @placed
     def is_known(self) -> bool:
@@ -139,7 +141,7 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
         if self and self.stand_in is None:
             self.remember()
 
-    def known(self) -> Any:
+    def known(self) -> KnownFile | None:
         """Return what the kit knows about the file, if that still holds; a page that asks needs the file."""
         kit, call = self._kit, self.call
         if call is not None:
@@ -196,7 +198,7 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
         except ImageKitError as error:
             return self.replace(error).is_shown
 
-    def _seen(self) -> Any:
+    def _seen(self) -> KnownFile | None:
         """Return what the kit knows about the file, for what asks for all of it; None where the fields are to say."""
         try:
             return self.known() if self.stand_in is None else None
@@ -205,17 +207,23 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
 
     def __html__(self) -> Markup:
         known = self._seen()
-        shown = (known.url, known.width, known.height) if known is not None else (self.url, self.width, self.height)
+        if known is not None:
+            self._check_alt()
+            return known.html(_NO_ATTRIBUTES)
+        shown = self.url, self.width, self.height
         if self.stand_in is not None:
             # It may have been necessary only for the size.
             shown = self.stand_in.url, self.stand_in.width, self.stand_in.height
         if not shown[0]:
             return Markup()
+        self._check_alt()
+        return img_tag(*shown)
+
+    def _check_alt(self) -> None:
         if self._kit.settings.missing_alt is not None:
             error = MissingAlt(f"What {self.generator_id} made")
             add_place(error)
             miss_alt(self._kit.settings.missing_alt, error)
-        return img_tag(*shown)
 
     def __str__(self) -> str:
         html = self.__html__()

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from ..exceptions import ImageKitError, InvalidOption, MissingAlt
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
-from ..images import excess
+from ..images.rules import excess
 from ..pictures.calls import PictureCall, picture_call, several_sizes_call, spec_sizes_call
 from ..pictures.framing import Focus, Framing, anchor_of, parse_dimensions, parse_focus
 from ..pictures.kept import frozen
@@ -30,7 +30,7 @@ from .files import SandboxedImage, TemplateCacheFile, TemplateImage, TemplateIma
 
 if TYPE_CHECKING:
     from ..cachefiles import ImageCacheFile
-    from ..cachefiles.warm import KnownFile
+    from ..cachefiles.known import KnownFile
     from ..kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.ext")
@@ -339,11 +339,18 @@ class TemplateRuntime:
         Raises:
             InvalidOption: A keyword cannot be used.
         """
-        if self.has_several_sizes(kwargs):
+        if kwargs and self.has_several_sizes(kwargs):
             return self.thumbnail_picture(generator_id, dimensions, source, kwargs)
-        file = self.file(*self.thumbnail_call(generator_id, dimensions, source, kwargs))
-        if not kwargs and type(dimensions) is str and type(source) is str:
-            file.call = generator_id, dimensions, source
+        if kwargs or type(dimensions) is not str or type(source) is not str:
+            return self.file(*self.thumbnail_call(generator_id, dimensions, source, kwargs))
+        call = generator_id, dimensions, source
+        if self._kit.known_files.has_call(call):
+            # Most files are never asked for their keywords.
+            id = THUMBNAIL_ID if generator_id is None else generator_id
+            file = self._lazy(id, lambda: self._known(*self.thumbnail_call(*call, {}))[1], self._on_error)
+        else:
+            file = self.file(*self.thumbnail_call(*call, kwargs))
+        file.call = call
         return file
 
     def has_several_sizes(self, kwargs: Mapping[str, Any]) -> bool:
@@ -373,7 +380,7 @@ class TemplateRuntime:
                 return _img(self._made(id, options, self._on_error, attributes, make), attributes)
             kit.known_files.keep_call(call, known)
             kit.renders.note_call(known.name, id, options)
-        return img_tag(known.url, known.width, known.height, attributes)
+        return known.html(attributes)
 
     def thumbnail_call(
         self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
@@ -408,7 +415,10 @@ class TemplateRuntime:
         _defined(generator_id, "The generator's id")
         options = _with_source(options)
         complete = (lambda: self._known(generator_id, options)[1]) if generator_id == THUMBNAIL_ID else options
-        return TemplateCacheFile(generator_id, kit=self._kit, kwargs=complete, on_error=policy)
+        return self._lazy(generator_id, complete, policy)
+
+    def _lazy(self, id: str, kwargs: dict[str, Any] | Callable[[], dict[str, Any]], policy: str) -> TemplateCacheFile:
+        return TemplateCacheFile(id, kit=self._kit, kwargs=kwargs, on_error=policy)
 
     def _known(self, id: str, options: dict[str, Any], make: bool = True) -> tuple[KnownFile | None, dict[str, Any]]:
         """Return the file of these keywords, if it is known, and the keywords with the focus of their source.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape
 
 from .metadata import decoded
 from .xmp import read_xmp, with_description
@@ -110,7 +110,7 @@ def kept_xmp(said: Said, fields: Iterable[str]) -> bytes:
 
 def _property(what: str, values: list[str]) -> str:
     name = _SAID[what][0][0]
-    texts = [escape(value) for value in values]
+    texts = [escape(value, quote=False) for value in values]
     if what == "licensor":
         url = f"<{_LICENSOR_URL}>{texts[0]}</{_LICENSOR_URL}>"
         inner = f'<rdf:Seq><rdf:li rdf:parseType="Resource">{url}</rdf:li></rdf:Seq>'

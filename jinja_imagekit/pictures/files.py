@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from .. import images
 from ..cachefiles import ImageCacheFile
 from ..cachefiles.backends import Simple
 from ..cachefiles.references import Reference, reference_to
 from ..cachefiles.strategies import JustInTime
-from ..images import mimetype
 from ..pregenerate.making import make_work
 from ..pregenerate.plan import Item, make_plan
 from ..storages.folder import join_url
 from .plan import Candidate, Plan
 
 if TYPE_CHECKING:
-    from ..cachefiles.warm import KnownFile
+    from ..cachefiles.known import KnownFile
     from ..kit import ImageKit
 
 
@@ -72,7 +72,7 @@ class Shown(NamedTuple):
                 offers.append(
                     PictureSource(
                         medium.media,
-                        mimetype(group[0].format),
+                        images.mimetype(group[0].format),
                         urls[medium.src],
                         ", ".join(listed) if len(group) > 1 else "",
                         medium.sizes,

@@ -8,7 +8,6 @@ import os
 import re
 import threading
 from collections.abc import Hashable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 from types import MappingProxyType
@@ -16,16 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup
 
+from .. import images
 from ..atomic_files import write_whole
 from ..builds.notes import Notes, own_name
 from ..exceptions import ImageKitError, StorageError
-from ..images import mimetype
 from ..pregenerate.run import available_cores
 from ..sources import Signature
 from .files import Shown
 
 if TYPE_CHECKING:
-    from ..cachefiles.warm import Place
+    from ..cachefiles.known import Place
     from ..kit import ImageKit
     from .picture import Picture
 
@@ -66,16 +65,9 @@ class _KnownHtml(NamedTuple):
 
     def is_current(self) -> bool:
         """Tell whether everything is unchanged, by one stat of each file, or by what a bucket has said of late."""
-        stat = os.stat
+        if any(place.version() != signature for place, signature in self.sources):
+            return False
         try:
-            for place, signature in self.sources:
-                if place.bucket is not None:
-                    if place.bucket.latest(place.inner) != signature:
-                        return False
-                    continue
-                facts = stat(place.path)
-                if (facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_ctime_ns) != signature:
-                    return False
             for path, size in self.files:
                 if os.lstat(path).st_size != size and size != _ANY_SIZE:
                     return False
@@ -220,6 +212,9 @@ class Pictures:
         noted, self._noted = list(self._noted.values()), {}
         elsewhere = [entry for entry in self._kit.renders.pictures if _identity(entry)]
         if noted or elsewhere:
+            # Only a build has a manifest.
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(available_cores()) as pool:
                 told = [*pool.map(self._completed, elsewhere), *pool.map(_told, noted)]
             entries = {_identity(entry): entry for entry in (*self._kept_entries(), *told) if entry}
@@ -402,7 +397,7 @@ def outline(kit: ImageKit, shown: Shown, alt: str | None) -> dict[str, Any]:
                 **({"media": media} if media else {}),
                 "url": url,
                 "name": name,
-                "type": mimetype(candidate.format),
+                "type": images.mimetype(candidate.format),
                 "width": candidate.width,
                 "height": candidate.height,
                 "bytes": None,

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from .. import html
+from .. import html, images
 from ..exceptions import MissingAlt
 from ..imageinfo import NO_SIDECAR, Look, Sidecar
-from ..images import mimetype
 from . import printing
 from .calls import PictureCall
 from .files import PictureSource, Shown, candidate_files
@@ -122,7 +121,7 @@ class Picture:
     @property
     def mimetype(self) -> str:
         """The media type of the image in `src`; empty if something stands in for it."""
-        return mimetype(self.format) if self.format else ""
+        return images.mimetype(self.format) if self.format else ""
 
     @property
     def size(self) -> int | None:

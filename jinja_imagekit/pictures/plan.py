@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import images
 from ..exceptions import ImageKitError, InvalidOption, MissingSource
 from ..generatorlibrary import THUMBNAIL_ID
-from ..images import OUTPUT_FORMATS, Header, output_format
 from ..interfaces import Size
 from ..processors import ResizeToFill, ResizeToFit, SmartResize
 from ..sources import Source
@@ -32,6 +32,7 @@ from .framing import (
 from .media_queries import both
 
 if TYPE_CHECKING:
+    from ..images import Header
     from ..kit import ImageKit
 
 
@@ -139,7 +140,9 @@ WIDE_SCREENS = "(color-gamut: p3)"
 def _in_gamuts(medium: Medium, gamut: str) -> list[Medium]:
     """Return what is offered in sRGB and, before it, what wide screens are offered of a source that has more."""
     media = [_with_gamut(medium, "srgb")]
-    formats = tuple(group for group in medium.formats if "icc_profile" in OUTPUT_FORMATS[group[0].format].options)
+    formats = tuple(
+        group for group in medium.formats if "icc_profile" in images.OUTPUT_FORMATS[group[0].format].options
+    )
     if gamut == "p3" and medium.header.is_wide and formats:
         query = both(medium.media, WIDE_SCREENS)
         wide = medium._replace(media=query, formats=formats, is_wide=True)
@@ -185,7 +188,7 @@ def _medium(kit: ImageKit, call: PictureCall, media: str = "") -> Medium:
     animated = header.frames > 1 and settings.keep_animation and not call.still
     formats = _offered_formats(kit, call, header, animated)
     framing = framing.within(
-        min(OUTPUT_FORMATS[format].max_side for format, _ in formats),
+        min(images.OUTPUT_FORMATS[format].max_side for format, _ in formats),
         settings.max_result_pixels // (header.frames if animated else 1),
     )
     widths = _candidate_widths(call, framing)
@@ -257,13 +260,13 @@ def _offered_formats(
     """Return the formats to offer and the keywords that request them."""
     if call.formats is None:
         asked = call.options.get("format") or kit.settings.default_thumbnail_format
-        return [(output_format(asked, header), {})]
+        return [(images.output_format(asked, header), {})]
     formats: dict[str, dict[str, str]] = {}
     for format in call.formats:
-        facts = OUTPUT_FORMATS[format]
+        facts = images.OUTPUT_FORMATS[format]
         if animated and not facts.animates:
-            kept = output_format(None, header)
-            format = kept if OUTPUT_FORMATS[kept].animates else "WEBP"
+            kept = images.output_format(None, header)
+            format = kept if images.OUTPUT_FORMATS[kept].animates else "WEBP"
         else:
             format = _with_alpha(kit, format, header)
         formats[format] = {"format": format}
@@ -272,7 +275,11 @@ def _offered_formats(
 
 def _with_alpha(kit: ImageKit, format: str, header: Header) -> str:
     """Return a format, or PNG where transparent pixels would be lost."""
-    return "PNG" if header.has_alpha and kit.settings.keep_alpha and not OUTPUT_FORMATS[format].has_alpha else format
+    return (
+        "PNG"
+        if header.has_alpha and kit.settings.keep_alpha and not images.OUTPUT_FORMATS[format].has_alpha
+        else format
+    )
 
 
 def _candidate_widths(call: PictureCall, framing: Framing) -> tuple[int, ...]:

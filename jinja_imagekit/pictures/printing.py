@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from .. import html
+from .. import html, images
 from ..exceptions import InvalidOption, MissingAlt
 from ..imageinfo import ImageInfo, Look
-from ..images import mimetype
 from .calls import PictureCall, without_auto
 from .files import PictureSource, Shown
 from .framing import rounded
@@ -84,7 +83,9 @@ def image_set(shown: Shown) -> str:
         for place, candidate in enumerate(group):
             density = candidate.width / own.width
             if place == own.src or density > 1:
-                options.append(f'url("{_css_url(urls[at])}") {density:.4g}x type("{mimetype(candidate.format)}")')
+                options.append(
+                    f'url("{_css_url(urls[at])}") {density:.4g}x type("{images.mimetype(candidate.format)}")'
+                )
             at += 1
     return f"image-set({', '.join(options)})"
 

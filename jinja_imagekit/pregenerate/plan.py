@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cachefiles import ImageCacheFile
-from ..cachefiles.warm import BATCH, Look
+from ..cachefiles.known import Glance
+from ..cachefiles.warm import BATCH
 from ..exceptions import ImageKitError, InvalidOption
 from ..interfaces import SourceGroup
 from ..registry import match_ids
@@ -183,9 +184,9 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
     """
     plan = plan or Plan()
     works: dict[object, SourceWork] = {}
-    look, rest = Look(kit.known_files), iter(items)
+    glance, rest = kit.known_files.glance(), iter(items)
     while batch := list(islice(rest, BATCH)):
-        pending = batch if force else _without_known(kit, batch, look, plan)
+        pending = batch if force else _without_known(kit, batch, glance, plan)
         _download(kit, pending)
         for item in pending:
             try:
@@ -211,9 +212,9 @@ def _download(kit: ImageKit, items: Iterable[Item]) -> None:
         remote.fetch_together(source for source in sources if type(source) is str and is_url(source))
 
 
-def _without_known(kit: ImageKit, items: list[Item], look: Look, plan: Plan) -> list[Item]:
+def _without_known(kit: ImageKit, items: list[Item], glance: Glance, plan: Plan) -> list[Item]:
     """Return the items whose files are not known to be up to date; the plan learns of the others."""
-    found = kit.known_files.find_made([(id, kwargs if file is None else {}) for id, kwargs, file in items], look)
+    found = kit.known_files.find_made([(id, kwargs if file is None else {}) for id, kwargs, file in items], glance)
     rest, fresh = [], []
     for item, made in zip(items, found, strict=True):
         if made is None:

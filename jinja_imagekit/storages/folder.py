@@ -17,6 +17,7 @@ from .. import no_links
 from ..atomic_files import PREFIX, left_behind, sweep_folder, temporary_name
 from ..exceptions import StorageError
 from ..interfaces import StoredFile
+from ..listing import WORTH, all_entries
 from ..no_links import LinkInTheWay, NotARegularFile, open_file
 from ..settings import Settings
 
@@ -252,36 +253,7 @@ class FileSystemStorage:
 
     def paths(self) -> Callable[[str], str]:
         """Return a function that does what `path` does for many names, and looks at each folder once."""
-        known = {"": self._root}
-        is_ordinary = _ORDINARY.fullmatch if os.name != "nt" else is_safe_name
-
-        def path_of(name: str) -> str:
-            if not isinstance(name, str):
-                check_name(name)
-            end = name.rfind("/") + 1
-            folder, last = name[:end], name[end:]
-            path = known.get(folder)
-            # Of a folder that is known no segment need be checked again.
-            if path is None or not is_ordinary(last):
-                check_name(name)
-                if len(known) >= MOST_FOLDERS:
-                    known.clear()
-                    known[""] = self._root
-                path = self._inner(name, folder, known)
-            return f"{path}{os.sep}{name[len(folder) :]}"
-
-        return path_of
-
-    def _inner(self, name: str, folder: str, known: dict[str, str]) -> str:
-        """Return the path of a folder of a name, keeping it and those above it in `known`."""
-        if folder in known:
-            return known[folder]
-        above = folder[: folder.rfind("/", 0, -1) + 1]
-        path = f"{self._inner(name, above, known)}{os.sep}{folder[len(above) : -1]}"
-        if _is_link(path):
-            self._check_below(name, path)
-        known[folder] = path
-        return path
+        return _Paths(self._root, self._check_below)
 
     def _confined(self, name: str) -> str:
         """Return the path of a name, unless a folder of it is a link that leads out."""
@@ -378,6 +350,56 @@ class FileSystemStorage:
         if error.errno == errno.ENAMETOOLONG:
             return "the name is too long for the file system: choose a namer with shorter names."
         return f"cannot be written at {path}: {error.strerror or error}. Check the folder and its disk."
+
+
+class _Paths:
+    """The paths of names, of whose folders each is looked at once.
+
+    Args:
+        root: The path of the storage's folder.
+        check: Raises unless a folder of a name, given second, lies below the storage's.
+    """
+
+    def __init__(self, root: str, check: Callable[[str, str], str]) -> None:
+        self._root, self._check = root, check
+        self._known = {"": root}
+        self._asked: dict[str, int] = {}
+        self._sound: set[str] = set()
+        self._is_ordinary = _ORDINARY.fullmatch if os.name != "nt" else is_safe_name
+
+    def __call__(self, name: str) -> str:
+        if not isinstance(name, str):
+            check_name(name)
+        end = name.rfind("/") + 1
+        folder, last = name[:end], name[end:]
+        path = self._known.get(folder)
+        # Of a folder that is known no segment need be checked again.
+        if path is None or not self._is_ordinary(last):
+            check_name(name)
+            if len(self._known) >= MOST_FOLDERS:
+                self._known = {"": self._root}
+                self._asked, self._sound = {}, set()
+            path = self._folder(name, folder)
+        return f"{path}{os.sep}{last}"
+
+    def _folder(self, name: str, folder: str) -> str:
+        """Return the path of a folder of a name, which ends with a slash, keeping it and those above it."""
+        if folder in self._known:
+            return self._known[folder]
+        above = folder[: folder.rfind("/", 0, -1) + 1]
+        outer = self._folder(name, above)
+        path = f"{outer}{os.sep}{folder[len(above) : -1]}"
+        if path not in self._sound:
+            asked = self._asked[outer] = self._asked.get(outer, 0) + 1
+            # Each image has a folder; on Windows a junction looks like one.
+            if asked in WORTH and os.name == "posix":
+                self._sound.update(
+                    each.path for each in all_entries(outer, asked) or () if each.is_dir(follow_symlinks=False)
+                )
+            if path not in self._sound and _is_link(path):
+                self._check(name, path)
+        self._known[folder] = path
+        return path
 
 
 def _problem(name: str) -> str:

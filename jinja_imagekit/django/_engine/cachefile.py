@@ -54,7 +54,7 @@ class EngineCacheFile(core.ImageCacheFile):
         self.__dict__.pop(part, None)
         self.__dict__[DJANGO_PARTS[part]] = value
         if part == "name":
-            self._parts["name"] = value
+            self._parts = {**self._parts, "name": value}
 
     @made_once
     def generator(self) -> Any:

@@ -14,8 +14,9 @@ from django.urls import NoReverseMatch, reverse
 from ...cachefiles import ImageCacheFile as EngineFile
 from ...cachefiles.backends import CacheFileBackend, leaves_existing
 from ...cachefiles.backends import Simple as EngineBackend
+from ...cachefiles.known import Glance, KnownFile, Made, Place
 from ...cachefiles.promises import Promises
-from ...cachefiles.warm import KnownFile, KnownFiles, Look, Made
+from ...cachefiles.warm import KnownFiles
 from ...exceptions import ImageKitError
 from ...imageinfo import ImageFacts
 from ...interfaces import SourceGroup, Storage
@@ -275,11 +276,11 @@ class FieldKnownFiles(KnownFiles):
             return [None] * len(calls)
         return super().find_together([(id, self._named(id, kwargs) or kwargs) for id, kwargs in calls])
 
-    def find_made(self, calls: Sequence[tuple[str, dict[str, Any]]], look: Look) -> list[Made | None]:
+    def find_made(self, calls: Sequence[tuple[str, dict[str, Any]]], glance: Glance) -> list[Made | None]:
         """Return what `find` does for many calls, by one look into the state store."""
         if has_receivers():
             return [None] * len(calls)
-        return super().find_made([(id, self._named(id, kwargs) or kwargs) for id, kwargs in calls], look)
+        return super().find_made([(id, self._named(id, kwargs) or kwargs) for id, kwargs in calls], glance)
 
     def identity(self, source: object, generator_id: str) -> Hashable:
         """Return what stands for a source whose images depend on its file, and on what its model says of it, alone."""
@@ -338,11 +339,9 @@ class FieldKnownFiles(KnownFiles):
             known = self._folders[id(storage)] = storage, f"{inner.location}/" if is_plain else None
         return known[1]
 
-    def _candidates(self, source: str) -> list[str]:
-        return [source] if type(source) is StoredName else super()._candidates(source)
-
-    def normal(self, source: str) -> str:
-        return source if type(source) is StoredName else super().normal(source)
+    def whereabouts(self, source: str) -> tuple[str, Place | None]:
+        """Return a source's name in the state store, and where it lies; a field's file has a single place."""
+        return (source, Place(source)) if type(source) is StoredName else super().whereabouts(source)
 
     def _is_plain(self, spec: Any) -> bool:
         is_named_here = self._namer in BUILT_IN_NAMERS
