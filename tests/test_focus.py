@@ -115,6 +115,28 @@ def test_a_live_site_notices_changed_sidecars(site: Site, monkeypatch: Any, temp
     assert len(set(pages)) == 4
 
 
+def test_a_sidecar_among_many_images_counts(site: Site, monkeypatch: Any) -> None:
+    """A folder of which many images have none is listed once; one that is there, or comes later, counts."""
+    monkeypatch.setattr(imageinfo, "SIDECAR_SECONDS", 0.0)
+    content = (site.images / "photos" / "canal.jpg").read_bytes()
+    names = [f"many/{number:02}.jpg" for number in range(40)]
+    (site.images / "many").mkdir()
+    for name in names:
+        (site.images / name).write_bytes(content)
+        os.utime(site.images / name, (1_000_000_000, 1_000_000_000))
+    template = "{% for name in names %}{% thumbnail '50x20' name %}{% endfor %}"
+
+    def render(kit: Any) -> str:
+        return str(kit.install(Environment(autoescape=True)).from_string(template).render(names=names))
+
+    pages = [render(site.kit)]
+    for number in (3, 39):
+        settled(site.images / f"{names[number]}.toml", b'focus = "10% 90%"')
+        pages.append(render(site.kit))
+        assert render(site.new_kit()) == pages[-1]
+    assert len(set(pages)) == 3
+
+
 def test_a_build_reads_sidecars_once(site: Site, monkeypatch: Any) -> None:
     """A change during a build counts for the next one, so that all pages say the same."""
     monkeypatch.setattr(imageinfo, "SIDECAR_SECONDS", 0.0)

@@ -48,6 +48,18 @@ NOTHING_TO_DO = """
     print(*set(sys.modules) - before)
 """
 
+A_PAGE = """
+    import sys
+    from jinja2 import Environment
+    before = set(sys.modules)
+    from jinja_imagekit import ImageKit
+    kit = ImageKit(source_dirs=["photos"], location="out", state_dir="state")
+    page = "{% thumbnail '32x24' 'canal.jpg' %}{{ 'canal.jpg' | thumbnail('16x') }}"
+    html = kit.install(Environment()).from_string(page).render()
+    assert html.count("<img ") == 2
+    print(*set(sys.modules) - before)
+"""
+
 PACKAGES = {"PIL", "blake3", "click", "jinja_imagekit", "markupsafe", "mysite", "pilkit"}
 """What such a run may import beside the standard library: no Jinja, no diskcache, no filelock."""
 
@@ -163,6 +175,23 @@ def test_a_run_with_nothing_to_do_imports_what_it_uses(tmp_path: Path) -> None:
     assert tops - PACKAGES - set(sys.stdlib_module_names) == set()
     assert tops & SLOW == set()
     assert not [name for name in imported if name.startswith("PIL.") and name.endswith(("Plugin", "ImageCms"))]
+
+
+def test_a_page_with_nothing_to_make_imports_no_decoder(tmp_path: Path) -> None:
+    """The first page of a server finds its images in the state, and has imported neither a format nor asyncio."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "canal.jpg").write_bytes(drawing.jpeg(64, 48, 1))
+    os.utime(tmp_path / "photos" / "canal.jpg", (1_000_000_000, 1_000_000_000))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", textwrap.dedent(A_PAGE)]
+    runs = [
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    cold, warm = ({*run.stdout.split()} for run in runs)
+    assert "jinja_imagekit.images.formats" in cold
+    assert not {name for name in warm if name.startswith("jinja_imagekit.images.formats") or name.endswith("Plugin")}
+    assert warm & {"asyncio", "concurrent", "diskcache", "multiprocessing", "ssl", "xml"} == set()
 
 
 class CountingStore(MemoryStore):

@@ -226,6 +226,25 @@ def test_links_within_the_location_work(storage: FileSystemStorage, tmp_path: Pa
 
 
 @needs_links
+@pytest.mark.parametrize("place", [7, 39])
+def test_a_link_among_many_folders_is_no_folder(storage: FileSystemStorage, tmp_path: Path, place: int) -> None:
+    """Folders of which many are asked about are listed, and a link that leads out is found among them, or later."""
+    names = [f"photos/{number:02}/a.jpg" for number in range(40)]
+    for name in names:
+        storage.save(name, b"image")
+    path_of = storage.paths()
+    assert [path_of(name) for name in names] == [storage.path(name) for name in names]
+    (storage.location / "photos" / "new").symlink_to(tmp_path)
+    with pytest.raises(StorageError, match="leads out"):
+        path_of("photos/new/a.jpg")
+    folder = storage.location / "photos" / f"{place:02}"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="leads out"):
+        list(storage.stats(names))
+
+
+@needs_links
 def test_link_in_place_of_a_file_is_replaced(storage: FileSystemStorage, tmp_path: Path) -> None:
     """A link under a cache file's name is not a file; saving replaces the link, not what it leads to."""
     outside = tmp_path / "outside.jpg"

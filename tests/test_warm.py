@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from core_site import Site, Wide, photo_bytes, settled
 from jinja2 import Environment
+from markupsafe import Markup
 
 from jinja_imagekit import imageinfo
 from jinja_imagekit.cachefiles.known import KnownFile
@@ -336,6 +337,25 @@ def test_a_forged_header_is_not_believed(site: Site, change: dict[str, Any]) -> 
     store.delete_many([*store.keys("imagekit:known:"), *store.keys("imagekit:file:")])
     store.close()
     assert render(site, site.new_kit()) == expected
+
+
+def test_equal_attributes_need_not_be_the_same_html(site: Site) -> None:
+    """What a tag wrote is kept for the next page, but a text is no `Markup`, 1 is not True, and names have an order."""
+    tags = [
+        *(f"{{% thumbnail '30x20' 'a.jpg' -- {each} %}}" for each in ("alt=alt", "hidden=alt", "title='t' alt=alt")),
+        "{% thumbnail '30x20' 'a.jpg' -- alt=alt title='t' %}",
+        "{{ 'a.jpg' | thumbnail('30x20') }}",
+    ]
+    calls = [
+        (tag, alt)
+        for alt in ("a &amp; b", Markup("a &amp; b"), True, 1, "1", None)
+        for tag in (*tags, tags[0], tags[0])
+    ]
+
+    def written(kit: Any, tag: str, alt: object) -> str:
+        return str(kit.install(Environment(autoescape=True)).from_string(tag).render(alt=alt))
+
+    assert [written(site.kit, *call) for call in calls] == [written(site.new_kit(), *call) for call in calls]
 
 
 def test_memory_alone(site: Site) -> None:

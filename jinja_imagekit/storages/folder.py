@@ -374,8 +374,9 @@ class _Paths:
         folder, last = name[:end], name[end:]
         path = self._known.get(folder)
         # Of a folder that is known no segment need be checked again.
-        if path is None or not self._is_ordinary(last):
+        if not self._is_ordinary(name if path is None else last):
             check_name(name)
+        if path is None:
             if len(self._known) >= MOST_FOLDERS:
                 self._known = {"": self._root}
                 self._asked, self._sound = {}, set()
@@ -384,10 +385,8 @@ class _Paths:
 
     def _folder(self, name: str, folder: str) -> str:
         """Return the path of a folder of a name, which ends with a slash, keeping it and those above it."""
-        if folder in self._known:
-            return self._known[folder]
         above = folder[: folder.rfind("/", 0, -1) + 1]
-        outer = self._folder(name, above)
+        outer = self._known.get(above) or self._folder(name, above)
         path = f"{outer}{os.sep}{folder[len(above) : -1]}"
         if path not in self._sound:
             asked = self._asked[outer] = self._asked.get(outer, 0) + 1

@@ -40,15 +40,6 @@ RESIZERS = ("pillow", "fast")
 HAND_1 = "by hand, smallest scale"
 THEIRS = "eleventy-img"
 
-IMPORTS = """
-import time
-begun = time.perf_counter()
-from jinja2 import Environment
-from jinja_imagekit import ImageKit
-ImageKit().install(Environment())
-print(time.perf_counter() - begun)
-"""
-
 
 class Row(NamedTuple):
     """A line of the table: what is measured, the value, and what it should be."""
@@ -309,6 +300,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=parts, default=parts, help="which parts")
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"), help="where everything is kept")
     arguments = parser.parse_args()
+    # A site's code is compiled once, and not by each of its processes.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     bench = Bench(arguments.folder.absolute())
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.platform()}")
     rows: list[Row] = []

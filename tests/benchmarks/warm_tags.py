@@ -49,6 +49,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
     arguments = parser.parse_args()
+    # A site's code is compiled once, and not by each of its processes.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     folder = arguments.folder.absolute()
     photos = folder / "small-photos"
     draw(photos)
