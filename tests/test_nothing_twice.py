@@ -129,6 +129,7 @@ PARTS = {
     "sources.finder",
     "sources.hints",
     "sources.names",
+    "sources.posters",
     "sources.remembered",
     "specs",
     "state",
