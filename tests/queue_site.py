@@ -151,16 +151,18 @@ QUEUES = tuple(_WORKERS)
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """Run a Redis on a free port of this machine's own address, and yield its URL."""
+def redis_server(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
+    """Run a Redis on a free port of an address of this machine, and yield its URL."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         port = probe.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    command = ["redis-server", "--port", str(port), "--bind", address, "--save", "", "--dir", str(folder)]
+    # Others than this machine itself may ask it.
+    command += ["--protected-mode", "no"]
     with open(folder / "redis.log", "wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
-            wait_until(lambda: _listens(port), "Redis listens")
-            yield f"redis://127.0.0.1:{port}/0"
+            wait_until(lambda: _listens(address, port), "Redis listens")
+            yield f"redis://{address}:{port}/0"
         finally:
             server.kill()
 
@@ -170,9 +172,9 @@ def has_redis() -> bool:
     return os.name == "posix" and shutil.which("redis-server") is not None
 
 
-def _listens(port: int) -> bool:
+def _listens(address: str, port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> None:

@@ -1,14 +1,12 @@
-"""The state store on a Redis server: the contract, two machines with one server, leases, and a server that is gone."""
+"""The state store on a Redis server: the contract, leases, and a server that is gone."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -194,38 +192,3 @@ def test_server_that_goes_away_costs_one_warning(
     assert list(kit.records.store.keys("imagekit:file:"))
     kit.close()
     server.stop()
-
-
-MACHINE = """
-import json, sys
-from pathlib import Path
-from jinja_imagekit import ImageKit
-from jinja_imagekit.sourcegroups import GlobSourceGroup
-url, photos, out, state = sys.argv[1:]
-kit = ImageKit(source_dirs=[photos], location=out, state_dir=state, state_store=url)
-kit.spec("site:card", format="WEBP")
-kit.register.source_group("site:card", GlobSourceGroup("*.jpg"))
-report = kit.generate(workers=2)
-print(json.dumps([sorted(each.name for each in report.generated), len(report.skipped), len(report.failed)]))
-"""
-
-
-def test_two_machines_make_each_image_once(server: Server, tmp_path: Path) -> None:
-    """Two groups of processes with folders of their own for the state, and one site and server, share the work."""
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for number in range(24):
-        (photos / f"{number}.jpg").write_bytes(drawing.jpeg(240, 180, number))
-    machines = [
-        subprocess.Popen(
-            [sys.executable, "-c", MACHINE, server.url, str(photos), str(tmp_path / "out"), str(tmp_path / name)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("one", "two")
-    ]
-    reports = [json.loads(machine.communicate(timeout=120)[0]) for machine in machines]
-    made = [name for generated, _, _ in reports for name in generated]
-    assert len(made) == len(set(made)) == 24
-    assert sum(skipped for _, skipped, _ in reports) == 24
-    assert not any(failed for _, _, failed in reports)
