@@ -88,6 +88,7 @@ bench: $(VENV)/.test
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pictures.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/on_request.py
 	PYTHONPATH=examples $(BIN)/python tests/benchmarks/pregenerate.py
+	PYTHONPATH=examples $(BIN)/python tests/benchmarks/clusters.py
 
 coverage: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist loadfile --cov

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -200,7 +201,11 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
                 plan.outcomes.append(failed(item.generator_id, item.kwargs, error))
     for warning in plan.warnings.values():
         logger.warning("%s", warning)
-    plan.works = sorted(works.values(), key=lambda work: -work.weight)
+    if getattr(kit.records.store, "is_shared", False):
+        # Machines that took the same sources in the same order would wait for each other at each of them.
+        plan.works = sorted(works.values(), key=lambda work: (-work.weight.bit_length(), random.random()))
+    else:
+        plan.works = sorted(works.values(), key=lambda work: -work.weight)
     return plan
 
 

@@ -65,6 +65,9 @@ class RedisStore:
         >>> store.set_many({"a": "1"})  # doctest: +SKIP
     """
 
+    is_shared = True
+    """Whether other machines make images with it."""
+
     def __init__(self, url: str) -> None:
         self.is_reliable = True
         self._url = re.sub("^valkey(s?)://", r"redis\1://", url)
