@@ -73,11 +73,11 @@ class Recipe:
         size = header.size(rules.auto_orient)
         count = frames_of_result(header, format, rules)
         check_result(self.name, result_size(self.processors, size), most, count)
-        if (made := self._made_with_gains(original, format)) is not None:
-            return made
         # A decoder that reduces an image averages samples, and not light.
         sampled = None if rules.linear_resize else processors.sampled_size(self.processors, size)
         scale = images.decoder_scale(header, rules, sampled)
+        if (made := self._made_with_gains(original, format, scale)) is not None:
+            return made
         frames = original.frames(rules, scale=scale, animated=count > 1)
         check_time()
         results = self._processed(original, frames, reduced=scale > 1)
@@ -113,7 +113,7 @@ class Recipe:
         gain_map = original.gain_map if self.rules.hdr and format == "JPEG" and self.autoconvert else None
         return gain_map is not None and gain_map.end > 0 and processors.keep_tones(self.processors)
 
-    def _made_with_gains(self, original: Original, format: str) -> bytes | None:
+    def _made_with_gains(self, original: Original, format: str, scale: int) -> bytes | None:
         """Return a JPEG with the source's gain map, cut and resized alike; None where it has none to keep."""
         # Few sources have one, and reading metadata takes Pillow's tables of tags.
         from .images import gain_maps
@@ -124,13 +124,13 @@ class Recipe:
         gains = original.gain_image(gain_map, rules)
         if gains is None:
             return None
-        # In full, so that a crop is found once, in the image, and made in both.
-        frames = original.frames(rules)
+        frames = original.frames(rules, scale=scale)
         image, map = frames.images[0], gains.images[0]
-        ratio = max(map.width / image.width, map.height / image.height)
+        ratio = max(map.width / frames.full_size[0], map.height / frames.full_size[1])
         with processors.resizing(processors.Resizing(rules.linear_resize, rules.resizer)):
+            # As two frames of an animation, of which the first decides what is cropped.
             both = [image, map.resize(image.size)]
-            image, map = processors.run(self.processors, both, frames.full_size)
+            image, map = processors.run(self.processors, both, frames.full_size, reduced=scale > 1)
             if ratio < 1:
                 size = max(1, round(map.width * ratio)), max(1, round(map.height * ratio))
                 map = processors.Resize(*size).process(map)

@@ -111,7 +111,10 @@ def run(
             # A user's processor may draw in place, but the input is shared with other derivatives.
             current = [image.copy() if id(image) in shared else image for image in current]
         if index == 0 and reduced:
-            current = [processor.process_reduced(image, full_size) for image in in_time(current)]
+            if len(current) > 1 and _has(processor, "reduced_frames"):
+                current = processor.reduced_frames(current, full_size)
+            else:
+                current = [processor.process_reduced(image, full_size) for image in in_time(current)]
         elif len(current) > 1 and _has(processor, "process_frames"):
             current = processor.process_frames(current)
         else:
@@ -157,11 +160,12 @@ def _not_a_processor(value: Any) -> str:
 
 def _has(processor: Any, method: str) -> bool:
     """Tell whether a method matches the processor's own `process`, and not one that a subclass has overridden."""
+    changed = {"process", "process_reduced"} if method in ("process_frames", "reduced_frames") else {"process"}
     for owner in (processor, *type(processor).__mro__):
         names = getattr(owner, "__dict__", ())
         if method in names:
             return True
-        if "process" in names:
+        if not changed.isdisjoint(names):
             return False
     return False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -42,13 +42,21 @@ class Resampling(ABC):
         """Return the size in pixels of the result for an image of `size`."""
 
     @abstractmethod
-    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it.
+    def reduced_frames(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+        """Return what `process_frames` would make of frames of `full_size`, given the decoder's reduction of them.
 
         Args:
-            image: The image, whose size is `full_size` divided by 1, 2, 4 or 8 and rounded up.
+            images: The frames, whose size is `full_size` divided by 1, 2, 4 or 8 and rounded up.
             full_size: Width and height in pixels before the reduction.
         """
+
+    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
+        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
+        return self.reduced_frames([image], full_size)[0]
+
+    def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
+        """Return the processed frames of an animation, all cropped as the first one demands."""
+        return self.reduced_frames(images, images[0].size)
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""

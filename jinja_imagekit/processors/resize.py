@@ -47,9 +47,9 @@ class Resize(Resampling, pilkit.Resize):  # type: ignore[misc]  # pilkit has no 
         """Return the size in pixels of the result for an image of `size`."""
         return self.sampled_size(size)
 
-    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
-        return resample(image, full_size, self.sampled_size(full_size))
+    def reduced_frames(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+        """Return what `process_frames` would make of frames of `full_size`, given the decoder's reduction of them."""
+        return [resample(image, full_size, self.sampled_size(full_size)) for image in in_time(images)]
 
 
 class ResizeToCover(Resampling, pilkit.ResizeToCover):  # type: ignore[misc]  # pilkit has no types
@@ -82,9 +82,9 @@ class ResizeToCover(Resampling, pilkit.ResizeToCover):  # type: ignore[misc]  # 
         """Return the size in pixels of the result for an image of `size`."""
         return self.sampled_size(size)
 
-    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
-        return resample(image, full_size, self.sampled_size(full_size))
+    def reduced_frames(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+        """Return what `process_frames` would make of frames of `full_size`, given the decoder's reduction of them."""
+        return [resample(image, full_size, self.sampled_size(full_size)) for image in in_time(images)]
 
 
 class ResizeToFill(Resampling, pilkit.ResizeToFill):  # type: ignore[misc]  # pilkit has no types
@@ -125,15 +125,8 @@ class ResizeToFill(Resampling, pilkit.ResizeToFill):  # type: ignore[misc]  # pi
         """Return the size in pixels of the result for an image of `size`."""
         return _smaller(self.sampled_size(size), (self.width, self.height))
 
-    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
-        return self._cut([image], full_size)[0]
-
-    def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all cropped as the first one demands."""
-        return self._cut(images, images[0].size)
-
-    def _cut(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+    def reduced_frames(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+        """Return what `process_frames` would make of frames of `full_size`, given the decoder's reduction of them."""
         sampled = self.sampled_size(full_size)
         box = anchored(sampled, self.output_size(full_size), self.point(images[0], full_size))
         return [resample(image, full_size, sampled, box) for image in in_time(images)]
@@ -176,15 +169,8 @@ class SmartResize(Resampling, pilkit.SmartResize):  # type: ignore[misc]  # pilk
         """Return the size in pixels of the result for an image of `size`."""
         return _smaller(self.sampled_size(size), (self.width, self.height))
 
-    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
-        return self._cut([image], full_size)[0]
-
-    def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all cropped as the first one demands."""
-        return self._cut(images, images[0].size)
-
-    def _cut(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+    def reduced_frames(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+        """Return what `process_frames` would make of frames of `full_size`, given the decoder's reduction of them."""
         sampled, size = self.sampled_size(full_size), self.output_size(full_size)
         if sampled[0] > full_size[0] or sampled[1] > full_size[1]:
             box = anchored(sampled, size, self._anchor(images[0], sampled, size))
@@ -343,12 +329,13 @@ class ResizeToFit(Resampling, pilkit.ResizeToFit):  # type: ignore[misc]  # pilk
         """Return the size in pixels of the result for an image of `size`."""
         return self.sampled_size(size) if self.mat_color is None else (self.width, self.height)
 
-    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
-        image = resample(image, full_size, self.sampled_size(full_size))
+    def reduced_frames(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+        """Return what `process_frames` would make of frames of `full_size`, given the decoder's reduction of them."""
+        images = [resample(image, full_size, self.sampled_size(full_size)) for image in in_time(images)]
         if self.mat_color is None:
-            return image
-        return ResizeCanvas(self.width, self.height, self.mat_color, anchor=self.anchor).process(image)
+            return images
+        mat = ResizeCanvas(self.width, self.height, self.mat_color, anchor=self.anchor)
+        return [mat.process(image) for image in images]
 
 
 def _box(width: object, height: object) -> Size:

@@ -11,7 +11,6 @@ from pilkit import processors as pilkit  # type: ignore[import-untyped]
 
 from ..exceptions import InvalidOption
 from ..interfaces import Size
-from ..time_limits import in_time
 from . import arguments
 from .arguments import Anchor
 from .crop import SmartCrop
@@ -69,16 +68,9 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
         """Return the size in pixels of the result for an image of `size`."""
         return self._processor().output_size(size)
 
-    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
-        return self._processor().process_reduced(image, full_size)
-
-    def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all cropped as the first one demands."""
-        processor = self._processor()
-        if isinstance(processor, ResizeToFit):
-            return [processor.process(image) for image in in_time(images)]
-        return processor.process_frames(images)
+    def reduced_frames(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+        """Return what `process_frames` would make of frames of `full_size`, given the decoder's reduction of them."""
+        return self._processor().reduced_frames(images, full_size)
 
     def _processor(
         self, width: int | None = None, height: int | None = None
@@ -149,21 +141,14 @@ class SharedThumbnail(Thumbnail):
         """Return the size in pixels of the result for an image of `size`."""
         return self._processor().output_size(size)
 
-    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what `process` would make of an image of `full_size`, given the decoder's reduction of it."""
-        return self._cut([image], full_size)[0]
-
-    def process_frames(self, images: Sequence[Image.Image]) -> list[Image.Image]:
-        """Return the processed frames of an animation, all cropped as the first one demands."""
-        return self._cut(images, images[0].size)
-
-    def _cut(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+    def reduced_frames(self, images: Sequence[Image.Image], full_size: Size) -> list[Image.Image]:
+        """Return what `process_frames` would make of frames of `full_size`, given the decoder's reduction of them."""
         processor, largest = self._processor(), self._processor(*self.largest)
         if self.anchor in ("auto", "entropy") and isinstance(largest, (ResizeToFill, SmartResize)):
             found = isinstance(largest, ResizeToFill)
             point = largest.point(images[0], full_size) if found else self._entropic_point(images[0], full_size)
             processor = ResizeToFill(self.width, self.height, anchor=point, upscale=self.upscale)
-        return [processor.process_reduced(image, full_size) for image in in_time(images)]
+        return processor.reduced_frames(images, full_size)
 
     def _entropic_point(self, image: Image.Image, full_size: Size) -> tuple[float, float]:
         """Return the anchor that stands for the choice of entropy, made once for all sizes."""
