@@ -18,9 +18,10 @@ from buckets import Calls, asked, bucket_name, credentials, endpoint, methods
 from core_site import Site, photo_bytes
 from jinja2 import Environment
 
+import documents
 from jinja_imagekit import ImageKit
 from jinja_imagekit.exceptions import ImageKitError, InvalidOption, InvalidSetting, SourceError, SourceNotFound
-from jinja_imagekit.settings import Settings
+from jinja_imagekit.settings import READABLE_FORMATS, Settings
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 
 fsspec = pytest.importorskip("fsspec", reason="the extra fsspec is not installed")
@@ -178,6 +179,21 @@ def test_no_name_leads_out_of_the_folder(site: Site, bucket: Bucket, asked: Call
         assert {path for method, path in asked if method == "HEAD"} <= {f"/{bucket.name}/photos"}
         assert "GET" not in methods(asked)
         assert not site.kit.sources.may_wait(name)
+
+
+def test_pages_of_a_document(site: Site, bucket: Bucket) -> None:
+    """A page of a PDF is named as in a folder, and has cache files and facts of its own."""
+    pytest.importorskip("pypdfium2")
+    pages = [documents.Page(400, 600, "1 0 0 rg 0 300 400 300 re f"), documents.Page(300, 100, "0 0 1 rg 0 0 9 9 re f")]
+    bucket.put("a/report.pdf", documents.pdf(pages))
+    for _ in range(2):
+        kit = site.new_kit(readable_formats=(*READABLE_FORMATS, "PDF"))
+        sizes = [
+            kit.cachefile("imagekit:thumbnail", source=f"a/report.pdf{page}", width=30) for page in ("", "#page=2")
+        ]
+        assert [file.height for file in sizes] == [45, 10]
+        assert len({file.url for file in sizes}) == 2
+        kit.close()
 
 
 def test_names_that_may_be_asked() -> None:

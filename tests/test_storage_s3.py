@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import drawing
 from jinja_imagekit import ImageKit
 from jinja_imagekit.builds.publish import PublishReport
 from jinja_imagekit.processors import ResizeToFit
+from jinja_imagekit.sourcegroups import GlobSourceGroup
 
 pytest.importorskip("s3fs", reason="s3fs is not installed: pip install .[test]")
 
@@ -119,6 +121,22 @@ def test_warm_page_asks_the_bucket_nothing(bucket: Any, make_kit: MakeKit, asked
     asked.clear()
     assert page(make_kit(default_file_storage=bucket())) == first
     assert asked == []
+
+
+def test_what_is_there_is_taken_by_a_machine_that_knows_nothing(
+    bucket: Any, make_kit: MakeKit, tmp_path: Path, asked: Calls
+) -> None:
+    """A file that has the name of what would be made is read once, and not written again."""
+    kit = make_kit(default_file_storage=bucket())
+    kit.register.source_group("card", GlobSourceGroup("*.jpg"))
+    assert len(kit.generate().generated) == 10
+    kit.close()
+    shutil.rmtree(tmp_path / "state")
+    asked.clear()
+    kit = make_kit(default_file_storage=bucket())
+    kit.register.source_group("card", GlobSourceGroup("*.jpg"))
+    assert len(kit.generate().skipped) == 10
+    assert (methods(asked).count("GET"), methods(asked).count("PUT")) == (10, 0)
 
 
 def test_warm_page_with_a_style_sheet_asks_the_bucket_nothing(bucket: Any, make_kit: MakeKit, asked: Calls) -> None:

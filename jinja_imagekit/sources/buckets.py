@@ -172,7 +172,7 @@ class Bucket:
         signature = None
         if found and found.get("type") == "file" and self._is_at(found, path):
             signature = signature_of_object(found)
-        if len(self._seen) >= MOST_SEEN:
+        if name not in self._seen and len(self._seen) >= MOST_SEEN:
             self.forget()
         self._seen[name] = _Seen(time.monotonic(), signature)
         return signature
@@ -283,7 +283,7 @@ class Bucket:
             # What is no longer listed is gone.
             kept = {
                 name: old
-                for name, old in self._seen.items()
+                for name, old in list(self._seen.items())
                 if not name.startswith(prefix) or (not whole and "/" in name.removeprefix(prefix))
             }
             self._seen = {**kept, **seen}
