@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def test_sandboxed_templates_use_what_an_img_needs(kit: ImageKit, sandbox: Any, 
     name, url, *rest = environment.from_string(page).render().split()
     assert url == f"/{name}"
     assert rest == ["20", "15", "JPEG", "image/jpeg", "True"]
+    told = environment.from_string(handle + "{{ x.as_dict() | tojson }}").render()
+    assert json.loads(told) == {"url": url, "width": 20, "height": 15}
     assert re.fullmatch(IMG, environment.from_string(handle + "{{ x }}").render())
     assert environment.from_string(handle + "{{ 'yes' if x }}").render() == "yes"
     inner = environment.from_string(handle + "{% thumbnail '10x' x -- alt='x' %}{{ x|thumbnail('10x') }}").render()
@@ -75,7 +78,7 @@ def test_public_names_of_the_view_are_these_alone(kit: ImageKit) -> None:
     """A new attribute of the view has to be thought about."""
     view = kit.install(SandboxedEnvironment()).from_string(HANDLES[0]).module.x
     assert {name for name in dir(view) if not name.startswith("_")} == {
-        "name", "url", "width", "height", "size", "format", "mimetype", "splitlines",
+        "name", "url", "width", "height", "size", "format", "mimetype", "as_dict", "splitlines",
     }  # fmt: skip
 
 

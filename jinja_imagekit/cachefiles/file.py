@@ -189,6 +189,19 @@ class ImageCacheFile:
         """What leads to the same file in a later run; None for an unregistered generator."""
         return None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a page shows, for JSON: `url`, and `width` and `height` in pixels.
+
+        Raises:
+            ImageKitError: The image could not be made.
+
+        Example:
+            >>> hero = kit.cachefile("blog:hero", source="photos/canal.jpg")  # doctest: +SKIP
+            >>> hero.as_dict()  # doctest: +SKIP
+            {'url': '/CACHE/images/photos/canal/5ff3.webp', 'width': 1200, 'height': 500}
+        """
+        return {"url": self.url, "width": self.width, "height": self.height}
+
     def open(self) -> BinaryIO:
         """Return the file, open for reading; the caller closes it.
 

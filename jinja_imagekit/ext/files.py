@@ -403,6 +403,10 @@ class SandboxedImage(_Text):
     format = _viewed("format")
     mimetype = _viewed("mimetype")
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return URL, width and height, for JSON."""
+        return self._file.as_dict()
+
     def __bool__(self) -> bool:
         return bool(self._file)
 
