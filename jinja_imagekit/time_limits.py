@@ -33,6 +33,12 @@ def time_limit(seconds: float | None, name: str) -> Iterator[None]:
         _limit.reset(token)
 
 
+def is_over() -> bool:
+    """Tell whether the time is over, to code that no error may pass through."""
+    limit = _limit.get()
+    return limit is not None and time.monotonic() > limit[0]
+
+
 def check_time() -> None:
     """Leave the work where its time is over.
 
@@ -40,7 +46,7 @@ def check_time() -> None:
         ImageTooSlow: It is.
     """
     limit = _limit.get()
-    if limit is not None and time.monotonic() > limit[0]:
+    if limit is not None and is_over():
         raise too_slow(limit[2], limit[1])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image, ImageChops, ImageStat
 
 import documents
 from jinja_imagekit import ImageKit, ImageSpec
-from jinja_imagekit.exceptions import ImageTooLarge, SourceNotAllowed, UnreadableImage
+from jinja_imagekit.exceptions import ImageTooLarge, ImageTooSlow, SourceNotAllowed, UnreadableImage
 from jinja_imagekit.processors import ResizeToFit
 from jinja_imagekit.settings import READABLE_FORMATS
 
@@ -189,6 +190,17 @@ def test_document_is_refused_with_one_clear_error(new_kit: NewKit, tmp_path: Pat
     (tmp_path / "locked.pdf").write_bytes(locked)
     with pytest.raises(UnreadableImage, match="asks for a password; save it without one"):
         made(new_kit(), "locked.pdf")
+
+
+def test_page_of_very_many_lines_is_left_when_its_time_is_over(new_kit: NewKit, tmp_path: Path) -> None:
+    """Also without a process that could be killed, as PDFium asks now and then whether it should go on."""
+    page = documents.Page(100, 100, "0 0 m 100 100 l 50 0 l h f " * 100_000)
+    (tmp_path / "lines.pdf").write_bytes(documents.pdf([page]))
+    begun = time.process_time()
+    with pytest.raises(ImageTooSlow):
+        made(new_kit(timeout=0.5), "lines.pdf")
+    assert time.process_time() - begun < 5
+    assert made(new_kit(), "report.pdf").size == (200, 300)
 
 
 def test_threads_draw_one_after_another(new_kit: NewKit) -> None:

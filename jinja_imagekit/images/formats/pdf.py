@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from ...time_limits import check_time, is_over
 from ..frames import reduced_size
 from .base import BrokenFile, Format, Frame, Layout, OtherKind
 
@@ -73,6 +74,7 @@ class Pdf(Format):
         Raises:
             OtherKind: As `layout`.
             BrokenFile: As `layout`.
+            ImageTooSlow: It takes longer than `time_limit` allows.
         """
         # An extra.
         from pypdfium2 import PdfBitmap, raw
@@ -82,7 +84,12 @@ class Pdf(Format):
             bitmap = PdfBitmap.new_native(*size, raw.FPDFBitmap_BGRx)
             try:
                 bitmap.fill_rect((255, 255, 255, 255), 0, 0, *size)
-                raw.FPDF_RenderPageBitmap(bitmap, page, 0, 0, *size, 0, raw.FPDF_ANNOT)
+                # Of a page of very many lines, each few are followed by a look at the clock.
+                pause = raw.IFSDK_PAUSE(version=1)
+                pause.NeedToPauseNow = type(pause.NeedToPauseNow)(lambda _: is_over())
+                raw.FPDF_RenderPageBitmap_Start(bitmap, page, 0, 0, *size, 0, raw.FPDF_ANNOT, pause)
+                raw.FPDF_RenderPage_Close(page)
+                check_time()
                 if page.formenv:
                     # What a form was filled in with.
                     raw.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, *size, 0, raw.FPDF_ANNOT)
