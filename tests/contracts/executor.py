@@ -43,17 +43,17 @@ class ExecutorContract:
             nonlocal most
             submit(run, executor, payloads)
             batches_of.append(payloads)
-            most = max(most, sum(map(len, run._out.values())))
+            most = max(most, len(run._out))
 
         monkeypatch.setattr(executors._Run, "_submit", noted)
-        site.write("small", 150)
+        site.write("small", 100)
         settled: list[int] = []
         report = site.generate(executor, "small", workers=2, on_progress=lambda _, done, __: settled.append(done))
-        assert (len(report.generated), report.failed) == (150, [])
-        assert settled == list(range(1, 151))
+        assert (len(report.generated), report.failed) == (100, [])
+        assert settled == list(range(1, 101))
         assert [len(each) for each in batches_of[:4]] == [1, 1, 1, 1]
-        assert len(batches_of) < 75
-        assert most < 120
+        assert len(batches_of) < 50
+        assert most <= 2 * executors.AHEAD
 
     def test_results_come_back_while_others_are_made(self, site: ClusterSite, executor: Any) -> None:
         """What is done is told at once, and not when the run has ended."""

@@ -236,13 +236,13 @@ def connect(address: str, shown: str, kit: ImageKit) -> CeleryExecutor:
 
 
 class _Sent:
-    """A batch that is out, and when something was last heard of it, in seconds."""
+    """A batch that is out, and when something was last heard of it, by its executor's clock."""
 
-    def __init__(self, order: _Order) -> None:
+    def __init__(self, order: _Order, now: float) -> None:
         self.order = order
         self.future: Future[Made] = Future()
         self.tasks: list[str] = []
-        self.sent_at = time.monotonic()
+        self.sent_at = now
         self.heard_at: float | None = None
 
 
@@ -259,6 +259,8 @@ class CeleryExecutor(ClusterExecutor):
         self._replies = _REPLIES + secrets.token_hex(16)
         self._out: dict[str, _Sent] = {}
         self._mutex = threading.Lock()
+        # Seconds for which this process has listened: while it is stopped, or its machine asleep, nobody is late.
+        self._clock = 0.0
         self._size = 0
         self._heard: dict[str, float] = {}
         self._is_listening, self._is_closing = threading.Event(), threading.Event()
@@ -273,7 +275,8 @@ class CeleryExecutor(ClusterExecutor):
             BrokenExecutor: The broker cannot be reached.
         """
         batch: Batch = args[0]
-        sent = _Sent(_Order(batch.id, self._replies, self._kit, list(map(_plain, batch.payloads)), batch.force))
+        payloads = list(map(_plain, batch.payloads))
+        sent = _Sent(_Order(batch.id, self._replies, self._kit, payloads, batch.force), self._clock)
         with self._mutex:
             self._out[batch.id] = sent
         try:
@@ -285,7 +288,7 @@ class CeleryExecutor(ClusterExecutor):
     def count_workers(self) -> int:
         """Return how many processes the workers have, as far as they have answered or been heard of lately."""
         with self._mutex:
-            since = time.monotonic() - 5 * LEASE_SECONDS
+            since = self._clock - 5 * LEASE_SECONDS
             return max(self._size, sum(heard > since for heard in self._heard.values()))
 
     def has_workers(self) -> bool:
@@ -333,9 +336,11 @@ class CeleryExecutor(ClusterExecutor):
             try:
                 with self._app.connection_for_read() as connection, self._reply_queue(connection) as replies:
                     while not self._is_closing.is_set():
+                        begun = time.monotonic()
                         with suppress(replies.Empty):
                             self._hear(replies.get(timeout=LISTEN_SECONDS).payload)
                         answered = time.monotonic()
+                        self._clock += min(answered - begun, 1.0)
                         self._look_after_all()
             except Exception as error:  # noqa: BLE001  # each broker has its own errors
                 if time.monotonic() - answered > SECONDS:
@@ -362,7 +367,7 @@ class CeleryExecutor(ClusterExecutor):
         match reply:
             case {"id": str(id), "worker": str(worker), **content}:
                 with self._mutex:
-                    self._heard[worker] = time.monotonic()
+                    self._heard[worker] = self._clock
                     sent = self._out.get(id)
             case _:
                 return
@@ -377,10 +382,10 @@ class CeleryExecutor(ClusterExecutor):
             case {"died": str(reason)}:
                 self._settle(sent, RuntimeError(reason))
             case _:
-                sent.heard_at = time.monotonic()
+                sent.heard_at = self._clock
 
     def _look_after_all(self) -> None:
-        now = time.monotonic()
+        now = self._clock
         with self._mutex:
             out = list(self._out.values())
         for sent in out:
