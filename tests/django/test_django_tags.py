@@ -84,6 +84,17 @@ def test_default_srcset_and_format(make_photo: Any, render: Any) -> None:
     assert "srcset" not in render("{% thumbnail '50x' photo.image %}", photo=photo)
 
 
+def test_widths_of_a_spec_that_looks_at_the_model(make_photo: Any, render: Any) -> None:
+    """All candidates are planned, named and made with the model at hand, and found again by the next page."""
+    tag = "{% generateimage 'album:photo:by_width' source=photo.image widths='15 30' -- alt='' %}"
+    photo = make_photo()
+    html = render(tag, photo=photo)
+    assert 'width="30" height="20"' in html
+    assert re.findall(r"(\d+)w", html) == ["15", "30"]
+    assert photo.by_width.url in html
+    assert render(tag, photo=photo) == html
+
+
 def test_spec_field_in_a_tag(make_photo: Any, render: Any) -> None:
     """A thumbnail may be made of a thumbnail."""
     html = render("{% thumbnail '20x' photo.thumbnail %}", photo=make_photo())

@@ -26,7 +26,7 @@ from ...pregenerate import Outcome, Plan, Report
 from ...pregenerate.plan import failed
 from ...registry import CacheFileRegistry, Register, Unregister, make_generator
 from ...sources import FileSource, Source, SourceFinder
-from ...specs import ADAPTING_KEYWORDS, FOCUS_KEYWORD
+from ...specs import ADAPTING_KEYWORDS, FOCUS_KEYWORD, is_fixed
 from ...specs import ImageSpec as CoreSpec
 from ...state import DiskStore, Records
 from .. import conf
@@ -145,12 +145,16 @@ class DjangoKit(ImageKit):
         Raises:
             NotRegistered: Nothing is registered under the id; the message suggests the nearest.
         """
+        registered = self.registered(id)
+        source = kwargs.get("source")
+        if isinstance(source, Source) and isinstance(source.original, FieldFile) and not is_fixed(registered):
+            # It may look at the model of the field.
+            kwargs["source"] = source.original
         adapting = [name for name in ADAPTING_KEYWORDS if name in kwargs]
         if any(kwargs[name] is not None for name in adapting):
             return super().generator(id, **kwargs)
         for name in adapting:
             del kwargs[name]
-        registered = self.registered(id)
         is_spec = isinstance(registered, type) and issubclass(registered, CoreSpec)
         if is_spec and not issubclass(registered, ImageSpec):
             # It is of a package that knows nothing of Django.
