@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 from pelican_site import PelicanSite
 
+import drawing
 from jinja_imagekit.exceptions import ImageKitError, SourceNotAllowed, SourceNotFound
 
 
@@ -212,3 +213,16 @@ def test_front_matter_says_what_crops_keep_and_what_there_is_to_see(tmp_path: Pa
         assert [thumbnail == each for each in expected] == [name == "one", name == "two"]
         assert site.page("index.html").count(thumbnail) == 1
     assert len(set(own.values())) == 3
+
+
+def test_images_in_a_bucket(site: PelicanSite) -> None:
+    """What the content folder lacks is looked up in the bucket, for metadata, templates and the bodies of articles."""
+    files = pytest.importorskip("fsspec", reason="the extra fsspec is not installed").filesystem("memory")
+    files.pipe_file("/site/photos/walks/canal.jpg", drawing.jpeg(80, 60, 1))
+    site.template("article.html", "{% thumbnail '40x30' article.photo %}{{ article.content }}")
+    site.article("walks/canal.md", '<img class="card" src="/walks/canal.jpg" alt="A canal">', Photo="canal.jpg")
+    try:
+        site.build(IMAGEKIT_SOURCE_DIRS=["memory://site/photos"], IMAGEKIT_CLASSES={"card": "64x48"})
+    finally:
+        files.rm("/site", recursive=True)
+    assert source_folders(site.page("canal.html")) == ["walks/canal"] * 2
