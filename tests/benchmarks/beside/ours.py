@@ -1,18 +1,24 @@
 """Makes each photo 400 pixels wide with this library: `ours.py PHOTOS OUTPUT`."""
 
+from __future__ import annotations
+
 import sys
-from pathlib import Path
 
 from jinja_imagekit import ImageKit
-from jinja_imagekit.exceptions import ImageKitError
-from jinja_imagekit.generatorlibrary import THUMBNAIL_ID
+from jinja_imagekit.processors import ResizeToFit
+from jinja_imagekit.sourcegroups import GlobSourceGroup
 
-PHOTOS, OUTPUT = map(Path, sys.argv[1:])
-kit = ImageKit(source_dirs=[PHOTOS], location=OUTPUT, state_dir=f"{OUTPUT}-state")
-files = {path.name: kit.cachefile(THUMBNAIL_ID, source=path.name, width=400, height=None) for path in PHOTOS.iterdir()}
-for name, file in sorted(files.items()):
-    try:
-        file.generate()
-        print(f"{name}|{file.name}")
-    except ImageKitError as error:
-        print(f"{name}|!{error}")
+
+def main(photos: str, output: str) -> None:
+    kit = ImageKit(source_dirs=[photos], location=output, state_dir=f"{output}-state")
+    kit.spec("beside:small", processors=[ResizeToFit(400)])
+    kit.register.source_group("beside:small", GlobSourceGroup("*"))
+    report = kit.generate()
+    for outcome in (*report.generated, *report.skipped):
+        print(f"{outcome.source}|{outcome.name}")
+    for outcome in report.failed:
+        print(f"{outcome.source}|!{outcome.reason}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
