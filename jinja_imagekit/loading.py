@@ -22,7 +22,8 @@ _STRATEGIES = {
     for name in ("JustInTime", "Optimistic", "Deferred", "OnRequest")
 }
 _NAMERS = {
-    name: f"jinja_imagekit.cachefiles.namers.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash")
+    name: f"jinja_imagekit.cachefiles.namers.{name}"
+    for name in ("hash", "source_name_as_path", "source_name_dot_hash", "sharded_hash", "sharded_source_name")
 }
 _STORES = {
     "DiskStore": "jinja_imagekit.state.DiskStore.from_settings",

@@ -142,7 +142,8 @@ class Settings(PixelSettings, Caps):
         default_cachefile_strategy: The cache file strategy: an object, a class, a dotted path or a dict of hooks, or
             "JustInTime", "Optimistic", "Deferred" or "OnRequest".
         cachefile_namer: Names the cache files of generators without a source: a callable or a dotted path, or "hash",
-            "source_name_as_path" or "source_name_dot_hash".
+            "source_name_as_path" or "source_name_dot_hash"; "sharded_hash" or "sharded_source_name" for sites with many
+            files.
         spec_cachefile_namer: Names the cache files of specs: as `cachefile_namer`.
         state_store: The state store: a `StateStore` or a dotted path to a callable that takes the settings, or
             "DiskStore" or "MemoryStore", or the URL of a Redis or Valkey server that machines share.

@@ -30,7 +30,9 @@ def build(site: Site) -> tuple[ImageKit, str]:
     return kit, html
 
 
-@pytest.mark.parametrize("namer", ["source_name_as_path", "source_name_dot_hash", "hash"])
+@pytest.mark.parametrize(
+    "namer", ["source_name_as_path", "source_name_dot_hash", "hash", "sharded_hash", "sharded_source_name"]
+)
 def test_the_cache_files_alone_are_enough(tmp_path: Path, namer: str) -> None:
     """In a new folder, with other times of sources and results and without state, no image is made again."""
     (tmp_path / "first").mkdir()

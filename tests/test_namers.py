@@ -15,6 +15,7 @@ from core_site import Card, Chart, Site, Wide, photo_bytes
 from jinja_imagekit import BytesSource, ImageKit, ImageSpec
 from jinja_imagekit.cachefiles import namers
 from jinja_imagekit.exceptions import InvalidOption, InvalidSetting, StorageError
+from jinja_imagekit.sourcegroups import GlobSourceGroup
 
 SOURCE = b"\x89PNG\r\n\x1a\n" + bytes.fromhex(
     "0000000d49484452000000010000000108020000009077"
@@ -86,6 +87,8 @@ def site(tmp_path: Path) -> Site:
         ("jinja_imagekit.cachefiles.namers.hash", "CACHE/images/{hash}.jpg"),
         ("jinja_imagekit.cachefiles.namers.source_name_as_path", "CACHE/images/photos/a b.tar/{hash}.jpg"),
         ("jinja_imagekit.cachefiles.namers.source_name_dot_hash", "CACHE/images/photos/a b.tar.{short}.jpg"),
+        ("sharded_hash", "CACHE/images/{hash:.2}/{hash[2]}{hash[3]}/{hash}.jpg"),
+        ("sharded_source_name", "CACHE/images/photos/{hash:.2}/a b.tar.{short}.jpg"),
         (namers.source_name_dot_hash, "CACHE/images/photos/a b.tar.{short}.jpg"),
         ("test_namers.own_namer", "CACHE/images/own/96.jpg"),
         (own_namer, "CACHE/images/own/96.jpg"),
@@ -102,7 +105,7 @@ def test_namers(site: Site, namer: object, pattern: str) -> None:
     kit.known_files.remember(file, {"source": "photos/a b.tar.jpg"})
     known = kit.known_files.find("card", {"source": "photos/a b.tar.jpg"})
     # What a namer of one's own depends on is unknown, so that its names are worked out each time.
-    is_known = str(namer).startswith("jinja_imagekit.")
+    is_known = str(namer).startswith(("jinja_imagekit.", "sharded_"))
     assert (known and known.name) == (file.name if is_known else None)
 
 
@@ -211,3 +214,37 @@ def test_names_that_no_storage_takes(site: Site, namer: str, name: str) -> None:
     file = kit.cachefile("card", source=Upload(name))
     assert file.url == f"/CACHE/images/{file.generator.get_hash()}.jpg"
     assert Path(file.path).is_file()
+
+
+@pytest.mark.parametrize("namer", ["sharded_hash", "sharded_source_name"])
+def test_files_in_many_folders_are_published_and_looked_after(tmp_path: Path, namer: str) -> None:
+    """Publishing, the doctor, source groups and pruning know them; folders that are left empty are removed."""
+    site = Site(tmp_path, spec_cachefile_namer=namer)
+    for number in range(3):
+        site.write(f"photos/{number}.jpg", seed=number)
+
+    def kit_of(**settings: Any) -> ImageKit:
+        kit = site.new_kit(**settings)
+        # Results lie below this pattern's folders, too.
+        kit.register.source_group("card", GlobSourceGroup("**/*.jpg"))
+        return kit
+
+    def render(kit: ImageKit, count: int) -> None:
+        assert all(kit.cachefile("card", source=f"images/photos/{number}.jpg").url for number in range(count))
+        kit.finish()
+
+    kit = kit_of(source_dirs=[tmp_path])
+    made = {str(outcome.source)[-5]: str(outcome.name) for outcome in kit.generate().generated}
+    names = sorted(made.values())
+    assert len(names) == len({name.rpartition("/")[0] for name in names}) == 3
+    render(kit, 3)
+    assert sorted(kit.publish(tmp_path / "public").put) == names
+    assert kit.doctor() == []
+    assert len(kit.generate().skipped) == kit.generate().total == 3
+    (site.images / "photos/2.jpg").unlink()
+    again = kit_of(source_dirs=[tmp_path])
+    render(again, 2)
+    assert again.prune().removed == [made["2"]]
+    assert again.publish(tmp_path / "public").removed == [made["2"]]
+    for folder in (site.output / "CACHE", tmp_path / "public"):
+        assert [where for where, below, files in os.walk(folder) if not (below or files)] == []

@@ -16,7 +16,7 @@ from ..settings import Settings
 from ..sources import source_of
 from ..storages.folder import is_safe_name, is_windows_device
 
-__all__ = ["hash", "source_name_as_path", "source_name_dot_hash"]
+__all__ = ["hash", "sharded_hash", "sharded_source_name", "source_name_as_path", "source_name_dot_hash"]
 
 LONGEST_PART = 230
 """Bytes of a folder's name: with a hash and an extension it stays below 255, the limit of most file systems."""
@@ -27,7 +27,7 @@ FEWEST_DIGITS = 12
 _UNSAFE = re.compile(r'[\x01-\x1f\x7f<>:"|?*#%]')
 """What URLs, static hosts and the file systems of Windows have other uses for."""
 
-BUILT_IN = tuple(f"{__name__}.{name}" for name in ("hash", "source_name_as_path", "source_name_dot_hash"))
+BUILT_IN = tuple(f"{__name__}.{name}" for name in __all__)
 """Dotted paths of this library's namers, whose names depend on a spec's hash and its source's name alone."""
 
 
@@ -64,6 +64,32 @@ def source_name_dot_hash(generator: Any) -> str:
     """
     stem = _source_stem(generator)
     return f"{stem}.{_digest(generator)[:16]}{_extension(generator)}" if stem else hash(generator)
+
+
+def sharded_hash(generator: Any) -> str:
+    """Name the file by its hash alone, in one of 65,536 folders: `5f/f3/5ff3233527c5ac3e4b596343b440ff67.webp`.
+
+    So a million files are fifteen in a folder.
+
+    Raises:
+        NotFingerprintable: The generator holds state that is not plain.
+    """
+    name = hash(generator)
+    return f"{name[:2]}/{name[2:4]}/{name}"
+
+
+def sharded_source_name(generator: Any) -> str:
+    """Name the file as `source_name_dot_hash` does, in one of 256 folders: `photos/5f/canal.5ff3233527c5ac3e.webp`.
+
+    So a hundred thousand files of one folder of sources are four hundred in a folder.
+
+    Raises:
+        NotFingerprintable: The generator holds state that is not plain.
+    """
+    if not _source_stem(generator):
+        return sharded_hash(generator)
+    folder, slash, name = source_name_dot_hash(generator).rpartition("/")
+    return f"{folder}{slash}{_digest(generator)[:2]}/{name}"
 
 
 def default_name(generator: Any, settings: Settings) -> str:
