@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -187,7 +187,12 @@ def remove_empty_folders(root: str, names: Iterable[str]) -> None:
         root: The absolute path of the folder they lie in, which stays.
         names: Names of the files below it, as relative POSIX paths.
     """
-    folders = {parent for name in names for parent in PurePosixPath(name).parents if parent.name}
-    for folder in sorted(folders, key=lambda each: len(each.parts), reverse=True):
+    folders: set[str] = set()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    for folder in sorted(folders, key=lambda each: each.count("/"), reverse=True):
         with suppress(OSError):
-            os.rmdir(os.path.join(root, *folder.parts))
+            os.rmdir(os.path.join(root, *folder.split("/")))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .builds.finish import undone, unmade
@@ -19,6 +20,7 @@ from .exceptions import ImageKitError, SourceError, StorageError
 from .hashing import class_path
 from .images import Header, Limits, Original, PixelRules
 from .interfaces import Storage
+from .large import LargeSet
 from .pregenerate.plan import Plan, registered_items
 from .pregenerate.run import available_cores
 from .stand_ins import Unprocessed
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Finding"]
 
 Kind = Literal["missing", "truncated", "unreadable", "foreign", "temporary", "failed", "unfinished", "state", "sources"]
+
+AT_A_TIME = 1_000
+"""How many records are read at a time, whose files are then examined."""
 
 _OURS = re.compile(r"(^|[/.])[0-9a-f]{32}(\.\w+)?$")
 """How the built-in namers end a name: with a fingerprint and an extension."""
@@ -70,18 +75,23 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
         What was found, sorted by name.
     """
     begun_ns = time.time_ns()
-    records = {record.name: record for record in kit.records.all()}
+    recorded, storages, findings = LargeSet(), dict[int, Storage](), list[Finding]()
+    listings: dict[int, _Listing] = {}
+    with ThreadPoolExecutor(available_cores()) as pool:
+        records = kit.records.all()
+        while page := list(islice(records, AT_A_TIME)):
+            recorded.update(record.name for record in page)
+            for storage in _storages(kit, (record.generator for record in page)):
+                if id(storage) not in storages:
+                    storages[id(storage)], listings[id(storage)] = storage, _listed(kit, storage)
+            findings.extend(filter(None, pool.map(partial(_examine_recorded, kit, listings), page)))
     if not kit.records.store.is_reliable:
         folder = str(kit.settings.state_dir)
         return [Finding("state", folder, "it cannot be read, so nothing is known about any cache file; see the log")]
-    storages = _storages(kit, records)
     # A store whose damage shows only now is begun anew, and knows nothing more of what was just read.
-    recorded = _recorded_by_any(kit) | records.keys()
-    with ThreadPoolExecutor(available_cores()) as pool:
-        listings = {id(storage): _listed(kit, storage) for storage in storages}
-        examined = pool.map(partial(_examine_recorded, kit, listings), records.values())
-        findings = [finding for finding in examined if finding]
-    for storage in storages:
+    recorded.update(_recorded_by_any(kit))
+    storages.setdefault(id(kit.storage), kit.storage)
+    for storage in storages.values():
         findings.extend(_foreign_files(kit, storage, recorded, begun_ns))
         findings.extend(_temporary_files(storage))
     failures, unknown = _not_generated(kit)
@@ -94,6 +104,7 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
     findings = sorted(set(findings), key=lambda finding: finding.name)
     if not fix:
         return findings
+    known = {finding.name: kit.records.get(finding.name) for finding in findings}
     with Removal(kit) as removal:
         # It will be tried again, here or when next needed.
         removal.forget(failed.name for failed in failures.values() if failed.name)
@@ -101,14 +112,17 @@ def examine(kit: ImageKit, *, fix: bool = False) -> list[Finding]:
         mended = []
         for finding in findings:
             failed = failures.get(finding)
-            mend = failed.make_again if failed else partial(_mend, kit, removal, storages, finding, records)
+            mend = (
+                failed.make_again
+                if failed
+                else partial(_mend, kit, removal, [*storages.values()], finding, known[finding.name])
+            )
             mended.append(_fix(finding, mend))
         return mended
 
 
-def _storages(kit: ImageKit, records: dict[str, Record]) -> list[Storage]:
-    generators = dict.fromkeys(record.generator for record in records.values())
-    found = (kit.storage, *(storage_of(kit, generator) for generator in generators))
+def _storages(kit: ImageKit, generators: Iterable[str]) -> list[Storage]:
+    found = (kit.storage, *(storage_of(kit, generator) for generator in dict.fromkeys(generators)))
     return list({id(storage): storage for storage in found if storage is not None}.values())
 
 
@@ -168,13 +182,13 @@ def _decode(kit: ImageKit, storage: Storage, name: str) -> tuple[Header, int]:
     return original.header, len(data)
 
 
-def _recorded_by_any(kit: ImageKit) -> set[str]:
-    """Return the names of the files of this kit, and of others that share its store under their own prefix."""
+def _recorded_by_any(kit: ImageKit) -> Iterator[str]:
+    """Yield the names of the files of this kit, and of others that share its store under their own prefix."""
     keys = kit.records.store.keys()
-    return {name for key in keys for _, kind, name in [key.partition("file:")] if kind}
+    return (name for key in keys for _, kind, name in [key.partition("file:")] if kind)
 
 
-def _foreign_files(kit: ImageKit, storage: Storage, records: set[str], begun_ns: int) -> Iterator[Finding]:
+def _foreign_files(kit: ImageKit, storage: Storage, records: LargeSet, begun_ns: int) -> Iterator[Finding]:
     folder = kit.settings.cachefile_dir
     for name in storage.names(folder):
         hidden = name.rpartition("/")[2].startswith(".")
@@ -274,10 +288,7 @@ def _fix(finding: Finding, mend: Callable[[], bool]) -> Finding:
         return finding._replace(detail=f"{finding.detail}; {_reason(error)}")
 
 
-def _mend(
-    kit: ImageKit, removal: Removal, storages: list[Storage], finding: Finding, records: dict[str, Record]
-) -> bool:
-    record = records.get(finding.name)
+def _mend(kit: ImageKit, removal: Removal, storages: list[Storage], finding: Finding, record: Record | None) -> bool:
     if finding.kind in ("unfinished", "state", "sources"):
         return False
     if finding.kind == "temporary":

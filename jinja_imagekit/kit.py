@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from pathlib import Path
@@ -762,7 +762,7 @@ class ImageKit:
 
         return prune_files(self, dry_run=dry_run, without_render=without_render)
 
-    def clear(self, patterns: str | Iterable[str] = (), *, dry_run: bool = False) -> list[Record]:
+    def clear(self, patterns: str | Iterable[str] = (), *, dry_run: bool = False) -> Sequence[Record]:
         """Delete the cache files of some generators, and what is known about them; they are made again when needed.
 
         Args:

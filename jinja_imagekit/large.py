@@ -19,8 +19,8 @@ PAGE = 5_000
 MOST_BYTES = 8_000_000
 """Bytes of a list's pages that stay in memory: some 80,000 outcomes."""
 
-MOST_NAMES = 50_000
-"""How many names of a set stay in memory: about 150 bytes each, 8 MB in all."""
+MOST_NAMES = 20_000
+"""How many names of a set stay in memory: about 150 bytes each, 3 MB in all."""
 
 
 class LargeList(Sequence[T]):
@@ -162,10 +162,12 @@ class LargeSet:
         else:
             self._new = set()
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         if name in self._new:
             return True
-        return self._file is not None and bool(self._file.read("SELECT 1 FROM names WHERE name = ?", _bytes(name)))
+        if self._file is None or not isinstance(name, str):
+            return False
+        return bool(self._file.read("SELECT 1 FROM names WHERE name = ?", _bytes(name)))
 
     def __bool__(self) -> bool:
         return bool(self._new) or self._file is not None

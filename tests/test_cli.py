@@ -21,6 +21,8 @@ import drawing
 from jinja_imagekit import ImageKit
 from jinja_imagekit.cachefiles.strategies import Deferred
 from jinja_imagekit.cli import command_line, commands
+from jinja_imagekit.cli.json_output import echo_json
+from jinja_imagekit.large import LargeList
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 
@@ -436,3 +438,23 @@ def test_a_bar_is_drawn_on_a_terminal(site: Path) -> None:
     assert "blog:card of card/" in shown[: shown.index("failed")]
     assert shown.index("2/2") < shown.index("failed blog:card of card/broken.jpg")
     assert "1 image made, 0 fresh already, 1 failed" in shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"ok": True, "none": None, "many": [{"a": 1, "b": 'é "quoted" \udcff'}, {}, []], "nested": {"x": [1.5, [2]]}},
+        [],
+        {},
+        "text",
+        [{"a": []}, "b", 7],
+    ],
+)
+def test_json_that_is_written_piece_by_piece_is_that_of_the_standard_library(
+    value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Generators and large lists are lists."""
+    echo_json(value)
+    assert capsys.readouterr().out == f"{json.dumps(value, indent=2)}\n"
+    echo_json({"all": (each for each in (1, 2)), "none": iter(()), "large": LargeList(["a"])})
+    assert json.loads(capsys.readouterr().out) == {"all": [1, 2], "none": [], "large": ["a"]}

@@ -81,6 +81,7 @@ PARTS = {
     "cachefiles.warm",
     "cli",
     "cli.finding",
+    "cli.json_output",
     "cli.sites",
     "cli.subcommands",
     "exceptions",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jinja_imagekit import large
 from jinja_imagekit.exceptions import ImageKitError
 from jinja_imagekit.kit import ImageKit
 from jinja_imagekit.processors import ResizeToFit
@@ -45,8 +46,13 @@ def keys(kit: ImageKit) -> str:
     return " ".join(kit.records.store.keys())
 
 
-def test_what_nothing_needs_is_deleted(make_kit: MakeKit, tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [large.MOST_NAMES, 1])
+def test_what_nothing_needs_is_deleted(
+    make_kit: MakeKit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
     """Of three files one is registered, one was rendered, and one is deleted with all that is known of it."""
+    # Above this number, names are in a temporary file.
+    monkeypatch.setattr(large, "MOST_NAMES", most)
     kit = make_kit()
     kit.register.source_group("card", GlobSourceGroup("photos/0.jpg"))
     kit.generate()

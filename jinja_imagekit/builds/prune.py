@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
+from heapq import merge
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cachefiles.removal import Removal, storage_of
 from ..exceptions import ImageKitError
 from ..interfaces import Storage
-from ..pregenerate import registered_items
+from ..large import LargeList, LargeSet
+from ..pregenerate.plan import registered_items, with_made
 from ..sourcegroups import missing_buckets, missing_folders
 from .finish import name_of
 
@@ -35,7 +37,7 @@ class PruneReport:
         dry_run: Whether nothing was deleted.
     """
 
-    removed: list[str] = field(default_factory=list)
+    removed: LargeList[str] = field(default_factory=LargeList)
     bytes: int = 0
     kept: int = 0
     forgotten: int = 0
@@ -44,7 +46,7 @@ class PruneReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
-        return asdict(self)
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {"removed": list(self.removed)}
 
 
 class _Needed(NamedTuple):
@@ -57,10 +59,10 @@ class _Needed(NamedTuple):
         sources: Sources by name or URL.
     """
 
-    names: set[str]
+    names: LargeSet
     of_sources: set[tuple[str, str]]
     of_generators: set[str]
-    sources: set[str]
+    sources: LargeSet
 
     def has(self, name: str, generator: str, source: object) -> bool:
         return name in self.names or (generator, source) in self.of_sources or generator in self.of_generators
@@ -99,55 +101,64 @@ def prune_files(kit: ImageKit, *, dry_run: bool = False, without_render: bool = 
     neighbours = kit.renders.of_neighbours()
     notes = {**(last or {}), **unfinished}
     needed = _needed(kit, {*notes, *neighbours})
-    records = {record.name: record for record in kit.records.all()}
-    there = set(kit.storage.names(kit.settings.cachefile_dir))
-    storages = {id: storage_of(kit, id) for id in {record.generator for record in records.values()}}
-    doomed: list[tuple[Storage, str]] = []
-    kept, gone, size = set(there), [], 0
-    for name, record in sorted(records.items()):
-        storage = storages[record.generator]
+    there, gone, report = LargeSet(), LargeSet(), PruneReport(dry_run=dry_run)
+    for name in kit.storage.names(kit.settings.cachefile_dir):
+        there.add(name)
+        report.kept += 1
+    storages: dict[str, Storage | None] = {}
+    doomed: dict[int, tuple[Storage, LargeSet]] = {}
+    for record in kit.records.all():
+        name = record.name
+        if record.generator not in storages:
+            storages[record.generator] = storage_of(kit, record.generator)
+        storage, is_there = storages[record.generator], name in there
         if storage is None or needed.has(name, record.generator, record.source):
-            kept.add(name)
+            report.kept += not is_there
             continue
         stored = storage.stat(name)
-        is_elsewhere = storage is kit.storage and name not in there
         if stored is None:
-            gone.append(name)
+            gone.add(name)
+            report.forgotten += 1
+            report.kept -= is_there
         # Files made since the prune began are needed by whoever made them.
-        elif is_elsewhere or stored.modified_ns > begun:
-            kept.add(name)
+        elif (storage is kit.storage and not is_there) or stored.modified_ns > begun:
+            report.kept += not is_there
         else:
-            doomed.append((storage, name))
-            size += stored.size
-    removed = [name for _, name in doomed]
-    unneeded = set(removed).union(gone)
-    needed.sources.update(str(record.source) for name, record in records.items() if name not in unneeded)
-    needed.sources.update(str(note.reference.kwargs.get("source")) for note in notes.values() if note.reference)
+            doomed.setdefault(id(storage), (storage, LargeSet()))[1].add(name)
+            report.kept -= is_there
+            report.bytes += stored.size
+    report.removed.extend(merge(*(names for _, names in doomed.values())))
     # What another kit's files were made of, its own records tell.
     remote = None if neighbours else kit.sources.remote
-    downloads = 0 if remote is None else remote.prune(needed.sources, dry_run=dry_run)
-    report = PruneReport(removed, size, len(kept.difference(removed, gone)), len(gone), downloads, dry_run)
+    if remote is not None:
+        needed.sources.update(str(note.reference.kwargs.get("source")) for note in notes.values() if note.reference)
+        unneeded = (gone, *(names for _, names in doomed.values()))
+        for record in kit.records.all():
+            if not any(record.name in names for names in unneeded):
+                needed.sources.add(str(record.source))
+        report.downloads = remote.prune(needed.sources, dry_run=dry_run)
     if not dry_run:
         with Removal(kit) as removal:
-            for storage, name in doomed:
-                removal.delete(storage, name)
+            for storage, names in doomed.values():
+                for name in names:
+                    removal.delete(storage, name)
             removal.forget(gone)
         for name, reference, modified_ns in kit.promises.all():
-            id, source = reference.generator_id, reference.kwargs.get("source")
-            if modified_ns <= begun and not needed.has(name, id, source):
+            source = reference.kwargs.get("source")
+            if modified_ns <= begun and not needed.has(name, reference.generator_id, source):
                 kit.promises.drop(name)
         kit.pictures.prune_manifest()
     return report
 
 
 def _needed(kit: ImageKit, rendered: set[str]) -> _Needed:
-    needed = _Needed(rendered, set(), set(), set())
+    needed = _Needed(LargeSet(rendered), set(), set(), LargeSet())
     for problem in (missing_folders(kit.settings) | missing_buckets(kit.sources.buckets)).values():
         raise ImageKitError(f"{problem} There is no telling which images are needed, so nothing is deleted.")
-    for item in registered_items(kit):
+    for item, made in with_made(kit, registered_items(kit)):
         needed.sources.add(str(item.kwargs.get("source")))
         try:
-            name = name_of(kit, item)
+            name = made[0] if made else name_of(kit, item)
         except Exception as error:  # noqa: BLE001  # a spec's properties may raise anything; its files stay
             source = item.kwargs.get("source")
             logger.warning("The cache files of %r (%s) are kept: %s", source, item.generator_id, error)

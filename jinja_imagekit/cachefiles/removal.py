@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from ..atomic_files import remove_empty_folders
 from ..exceptions import NotRegistered
 from ..interfaces import Storage
+from ..large import LargeList, LargeSet
 from ..registry import match_ids
 from ..sources import Source
 from ..state import Record
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from ..kit import ImageKit
 
 logger = logging.getLogger("jinja_imagekit.cachefiles")
+
+BATCH = 1_000
+"""Of how many files the records are forgotten at a time."""
 
 
 class Removal:
@@ -39,8 +44,8 @@ class Removal:
     def __init__(self, kit: ImageKit, source: Source | None = None) -> None:
         self._kit = kit
         self._source = source
-        self._deleted: dict[int, tuple[Storage, list[str]]] = {}
-        self._names: set[str] = set()
+        self._deleted: dict[int, tuple[Storage, LargeSet]] = {}
+        self._names = LargeSet()
 
     def delete(self, storage: Storage, name: str) -> None:
         """Delete a file; no error if there is none.
@@ -49,7 +54,7 @@ class Removal:
             StorageError: The name is unsafe, or the file cannot be deleted, and then nothing about it is forgotten.
         """
         storage.delete(name)
-        self._deleted.setdefault(id(storage), (storage, []))[1].append(name)
+        self._deleted.setdefault(id(storage), (storage, LargeSet()))[1].add(name)
         self._names.add(name)
 
     def forget(self, names: Iterable[str]) -> None:
@@ -63,15 +68,18 @@ class Removal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for storage, names in self._deleted.values():
-            path = storage.path(names[0])
+            first = next(iter(names))
+            path = storage.path(first)
             if path is not None:
-                remove_empty_folders(str(Path(path).parents[names[0].count("/")]), names)
+                remove_empty_folders(str(Path(path).parents[first.count("/")]), names)
+        rest = iter(self._names)
+        while page := list(islice(rest, BATCH)):
+            self._kit.records.forget(*page)
         if self._names:
-            self._kit.records.forget(*self._names)
             self._kit.known_files.forget_files(self._names.__contains__, self._source)
 
 
-def clear_files(kit: ImageKit, patterns: Iterable[str] = (), *, dry_run: bool = False) -> list[Record]:
+def clear_files(kit: ImageKit, patterns: Iterable[str] = (), *, dry_run: bool = False) -> Sequence[Record]:
     """Delete the cache files of some generators, with everything known about them.
 
     Args:
@@ -86,24 +94,26 @@ def clear_files(kit: ImageKit, patterns: Iterable[str] = (), *, dry_run: bool = 
         NotRegistered: A pattern matches neither a generator nor a file.
         StorageError: A file cannot be deleted; those before it have been.
     """
-    records = list(kit.records.all())
-    promised = {name: reference.generator_id for name, reference, _ in kit.promises.all()}
+    recorded = {record.generator for record in kit.records.all()}
+    promised = {reference.generator_id for _, reference, _ in kit.promises.all()}
     # A generator that is no longer registered may have left files behind.
-    known = dict.fromkeys([*kit.generators.get_ids(), *(record.generator for record in records), *promised.values()])
+    known = dict.fromkeys([*kit.generators.get_ids(), *recorded, *promised])
     ids = set(match_ids(patterns, known) or known)
-    storages = {id: storage_of(kit, id) for id in sorted({record.generator for record in records} & ids)}
+    storages = {id: storage_of(kit, id) for id in sorted(recorded & ids)}
     for id, storage in storages.items():
         if storage is None:
             logger.warning("The cache files of %r are kept: where they are stored depends on their sources.", id)
-    doomed = [(record, storage) for record in records if (storage := storages.get(record.generator)) is not None]
-    if not dry_run:
-        with Removal(kit) as removal:
-            for record, storage in doomed:
-                removal.delete(storage, record.name)
-        for name, id in promised.items():
-            if id in ids:
-                kit.promises.drop(name)
-    return [record for record, _ in doomed]
+    doomed: LargeList[Record] = LargeList()
+    with Removal(kit) as removal:
+        for record in kit.records.all():
+            if (storage := storages.get(record.generator)) is not None:
+                if not dry_run:
+                    removal.delete(storage, record.name)
+                doomed.append(record)
+    for name, reference, _ in () if dry_run else kit.promises.all():
+        if reference.generator_id in ids:
+            kit.promises.drop(name)
+    return doomed
 
 
 def storage_of(kit: ImageKit, generator_id: str) -> Storage | None:

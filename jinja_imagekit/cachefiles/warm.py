@@ -66,9 +66,11 @@ class KnownFiles:
 
     Attributes:
         source_types: The exact types of sources that name a file.
+        key_end: The end of all keys in the state store, for what else the answers depend on.
     """
 
     source_types: tuple[type, ...] = (str,)
+    key_end = ""
 
     def __init__(self, kit: ImageKit) -> None:
         self._kit = kit
@@ -224,7 +226,7 @@ class KnownFiles:
         """
         found: list[Made | None] = [None] * len(calls)
         entries: dict[str, tuple[int, Seen]] = {}
-        recipes, answers = self._recipes, self._answers
+        recipes, answers, prefix = self._recipes, self._answers, self._prefix
         for index, (id, kwargs) in enumerate(calls):
             try:
                 source: Any = kwargs.get("source")
@@ -239,7 +241,7 @@ class KnownFiles:
                 recipe = (recipes.get((id,)) if len(kwargs) == 1 else None) or self.recipe(id, kwargs)
                 if recipe:
                     seen = glance.source(source)
-                    entries[self._key(recipe, seen.name)] = index, seen
+                    entries[f"{prefix}{seen.name}:{recipe}{self.key_end}"] = index, seen
             except Exception:  # noqa: BLE001  # a spec's constructor may raise anything, as it will for who makes it
                 continue
         if not entries:
@@ -417,7 +419,7 @@ class KnownFiles:
 
     def _key(self, recipe: str, name: str) -> str:
         # The source first, so that the answers about one source are found together.
-        return f"{self._prefix}{name}:{recipe}"
+        return f"{self._prefix}{name}:{recipe}{self.key_end}"
 
     def glance(self) -> Glance:
         """Return a new glance at the disk, for files that are looked for together."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..wording import counted, printable, seconds_in_words, size_in_words
+from .json_output import echo_json
 
 if TYPE_CHECKING:
     from ..exceptions import NotRegistered
     from ..kit import ImageKit
+    from ..large import LargeList
     from ..markup.lint import Finding
     from ..markup.site import SiteReport
     from ..pregenerate import Outcome, Plan, Report
@@ -240,7 +243,7 @@ def _show_report(
 
     if as_json:
         facts = {"ok": report.ok and not interrupted, "dry_run": dry_run, "interrupted": interrupted}
-        click.echo(json.dumps({**facts, **report.as_dict()}, indent=2))
+        echo_json({**facts, **report.streamed()})
         return
     if dry_run:
         for outcome in () if quiet else report.generated:
@@ -298,9 +301,10 @@ def _list(get_kit: GetKit) -> click.Command:
             ids = match_ids(patterns, rendered) if patterns else list(rendered)
         except NotRegistered as error:
             raise _unknown_pattern(error, patterns) from error
-        entries = [_entry(kit, id, rendered[id]) for id in ids]
+        listed: dict[Any, LargeList[str]] = {}
+        entries = (_entry(kit, id, rendered[id], listed) for id in ids)
         if as_json:
-            click.echo(json.dumps(entries, indent=2))
+            echo_json(entries)
         else:
             for entry in entries:
                 _show_entry(entry, sources)
@@ -318,14 +322,19 @@ def _rendered_by(kit: ImageKit) -> dict[str, list[str]]:
     return found
 
 
-def _entry(kit: ImageKit, id: str, rendered: list[str]) -> dict[str, Any]:
+def _entry(kit: ImageKit, id: str, rendered: list[str], listed: dict[Any, LargeList[str]]) -> dict[str, Any]:
     from ..hashing import class_path
+    from ..large import LargeList
     from ..pregenerate.plan import sources_of
+    from ..sourcegroups import GlobSourceGroup
 
-    groups = [
-        {"source_group": repr(group), "sources": [str(source) for source in sources_of(group, kit)]}
-        for group in kit.source_groups.groups_of(id)
-    ]
+    groups = []
+    for group in kit.source_groups.groups_of(id):
+        # Folders are searched once for a pattern that several generators have.
+        key = group if type(group) is GlobSourceGroup else object()
+        if key not in listed:
+            listed[key] = LargeList(str(source) for source in sources_of(group, kit))
+        groups.append({"source_group": repr(group), "sources": listed[key]})
     registered = [str(each) for each in kit.cachefile_registry.get(id)]
     return {
         "id": id,
@@ -372,7 +381,7 @@ def _prune(get_kit: GetKit) -> click.Command:
         report = kit.prune(dry_run=dry_run, without_render=without_render)
         kit.close()
         if as_json:
-            click.echo(json.dumps(report.as_dict(), indent=2))
+            echo_json({each.name: getattr(report, each.name) for each in fields(report)})
             return
         for name in report.removed:
             click.echo(printable(f"{'would delete' if dry_run else 'deleted'} {name}"))
@@ -416,7 +425,7 @@ def _clear(get_kit: GetKit) -> click.Command:
     return clear
 
 
-def _in_words(records: list[Record]) -> str:
+def _in_words(records: Sequence[Record]) -> str:
     return f"{counted(len(records), 'cache file')} ({size_in_words(sum(record.size for record in records))})"
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from hashlib import sha256
 from heapq import nlargest
 from importlib.resources import files
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -46,6 +46,9 @@ SHOWN_FAILURES = 500
 
 MOST_ROWS = 5_000
 """How many results the table lists: about 300 bytes each, 1.5 MB in all."""
+
+MOST_COMPARED = 50_000
+"""How many results are compared with each other, for what may be had better: about 1 kB each, 50 MB in all."""
 
 MOST_REMARKS = 100
 """How many files are named for which something better may be had."""
@@ -161,13 +164,14 @@ def html_report(
         files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("report.html", "report.js")
     )
     generated = report.generated
-    results = [*generated, *report.skipped]
+    results = generated.copy()
+    results.extend(report.skipped)
     failures = _failures(report.failed)
     weights = sorted(weigh_folder(kit, pages), key=lambda weight: (-weight.in_all, weight.page))
     heaviest = {_last_part(weight.heaviest) for weight in weights[:MOST_PAGES]}
     # No two cache files have one name.
     outcomes = {each: outcome for outcome in results if (each := _last_part(outcome.name or "")) in heaviest}
-    remarks = sorted(_remarks(kit, results), key=lambda remark: -remark.spare)
+    remarks = sorted(_remarks(kit, results[:MOST_COMPARED]), key=lambda remark: -remark.spare)
     return environment.from_string(template).render(
         script=Markup(script),
         script_digest=b64encode(sha256(script.encode()).digest()).decode(),
@@ -227,7 +231,7 @@ def _failures(outcomes: list[Outcome]) -> list[dict[str, Any]]:
 
 def _by_generator(report: Report) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
-    for outcome in (*report.generated, *report.skipped, *report.failed):
+    for outcome in chain(report.generated, report.skipped, report.failed):
         empty = {"id": outcome.generator_id, "generated": 0, "skipped": 0, "failed": 0, "bytes": 0, "seconds": 0.0}
         row = rows.setdefault(outcome.generator_id, empty)
         row[outcome.status] += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..cachefiles import ImageCacheFile
-from ..cachefiles.known import Glance
+from ..cachefiles.known import Glance, Made
 from ..cachefiles.warm import BATCH
 from ..exceptions import ImageKitError, InvalidOption
 from ..interfaces import SourceGroup
@@ -219,9 +219,8 @@ def _download(kit: ImageKit, items: Iterable[Item]) -> None:
 
 def _without_known(kit: ImageKit, items: list[Item], glance: Glance, plan: Plan) -> list[Item]:
     """Return the items whose files are not known to be up to date; the plan learns of the others."""
-    found = kit.known_files.find_made([(id, kwargs if file is None else {}) for id, kwargs, file in items], glance)
     rest, fresh = [], []
-    for item, made in zip(items, found, strict=True):
+    for item, made in zip(items, _made_of(kit, items, glance), strict=True):
         if made is None:
             rest.append(item)
         else:
@@ -229,6 +228,17 @@ def _without_known(kit: ImageKit, items: list[Item], glance: Glance, plan: Plan)
             fresh.append(("skipped", item[0], str(item[1]["source"]), name, "", 0.0, 0, size, width, height, ""))
     plan.outcomes.skipped.extend(fresh)
     return rest
+
+
+def with_made(kit: ImageKit, items: Iterable[Item]) -> Iterator[tuple[Item, Made | None]]:
+    """Yield items with their files, as far as these are known to be up to date; many are looked up at a time."""
+    glance, rest = kit.known_files.glance(), iter(items)
+    while batch := list(islice(rest, BATCH)):
+        yield from zip(batch, _made_of(kit, batch, glance), strict=True)
+
+
+def _made_of(kit: ImageKit, items: list[Item], glance: Glance) -> list[Made | None]:
+    return kit.known_files.find_made([(id, kwargs if file is None else {}) for id, kwargs, file in items], glance)
 
 
 def _is_fresh(file: ImageCacheFile) -> bool:

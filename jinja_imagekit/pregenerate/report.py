@@ -128,12 +128,16 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
+        return {name: value if name == "seconds" else list(value) for name, value in self.streamed().items()}
+
+    def streamed(self) -> dict[str, Any]:
+        """Return what `as_dict` does, with iterators instead of lists, for whom takes them one after another."""
         return {
             "seconds": self.seconds,
-            "generated": [outcome._asdict() for outcome in self.generated],
-            "skipped": [outcome._asdict() for outcome in self.skipped],
-            "failed": [outcome._asdict() for outcome in self.failed],
-            "warnings": list(self.warnings),
+            "generated": map(Outcome._asdict, self.generated),
+            "skipped": map(Outcome._asdict, self.skipped),
+            "failed": map(Outcome._asdict, self.failed),
+            "warnings": iter(self.warnings),
         }
 
     def __repr__(self) -> str:

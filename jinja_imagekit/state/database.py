@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from zlib import crc32
@@ -88,24 +88,15 @@ class Database:
         rows = [(str(row[0]), _value(*row)) for row in self._reader.run(_fetching(query, (time.time(), key, count)))]
         return {found: value for found, value in rows if value is not None}
 
-    def keys(self, prefix: str) -> list[str]:
-        """Return the keys that begin with a prefix and have not expired, in order."""
-
-        def read(connection: sqlite3.Connection) -> list[str]:
-            found: list[str] = []
-            query = (
-                "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND (expire_time IS NULL OR expire_time > ?) "
-                "ORDER BY key"
-            )
-            with closing(connection.cursor()) as cursor:
-                for (key,) in cursor.execute(query, (prefix, time.time())):
-                    # Whatever is not text comes after all text.
-                    if type(key) is not str or not key.startswith(prefix):
-                        break
-                    found.append(key)
-            return found
-
-        return self._reader.run(read)
+    def keys(self, prefix: str, after: str | None, count: int) -> list[str]:
+        """Return the first `count` keys that begin with a prefix and have not expired, in order: those after one."""
+        query = (
+            f"SELECT key FROM Cache WHERE raw = 1 AND key {'>=' if after is None else '>'} ? "
+            "AND (expire_time IS NULL OR expire_time > ?) ORDER BY key LIMIT ?"
+        )
+        rows = self._reader.run(_fetching(query, (prefix if after is None else after, time.time(), count)))
+        # Whatever is not text comes after all text.
+        return [key for (key,) in rows if type(key) is str and key.startswith(prefix)]
 
     def write(self, work: Callable[[Writer], T]) -> T:
         """Do something in one transaction."""

@@ -57,6 +57,9 @@ _ADVICE = {
     "unusable": "it cannot be used: make sure that it is this user's folder, or set state_dir to one that is",
 }
 
+PAGE = 1_000
+"""How many keys are read at a time."""
+
 _ONLY_WRITES = frozenset({"full", "read-only", "forbidden", "locked"})
 """Problems with writing that do not prevent reading."""
 
@@ -170,12 +173,25 @@ class DiskStore:
             self._unwritten.put(dict.fromkeys(keys))
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """Yield the keys that begin with `prefix`."""
+        """Yield the keys that begin with `prefix`, a page at a time: what changes meanwhile may or may not be seen."""
         if self._unwritten:
             self._write(None)
-        found: list[str] = self._read(lambda database: database.keys(prefix), [])
-        known = self._unwritten.over(dict.fromkeys(found, ""), self._unwritten.names(prefix))
-        return iter([key for key, value in known.items() if value is not None])
+        new = dict.fromkeys(self._unwritten.names(prefix), "")
+        last: str | None = None
+        while page := self._keys_after(prefix, last):
+            last = page[-1]
+            for key in page:
+                new.pop(key, None)
+            yield from self._known(page)
+        yield from self._known(new)
+
+    def _keys_after(self, prefix: str, last: str | None) -> list[str]:
+        return self._read(lambda database: database.keys(prefix, last, PAGE), [])
+
+    def _known(self, keys: Iterable[str]) -> list[str]:
+        """Return those of these keys that have not been deleted in memory."""
+        known = self._unwritten.over(dict.fromkeys(keys, ""), keys)
+        return [key for key, value in known.items() if value is not None]
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """Hold the lock of this name against all threads and processes; it ends with its holder."""

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from ..interfaces import StateStore
@@ -16,6 +17,9 @@ from .read_ahead import ReadAhead
 
 CLAIM_SECONDS = 300.0
 """How long a scheduled generation is waited for before it may be scheduled again."""
+
+PAGE = 1_000
+"""How many records are read at a time."""
 
 _HEXADECIMAL = re.compile("[0-9a-f]{1,128}")
 
@@ -162,11 +166,13 @@ class Records:
         self.store.delete_many([kind + name for name in names for kind in kinds])
 
     def all(self) -> Iterator[Record]:
-        """Yield all records."""
-        for key in self.store.keys(self._files):
-            record = self.get(key.removeprefix(self._files))
-            if record is not None:
-                yield record
+        """Yield all records, reading many at a time."""
+        keys = self.store.keys(self._files)
+        while page := list(islice(keys, PAGE)):
+            for key, text in self.store.get_many(page).items():
+                record = _record(key.removeprefix(self._files), text)
+                if record is not None:
+                    yield record
 
     def failure(self, name: str) -> Failure | None:
         """Return why a cache file could not be made a short while ago; None if it could, or was not tried."""

@@ -17,6 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ..large import LargeSet
 from ..once import PerProcess
 from ..settings import Settings
 from .locks import ThreadLocks
@@ -118,7 +119,7 @@ class RedisStore:
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys that begin with `prefix`, as the server lists them, page by page."""
         pattern = re.sub(rb"([*?\[\]\\^])", rb"\\\1", _bytes(prefix)) + b"*"
-        cursor, seen = 0, set[bytes]()
+        cursor, seen = 0, LargeSet()
         while True:
             page = self._attempt(partial(_page, cursor, pattern))
             if page is None:
@@ -126,10 +127,9 @@ class RedisStore:
                 return
             cursor, found = page
             # The server may name a key twice.
-            for key in set(found) - seen:
-                seen.add(key)
-                text = _text(key)
-                if text is not None:
+            for text in map(_text, found):
+                if text is not None and text not in seen:
+                    seen.add(text)
                     yield text
             if not cursor:
                 return

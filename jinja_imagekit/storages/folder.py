@@ -325,19 +325,24 @@ class FileSystemStorage:
             os.replace(temporary, os.path.basename(path), src_dir_fd=source, dst_dir_fd=target)
 
     def _names(self, folder: str, prefix: str) -> Iterator[str]:
+        found = []
         try:
             with os.scandir(folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        found.append(f"{entry.name}/")
+                    elif entry.is_file(follow_symlinks=False):
+                        found.append(entry.name)
         except (FileNotFoundError, NotADirectoryError):
             return
-        for entry in found:
-            name = prefix + entry.name
-            if _problem(name):
+        # With its slash, a folder is where its names belong in the order of all.
+        for name in sorted(found):
+            if _problem(prefix + name.rstrip("/")):
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._names(entry.path, f"{name}/")
-            elif entry.is_file(follow_symlinks=False):
-                yield name
+            if name.endswith("/"):
+                yield from self._names(os.path.join(folder, name[:-1]), prefix + name)
+            else:
+                yield prefix + name
 
     def _advice(self, error: OSError, path: str) -> str:
         folder = os.path.dirname(path)

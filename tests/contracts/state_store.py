@@ -89,6 +89,18 @@ class StateStoreContract:
         store.set_many({f"{number:04}": "x" for number in range(1_050)})
         assert sorted(store.keys()) == [f"{number:04}" for number in range(1_050)]
 
+    def test_keys_may_be_deleted_while_they_are_listed(self, store: StateStore) -> None:
+        """Whoever deletes what is listed misses nothing of the rest, and what is set behind it does no harm."""
+        store.set_many({f"a{number:04}": "x" for number in range(2_100)} | {"b": "x"})
+        listed = []
+        for key in store.keys("a"):
+            listed.append(key)
+            if len(listed) % 700 == 1:
+                store.delete_many([key])
+                store.set_many({"c": "x"})
+        assert sorted(listed) == [f"a{number:04}" for number in range(2_100)]
+        assert len(list(store.keys("a"))) == 2_097
+
     def test_value_ends_with_its_timeout(self, store: StateStore) -> None:
         """A value with a timeout is unknown once that is over; one without stays."""
         store.set_many({"short": "1"}, timeout=0.05)

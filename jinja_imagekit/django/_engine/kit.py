@@ -265,7 +265,7 @@ class FieldKnownFiles(KnownFiles):
         self._kit = kit
         self._folders: dict[int, tuple[Any, str | None]] = {}
         self._namer = conf.value("SPEC_CACHEFILE_NAMER")
-        self._suffix = f":{self._namer}:{conf.COMPATIBLE if conf.is_compatible() else ''}"
+        self.key_end = f":{self._namer}:{conf.COMPATIBLE if conf.is_compatible() else ''}"
 
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""
@@ -350,9 +350,6 @@ class FieldKnownFiles(KnownFiles):
     def _is_plain(self, spec: Any) -> bool:
         is_named_here = self._namer in BUILT_IN_NAMERS
         return is_named_here and super()._is_plain(spec) and leaves_existing(get_default_cachefile_backend())
-
-    def _key(self, recipe: str, name: str) -> str:
-        return super()._key(recipe, name) + self._suffix
 
 
 current.made_by(DjangoKit)
