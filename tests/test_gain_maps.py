@@ -287,6 +287,34 @@ def test_what_is_no_map_of_a_known_kind_is_not_kept(name: str) -> None:
     assert recipe().losses(original) == (("its gain map for HDR",) if name == "Apple's own" else ())
 
 
+def heic() -> bytes:
+    """Return a HEIC whose brands name a tone-mapped image."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(PHOTO).save(buffer)
+    data = buffer.getvalue()
+    return data.replace(data[16:20], b"tmap", 2)
+
+
+def jxl() -> bytes:
+    """Return a JPEG XL with a box for its gain map."""
+    pytest.importorskip("pillow_jxl")
+    buffer = io.BytesIO()
+    PHOTO.save(buffer, "JXL")
+    boxes = ((b"JXL ", b"\r\n\x87\n"), (b"ftyp", b"jxl \0\0\0\0jxl "), (b"jhgm", b"\0"), (b"jxlc", buffer.getvalue()))
+    return b"".join(struct.pack(">I4s", 8 + len(body), name) + body for name, body in boxes)
+
+
+@pytest.mark.parametrize("make", [heic, jxl])
+def test_maps_of_other_formats_are_named_as_lost(make: Any) -> None:
+    """They say that they have one; no result keeps it."""
+    limits = Limits(readable_formats=("HEIF", "JXL"))
+    original = Original(make(), name="x", limits=limits)
+    assert recipe(Thumbnail(100)).losses(original) == ("its gain map for HDR",)
+    with Image.open(io.BytesIO(recipe(Thumbnail(100)).make(original))) as image:
+        assert image.size == (100, 75)
+
+
 @pytest.mark.parametrize("at", range(0, 78, 7))
 def test_a_damaged_index_is_no_error(at: int) -> None:
     """Whatever stands in the index, the image is made."""

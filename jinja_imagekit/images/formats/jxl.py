@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from ...interfaces import Size
+from ..gain_maps import FOREIGN
 from ..metadata import without_orientation
 from ..primaries import SRGB, Colours
 from .base import BrokenFile, Format, Frame, Layout, OtherKind
@@ -55,6 +56,7 @@ class Jxl(Format):
             exif=without_orientation(_block(found.get(b"Exif", b""))),
             xmp=found.get(b"xml ", b""),
             manifest=found.get(b"jumb", b""),
+            gain_map=FOREIGN if b"jhgm" in found else None,
         )
 
     def frames(self, data: bytes, layout: Layout, *, animated: bool, scale: int) -> Iterator[Frame]:
@@ -135,7 +137,7 @@ def _metadata(data: bytes) -> dict[bytes, bytes]:
     return found
 
 
-_METADATA = (b"Exif", b"xml ", b"jumb")
+_METADATA = (b"Exif", b"xml ", b"jumb", b"jhgm")
 
 
 def _block(exif: bytes) -> bytes:
