@@ -279,15 +279,20 @@ class Bucket:
             return list(found)
 
         found = self._answer(folder, listed) or []
-        seen, folders = {}, []
+        seen: dict[str, _Seen] = {}
+        files: list[str] = []
+        folders: list[str] = []
         for each in found:
             name = self._name_within(each, path)
             # An object store may hold an empty object for a folder.
-            if name is None or any(part.startswith(".") for part in name.split("/")) or not may_be_asked(name):
+            if name is None or not may_be_asked(name):
                 continue
+            is_hidden = any(part.startswith(".") for part in name.split("/"))
             if each.get("type") == "file":
+                # A template may name what a group does not list.
                 seen[f"{prefix}{name}"] = _Seen(at, signature_of_object(each))
-            elif each.get("type") == "directory" and not whole:
+                files += [] if is_hidden else [f"{prefix}{name}"]
+            elif each.get("type") == "directory" and not (whole or is_hidden):
                 folders.append(name)
         with self._lock:
             # What is no longer listed is gone.
@@ -298,7 +303,7 @@ class Bucket:
             }
             self._seen = {**kept, **seen}
             self._listed[folder] = at, whole
-        return list(seen), folders
+        return files, folders
 
     def _name_within(self, found: Mapping[str, Any], folder: str) -> str | None:
         files, _ = self._files()
