@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from markupsafe import Markup
 
 from ..html import img_tag
-from ..sources import Signature
+from ..sources import Signature, signature_of
 from ..storages.folder import FileSystemStorage, join_url
 
 if TYPE_CHECKING:
@@ -42,14 +42,11 @@ class Place(NamedTuple):
     bucket: Bucket | None = None
     inner: str = ""
 
-    def version(self) -> tuple[int, ...] | None:
+    def version(self) -> Signature | None:
         """Return the source's signature, by one stat or by what a bucket has said of late; None where nothing tells."""
         if self.bucket is not None:
             return self.bucket.latest(self.inner)
-        try:
-            return _version(os.stat(self.path))
-        except (OSError, ValueError):
-            return None
+        return signature_of(self.path)
 
 
 @dataclass(slots=True)
@@ -103,9 +100,17 @@ class KnownFile:
 
     def is_current(self) -> bool:
         """Tell whether source and file are unchanged, by one stat of each, or by what a bucket has said of late."""
-        if self.source.version() != self.signature:
+        place = self.source
+        if place.bucket is not None or place.absent:
+            return place.version() == self.signature and self.is_there()
+        try:
+            # Spelt out: this is asked for each tag.
+            found = os.stat(place.path)
+            if (found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns) != self.signature:
+                return False
+            return self.is_promised or os.lstat(self.path).st_size == self.size
+        except OSError:
             return False
-        return self.is_there()
 
     def is_there(self) -> bool:
         """Tell whether the file is there, if it is not promised, and nothing has taken the place of the source."""
@@ -116,11 +121,6 @@ class KnownFile:
             return False
         absent = self.source.absent
         return not absent or not any(os.path.lexists(path) for path in absent)
-
-
-def _version(found: os.stat_result) -> tuple[int, int, int, int]:
-    # What `Signature.of` returns, in a third of the time: each tag asks.
-    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns
 
 
 class Seen:
@@ -156,7 +156,7 @@ class Glance:
     def __init__(self, whereabouts: Callable[[str], tuple[str, Place | None]]) -> None:
         self._whereabouts = whereabouts
         self._sources: dict[str, Seen] = {}
-        self._versions: dict[str, tuple[int, ...] | None] = {}
+        self._versions: dict[str, Signature | None] = {}
         self._path_of: Callable[[str], str] | None = None
         self.begun = time.monotonic()
 
@@ -180,7 +180,7 @@ class Glance:
         seen.end = end_of(version) if version else "\n"
         return seen.end
 
-    def _version(self, place: Place) -> tuple[int, ...] | None:
+    def _version(self, place: Place) -> Signature | None:
         if place.path not in self._versions:
             if len(self._versions) >= MOST_SEEN:
                 self._versions.clear()
@@ -198,7 +198,7 @@ class Glance:
         return self._version(known.source) == known.signature and known.is_there()
 
 
-def end_of(version: tuple[int, ...]) -> str:
+def end_of(version: Signature) -> str:
     """Return how an answer in the state store ends that is about this version of a source."""
     size, modified, inode, changed = version
     return f",{size},{modified},{inode},{changed}]"

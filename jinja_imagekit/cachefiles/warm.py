@@ -171,11 +171,10 @@ class KnownFiles:
             known = self._understood(text, place, glance)
             return known if known is not None and known.is_current() else None
         name, size, width, height, has_subject = match.groups()
-        version = place.version()
+        signature = place.version()
         # To write four numbers takes less time than to read them.
-        if version is None or not text.endswith(end_of(version)) or not name.startswith(self._below):
+        if signature is None or not text.endswith(end_of(signature)) or not name.startswith(self._below):
             return None
-        signature = Signature(*version)
         try:
             pixels = int(width), int(height)
             known = self._known_file(name, int(size), pixels, signature, place, glance, has_subject=has_subject == "1")
