@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,12 @@ class Workers:
         self._log.close()
 
 
+@pytest.fixture(autouse=True)
+def _asked_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one machine, workers answer sooner than over a network."""
+    monkeypatch.setattr(module, "ASK_SECONDS", 0.1)
+
+
 @pytest.fixture(scope="module")
 def site(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSite]:
     """Return a site with a worker of two processes."""
@@ -122,23 +129,30 @@ def names_of_workers(broker: str) -> set[str]:
         return set(app.control.inspect(timeout=0.2).registered() or {})
 
 
-def test_all_workers_gone(site: ClusterSite, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lost", ["workers", "broker"])
+def test_a_cluster_that_is_gone(lost: str, site: ClusterSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine that wanted the images makes the rest itself."""
     monkeypatch.setattr(executors, "QUIET_SECONDS", 1.0)
-    site.write("gone", 6)
-    own = broker.removesuffix("0") + "1"
-    workers = Workers(own, site.folder, "only@here")
-    try:
-        wait_until(lambda: "only@here" in names_of_workers(own), "the machine is there")
-        site.close_gate()
-        reports = site.begin(f"celery://{own}", "gone")
-        site.wait_for_worker()
-        workers.kill("only@here")
-        site.open_gate()
-        wait_until(lambda: reports, "all are made", 60)
-    finally:
-        workers.close()
-    assert (len(reports[0].generated), reports[0].failed) == (6, [])
+    site.write(lost, 6)
+    with redis_server(tmp_path) as own:
+        workers = Workers(own, site.folder, "only@here")
+        try:
+            wait_until(lambda: "only@here" in names_of_workers(own), "the machine is there")
+            site.close_gate()
+            reports = site.begin(f"celery://{own}", lost)
+            site.wait_for_worker()
+            if lost == "workers":
+                workers.kill("only@here")
+            else:
+                with suppress(ConnectionError), Redis.from_url(own) as redis:
+                    redis.shutdown(nosave=True)
+            monkeypatch.setattr(module, "SECONDS", 1.0)
+            site.open_gate()
+            wait_until(lambda: reports, "all are made", 60)
+        finally:
+            workers.close()
+    assert (reports[0].total, reports[0].failed) == (6, [])
+    assert len(site.files(lost)) == 6
 
 
 def test_the_command(site: ClusterSite, broker: str) -> None:

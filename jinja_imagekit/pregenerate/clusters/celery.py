@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, current_app, shared_task, signals  # type: ignore[import-untyped]
@@ -217,10 +218,14 @@ def connect(address: str, shown: str, kit: ImageKit) -> CeleryExecutor:
         raise InvalidSetting(
             "import_name", "Celery's workers must be able to find this kit: ImageKit(import_name='mysite:kit', …)"
         )
-    app = Celery(broker=address, set_as_current=False) if address else current_app._get_current_object()
+    app = current_app._get_current_object()
+    if address:
+        app = Celery(broker=address, set_as_current=False)
+        # By default a broker that is away is waited for without end.
+        app.conf.broker_transport_options = {"max_retries": 1, "interval_start": 0.1}
     try:
-        with app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=SECONDS)
+        with _connection(app):
+            pass
     except (OperationalError, OSError, KeyError, ImportError) as error:
         raise ImageKitError(f"No broker answers at {shown!r}: {error}") from error
     executor = CeleryExecutor(app, kit.import_name)
@@ -233,6 +238,18 @@ def connect(address: str, shown: str, kit: ImageKit) -> CeleryExecutor:
                 "python -m celery --broker URL worker --include jinja_imagekit.queues.celery --prefetch-multiplier 1"
             )
     return executor
+
+
+@contextmanager
+def _connection(app: Any) -> Iterator[Any]:
+    """Yield a connection to an application's broker.
+
+    Raises:
+        OperationalError: It does not answer.
+    """
+    with app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=SECONDS)
+        yield connection
 
 
 class _Sent:
@@ -280,8 +297,12 @@ class CeleryExecutor(ClusterExecutor):
         with self._mutex:
             self._out[batch.id] = sent
         try:
+            if not self._thread.is_alive():
+                raise OSError("nobody listens any more")
             self._send(sent)
         except (OperationalError, OSError) as error:
+            with self._mutex:
+                del self._out[batch.id]
             raise BrokenExecutor(str(error)) from error
         return sent.future
 
@@ -293,8 +314,8 @@ class CeleryExecutor(ClusterExecutor):
 
     def has_workers(self) -> bool:
         """Ask all workers, and tell whether any answers that includes this module."""
-        with suppress(OperationalError, OSError):
-            inspect = self._app.control.inspect
+        with suppress(OperationalError, OSError), _connection(self._app) as connection:
+            inspect = partial(self._app.control.inspect, connection=connection)
             tasks = inspect(timeout=ASK_SECONDS).registered() or {}
             able = [name for name, known in tasks.items() if TASK in known]
             stats = inspect(able, timeout=SECONDS, limit=len(able)).stats() if able else None
@@ -311,8 +332,8 @@ class CeleryExecutor(ClusterExecutor):
         with self._mutex:
             left = [id for sent in self._out.values() for id in sent.tasks]
         if left:
-            with suppress(OperationalError, OSError):
-                self._app.control.revoke(left)
+            with suppress(OperationalError, OSError), _connection(self._app) as connection:
+                self._app.control.revoke(left, connection=connection)
         self._is_closing.set()
         self._thread.join(SECONDS)
 
@@ -334,7 +355,7 @@ class CeleryExecutor(ClusterExecutor):
         answered = time.monotonic()
         while not self._is_closing.is_set():
             try:
-                with self._app.connection_for_read() as connection, self._reply_queue(connection) as replies:
+                with _connection(self._app) as connection, self._reply_queue(connection) as replies:
                     while not self._is_closing.is_set():
                         begun = time.monotonic()
                         with suppress(replies.Empty):
