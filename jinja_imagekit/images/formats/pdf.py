@@ -93,7 +93,7 @@ class Pdf(Format):
                 if page.formenv:
                     # What a form was filled in with.
                     raw.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, *size, 0, raw.FPDF_ANNOT)
-                image = Image.frombytes("RGB", size, bytes(bitmap.buffer), "raw", "BGRX", bitmap.stride)
+                image = Image.frombytes("RGB", size, memoryview(bitmap.buffer), "raw", "BGRX", bitmap.stride)
             finally:
                 bitmap.close()
         yield Frame(image, 0)
