@@ -24,7 +24,7 @@ from growth import SPECS
 from growth import draw as draw_growth
 from growth import run as run_growth
 from photographs import draw_photographs
-from pregenerate import CONTENDERS, Contender, Run, eleventy, measure
+from pregenerate import CONTENDERS, Contender, Run, eleventy, measure, run_as_installed
 
 import drawing
 
@@ -300,9 +300,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=parts, default=parts, help="which parts")
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"), help="where everything is kept")
     arguments = parser.parse_args()
-    # A site's code is compiled once, and not by each of its processes.
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    bench = Bench(arguments.folder.absolute())
+    folder = arguments.folder.absolute()
+    run_as_installed(folder / "ours")
+    bench = Bench(folder)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {platform.platform()}")
     rows: list[Row] = []
     for part in parts:

@@ -75,14 +75,35 @@ def contenders(peers: Path) -> list[Contender]:
     return found
 
 
+def run_as_installed(folder: Path) -> None:
+    """Run this script again where the library is installed as users have it, unless it does so already.
+
+    A checkout may have no bytecode, and diskcache imports Django wherever that is installed.
+
+    Args:
+        folder: A virtual environment of its own, which is made where it is missing.
+    """
+    if Path(sys.prefix) == folder.absolute():
+        return
+    checkout = HERE.parents[1]
+    python = _environment(folder, f"{checkout}[fast]", "hatchling")
+    update = ("install", "-q", "--no-deps", "--no-build-isolation", "--force-reinstall", str(checkout))
+    subprocess.run([python, "-m", "pip", *update], check=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = {**kept, "PYTHONPATH": str(checkout / "examples"), "PYTHONUNBUFFERED": "1"}
+    raise SystemExit(subprocess.run([python, *sys.argv], env=environment).returncode)
+
+
 def django_environment(folder: Path) -> Path:
     """Return the Python of a virtual environment with the peers that are made for Django."""
+    return _environment(folder, "django-imagekit==6.1.1", "easy-thumbnails", "Django")
+
+
+def _environment(folder: Path, *packages: str) -> Path:
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "-q", "django-imagekit==6.1.1", "easy-thumbnails", "Django"], check=True
-        )
+        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
     return python
 
 
@@ -181,6 +202,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of contenders")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
+    run_as_installed(folder / "ours")
     photos = folder / f"photos-{arguments.photos}"
     draw_photographs(photos, arguments.photos)
     found = [each for each in contenders(folder) if not arguments.only or each.name in arguments.only]
