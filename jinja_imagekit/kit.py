@@ -621,7 +621,8 @@ class ImageKit:
         on_progress: Progress | None,
     ) -> Report:
         if not plan.works or (not processes and executor is None):
-            return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
+            with self.source_memory.gathering():
+                return run_plan(self, plan, force=force, workers=workers, on_progress=on_progress)
         if isinstance(executor, str):
             # It needs an extra.
             from .pregenerate.clusters import executor_at

@@ -364,7 +364,8 @@ class KnownFiles:
             return None
         key, text = entry
         if file.made is not None or self._store.get(key) != text:
-            self._keep_entries([entry])
+            # For as long as the record that it stands for.
+            self._store.set_many({key: text}, self._kit.settings.cache_timeout)
         id, source = str(file.generator_id), kwargs["source"]
         known = self._understood(text, self.whereabouts(source)[1])
         if known is not None:
@@ -384,14 +385,10 @@ class KnownFiles:
         place, has_subject = self.whereabouts(kwargs["source"])[1], _has_subject(source)
         return self._known_file(file.name, 0, size, signature, place, is_promised=True, has_subject=has_subject)
 
-    def remember_many(self, answers: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> None:
-        """Keep several answers with one write."""
-        entries = [self._entry(file, kwargs) for file, kwargs in answers]
-        self._keep_entries(entry for entry in entries if entry)
-
-    def _keep_entries(self, entries: Iterable[tuple[str, str]]) -> None:
-        # For as long as the records that they stand for.
-        self._store.set_many(dict(entries), self._kit.settings.cache_timeout)
+    def answers(self, files: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> dict[str, str]:
+        """Return what stands in the store for files and their keywords, so that it is written with their records."""
+        entries = [self._entry(file, kwargs) for file, kwargs in files]
+        return dict(entry for entry in entries if entry)
 
     def _entry(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> tuple[str, str] | None:
         source = file.source

@@ -120,6 +120,7 @@ class _Making:
             data = self._render(file)
             record = maker.describe(file, data)
             record = record.as_saved(file.storage.save(record.name, data))
+            file.made = record
         except Exception as error:  # noqa: BLE001  # a processor may raise anything; the rest is made
             self.outcomes.append(self._failed(file, kwargs, maker.remember_failure(file, error), named=True))
             return
@@ -143,8 +144,8 @@ class _Making:
         if not self.made:
             return
         size = self.work.weight
-        self.kit.records.put(*(record for _, _, record, _ in self.made))
-        self.kit.known_files.remember_many([(file, kwargs) for file, kwargs, _, _ in self.made])
+        answers = self.kit.known_files.answers([(file, kwargs) for file, kwargs, _, _ in self.made])
+        self.kit.records.put(*(record for _, _, record, _ in self.made), answers=answers)
         for file, _, record, seconds in self.made:
             self.outcomes.append(
                 Outcome(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ class RecordedSourceMemory:
     def __init__(self, records: Records, gathers: Callable[[], bool] = lambda: False) -> None:
         self._records = records
         self._gathers = gathers
+        # A list, since threads append to it and pop from it in one step.
+        self._runs: list[None] = []
         self._facts: dict[str, tuple[Signature, SourceFacts]] = {}
         self._unsaved: dict[str, KnownSource] = {}
 
@@ -53,8 +56,18 @@ class RecordedSourceMemory:
         # Whether a file can be read depends on the settings too, so problems are looked for each time.
         if facts.header is not None:
             self._unsaved[path] = KnownSource(signature, facts.digest, _plain(facts.header))
-            if len(self._unsaved) >= MOST_UNSAVED or not self._gathers():
+            if len(self._unsaved) >= MOST_UNSAVED or not (self._runs or self._gathers()):
                 self.save()
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Gather facts within the block, and write down what is left at its end."""
+        self._runs.append(None)
+        try:
+            yield
+        finally:
+            self._runs.pop()
+            self.save()
 
     def save(self) -> None:
         """Write down what has been gathered."""

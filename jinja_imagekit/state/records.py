@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from ..interfaces import StateStore
@@ -153,9 +154,15 @@ class Records:
         text = self.store.get(self._files + name)
         return None if text is None else _record(name, text)
 
-    def put(self, *records: Record) -> None:
-        """Keep these records, at once, and forget failures of the same files."""
-        self.store.set_many({self._files + each.name: _record_text(each) for each in records}, self.cache_timeout)
+    def put(self, *records: Record, answers: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Keep these records, at once, and forget failures of the same files.
+
+        Args:
+            records: What was made.
+            answers: Values by key that stand for the records elsewhere in the store, written with them.
+        """
+        texts = {self._files + each.name: _record_text(each) for each in records}
+        self.store.set_many({**texts, **answers}, self.cache_timeout)
         failed = self.store.get_many([self._failures + each.name for each in records])
         if failed:
             self.store.delete_many(failed)

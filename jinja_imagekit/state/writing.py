@@ -109,6 +109,8 @@ def create(folder: str, mode: int) -> None:
     try:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
             _Blank(folder, memory)
+            # As when it is written to later: what a power failure damages is replaced.
+            memory.execute("PRAGMA synchronous = OFF").fetchall()
             memory.execute("VACUUM INTO ?", (temporary,))
         os.chmod(temporary, mode)
         _name_unless_there(temporary, os.path.join(folder, NAME))

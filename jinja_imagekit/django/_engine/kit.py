@@ -304,10 +304,10 @@ class FieldKnownFiles(KnownFiles):
         named = self._named(str(file.generator_id), kwargs)
         return None if named is None else super().remember(file, named)
 
-    def remember_many(self, answers: Iterable[tuple[EngineFile, dict[str, Any]]]) -> None:
-        """Keep several answers with one write."""
-        translated = ((file, self._named(str(file.generator_id), kwargs)) for file, kwargs in answers)
-        super().remember_many((file, named) for file, named in translated if named is not None)
+    def answers(self, files: Iterable[tuple[EngineFile, dict[str, Any]]]) -> dict[str, str]:
+        """Return what stands in the store for files and their keywords, so that it is written with their records."""
+        translated = ((file, self._named(str(file.generator_id), kwargs)) for file, kwargs in files)
+        return super().answers((file, named) for file, named in translated if named is not None)
 
     def _named(self, id: str, kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """Return the keywords with a file field's path for the field; None where it has none."""

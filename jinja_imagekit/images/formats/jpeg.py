@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, cast
 
@@ -65,14 +66,25 @@ class Jpeg(Format):
             # Of what is missing, libjpeg makes a grey that goes on from the last row.
             yield self._decoded(_bare(data, _EOI, repair=True)[0], layout, scale)
             return
-        file, tells = _bare(data, _FILLER)
-        frame = self._decoded(file, layout, scale)
+        file, tells = _bare(data, _FILLER, may_guess=layout.variant != "MPO")
+        frame = self._guessed(file, layout, scale) if file.guesses else None
+        if frame is None:
+            file, tells = _bare(data, _FILLER)
+            frame = self._decoded(file, layout, scale)
         if not tells:
             # Several scans, and no end marker: what follows them must not show.
             other, _ = _bare(data, bytes(len(_FILLER)))
             if self._decoded(other, layout, scale).image.tobytes() != frame.image.tobytes():
                 raise BrokenFile("the JPEG file is truncated: its last scan is incomplete")
         yield frame
+
+    def _guessed(self, file: _Pieces, layout: Layout, scale: int) -> Frame | None:
+        """Return the image of a file whose pieces are a guess; None where that is wrong."""
+        # An error may come of the guess, or of the file: another decoding tells.
+        with suppress(OSError, SyntaxError, ValueError):
+            frame = self._decoded(file, layout, scale)
+            return frame if file.has_proved_right else None
+        return None
 
     def _decoded(self, file: _Pieces, layout: Layout, scale: int) -> Frame:
         with self.plugin(cast(IO[bytes], file)) as image:
@@ -175,6 +187,8 @@ _NEEDED_TO_DECODE = frozenset({0xE0, 0xEE})
 """Of the application segments, JFIF and Adobe say how the colours are coded."""
 
 _EOI = b"\xff\xd9"
+_RESTART_INTERVAL = 0xDD
+_MANY_BYTES = 1 << 16
 
 _FILLER = b"\xff\x00" * 8
 """Bits that stand for no code, as many as libjpeg reads ahead (8 bytes).
@@ -336,11 +350,28 @@ class _Pieces:
     """A file of several pieces, read without joining them: the coded data of a photo takes megabytes.
 
     A read ends where a piece does, as that of a pipe may; one beyond the last piece is an error.
+
+    Args:
+        pieces: The pieces.
+        proof: The number of the piece that the decoder asks for if the pieces before it are what they are taken for;
+            0 where that is certain.
     """
 
-    def __init__(self, *pieces: bytes | memoryview) -> None:
+    def __init__(self, *pieces: bytes | memoryview, proof: int = 0) -> None:
         self._pieces = [memoryview(piece) for piece in pieces]
         self._position = 0
+        self._proof = proof
+        self._last_read = 0
+
+    @property
+    def guesses(self) -> bool:
+        """Whether it is not certain what the pieces are."""
+        return self._proof > 0
+
+    @property
+    def has_proved_right(self) -> bool:
+        """Whether the decoder has asked for the piece that proves the guess."""
+        return self._last_read >= self._proof
 
     def read(self, size: int = -1) -> bytes:
         """Return at most so many bytes; all of a piece for a negative size.
@@ -349,11 +380,13 @@ class _Pieces:
             BrokenFile: The decoder needs more than there is.
         """
         begin = self._position
-        for piece in self._pieces:
+        for number, piece in enumerate(self._pieces):
             if begin < len(piece):
-                data = bytes(piece[begin : begin + size] if size >= 0 else piece[begin:])
-                self._position += len(data)
-                return data
+                part = piece[begin : begin + size] if size >= 0 else piece[begin:]
+                self._position += len(part)
+                self._last_read = max(self._last_read, number)
+                # Pillow copies a block as it joins it to the rest of the last one; small reads are of its own parser.
+                return cast(bytes, part) if len(part) >= _MANY_BYTES else bytes(part)
             begin -= len(piece)
         raise BrokenFile("the JPEG file is truncated: its image data ends before its last row")
 
@@ -371,20 +404,23 @@ class _Pieces:
         self._pieces = []
 
 
-def _bare(data: bytes, filler: bytes, *, repair: bool = False) -> tuple[_Pieces, bool]:
+def _bare(data: bytes, filler: bytes, *, repair: bool = False, may_guess: bool = False) -> tuple[_Pieces, bool]:
     """Return a whole JPEG file without its metadata, and whether what follows its data shows if that is complete.
 
     Args:
         data: The whole file.
         filler: What follows the image data, where one scan holds all of it or the file lacks its end marker.
         repair: Scans may be missing.
+        may_guess: Where one scan holds all, take the last end marker for its end without looking for another before.
 
     Raises:
         BrokenFile: It holds no image data, or scans are missing.
     """
     parts = [data[:2]]
     frame = b""
+    restarts = False
     for segment in _segments(data):
+        restarts = restarts or segment.marker == _RESTART_INTERVAL
         droppable = 0xE0 <= segment.marker <= 0xEF or segment.marker == 0xFE
         if not droppable or segment.marker in _NEEDED_TO_DECODE:
             parts.append(data[segment.start : segment.end])
@@ -393,12 +429,34 @@ def _bare(data: bytes, filler: bytes, *, repair: bool = False) -> tuple[_Pieces,
         elif segment.marker == _START_OF_SCAN and len(frame) > 6:
             components = frame[6]
             if frame[0] in _SEQUENTIAL and data[segment.body] == components:
+                scan = memoryview(data)[segment.end :]
+                if may_guess and not restarts and (length := _guessed_length(data, segment.end)):
+                    last = length - _PROOF_BYTES
+                    return _Pieces(b"".join(parts), scan[:last], scan[last:length], filler, proof=2), True
                 end = _end_of_scan(data, segment.end, frame)
                 return _Pieces(b"".join(parts), memoryview(data)[segment.end : end], filler), True
             end, has_end = _end_of_scans(data, segment, frame, repair=repair)
             pieces = (b"".join(parts), memoryview(data)[segment.end : end])
             return _Pieces(*pieces, _EOI) if has_end else _Pieces(*pieces, filler, _EOI), has_end
     raise BrokenFile("the JPEG file holds no image data")
+
+
+_PROOF_BYTES = 16
+"""What the decoder asks for only if it met no marker before, since then it would make up the rest."""
+
+
+def _guessed_length(data: bytes, start: int) -> int:
+    """Return how many bytes a scan has if none but the last end marker of its file ends it; 0 where it does not.
+
+    To look at each byte of a photo takes a fortieth of its thumbnail's time, and no other thread can run meanwhile.
+    """
+    end = data.rfind(_EOI, start)
+    last = end - _PROOF_BYTES
+    if last <= start:
+        return 0
+    # The byte before may be the first one of a marker.
+    found = _END_OF_SCAN.search(data, last - 1)
+    return end - start if found and found.start() == end else 0
 
 
 def _end_of_scan(data: bytes, start: int, frame: bytes) -> int:
