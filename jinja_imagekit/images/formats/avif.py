@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from PIL import AvifImagePlugin, Image
+from PIL import Image
 
 from ..chroma import has_saturated_edges
 from ..gain_maps import FOREIGN
@@ -25,7 +25,7 @@ class Avif(Format):
     extension = ".avif"
     mimetype = "image/avif"
     shown_by_browsers = True
-    plugin = AvifImagePlugin.AvifImageFile
+    plugin = "AvifImagePlugin.AvifImageFile"
 
     modes = frozenset({"L", "RGB", "RGBA"})
     has_alpha = True

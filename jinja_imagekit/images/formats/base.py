@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from PIL import Image, ImageFile
 
@@ -113,8 +114,11 @@ class Range(NamedTuple):
     whole: bool = True
 
 
-BLOCK_BYTES = 1 << 21
-"""What Pillow's decoders are handed at a time; its own 64 KiB are sixty blocks a photo of 12 megapixels."""
+BLOCK_BYTES = 1 << 19
+"""What Pillow's decoders are handed at a time; its own 64 KiB are sixty blocks a photo of 12 megapixels.
+
+Larger ones take no less time, and memory for a copy in each thread.
+"""
 
 
 MOST_PROFILE_BYTES = 4_000_000
@@ -133,7 +137,7 @@ class Format(ABC):
         is_vector: Whether it is a drawing without pixels, which is passed on as it is.
         shown_by_browsers: Whether every browser displays its files, so that a page may show a source as it is.
         end: What a file of this library's own making ends with, where `layout` does not tell a file that is cut short.
-        plugin: Pillow's class that decodes it.
+        plugin: The module and class of Pillow's that decode it.
         decoder_scales: By what its decoder can shrink an image, the most first.
         warns_of_size: Whether Pillow's decoder warns on its own above `PIL.Image.MAX_IMAGE_PIXELS`.
         modes: Pillow modes that its encoder writes as they are, for a still image.
@@ -157,7 +161,7 @@ class Format(ABC):
     shown_by_browsers: ClassVar[bool] = False
     end: ClassVar[bytes] = b""
 
-    plugin: ClassVar[type[ImageFile.ImageFile]]
+    plugin: ClassVar[str]
     decoder_scales: ClassVar[tuple[int, ...]] = ()
     warns_of_size: ClassVar[bool] = False
 
@@ -215,10 +219,15 @@ class Format(ABC):
 
         `Image.open` would warn about large images, and guess at the format again.
         """
-        with self.plugin(self.bare(data, animated=animated)) as file:
+        with self.decoder()(self.bare(data, animated=animated)) as file:
             # Each block takes the interpreter lock, for which another thread's decoder may have to wait.
             file.decodermaxblock = BLOCK_BYTES
             yield file
+
+    def decoder(self) -> type[ImageFile.ImageFile]:
+        """Return Pillow's class, imported when it is needed; from then on Pillow can write the format, too."""
+        module, name = self.plugin.split(".")
+        return cast(type[ImageFile.ImageFile], getattr(import_module(f"PIL.{module}"), name))
 
     def bare(self, data: bytes, *, animated: bool) -> Any:
         """Return an open file of what makes the pixels: all of it, where metadata does no harm."""
@@ -298,6 +307,8 @@ class Format(ABC):
     def saved_by_pillow(self, images: list[Image.Image], arguments: Mapping[str, Any]) -> bytes:
         """Return the frames as the file that Pillow's encoder makes of them."""
         first, *rest = images
+        # Or else Pillow imports all that it has.
+        self.decoder()
         buffer = io.BytesIO()
         first.save(buffer, self.name, **arguments, **({"append_images": rest} if rest else {}))
         return self.sealed(buffer.getvalue(), first)

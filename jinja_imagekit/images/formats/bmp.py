@@ -20,7 +20,7 @@ class Bmp(Format):
     name = "BMP"
     extension = ".bmp"
     mimetype = "image/bmp"
-    plugin = BmpImagePlugin.BmpImageFile
+    plugin = "BmpImagePlugin.BmpImageFile"
 
     def announces(self, data: bytes) -> bool:
         """Tell whether the first two bytes are BMP's."""

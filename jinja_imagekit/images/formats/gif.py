@@ -24,7 +24,7 @@ class Gif(Format):
     mimetype = "image/gif"
     shown_by_browsers = True
     end = b";"
-    plugin = GifImagePlugin.GifImageFile
+    plugin = "GifImagePlugin.GifImageFile"
 
     modes = frozenset({"L", "P"})
     has_alpha = True

@@ -6,8 +6,6 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from PIL import IcoImagePlugin
-
 from .base import BrokenFile, Format, Frame, Layout
 from .png import Png
 
@@ -18,7 +16,7 @@ class Ico(Format):
     name = "ICO"
     extension = ".ico"
     mimetype = "image/x-icon"
-    plugin = IcoImagePlugin.IcoImageFile
+    plugin = "IcoImagePlugin.IcoImageFile"
 
     def announces(self, data: bytes) -> bool:
         """Tell whether the first bytes are those of an icon's directory."""
@@ -46,7 +44,7 @@ class Ico(Format):
         if icon[_BITS] == 32 and frame.image.getchannel("A").getextrema() == (0, 0):
             # Without any alpha the mask holds, which Pillow looks at when it is told of fewer bits.
             masked = b"".join((icon[:_BITS], b"\x18", icon[_BITS + 1 :]))
-            with self.plugin(io.BytesIO(masked)) as file:
+            with self.decoder()(io.BytesIO(masked)) as file:
                 file.load()
                 frame = Frame(file, 0)
         yield frame

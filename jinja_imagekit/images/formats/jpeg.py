@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, cast
 
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 
 from ...exceptions import InvalidOption
 from ..chroma import has_saturated_edges
@@ -33,7 +33,7 @@ class Jpeg(Format):
     mimetype = "image/jpeg"
     shown_by_browsers = True
     end = b"\xff\xd9"
-    plugin = JpegImagePlugin.JpegImageFile
+    plugin = "JpegImagePlugin.JpegImageFile"
     decoder_scales = tuple(reversed(DECODER_SCALES[1:]))
 
     modes = frozenset({"L", "RGB"})
@@ -87,7 +87,7 @@ class Jpeg(Format):
         return None
 
     def _decoded(self, file: _Pieces, layout: Layout, scale: int) -> Frame:
-        with self.plugin(cast(IO[bytes], file)) as image:
+        with self.decoder()(cast(IO[bytes], file)) as image:
             image.decodermaxblock = BLOCK_BYTES
             if scale > 1:
                 image.draft(None, (layout.width // scale, layout.height // scale))

@@ -40,7 +40,7 @@ class Png(Format):
     extension = ".png"
     mimetype = "image/png"
     shown_by_browsers = True
-    plugin = PngImagePlugin.PngImageFile
+    plugin = "PngImagePlugin.PngImageFile"
 
     modes = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
     has_alpha = True

@@ -28,7 +28,7 @@ class Tiff(Format):
     name = "TIFF"
     extension = ".tif"
     mimetype = "image/tiff"
-    plugin = TiffImagePlugin.TiffImageFile
+    plugin = "TiffImagePlugin.TiffImageFile"
     warns_of_size = True
 
     def announces(self, data: bytes) -> bool:
@@ -89,7 +89,7 @@ class Tiff(Format):
         """Return an image of separate planes of 16 bits, which Pillow reads as if they had 8, from each on its own."""
         planes = []
         for number in range(len(samples.bits)):
-            with self.plugin(io.BytesIO(_with_directory(data, samples.of_plane(directory, number)))) as file:
+            with self.decoder()(io.BytesIO(_with_directory(data, samples.of_plane(directory, number)))) as file:
                 file.load()
                 planes.append(to_plain(file))
         return Image.merge({1: "L", 3: "RGB", 4: "RGBA"}[len(planes)], planes)

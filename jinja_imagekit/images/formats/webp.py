@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from PIL import Image, WebPImagePlugin, _webp
+from PIL import Image
 
 from .. import palettes
 from ..frames import Coding
@@ -32,7 +32,7 @@ class WebP(Format):
     extension = ".webp"
     mimetype = "image/webp"
     shown_by_browsers = True
-    plugin = WebPImagePlugin.WebPImageFile
+    plugin = "WebPImagePlugin.WebPImageFile"
 
     modes = frozenset({"RGB", "RGBA"})
     has_alpha = True
@@ -89,6 +89,9 @@ class WebP(Format):
 
         Whatever the file says of alpha, a canvas is transparent where no frame has been.
         """
+        # Most sites have none.
+        from PIL import _webp
+
         webp = _walk(data)
         decoder = _webp.WebPAnimDecoder(_bare(data, webp))
         is_opaque = not (layout.has_alpha or webp.leaves_bare)
