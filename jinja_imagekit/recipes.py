@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from .images import Frames, Header, Original
+    from .processors import Resizing
 
 
 GAIN_MAP_QUALITY = 85
@@ -63,33 +64,17 @@ class Recipe:
             InvalidOption: An encoder option cannot be used.
             UnknownFormat: The format cannot be written.
         """
-        rules, header, most = self.rules, original.header, self.limits.max_result_pixels
-        format = images.output_format(self.format, header)
-        if not header.is_vector:
-            images.check_options(format, dict(self.options))
-        elif self.keeps_vectors:
-            check_result(self.name, result_size(self.processors, header.size(), is_vector=True), most)
+        format, _, count = self._checked(original)
+        if original.header.is_vector and self.keeps_vectors:
             return original.data
-        size = header.size(rules.auto_orient)
-        count = frames_of_result(header, format, rules)
-        check_result(self.name, result_size(self.processors, size), most, count)
-        # A decoder that reduces an image averages samples, and not light.
-        sampled = None if rules.linear_resize else processors.sampled_size(self.processors, size)
-        scale = images.decoder_scale(header, rules, sampled)
-        if (made := self._made_with_gains(original, format, scale)) is not None:
+        if (made := self._made_with_gains(original, format, self._scale(original.header))) is not None:
             return made
-        frames = original.frames(rules, scale=scale, animated=count > 1)
-        check_time()
-        results = self._processed(original, frames, reduced=scale > 1)
-        check_time()
-        result = frames.with_images(results)
-        if frames.are_as_coded and not _are_equal(results, frames.images):
-            result = replace(result, are_as_coded=False)
+        result = self._result(original, count)
         made = images.encode(
             result,
             format,
             dict(self.options),
-            rules=rules,
+            rules=self.rules,
             limits=self.limits,
             autoconvert=self.autoconvert,
             name=self.name,
@@ -153,21 +138,84 @@ class Recipe:
         own = original.stripped(frames)
         return own if own is not None and len(own) < len(made) else made
 
-    def _processed(self, original: Original, frames: Frames, *, reduced: bool) -> list[Image.Image]:
+    def prepare(self, original: Original) -> bool:
+        """Do all but encoding, where the result is kept for `make` and for other formats.
+
+        Args:
+            original: The source, of which several files are made.
+
+        Returns:
+            Whether `make` needs no decoded pixels of the source any more.
+
+        Raises:
+            ImageKitError: As `make`.
+        """
+        format, size, count = self._checked(original)
+        if original.header.is_vector and self.keeps_vectors:
+            return True
+        if count > 1 or size is None or not images.may_be_shared(size) or self._fingerprint() is None:
+            return False
+        if self._keeps_gains(original, format):
+            # It is cut and resized with the image.
+            return False
+        self._result(original, count)
+        return True
+
+    def _checked(self, original: Original) -> tuple[str, Size | None, int]:
+        """Return the format, size and number of frames of the result, if it may be made.
+
+        Raises:
+            ImageTooLarge: The result exceeds a cap.
+            InvalidOption: An encoder option cannot be used.
+            UnknownFormat: The format cannot be written.
+        """
+        header, most = original.header, self.limits.max_result_pixels
+        format = images.output_format(self.format, header)
+        if header.is_vector and self.keeps_vectors:
+            check_result(self.name, result_size(self.processors, header.size(), is_vector=True), most)
+            return format, None, 1
+        if not header.is_vector:
+            images.check_options(format, dict(self.options))
+        count = frames_of_result(header, format, self.rules)
+        size = result_size(self.processors, header.size(self.rules.auto_orient))
+        check_result(self.name, size, most, count)
+        return format, size, count
+
+    def _result(self, original: Original, count: int) -> Frames:
         """Return the processed frames; if several files are made from a source, those of one size share them."""
+        rules, scale = self.rules, self._scale(original.header)
 
-        how = processors.Resizing(self.rules.linear_resize, self.rules.resizer)
+        def process() -> Frames:
+            frames = original.frames(rules, scale=scale, animated=count > 1)
+            check_time()
+            with processors.resizing(self._resizing):
+                results = processors.run(self.processors, frames.images, frames.full_size, reduced=scale > 1)
+            check_time()
+            result = frames.with_images(results)
+            if frames.are_as_coded and not _are_equal(results, frames.images):
+                result = replace(result, are_as_coded=False)
+            return result
 
-        def process() -> list[Image.Image]:
-            with processors.resizing(how):
-                return processors.run(self.processors, frames.images, frames.full_size, reduced=reduced)
+        what = self._fingerprint() if original.is_shared else None
+        return process() if what is None else original.processed(rules, scale, count > 1, what, process)
 
-        if not original.is_shared:
-            return process()
+    def _scale(self, header: Header) -> int:
+        """Return by how much the decoder shrinks the source."""
+        # A decoder that reduces an image averages samples, and not light.
+        size = header.size(self.rules.auto_orient)
+        sampled = None if self.rules.linear_resize else processors.sampled_size(self.processors, size)
+        return images.decoder_scale(header, self.rules, sampled)
+
+    @property
+    def _resizing(self) -> Resizing:
+        return processors.Resizing(self.rules.linear_resize, self.rules.resizer)
+
+    def _fingerprint(self) -> str | None:
+        """Return what stands for the processors; None where nothing can."""
         try:
-            return original.processed(frames, fingerprint([*self.processors, how]), process)
+            return fingerprint([*self.processors, self._resizing])
         except NotFingerprintable:
-            return process()
+            return None
 
 
 def _are_equal(first: Sequence[Image.Image], second: Sequence[Image.Image]) -> bool:

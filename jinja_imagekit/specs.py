@@ -284,6 +284,24 @@ class ImageSpec:
         """Return what the source has and the result has not: a manifest, a mark or a gain map; see `Recipe.losses`."""
         return self._recipe(original.limits).losses(original)
 
+    def prepare(self, original: Original) -> bool:
+        """Do all but encoding, where several files are made of a source and the result is kept for `render`.
+
+        Returns:
+            Whether `render` needs no decoded pixels of the source any more.
+
+        Raises:
+            SourceError: As `render`.
+        """
+        recipe, settings = self._recipe(original.limits), self.settings
+        if self.makes_its_own():
+            return False
+        if settings.isolation:
+            # Another process decodes them.
+            return True
+        with time_limit(settings.timeout, recipe.name):
+            return recipe.prepare(original)
+
     def _recipe(self, limits: Limits) -> Recipe:
         return Recipe(
             name=self._source.name,

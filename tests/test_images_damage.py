@@ -120,6 +120,22 @@ def test_an_end_marker_does_not_make_a_jpeg_whole(options: dict[str, int], host:
                 Original(cut, name="test", limits=LIMITS).frames(RULES, scale=scale)
 
 
+@pytest.mark.parametrize("scale", [1, 8])
+@pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 1}])
+def test_a_jpeg_ends_at_its_first_end_marker(options: dict[str, int], scale: int, host: bool) -> None:
+    """Whatever stands behind it: another image with an end marker of its own, or the rest of its data."""
+    data = drawing.encoded(drawing.photo(200, 150), "JPEG", **options)
+    other = drawing.encoded(drawing.photo(200, 150, 1), "JPEG")
+
+    def shown(data: bytes) -> bytes:
+        return Original(data, name="test", limits=LIMITS).frames(RULES, scale=scale).images[0].tobytes()
+
+    assert shown(data + other) == shown(data + other[-300:]) == shown(data + b"\xff\xd9") == shown(data)
+    for place in (len(data) // 2, len(data) - 200):
+        with pytest.raises(UnreadableImage, match="ends before its last row"):
+            shown(data[:place].rstrip(b"\xff") + b"\xff\xd9" + data[place:])
+
+
 def test_a_progressive_jpeg_lacks_no_scan() -> None:
     """One that was cut in half is not shown without its finer detail."""
     data = drawing.encoded(drawing.photo(200, 150), "JPEG", progressive=True)

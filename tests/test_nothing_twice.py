@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import textwrap
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,9 +18,11 @@ import pytest
 from jinja2 import Environment
 
 import drawing
-from jinja_imagekit import ImageKit
+from jinja_imagekit import ImageKit, images
+from jinja_imagekit.images import Frames, Layout, Original
+from jinja_imagekit.images.formats.jpeg import Jpeg
 from jinja_imagekit.pregenerate import Plan, make_plan, registered_items
-from jinja_imagekit.processors import ResizeToFill
+from jinja_imagekit.processors import ResizeToFill, ResizeToFit
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 from jinja_imagekit.state import MemoryStore
 from jinja_imagekit.state.database import Database
@@ -100,6 +104,7 @@ PARTS = {
     "lazily",
     "listing",
     "loading",
+    "memory",
     "no_links",
     "once",
     "pages",
@@ -261,6 +266,85 @@ def test_a_plan_asks_the_state_once_and_looks_at_each_source_once(tmp_path: Path
     assert store.asked == 1
     assert len(seen) == 10
     assert set(seen.values()) == {1}
+
+
+def test_a_photo_is_walked_once_and_recorded_in_one_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five photos in three sizes: five headers, five transactions, and another one for what is known of the photos."""
+    draw(tmp_path / "photos", 5)
+    kit = ImageKit(source_dirs=[tmp_path / "photos"], location=tmp_path / "out", state_dir=tmp_path / "state")
+    for size in (16, 24, 32):
+        kit.spec(f"blog:{size}", processors=[ResizeToFill(size, size)], format="PNG")
+        kit.register.source_group(f"blog:{size}", GlobSourceGroup("*.jpg"))
+    walked, written = Counter[bytes](), 0
+    layout, write = Jpeg.layout, Database.write
+
+    def walk(format: Jpeg, data: bytes) -> Layout:
+        walked[data] += 1
+        return layout(format, data)
+
+    def transact(database: Database, work: Callable[[Any], Any]) -> Any:
+        nonlocal written
+        written += 1
+        return write(database, work)
+
+    monkeypatch.setattr(Jpeg, "layout", walk)
+    monkeypatch.setattr(Database, "write", transact)
+    assert len(kit.generate(workers=2).generated) == 15
+    assert sorted(walked.values()) == [1] * 5
+    assert written == 6
+
+
+def test_encoders_do_not_work_beside_the_decoded_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture's sizes are all made, of one decoding, before the first is encoded; then the whole is let go."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/canal.jpg").write_bytes(drawing.jpeg(333, 251))
+    kit = ImageKit(source_dirs=[tmp_path / "photos"], location=tmp_path / "out", state_dir=tmp_path / "state")
+    for width in (200, 250):
+        for format in ("PNG", "WEBP"):
+            kit.spec(f"blog:{width}{format}", processors=[ResizeToFit(width)], format=format)
+            kit.register.source_group(f"blog:{width}{format}", GlobSourceGroup("*.jpg"))
+    decoded: list[Any] = []
+    alive = []
+    frames, encode = Original.frames, images.encode
+
+    def decode(original: Original, *arguments: Any, **keywords: Any) -> Frames:
+        found = frames(original, *arguments, **keywords)
+        decoded.append(weakref.ref(found.images[0]))
+        return found
+
+    def encode_and_look(*arguments: Any, **keywords: Any) -> bytes:
+        alive.append([image() for image in decoded if image() is not None])
+        return encode(*arguments, **keywords)
+
+    monkeypatch.setattr(Original, "frames", decode)
+    monkeypatch.setattr(images, "encode", encode_and_look)
+    assert len(kit.generate(workers=1).generated) == 4
+    assert len(decoded) == 2, "of one image, for each size"
+    assert alive == [[]] * 4
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps memory so")
+def test_memory_that_is_pinned_down_is_returned() -> None:
+    """What lies free between pieces that are in use goes back to the system."""
+    code = """
+        import os
+        from jinja_imagekit.memory import return_memory
+
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        pieces = [bytes(100_000) for _ in range(600)]
+        del pieces[:-1]
+        kept = resident()
+        return_memory()
+        print(kept - resident())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    returned = int(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
+    assert returned > 40_000_000
 
 
 def test_the_first_page_of_a_process_reads_the_state_ahead(tmp_path: Path) -> None:

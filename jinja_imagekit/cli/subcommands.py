@@ -213,7 +213,7 @@ class _Display:
     def begin(self, plan: Plan) -> None:
         """Learn what is to be made, before the first file is settled."""
         if plan.works:
-            from .memory import keep_memory
+            from ..memory import keep_memory
 
             keep_memory()
         self._display.begin(plan)

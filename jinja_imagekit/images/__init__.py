@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .frames import Frames
     from .header import Header, check_frames, examine, read_header, read_texts
     from .names import WRITABLE_FORMATS, normal_format
-    from .reading import Original, decoder_scale
+    from .reading import Original, decoder_scale, may_be_shared
     from .rules import Limits, PixelRules, excess
     from .writing import encode
 
@@ -45,6 +45,7 @@ __all__ = [
     "examine",
     "excess",
     "extension",
+    "may_be_shared",
     "mimetype",
     "mimetype_of_name",
     "normal_format",
@@ -79,6 +80,7 @@ _HOMES = {
     "what_it_is": "formats.unread",
     "Original": "reading",
     "decoder_scale": "reading",
+    "may_be_shared": "reading",
     "Limits": "rules",
     "PixelRules": "rules",
     "excess": "rules",

@@ -68,12 +68,17 @@ MOST_SHARED_PIXELS = 4_000_000
 """Of a result that is kept for its other formats: 12 MB, and more than the widest candidate of most pictures has."""
 
 
+def may_be_shared(size: tuple[int, int]) -> bool:
+    """Tell whether a still result of a size, in pixels, is kept for its other formats."""
+    return size[0] * size[1] <= MOST_SHARED_PIXELS
+
+
 class _Shared:
     """A result that several formats are made of."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.images: list[Image.Image] | None = None
+        self.frames: Frames | None = None
 
 
 class Original:
@@ -90,6 +95,7 @@ class Original:
 
     Attributes:
         is_shared: Whether several files are made of it, so that results are kept for their other formats.
+        decoded_bytes: What its decoded pixels have taken so far.
 
     Example:
         >>> original = Original(path.read_bytes(), name="canal.jpg", limits=Limits())  # doctest: +SKIP
@@ -107,7 +113,9 @@ class Original:
         self._lock = threading.RLock()
         self._examined = examined
         self._decoded: dict[tuple[object, ...], Frames] = {}
-        self._processed: dict[tuple[int, str], _Shared] = {}
+        self._processed: dict[tuple[object, ...], _Shared] = {}
+        self._decodes = 0
+        self.decoded_bytes = 0
 
     @property
     def header(self) -> Header:
@@ -122,7 +130,7 @@ class Original:
     @property
     def decodes(self) -> int:
         """How often the source has been decoded."""
-        return len(self._decoded)
+        return self._decodes
 
     def frames(self, rules: PixelRules, *, scale: int = 1, animated: bool = False) -> Frames:
         """Return the source upright, in sRGB, in mode L, LA, RGB or RGBA; `rules` may opt out of each.
@@ -137,34 +145,44 @@ class Original:
             ImageTooLarge: It exceeds one of the caps.
         """
         animated = animated and rules.keep_animation and self.header.frames > 1
-        colours = (rules.convert_to_srgb, rules.scale_16_bit, rules.gamut)
-        key = (rules.auto_orient, *colours, rules.keep_metadata, scale, animated)
+        key = (*_decoding(rules), scale, animated)
         if animated:
             check_frames(*self._examine(), name=self._name, limits=self.limits)
         with self._lock:
             if key not in self._decoded:
                 with reading(self._name):
                     self._decoded[key] = self._decode(rules, scale, animated)
+                    self.decoded_bytes += sum(_bytes_of(image) for image in self._decoded[key].images)
+                self._decodes += 1
             return self._decoded[key]
 
-    def processed(self, frames: Frames, what: str, process: Callable[[], list[Image.Image]]) -> list[Image.Image]:
+    def processed(
+        self, rules: PixelRules, scale: int, animated: bool, what: str, process: Callable[[], Frames]
+    ) -> Frames:
         """Return what processors make of decoded frames; formats of one size share a still image.
 
         Args:
-            frames: What `frames` gave.
+            rules: How pixels are read.
+            scale: The scale at which they are decoded.
+            animated: Whether all frames are.
             what: What stands for the processors.
-            process: Applies them.
+            process: Decodes, and applies them.
         """
         with self._lock:
-            shared = self._processed.setdefault((id(frames), what), _Shared())
+            shared = self._processed.setdefault((*_decoding(rules), scale, animated, what), _Shared())
         # Whoever wants another size need not wait.
         with shared.lock:
-            if shared.images is not None:
-                return shared.images
-            images = process()
-            if len(images) == 1 and images[0].width * images[0].height <= MOST_SHARED_PIXELS:
-                shared.images = images
-            return images
+            if shared.frames is not None:
+                return shared.frames
+            frames = process()
+            if len(frames.images) == 1 and may_be_shared(frames.images[0].size):
+                shared.frames = frames
+            return frames
+
+    def release(self) -> None:
+        """Forget decoded frames, of which every result is known; whoever asks for them has them decoded again."""
+        with self._lock:
+            self._decoded.clear()
 
     def stripped(self, frames: Frames) -> bytes | None:
         """Return the source's file without its metadata, where it shows just what decoded frames do.
@@ -277,6 +295,23 @@ def _stays_wide(header: Header, rules: PixelRules) -> bool:
 
 def _becomes_srgb(header: Header, rules: PixelRules) -> bool:
     return rules.convert_to_srgb and not _stays_wide(header, rules)
+
+
+def _bytes_of(image: Image.Image) -> int:
+    """Return the memory of an image's pixels: Pillow keeps one sample in a byte, or else four bytes a pixel."""
+    return image.width * image.height * (1 if image.mode in ("L", "P") else 4)
+
+
+def _decoding(rules: PixelRules) -> tuple[object, ...]:
+    """Return those of the rules that decoded frames depend on."""
+    return (
+        rules.auto_orient,
+        rules.convert_to_srgb,
+        rules.scale_16_bit,
+        rules.keep_metadata,
+        rules.keep_alpha,
+        rules.gamut,
+    )
 
 
 def _is_as_coded(image: Image.Image, header: Header, layout: Layout) -> bool:

@@ -11,6 +11,7 @@ from ..cachefiles import ImageCacheFile
 from ..cachefiles.backends import Simple, in_the_making
 from ..exceptions import ImageKitError, UnreadableImage
 from ..images.rules import Limits
+from ..memory import LARGE_BYTES, return_memory
 from ..specs import ImageSpec
 from .plan import SourceWork, failed, skipped
 from .report import Outcome
@@ -58,6 +59,8 @@ class _Making:
         self.outcomes: list[Outcome] = []
         self.made: list[tuple[ImageCacheFile, dict[str, Any], Any, float]] = []
         self.original: Original | None = None
+        self.seconds: dict[int, float] = {}
+        self.is_unready = False
 
     def run(self, spread: Spread) -> list[Outcome]:
         try:
@@ -68,8 +71,12 @@ class _Making:
             return [self._failed(file, kwargs, error, named=named) for file, kwargs in self.work.files]
         with ExitStack() as locks:
             wanted = self._wanted(locks)
+            self._prepare([file for file, _ in wanted], spread)
             spread([lambda file=file, kwargs=kwargs: self._make(file, kwargs) for file, kwargs in wanted])  # type: ignore[misc]
             self._record()
+        is_large, self.original = self._is_large, None
+        if is_large:
+            return_memory()
         return self.outcomes
 
     def _read_source(self) -> None:
@@ -107,6 +114,36 @@ class _Making:
                 wanted.append(named[name])
         return wanted
 
+    def _prepare(self, files: list[ImageCacheFile], spread: Spread) -> None:
+        """Resize to all sizes before anything is encoded, so that encoders do not work beside the decoded image."""
+        if self.original is None or len(files) < 2 or not all(map(_shares_source, files)):
+            return
+        prepared: list[bool] = []
+        # The largest results take most memory on the way, and there is most before others have been made.
+        files = sorted(files, key=_pixels, reverse=True)
+        spread([lambda file=file: prepared.append(self._is_prepared(file)) for file in files])  # type: ignore[misc]
+        if all(prepared):
+            self.original.release()
+            if self._is_large:
+                return_memory()
+
+    @property
+    def _is_large(self) -> bool:
+        return self.original is not None and self.original.decoded_bytes >= LARGE_BYTES
+
+    def _is_prepared(self, file: ImageCacheFile) -> bool:
+        if self.stopped() or self.is_unready:
+            return False
+        begun = time.perf_counter()
+        try:
+            with in_the_making(file):
+                return bool(file.generator.prepare(self.original))
+        except Exception:  # noqa: BLE001  # a processor may raise anything; whoever makes the file gets it again
+            self.is_unready = True
+            return False
+        finally:
+            self.seconds[id(file)] = time.perf_counter() - begun
+
     def _make(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> None:
         if self.stopped():
             return
@@ -124,7 +161,8 @@ class _Making:
         except Exception as error:  # noqa: BLE001  # a processor may raise anything; the rest is made
             self.outcomes.append(self._failed(file, kwargs, maker.remember_failure(file, error), named=True))
             return
-        self.made.append((file, kwargs, record, time.perf_counter() - begun))
+        seconds = time.perf_counter() - begun + self.seconds.get(id(file), 0.0)
+        self.made.append((file, kwargs, record, seconds))
 
     @staticmethod
     def _failed(file: ImageCacheFile, kwargs: dict[str, Any], error: Exception, *, named: bool) -> Outcome:
@@ -179,6 +217,15 @@ def _was_made(file: ImageCacheFile) -> bool:
         return stored is not None and file.cachefile_backend.exists(file)
     except ImageKitError:
         return False
+
+
+def _pixels(file: ImageCacheFile) -> int:
+    """Return how many pixels a file will have, as far as its spec can tell."""
+    try:
+        width, height = file.generator.output_size() or (0, 0)
+    except Exception:  # noqa: BLE001  # a spec's properties may raise anything; whoever makes the file gets it again
+        return 0
+    return int(width * height)
 
 
 def _shares_source(file: ImageCacheFile) -> bool:
