@@ -18,15 +18,20 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from growth import SPECS
 from growth import draw as draw_growth
 from growth import run as run_growth
 from photographs import draw_photographs
+from PIL import Image
 from pregenerate import CONTENDERS, Contender, Run, eleventy, measure, run_as_installed
 
 import drawing
+from jinja_imagekit.images import Frames, Limits, PixelRules, encode
+
+if TYPE_CHECKING:
+    from efforts import Trial
 
 OURS = (sys.executable, str(CONTENDERS / "ours.py"))
 PICTURE = (sys.executable, str(CONTENDERS / "picture.py"))
@@ -35,7 +40,10 @@ SITE = (sys.executable, str(CONTENDERS / "site.py"))
 WARM = (sys.executable, str(CONTENDERS / "warm_jinja.py"))
 
 PAGES = 1_000
-EFFORTS = ("fast", "balanced")
+PRESETS = ("fast", "balanced", "small")
+SHARPS_EFFORTS = range(5)
+TRIED = (45, 55, 65)
+"""Qualities of sharp's AVIF, between which what looks like ours is found."""
 RESIZERS = ("pillow", "fast")
 HAND_1 = "by hand, smallest scale"
 THEIRS = "eleventy-img"
@@ -57,6 +65,20 @@ class Row(NamedTuple):
         return (
             f"{self.what:66}{self.value:9.2f}{self.unit:4}{aim:>12}{'' if not aim else '  met' if met else '  missed'}"
         )
+
+
+class Match(NamedTuple):
+    """What an effort of sharp's for AVIF is compared with.
+
+    Attributes:
+        preset: The fastest of ours that takes no more bytes at one SSIMULACRA2; or the last one.
+        sizes: How many times as many bytes it takes.
+        quality: Sharp's quality that has the SSIMULACRA2 of the preset.
+    """
+
+    preset: str
+    sizes: float
+    quality: int
 
 
 class Bench:
@@ -149,32 +171,80 @@ class Bench:
             Row("B, resizer='fast': rate ÷ eleventy-img's", slower(runs, THEIRS, "ours, resizer='fast'"), "×", 1.35),
         ]
 
+    def matches(self) -> dict[int, Match]:
+        """Return what to compare each of sharp's efforts for AVIF with: it takes SSIMULACRA2 of files of both."""
+        if self.node is None:
+            return {}
+        # It takes numpy and scipy.
+        from efforts import Trial, bytes_at, score, sharp
+
+        paths = sorted(self.photos(24).glob("*.jpg"))[::12]
+        shown = []
+        for path in paths:
+            with Image.open(path) as photo:
+                shown.append(photo.convert("RGB").resize((800, 600), Image.Resampling.LANCZOS))
+        own = {}
+        for preset in PRESETS:
+            files = [
+                encode(Frames((image,), image.size), "AVIF", {}, rules=PixelRules(effort=preset), limits=Limits())
+                for image in shown
+            ]
+            own[preset] = [Trial(len(data), score(image, data), 0.0) for image, data in zip(shown, files, strict=True)]
+        found = {}
+        for effort in SHARPS_EFFORTS:
+            encoder = sharp(self.node[1], "AVIF", {"effort": effort})
+            trials = []
+            for image in shown:
+                files = [encoder(image, quality)[0] for quality in TRIED]
+                trials.append([Trial(len(data), score(image, data), 0.0) for data in files])
+            for preset in PRESETS:
+                sizes = statistics.fmean(
+                    ours.size / bytes_at(theirs, ours.score) for ours, theirs in zip(own[preset], trials, strict=True)
+                )
+                if sizes <= 1:
+                    break
+            quality = statistics.fmean(
+                quality_at(theirs, ours.score) for ours, theirs in zip(own[preset], trials, strict=True)
+            )
+            found[effort] = Match(preset, sizes, round(quality))
+            print(
+                f"  AVIF of effort {effort}: {preset} has {sizes:.3f} × the bytes at one SSIMULACRA2, of quality {quality:.0f}"
+            )
+        return found
+
     def picture(self) -> list[Row]:
-        """Pictures of five widths, in three formats and in two."""
-        photos = self.photos(4)
-        ours = [Contender(f"ours, {effort}, {by}", PICTURE, (effort, by)) for by in RESIZERS for effort in EFFORTS]
-        theirs = [
-            each for effort in "0124" for each in self.of_node(f"{THEIRS}, effort {effort}", "picture.mjs", effort)
-        ]
+        """Pictures of five widths, in three formats and in two, against sharp's efforts at one SSIMULACRA2."""
+        photos, rows = self.photos(4), []
+        print("Picture: 12 MP to 5 widths (400 to 1600) × AVIF, WebP, JPEG")
+        matches = self.matches()
+        used = {"fast", "balanced", *(match.preset for match in matches.values())}
+        ours = {
+            (preset, by): Contender(f"ours, {preset}, {by}", PICTURE, (preset, by))
+            for by in RESIZERS
+            for preset in PRESETS
+            if preset in used
+        }
+        theirs = {
+            effort: self.of_node(f"{THEIRS}, effort {effort}", "picture.mjs", str(effort), str(match.quality))[0]
+            for effort, match in matches.items()
+        }
         default = self.of_node(f"{THEIRS}, defaults", "picture.mjs")
-        print("Picture: 12 MP to 5 widths (400 to 1600) × AVIF, WebP, JPEG; where an effort is said, at our qualities")
-        runs = self.compared("AVIF,WEBP,JPEG", [*ours, *theirs, *default], photos, 0)
-        rows = [Row("picture, 3 formats, peak memory", middle(runs[ours[1].name], "peak") / 1e6, " MB", 250, False)]
-        for each in theirs:
-            # At one quality, sharp's efforts 0 and 1 take more bytes than aom's speed 9.
-            preset = "fast" if each.name[-1] in "01" else "balanced"
-            for by, aim in zip(RESIZERS, (1.3, 1.6), strict=True):
-                what = f"picture, 3 formats, {preset}, {by} ÷ {each.name}"
-                rows.append(Row(what, slower(runs, each.name, f"ours, {preset}, {by}"), "×", aim))
-        for each in default:
-            what = "picture, 3 formats, default ÷ default"
-            rows.append(Row(what, slower(runs, each.name, "ours, balanced, pillow"), "×", 6))
-        for each in theirs[1:2]:
-            print("Picture: 12 MP to 5 widths × AVIF, WebP")
-            two = self.compared("AVIF,WEBP", [ours[0], ours[2], each], photos, 0)
-            for own, aim in ((ours[0], 1.3), (ours[2], 1.6)):
-                what = f"picture, 2 formats, {own.name.removeprefix('ours, ')} ÷ {each.name}"
-                rows.append(Row(what, slower(two, each.name, own.name), "×", aim))
+        for formats in ("AVIF,WEBP,JPEG", "AVIF,WEBP"):
+            count = formats.count(",") + 1
+            print(f"  {count} formats:")
+            with_default = default if count == 3 else []
+            runs = self.compared(formats, [*ours.values(), *theirs.values(), *with_default], photos, 0)
+            if count == 3:
+                peak = middle(runs["ours, balanced, pillow"], "peak") / 1e6
+                rows.append(Row("picture, 3 formats, peak memory", peak, " MB", 250, False))
+            for effort, peer in theirs.items():
+                preset, sizes, _ = matches[effort]
+                for by, aim in zip(RESIZERS, (1.3, 1.6), strict=True):
+                    what = f"picture, {count} formats, {preset} ({sizes:.2f} × bytes), {by} ÷ effort {effort}"
+                    rows.append(Row(what, slower(runs, peer.name, ours[preset, by].name), "×", aim))
+            for peer in with_default:
+                ratio = slower(runs, peer.name, "ours, balanced, pillow")
+                rows.append(Row("picture, 3 formats, default ÷ default", ratio, "×", 6))
         return rows
 
     def run(self) -> list[Row]:
@@ -258,6 +328,14 @@ class Bench:
 def slower(runs: dict[str, list[Run]], one: str, than: str) -> float:
     """Return the median of how many times as long one contender takes as another, round by round."""
     return statistics.median(each.wall / other.wall for each, other in zip(runs[one], runs[than], strict=True))
+
+
+def quality_at(trials: list[Trial], wanted: float) -> float:
+    """Return the quality that has a score, between those tried."""
+    scores = [trial.score for trial in trials]
+    after = next((index for index, score in enumerate(scores[1:], 1) if score >= wanted), len(scores) - 1)
+    share = (wanted - scores[after - 1]) / (scores[after] - scores[after - 1])
+    return TRIED[after - 1] + share * (TRIED[after] - TRIED[after - 1])
 
 
 def middle(runs: list[Run], what: str) -> float:

@@ -86,7 +86,7 @@ def run_as_installed(folder: Path) -> None:
     if Path(sys.prefix) == folder.absolute():
         return
     checkout = HERE.parents[1]
-    python = _environment(folder, f"{checkout}[fast]", "hatchling")
+    python = _environment(folder, f"{checkout}[fast]", "hatchling", "ssimulacra2")
     update = ("install", "-q", "--no-deps", "--no-build-isolation", "--force-reinstall", str(checkout))
     subprocess.run([python, "-m", "pip", *update], check=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
