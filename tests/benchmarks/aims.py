@@ -207,9 +207,7 @@ class Bench:
                 quality_at(theirs, ours.score) for ours, theirs in zip(own[preset], trials, strict=True)
             )
             found[effort] = Match(preset, sizes, round(quality))
-            print(
-                f"  AVIF of effort {effort}: {preset} has {sizes:.3f} × the bytes at one SSIMULACRA2, of quality {quality:.0f}"
-            )
+            print(f"  effort {effort}, quality {quality:.0f}: {preset} has {sizes:.3f} × the bytes at one SSIMULACRA2")
         return found
 
     def picture(self) -> list[Row]:
