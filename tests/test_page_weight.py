@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser import started_browser
+from browser import PATIENCE, started_browser
 from jinja2 import Environment
 
 import drawing
@@ -63,6 +63,7 @@ def test_chromium_loads_the_same_files(tmp_path: Path) -> None:
             viewport={"width": PHONE.width, "height": PHONE.height}, device_scale_factor=PHONE.density
         )
         page = context.new_page()
+        page.set_default_timeout(PATIENCE)
         for name, html in PAGES.items():
             path = tmp_path / f"{name}.html"
             path.write_text(f"<!doctype html><meta name=viewport content='width=device-width'><title>x</title>{html}")
