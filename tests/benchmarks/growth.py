@@ -31,6 +31,8 @@ IN_FOLDER = 100
 def draw(folder: Path, count: int) -> None:
     """Make so many sources, a hundred in a folder: those of the first one are drawn, the others are links to them."""
     drawn = folder / FIRST
+    if drawn.exists():
+        return
     drawn.mkdir(parents=True)
     for number in range(IN_FOLDER):
         pixels = random.Random(number).randbytes(12 * 12 * 3)
