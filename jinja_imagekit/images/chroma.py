@@ -47,7 +47,8 @@ def has_saturated_edges(image: Image.Image) -> bool:
 
 
 def _strip_has(image: Image.Image) -> bool:
-    chroma = image.convert("RGB").convert("YCbCr").split()[1:]
+    planes = (image if image.mode == "RGB" else image.convert("RGB")).convert("YCbCr")
+    chroma = planes.getchannel("Cb"), planes.getchannel("Cr")
     return all(_most_blurred(chroma, enlarging) >= least for enlarging, least in LEAST)
 
 
