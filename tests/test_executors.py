@@ -28,5 +28,8 @@ class TestProcessPool(ExecutorContract):
     @pytest.fixture
     def executor(self, site: ClusterSite) -> Iterator[Executor]:
         """Return a pool of two processes."""
-        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        context = multiprocessing.get_context("forkserver")
+        # The processes of all tests are forked from one that has imported the library.
+        context.set_forkserver_preload(["jinja_imagekit.pregenerate.executors"])
+        with ProcessPoolExecutor(2, mp_context=context) as executor:
             yield executor
