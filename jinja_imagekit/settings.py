@@ -36,8 +36,10 @@ PLUGIN_FORMATS = {"HEIF": ("pillow_heif", "heif"), "JXL": ("pillow_jxl", "jxl"),
 """Formats that a package decodes, by its module and by the extra that installs it; read where `readable_formats` names
 them."""
 
-PAGE = re.compile(r"(?P<file>.*\.pdf)#page=(?P<number>[1-9]\d{0,5})", re.IGNORECASE | re.ASCII | re.DOTALL)
-"""The name of a page of a PDF, as browsers take it (RFC 8118, 3)."""
+PAGE = re.compile(
+    r"(?P<file>.*\.pdf)#(?:[^#]*&)?page=0*(?P<number>[1-9]\d{0,5})(?:&.*)?", re.IGNORECASE | re.ASCII | re.DOTALL
+)
+"""The name of a page of a PDF, as browsers take it, with other parameters such as the zoom (RFC 8118, 3)."""
 
 EFFORTS = ("fast", "balanced", "small")
 """How much time encoders take for how few bytes; `docs/reference/formats.md` holds the measurement."""

@@ -53,3 +53,13 @@ def printable(text: str) -> str:
         'a\\\\x1b[2J.jpg'
     """
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def said(error: BaseException) -> str:
+    """Return what an error says on one line, or its class's name where it says nothing.
+
+    Example:
+        >>> said(ValueError("row 7\\nis damaged\\n")), said(EOFError())
+        ('row 7 is damaged', 'EOFError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__

@@ -82,8 +82,9 @@ def test_heic_is_refused_where_it_is_not_named_too_large_or_cut(tmp_path: Path) 
     with pytest.raises(ImageTooLarge, match="max_source_pixels"):
         made(tmp_path, data, max_source_pixels=100 * 100)
     for length in (32, 200, len(data) // 2, len(data) - 100):
-        with pytest.raises(UnreadableImage):
+        with pytest.raises(UnreadableImage) as caught:
             made(tmp_path, data[:length])
+        assert "\n" not in str(caught.value)
 
 
 def test_format_without_its_package_is_refused_when_the_kit_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -127,13 +128,14 @@ def test_pages_have_names_of_their_own_and_are_remembered_apart(new_kit: NewKit)
 def test_html_names_a_page_by_its_fragment(new_kit: NewKit) -> None:
     """Browsers understand the same URL in a link; the fragments of other images say nothing."""
     with closing(new_kit(picture_formats=("WEBP",))) as kit:
-        first, second, other = (
+        first, second, other, *spelled = (
             kit.transform(f'<img src="report.pdf{each}" alt="" width="100">', page="a.html")
-            for each in ("", "#page=2", "#x")
+            for each in ("", "#page=2", "#x", "#page=02", "#page=2&amp;zoom=50", "#zoom=50&amp;page=2")
         )
     assert 'height="150"' in first
     assert 'height="33"' in second
     assert other.replace("report.pdf#x", "report.pdf") == first
+    assert {re.findall(r"/CACHE[^ \"]+", each)[0] for each in spelled} == {re.findall(r"/CACHE[^ \"]+", second)[0]}
 
 
 def test_sidecar_file_of_a_document_counts_for_its_pages(new_kit: NewKit, tmp_path: Path) -> None:

@@ -150,11 +150,20 @@ def failing(path: Path) -> bytes:
     raise OSError(5, f"no frames in {path.name}")
 
 
+def silent(path: Path) -> None:
+    """Fail without a word."""
+    raise ValueError
+
+
 @pytest.mark.parametrize(
     ("maker", "problem"),
     [
         (failing, "no poster could be made of it: .*no frames in canal.mp4"),
+        (silent, "no poster could be made of it: ValueError"),
         (Maker(b""), "video_poster gave nothing"),
+        (Maker(av.VideoFrame(8, 8, "rgb24").to_ndarray()), "video_poster gave ndarray, and neither bytes"),
+        (Maker(Image.new("CMYK", (8, 8))), "no poster could be made of it: cannot write mode CMYK as PNG"),
+        (Maker(Image.new("RGB", (0, 8))), "no poster could be made of it: cannot write empty image"),
         (Maker(b"no image"), "not an image of a readable format"),
         (Maker("path.png"), "video_poster gave str, and neither bytes nor an image"),
     ],

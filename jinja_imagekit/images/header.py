@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from ..exceptions import ImageKitError, ImageTooLarge, UnreadableImage
+from ..wording import said
 from .formats import FORMATS, sniff
 from .formats.base import BrokenFile, Format, Layout, OtherKind
 from .formats.unread import what_it_is
@@ -228,4 +229,4 @@ def reading(name: str) -> Iterator[None]:
     except OtherKind as error:
         raise UnreadableImage(name, f"it is {error}.") from None
     except Exception as error:  # decoders raise anything: struct.error, SyntaxError, KeyError, …
-        raise UnreadableImage(name, f"it cannot be decoded: {error or type(error).__name__}.") from error
+        raise UnreadableImage(name, f"it cannot be decoded: {said(error)}.") from error

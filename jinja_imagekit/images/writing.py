@@ -9,6 +9,7 @@ from PIL import Image
 
 from ..exceptions import EncodingFailed, ImageKitError, ImageTooLarge
 from ..settings import AUTO
+from ..wording import said
 from .colour import as_p3, fits, flatten, in_one_mode, may_be_transparent, to_plain
 from .formats import OUTPUT_FORMATS, check_options, encoder_options
 from .formats.base import Format, Wish
@@ -72,7 +73,7 @@ def encode(
     except (ImageKitError, MemoryError):
         raise
     except Exception as error:  # encoders raise anything: OSError, ValueError, SystemError, …
-        raise EncodingFailed(name, written.name, f"{error or type(error).__name__}") from error
+        raise EncodingFailed(name, written.name, said(error)) from error
 
 
 def _of_quality(

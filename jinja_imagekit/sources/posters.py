@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from blake3 import blake3
+from PIL import Image
 
 from .. import images
 from ..exceptions import UnreadableImage
 from ..hashing import class_path
+from ..wording import said
 
 if TYPE_CHECKING:
     from ..interfaces import PosterMaker
@@ -58,17 +60,17 @@ class Posters:
     def _made(self, path: str, name: str) -> bytes:
         try:
             made: Any = self._maker(Path(path))
+            if isinstance(made, bytes) and made:
+                return made
+            if isinstance(made, Image.Image):
+                file = io.BytesIO()
+                # It is decoded at once, and its bytes are soon forgotten.
+                made.save(file, "PNG", compress_level=1)
+                return file.getvalue()
         except Exception as error:
-            raise UnreadableImage(name, f"no poster could be made of it: {error or type(error).__name__}") from error
-        if isinstance(made, bytes) and made:
-            return made
-        if not hasattr(made, "save"):
-            given = type(made).__name__ if made else "nothing"
-            raise UnreadableImage(name, f"video_poster gave {given}, and neither bytes nor an image")
-        file = io.BytesIO()
-        # It is decoded at once, and its bytes are soon forgotten.
-        made.save(file, "PNG", compress_level=1)
-        return file.getvalue()
+            raise UnreadableImage(name, f"no poster could be made of it: {said(error)}") from error
+        given = "nothing" if isinstance(made, bytes | None) else type(made).__name__
+        raise UnreadableImage(name, f"video_poster gave {given}, and neither bytes nor an image")
 
     def digest(self, file: BinaryIO, length: int) -> str:
         """Return the hexadecimal digest of a video's content and this maker, of so many bytes.

@@ -12,6 +12,7 @@ from pilkit.utils import prepare_image  # type: ignore[import-untyped]
 from ...exceptions import EncodingFailed
 from ...images import Original
 from ...images.header import reading
+from ...wording import said
 
 
 def render(spec: Any, original: Original) -> bytes:
@@ -45,7 +46,7 @@ def render(spec: Any, original: Original) -> bytes:
     try:
         image.save(file, format, **options)
     except (OSError, ValueError, KeyError) as error:
-        raise EncodingFailed(name, format, f"{error or type(error).__name__}") from error
+        raise EncodingFailed(name, format, said(error)) from error
     return file.getvalue()
 
 
