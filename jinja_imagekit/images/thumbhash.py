@@ -19,7 +19,7 @@ def thumbhash(image: Image.Image) -> bytes:
 
     Example:
         >>> thumbhash(Image.linear_gradient("L").resize((4, 3)).convert("RGBA")).hex()
-        ''
+        '1f081a058088888880888888888888870000000000'
     """
     width, height = image.size
     data = image.tobytes()
