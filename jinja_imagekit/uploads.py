@@ -52,7 +52,8 @@ class ProcessedFile:
         self._settings = settings
         self.width, self.height = header.width, header.height
         self.size = len(data)
-        self.format = header.format
+        # A gain map makes a JPEG one of several pictures.
+        self.format = images.FORMATS[header.format].name
         self.mimetype = images.mimetype(header.format)
         stem, extension = safe_stem(name), images.extension(header.format)
         self.name = stem + extension

@@ -393,3 +393,15 @@ def test_templates_keep_maps_and_find_their_files_again(tmp_path: Path) -> None:
     assert render(site.new_kit(), "hdr=true") == html
     assert site.files() == files
     assert render(site.new_kit(), "") != html
+
+
+def test_a_result_with_a_map_is_a_jpeg_by_its_name_and_format(tmp_path: Path) -> None:
+    """Pillow calls it an MPO, which no browser and no spec knows."""
+    site = Site(tmp_path)
+    settled(site.images / "sunset.jpg", ultra_hdr())
+    kit = site.new_kit(hdr=True)
+    file = kit.cachefile("imagekit:thumbnail", source="sunset.jpg", width=80)
+    assert (file.format, file.mimetype) == ("JPEG", "image/jpeg")
+    new = kit.process(ultra_hdr(), processors=[ResizeToFit(80, 80)])
+    assert b"MPF\0" in new.read()
+    assert (new.format, new.mimetype, new.name.rpartition(".")[2]) == ("JPEG", "image/jpeg", "jpg")

@@ -160,7 +160,8 @@ class CacheFileBackend(ABC):
             height=height,
             size=len(data),
             mimetype=header.mimetype,
-            format=header.format,
+            # A gain map makes a JPEG one of several pictures.
+            format=images.FORMATS[header.format].name,
             generator=file.generator_id or class_path(file.generator),
             source=source.name if source else None,
         )

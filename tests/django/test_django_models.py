@@ -13,8 +13,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.db import connection, models
 from django.db.migrations.writer import MigrationWriter
-from django.test.utils import CaptureQueriesContext, isolate_apps
+from django.test.utils import CaptureQueriesContext, isolate_apps, override_settings
 from PIL import Image
+from test_gain_maps import ultra_hdr
 
 import drawing
 from jinja_imagekit.django import register, unregister
@@ -173,6 +174,15 @@ def test_processed_field_with_a_spec_class(jpeg: bytes) -> None:
     avatar.second.save("whatever.jpg", ContentFile(jpeg))
     assert size_of(avatar.second.path) == (100, 60)
     assert avatar.second.name.endswith(".jpg")
+
+
+def test_processed_field_names_a_jpeg_with_a_gain_map_as_one() -> None:
+    """Pillow calls it an MPO, which no browser knows."""
+    with override_settings(IMAGEKIT_HDR=True):
+        original = Original()
+        original.image.save("sunset.jpg", ContentFile(ultra_hdr()))
+    assert b"MPF\0" in Path(original.image.path).read_bytes()
+    assert original.image.name.endswith(".jpg")
 
 
 def test_processed_field_refuses_what_is_not_an_image() -> None:

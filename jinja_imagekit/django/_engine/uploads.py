@@ -12,7 +12,7 @@ from django.forms import ImageField
 from django.utils.translation import gettext_lazy
 
 from ...exceptions import ImageKitError, ImageTooLarge
-from ...images import Limits, read_header
+from ...images import FORMATS, Limits, read_header
 from .. import conf
 from ..utils import generate, suggest_extension
 from .current import get_kit
@@ -88,5 +88,7 @@ def _name(name: str, file: File[bytes], spec: Any) -> str:
     if not conf.is_compatible():
         content = file.read()
         file.seek(0)
-        format = read_header(content, name=name, limits=Limits.from_settings(get_kit().settings).of_results()).format
+        limits = Limits.from_settings(get_kit().settings).of_results()
+        # A gain map makes a JPEG one of several pictures.
+        format = FORMATS[read_header(content, name=name, limits=limits).format].name
     return f"{os.path.splitext(name)[0]}{suggest_extension(name, format)}"
