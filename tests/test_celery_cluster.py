@@ -130,8 +130,14 @@ def names_of_workers(broker: str) -> set[str]:
 
 
 @pytest.mark.parametrize("lost", ["workers", "broker"])
-def test_a_cluster_that_is_gone(lost: str, site: ClusterSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine that wanted the images makes the rest itself."""
+def test_a_cluster_that_is_gone(
+    lost: str,
+    site: ClusterSite,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The machine that wanted the images makes the rest itself, and says why."""
     monkeypatch.setattr(executors, "QUIET_SECONDS", 1.0)
     site.write(lost, 6)
     with redis_server(tmp_path) as own:
@@ -153,6 +159,7 @@ def test_a_cluster_that_is_gone(lost: str, site: ClusterSite, tmp_path: Path, mo
             workers.close()
     assert (reports[0].total, reports[0].failed) == (6, [])
     assert len(site.files(lost)) == 6
+    assert [each.message for each in caplog.records if each.message.startswith("The rest is made here: ")]
 
 
 def test_the_command(site: ClusterSite, broker: str) -> None:

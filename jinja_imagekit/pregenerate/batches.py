@@ -129,14 +129,27 @@ def make_payloads(kit: ImageKit, payloads: tuple[Payload, ...], force: bool) -> 
 
 def _make_payload(kit: ImageKit, payload: Payload, force: bool) -> list[Outcome]:
     try:
-        source = None if payload.source is None else kit.sources.by_reference(payload.source)
-        work = SourceWork(source, payload.weight)
-        for id, kwargs in payload.calls:
-            keywords = kwargs if source is None else {**kwargs, "source": _known_by(source)}
-            work.files.append((kit.cachefile(id, **keywords), keywords))
-        return make_work(kit, work, force=force, stopped=lambda: False)
+        return make_work(kit, _work_of(kit, payload), force=force, stopped=lambda: False)
     except Exception as error:  # noqa: BLE001  # a generator's constructor may raise anything; the rest is made
         return failures(payload, error)
+
+
+def _work_of(kit: ImageKit, payload: Payload) -> SourceWork:
+    source = None if payload.source is None else kit.sources.by_reference(payload.source)
+    work = SourceWork(source, payload.weight)
+    for id, kwargs in payload.calls:
+        keywords = kwargs if source is None else {**kwargs, "source": _known_by(source)}
+        work.files.append((kit.cachefile(id, **keywords), keywords))
+    return work
+
+
+def stranger_among(outcomes: list[Outcome], payload: Payload, kit: ImageKit) -> str | None:
+    """Return the name of a file that a kit would not have made of a payload; None if it would have made all."""
+    try:
+        expected = {str(file.name) for file, _ in _work_of(kit, payload).files}
+    except Exception:  # noqa: BLE001  # sources and specs may raise anything; whether they do is in the outcomes
+        return None
+    return next((each.name for each in outcomes if each.status == "generated" and each.name not in expected), None)
 
 
 def failures(payload: Payload, error: BaseException) -> list[Outcome]:

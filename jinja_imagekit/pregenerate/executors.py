@@ -33,6 +33,7 @@ from .batches import (
     make_batch,
     payload_of,
     portable_kit,
+    stranger_among,
 )
 from .making import make_work
 from .plan import Plan, SourceWork
@@ -62,6 +63,9 @@ FILE_BYTES = 300_000
 QUIET_SECONDS = 20.0
 """Seconds without a result, after which a cluster is asked whether any worker is left."""
 
+COMPARED_BATCHES = 100
+"""Batches whose first source is looked at here, too, to see whether workers make what this machine would."""
+
 
 class _Run:
     """Batches on their way through executors.
@@ -71,6 +75,7 @@ class _Run:
         suspects: Payloads that were out when a worker died; one of them may be the cause.
         is_broken: Whether the executor no longer does anything.
         is_proven: Whether workers are known to start.
+        broken_by: Why the executor no longer does anything.
     """
 
     def __init__(self, kit: ImageKit, plan: Plan, force: bool) -> None:
@@ -78,6 +83,9 @@ class _Run:
         self.suspects: deque[Payload] = deque()
         self.is_broken = False
         self.is_proven = False
+        self.broken_by = ""
+        self._here = kit
+        self._to_compare = COMPARED_BATCHES
         self._kit = portable_kit(kit)
         self._force = force
         # Payloads are made when they are sent, since there may be a million.
@@ -153,9 +161,9 @@ class _Run:
     def _submit(self, executor: Executor, payloads: list[Payload]) -> None:
         try:
             self._out[executor.submit(make_batch, batch_of(self._kit, payloads, self._force))] = payloads
-        except BrokenExecutor:
+        except BrokenExecutor as error:
             self._again.extend(payloads)
-            self.is_broken = True
+            self._break(error)
 
     def _next_payloads(self, accepts: Callable[[Payload], bool], most: int) -> list[Payload]:
         """Return the payloads of the next batch: one of a large source, or many of small ones."""
@@ -185,11 +193,10 @@ class _Run:
         cluster = executor if isinstance(executor, ClusterExecutor) else None
         done, _ = wait(self._out, QUIET_SECONDS if cluster else None, FIRST_COMPLETED)
         if cluster and not done and not cluster.has_workers():
-            logger.warning("No worker of the cluster is left. The rest is made here.")
             self.abandon()
             self._again.extend(payload for payloads in self._out.values() for payload in payloads)
             self._out.clear()
-            self.is_broken = True
+            self._break("no worker of the cluster is left")
         for future in done:
             payloads = self._out.pop(future)
             error = CancelledError() if future.cancelled() else future.exception()
@@ -198,9 +205,29 @@ class _Run:
             if error is None:
                 self.is_proven = True
                 self._learn(payloads, future.result())
+                self._compare(payloads, future.result())
             # What goes wrong with a payload is among its outcomes, so it is the worker itself that has failed.
-            self.is_broken = self.is_broken or isinstance(error, BrokenExecutor)
+            if isinstance(error, BrokenExecutor):
+                self._break(error)
             yield payloads, error or future.result()
+
+    def _break(self, reason: object) -> None:
+        self.is_broken, self.broken_by = True, str(reason)
+
+    def _compare(self, payloads: list[Payload], made: Made) -> None:
+        """Warn once if a worker makes files that nobody here asks for, as one with older code does."""
+        if self._to_compare <= 0:
+            return
+        self._to_compare -= 1
+        stranger = stranger_among(made.outcomes[0], payloads[0], self._here)
+        if stranger:
+            self._to_compare = 0
+            logger.warning(
+                "A worker has made %r of %s, which this machine would not: its code or settings are others, or the "
+                "source has changed. Start workers anew with the site's present code, then generate again.",
+                stranger,
+                payloads[0].name or "no source",
+            )
 
     def _learn(self, payloads: list[Payload], made: Made) -> None:
         pace = sum(map(_cost, payloads)) / max(made.seconds, 1e-6)
@@ -270,6 +297,8 @@ def _all_outcomes(run: _Run, executor: Executor | None, workers: int | None) -> 
         yield from run.outcomes(executor, workers)
         if not run.is_broken:
             yield from run.outcomes_of_suspects(executor)
+        if run.is_broken and (run.is_waiting or run.suspects):
+            logger.warning("The rest is made here: %s", run.broken_by)
     workers = workers or available_cores()
     while run.is_waiting or run.suspects:
         while run.suspects:

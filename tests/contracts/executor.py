@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Any
 
 import pytest
@@ -17,11 +18,14 @@ from jinja_imagekit.pregenerate import batches, executors
 class ExecutorContract:
     """Tests for a subclass whose fixture `site` is a `ClusterSite`, and whose fixture `executor` does the work."""
 
-    def test_the_same_bytes_as_on_threads(self, site: ClusterSite, executor: Any) -> None:
+    def test_the_same_bytes_as_on_threads(
+        self, site: ClusterSite, executor: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """Others make the same files, whose answers this process finds at once; a second run makes nothing."""
         names = site.write("same", 12)
         report = site.generate(executor, "same")
         assert (len(report.generated), report.failed) == (12, [])
+        assert "which this machine would not" not in caplog.text
         assert sorted(str(each.source) for each in report.generated) == sorted(names)
         assert os.getpid() not in site.begun
         there = site.files("same")
@@ -30,6 +34,18 @@ class ExecutorContract:
         assert len(site.generate(executor, "same").skipped) == 12
         site.generate(None, "same", force=True)
         assert site.files("same") == there
+
+    def test_workers_with_another_spec_are_noticed(
+        self, site: ClusterSite, executor: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What workers of yesterday's code make has names that no page here asks for: one warning says so."""
+        site.write("older", 3)
+        monkeypatch.setattr(sys.modules["cluster_pages"].Card, "format", "WEBP")
+        report = site.generate(executor, "older")
+        assert all(str(each.name).endswith(".png") for each in report.generated)
+        warnings = [each.message for each in caplog.records if "which this machine would not" in each.message]
+        assert len(warnings) == 1
+        assert "older/96-" in warnings[0]
 
     def test_many_small_sources_go_in_few_messages(
         self, site: ClusterSite, executor: Any, monkeypatch: pytest.MonkeyPatch
