@@ -625,3 +625,14 @@ def test_hosts_leave_urls_as_they_are(tmp_path: Path) -> None:
     assert settings.source_prefixes == (("up", "s3://bucket/up"), ("down", tmp_path / "down"))
     absolute = Settings(source_dirs=["a", "s3://bucket/photos/"]).with_absolute_paths()  # type: ignore[arg-type]
     assert absolute.source_dirs == (Path("a").absolute(), "s3://bucket/photos")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_what_a_client_says_of_a_bucket_holds_no_password(tmp_path: Path) -> None:
+    """S3 has no users in URLs, and its client says that of the whole part before the bucket's path."""
+    site = Site(tmp_path, source_dirs=["s3://me:hidden@photos/site"])
+    with pytest.raises(SourceError) as caught:
+        _ = site.kit.cachefile("imagekit:thumbnail", source="a.jpg", dimensions="20x").url
+    assert "does not answer" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+    assert "me:" not in str(caught.value)

@@ -14,7 +14,7 @@ from datetime import datetime
 from hashlib import md5
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from blake3 import blake3
 from fsspec.core import url_to_fs  # type: ignore[import-untyped]
@@ -371,7 +371,7 @@ class Bucket:
         except PermissionError as error:
             raise SourceError(
                 name or self.called,
-                f"the source folder {self.called!r} refuses it ({without_credentials(str(error))}): check the "
+                f"the source folder {self.called!r} refuses it ({self._said(error)}): check the "
                 "credentials, which must allow to read and to list",
             ) from error
         except Exception as error:  # each protocol raises errors of its own
@@ -379,10 +379,15 @@ class Bucket:
 
     def _failed(self, name: str, error: Exception) -> SourceError:
         """Return the error that says why the bucket does not answer, which is the same for all names for a while."""
-        said = without_credentials(" ".join(str(error).split())) or type(error).__name__
-        reason = f"the source folder {self.called!r} does not answer: {said}"
+        reason = f"the source folder {self.called!r} does not answer: {self._said(error)}"
         self._failure = time.monotonic() + FAILED_SECONDS, reason
         return SourceError(name, reason)
+
+    def _said(self, error: Exception) -> str:
+        """Return an error's words on one line; a client may take what stands before `@` for a part of a name."""
+        user = urlsplit(self._url).netloc.rpartition("@")[0]
+        text = " ".join(str(error).split())
+        return without_credentials(text.replace(f"{user}@", "") if user else text) or type(error).__name__
 
 
 class BucketSource(VersionedSource):
