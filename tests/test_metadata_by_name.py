@@ -141,6 +141,19 @@ def test_only_what_is_named_is_kept_whatever_the_formats(source: str, exiftool: 
         assert not re.search(b"SECRET|Camera|52.5", path.read_bytes())
 
 
+def test_what_a_gif_says_is_kept_in_formats_that_hold_it(exiftool: str, tmp_path: Path) -> None:
+    """A GIF has XMP alone, in a block whose length no byte states."""
+    path = tmp_path / "a.gif"
+    path.write_bytes(drawing.encoded(drawing.photo(160, 120), "GIF"))
+    tags = (f"-{tag}={value}" for tag, value in {**STATED, **PRIVATE}.items())
+    subprocess.run([exiftool, "-q", "-overwrite_original", *tags, str(path)], check=True)
+    for stated in all_stated_by(exiftool, *written(tmp_path, path.read_bytes(), KEPT)):
+        assert "XMP-dc:Creator" not in stated
+        assert stated["XMP-photoshop:Credit"] == "Agency"
+        assert stated["XMP-iptcExt:DigitalSourceType"] == AI
+        assert "SECRET" not in str(stated)
+
+
 def test_nothing_of_a_document_s_metadata_is_kept(exiftool: str, tmp_path: Path) -> None:
     """Neither of the document itself nor of a photo in it."""
     photo = drawing.encoded(drawing.photo(160, 120), "JPEG", exif=drawing.private_exif()).decode("latin-1")

@@ -56,6 +56,7 @@ class Gif(Format):
             or any(frame.transparent is not None for frame in gif.frames)
             or any(frame.disposal == _TO_BACKGROUND for frame in gif.frames[:-1])
             or (len(gif.frames) > 1 and first.disposal == _TO_PREVIOUS),
+            xmp=gif.xmp,
         )
 
     def completed(self, data: bytes) -> bytes:
@@ -180,6 +181,7 @@ class _Gif:
     size: tuple[int, int]
     palette: bytes
     plays: int | None = None
+    xmp: bytes = b""
     frames: list[_GifFrame] = field(default_factory=list)
 
 
@@ -219,7 +221,11 @@ def _walk_into(gif: _Gif, data: bytes) -> None:
                 transparent = index if packed & 1 else None
             elif label == 0xFF and data[position + 3 : position + 14] in _LOOPING:
                 gif.plays = _plays(data[position + 14 : position + 18])
-            position, left = _skip_sub_blocks(data, position + 2, left - 3)
+            end, left = _skip_sub_blocks(data, position + 2, left - 3)
+            if label == 0xFF and data[position + 3 : position + 14] == b"XMP DataXMP":
+                # The packet is no sub-blocks: bytes behind it lead to their end from wherever one lands.
+                gif.xmp = data[position + 14 : end].partition(b"\1\xff\xfe\xfd")[0]
+            position = end
         elif block == 0x2C:
             x, y, width, height, flags = struct.unpack_from("<HHHHB", data, position + 1)
             palette = position + 10
