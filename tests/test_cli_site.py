@@ -137,11 +137,11 @@ def test_serve_says_that_a_bucket_is_not_watched(site: Path, monkeypatch: pytest
     """No file changes here when an image there does, and nobody is left to wonder."""
     pytest.importorskip("fsspec", reason="the extra fsspec is not installed")
     kit = 'kit = ImageKit(source_dirs=["images", "memory://me:secret@photos/site"])'
-    (site / "mysite.py").write_text(f"from jinja_imagekit import ImageKit\n\n{kit}\n", encoding="utf-8")
+    (site / "bucketed.py").write_text(f"from jinja_imagekit import ImageKit\n\n{kit}\n", encoding="utf-8")
     monkeypatch.setattr("jinja_imagekit.cli.serve.watch_and_serve", lambda *parts: None)
     monkeypatch.syspath_prepend(str(site))
-    result = run("--kit", "mysite:kit", "serve", "--build", "mysite:build", "--port", "18765")
-    monkeypatch.delitem(sys.modules, "mysite")
+    result = run("--kit", "bucketed:kit", "serve", "--build", "bucketed:build", "--port", "18765")
+    monkeypatch.delitem(sys.modules, "bucketed")
     assert "memory://photos/site is not watched" in result.output
     assert "images is not" not in result.output
 

@@ -150,6 +150,13 @@ def failing(path: Path) -> bytes:
     raise OSError(5, f"no frames in {path.name}")
 
 
+class Pixels:
+    """What is neither true nor false, as arrays are."""
+
+    def __bool__(self) -> bool:
+        raise ValueError
+
+
 def silent(path: Path) -> None:
     """Fail without a word."""
     raise ValueError
@@ -161,7 +168,7 @@ def silent(path: Path) -> None:
         (failing, "no poster could be made of it: .*no frames in canal.mp4"),
         (silent, "no poster could be made of it: ValueError"),
         (Maker(b""), "video_poster gave nothing"),
-        (Maker(av.VideoFrame(8, 8, "rgb24").to_ndarray()), "video_poster gave ndarray, and neither bytes"),
+        (Maker(Pixels()), "video_poster gave Pixels, and neither bytes"),
         (Maker(Image.new("CMYK", (8, 8))), "no poster could be made of it: cannot write mode CMYK as PNG"),
         (Maker(Image.new("RGB", (0, 8))), "no poster could be made of it: cannot write empty image"),
         (Maker(b"no image"), "not an image of a readable format"),
