@@ -1,7 +1,8 @@
-"""Fixtures that several test files share: folders of drawn images."""
+"""Fixtures that several test files share: folders of drawn images, programs."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,3 +42,12 @@ def browser() -> Iterator[Any]:
     """Return a headless browser; the test is skipped where there is none."""
     with started_browser() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def exiftool() -> str:
+    """The program, or no test."""
+    found = shutil.which("exiftool")
+    if found is None:
+        pytest.skip("exiftool is not installed (Debian: libimage-exiftool-perl)")
+    return found

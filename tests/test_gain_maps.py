@@ -146,15 +146,6 @@ def parts_of(data: bytes) -> tuple[Image.Image, Image.Image]:
         return image.convert("RGB"), map.convert("L")
 
 
-@pytest.fixture(scope="module")
-def exiftool() -> str:
-    """The program, or no test."""
-    found = shutil.which("exiftool")
-    if found is None:
-        pytest.skip("exiftool is not installed (Debian: libimage-exiftool-perl)")
-    return found
-
-
 GEOMETRIES: list[tuple[Any, ...]] = [
     (),
     (Thumbnail(160),),

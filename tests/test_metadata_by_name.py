@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import shutil
 import struct
 import subprocess
 import zlib
@@ -54,15 +53,6 @@ ALL_FORMATS = Limits(readable_formats=(*READABLE_FORMATS, *PLUGIN_FORMATS))
 NAMES = {"JPEG": "a.jpg", "PNG": "a.png", "WEBP": "a.webp", "AVIF": "a.avif", "TIFF": "a.tif", "GIF": "a.gif"}
 STRUCTURE = ("ExifTool", "System", "File", "JFIF", "PNG", "RIFF", "QuickTime", "Meta", "Composite", "GIF")
 """Groups of what is no metadata but the file's own form."""
-
-
-@pytest.fixture(scope="module")
-def exiftool() -> str:
-    """The program, or no test."""
-    found = shutil.which("exiftool")
-    if found is None:
-        pytest.skip("exiftool is not installed (Debian: libimage-exiftool-perl)")
-    return found
 
 
 def all_stated_by(exiftool: str, *paths: Path) -> list[dict[str, Any]]:

@@ -101,6 +101,7 @@ class Bucket:
         self._failure: tuple[float, str] = -math.inf, ""
         self._slow: set[str] = set()
         self._contents: OrderedDict[tuple[str, Signature], bytes] = OrderedDict()
+        self._kept_bytes = 0
         self._begin()
 
     def __repr__(self) -> str:
@@ -227,10 +228,10 @@ class Bucket:
 
     def _keep(self, name: str, version: Signature, data: bytes) -> None:
         with self._lock:
+            self._kept_bytes += len(data) - len(self._contents.get((name, version), b""))
             self._contents[name, version] = data
-            total = sum(map(len, self._contents.values()))
-            while total > MOST_BYTES:
-                total -= len(self._contents.popitem(last=False)[1])
+            while self._kept_bytes > MOST_BYTES:
+                self._kept_bytes -= len(self._contents.popitem(last=False)[1])
 
     def names(self, may_enter: Callable[[str, int], object], is_whole: Callable[[int], bool]) -> Iterator[str]:
         """Yield the names of all files, by listings; hidden ones, and those that may not be asked for, are skipped.

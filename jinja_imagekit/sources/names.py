@@ -80,10 +80,11 @@ def without_credentials(text: str) -> str:
     """Return a URL, or a text with URLs, without the names and passwords of users.
 
     Example:
-        >>> without_credentials("sftp://me:secret@host/photos")
+        >>> without_credentials("sftp://me:s@cret@host/photos")
         'sftp://host/photos'
     """
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    # A password may hold the sign itself.
+    return re.sub(r"//[^/\s]*@", "//", text)
 
 
 def bare_name(name: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ...exceptions import InvalidOption
+from ...sources.names import without_credentials
 
 if TYPE_CHECKING:
     from ...kit import ImageKit
@@ -31,8 +31,7 @@ def executor_at(url: str, kit: ImageKit) -> ClusterExecutor:
         ImageKitError: It does not answer, or has no workers.
     """
     scheme, _, address = url.partition("://")
-    # An address may hold a password.
-    shown = re.sub("//[^/]*@", "//***@", url)
+    shown = without_credentials(url)
     if scheme not in CLUSTERS or not (address or (url == scheme and scheme != "dask")):
         shapes = "'dask://host:8786', 'celery://redis://host:6379/0' or 'ray://host:10001'"
         raise InvalidOption("executor", shown, f"write the address of a cluster, such as {shapes}")
