@@ -200,7 +200,7 @@ def test_nobody_works(site: ClusterSite, broker: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "SECONDS", 0.5)
     with pytest.raises(ImageKitError, match=r"No worker .* IMAGEKIT_KITS=cluster_pages:kit python -m celery"):
         site.generate(f"celery://{broker.removesuffix('0')}2", "nobody")
-    with pytest.raises(ImageKitError, match=r"No broker answers at 'celery://redis://\*\*\*@127.0.0.1:9'"):
+    with pytest.raises(ImageKitError, match=r"No broker answers at 'celery://redis://127.0.0.1:9'"):
         site.generate("celery://redis://user:secret@127.0.0.1:9", "nobody")
     with pytest.raises(ImageKitError, match="No broker"):
         site.generate("celery://no-such-broker://here", "nobody")
