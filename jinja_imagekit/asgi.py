@@ -6,12 +6,10 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from email.utils import formatdate, parsedate_to_datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from .exceptions import StorageError
 from .kit import ImageKit
 from .once import PerProcess
 from .pages import Page, writing
@@ -90,48 +88,20 @@ class ImageKitMiddleware:
 
     async def _respond(self, name: str, scope: Scope, send: Send) -> bool:
         """Send a cache file, which is made first if it is promised; tell whether there is one."""
-        found = await asyncio.to_thread(self._find, name)
-        if found is None:
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        existing = partial(self._serving.existing, name, scope["method"], headers.get)
+        answer = await asyncio.to_thread(existing)
+        if answer is None:
             is_promised = await asyncio.to_thread(self._serving.is_promised, name)
             made = await self._make(name) if is_promised else None
-            if made is not None and made != name:
-                # The source was replaced after the page was rendered.
-                location = self._kit.storage.url(made)
-                await _send(send, 302, {"Location": location, "Cache-Control": "no-store"}, b"")
-                return True
             # Somebody else may have made it between the two looks.
-            found = await asyncio.to_thread(self._find, name)
-        if found is None:
+            answer = self._serving.moved(name, made) or await asyncio.to_thread(existing)
+        if answer is None:
             return False
-        headers = {
-            **self._serving.headers(name),
-            "ETag": found.tag,
-            "Last-Modified": formatdate(found.time, usegmt=True),
-        }
-        if found.is_known_to(scope):
-            await _send(send, 304, headers, None)
-            return True
-        content = await asyncio.to_thread(self._read, name) if scope["method"] == "GET" else None
-        if content is None and scope["method"] == "GET":
-            return False
-        size = found.size if content is None else len(content)
-        headers |= {"Content-Type": self._serving.mimetype(name), "Content-Length": str(size)}
-        await _send(send, 200, headers, content)
+        raw = [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in answer.headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+        await send({"type": "http.response.body", "body": answer.content})
         return True
-
-    def _find(self, name: str) -> _Found | None:
-        stored = self._kit.storage.stat(name) if self._serving.find(name) else None
-        if stored is None:
-            return None
-        return _Found(stored.size, f'"{stored.modified_ns:x}-{stored.size:x}"', stored.modified_ns // 1_000_000_000)
-
-    def _read(self, name: str) -> bytes | None:
-        """Return the content of a cache file; None if it is gone."""
-        try:
-            with self._kit.storage.open(name) as file:
-                return file.read()
-        except StorageError:
-            return None
 
     async def _make(self, name: str) -> str | None:
         making = self._making()
@@ -151,33 +121,3 @@ def _page_of(scope: Scope) -> Page | None:
     path: str = scope["path"]
     root = _root_path.get()
     return Page(path.removeprefix(root) if path.startswith(f"{root}/") else path, quote(root) or "/")
-
-
-class _Found(NamedTuple):
-    """A cache file.
-
-    Attributes:
-        size: How many bytes it has.
-        tag: Its entity tag.
-        time: When it was written, in seconds since the epoch.
-    """
-
-    size: int
-    tag: str
-    time: int
-
-    def is_known_to(self, scope: Scope) -> bool:
-        """Tell whether the client has a current copy (RFC 9110, 13.2.2)."""
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        tags = headers.get(b"if-none-match")
-        if tags is not None:
-            return "*" in tags or self.tag in [tag.strip().removeprefix("W/") for tag in tags.split(",")]
-        with suppress(ValueError, OverflowError):
-            return self.time <= parsedate_to_datetime(headers.get(b"if-modified-since", "")).timestamp()
-        return False
-
-
-async def _send(send: Send, status: int, headers: dict[str, str], body: bytes | None) -> None:
-    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body or b""})

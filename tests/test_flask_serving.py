@@ -36,44 +36,6 @@ def status_of(app: flask.Flask, url: str) -> int:
         return response.status_code
 
 
-def test_a_page_and_its_image_over_http(tmp_path: Path) -> None:
-    """The image has its type, may be kept for a year by anybody, and runs nothing."""
-    app = make_app(tmp_path)
-    add_page(app, THUMBNAIL)
-    with serving(app) as port:
-        status, _, page = get(port, "/")
-        assert status == 200
-        status, headers, image = get(port, sources(page)[0])
-    assert status == 200
-    assert headers["content-type"] == "image/webp"
-    directives = set(headers["cache-control"].split(", "))
-    assert {"public", "max-age=31536000", "immutable"} <= directives
-    assert not directives & {"no-cache", "no-store", "private"}
-    assert headers["x-content-type-options"] == "nosniff"
-    assert "sandbox" in headers["content-security-policy"]
-    assert int(headers["content-length"]) == len(image)
-    assert image == next((tmp_path / "instance/imagekit").rglob("*.webp")).read_bytes()
-
-
-def test_a_reader_who_has_the_image_gets_no_second_one(tmp_path: Path) -> None:
-    """By its entity tag or its date; a copy that is another gets the file."""
-    app = make_app(tmp_path)
-    add_page(app, THUMBNAIL)
-    with serving(app) as port:
-        url = sources(get(port, "/")[2])[0]
-        _, headers, image = get(port, url)
-        for condition in ({"If_None_Match": headers["etag"]}, {"If_Modified_Since": headers["last-modified"]}):
-            status, again, body = get(port, url, **condition)
-            assert (status, body) == (304, b"")
-            assert "immutable" in again["cache-control"]
-        assert get(port, url, If_None_Match='"another"')[2] == image
-        status, headers, body = get(port, url, "HEAD")
-        assert (status, body, int(headers["content-length"])) == (200, b"", len(image))
-        status, headers, body = get(port, url, Range="bytes=0-3")
-        assert (status, body) == (206, b"RIFF")
-        assert get(port, url, "POST")[0] == 405
-
-
 @pytest.mark.parametrize(
     "path",
     [

@@ -8,11 +8,13 @@ import traceback
 from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, NamedTuple
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import click
 
+from ..images import mimetype_of_name
 from ..loading import load
 from .finding import find_kit
 
@@ -115,15 +117,19 @@ class _Handler(SimpleHTTPRequestHandler):
         self._kit = kit
         super().__init__(*args, directory=directory)  # type: ignore[arg-type]  # the server's own
 
-    def translate_path(self, path: str) -> str:
-        """Return the path of the file to send: that of the page's folder, or that of a cache file, made if need be."""
-        own = super().translate_path(path)
-        if os.path.exists(own):
-            return own
-        name = self._name(path)
-        serving = self._kit.serving
-        made = name if serving.find(name) else serving.make(name)
-        return (serving.find(made) if made else None) or own
+    def send_head(self) -> Any:
+        """Begin to answer with a file of the page's folder, or with a cache file, which is made if need be."""
+        answer = None
+        if not os.path.exists(self.translate_path(self.path)):
+            answer = self._kit.serving.respond(self._name(self.path), self.command, self.headers.get)
+        if answer is None:
+            return super().send_head()
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            if name != "Cache-Control":
+                self.send_header(name, value)
+        self.end_headers()
+        return BytesIO(answer.content)
 
     def _name(self, url: str) -> str:
         path = unquote(urlsplit(url).path)
@@ -132,7 +138,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def guess_type(self, path: str | os.PathLike[str]) -> str:
         """Return the media type of a file."""
-        return self._kit.serving.mimetype(os.fspath(path))
+        return mimetype_of_name(os.fspath(path))
 
     def end_headers(self) -> None:
         """Have the browser ask again each time, since anything may change."""

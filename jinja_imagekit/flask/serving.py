@@ -86,27 +86,11 @@ class CacheFileUrls:
             NotFound: There is no such cache file.
         """
         name = f"{self._kit.settings.cachefile_dir}/{filename}".lstrip("/")
-        serving = self._kit.serving
-        path = serving.find(name)
-        if path is None:
-            made = serving.make(name)
-            if made is not None and made != name:
-                return self._elsewhere(made)
-            path = serving.find(name)
-        if path is None:
+        answer = self._kit.serving.respond(name, flask.request.method, flask.request.headers.get)
+        if answer is None:
             raise NotFound
-        try:
-            response = flask.send_file(path, serving.mimetype(name))
-        except FileNotFoundError:
-            raise NotFound from None
-        response.headers.update(serving.headers(name))
-        return response
-
-    def _elsewhere(self, name: str) -> BaseResponse:
-        """Respond with where an image is, since its source was replaced after the page was rendered."""
-        response = flask.redirect(self._kit.storage.url(name))
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        # Of bytes Flask would write the length itself, which is not that of the file that HEAD asks about.
+        return flask.Response([answer.content], answer.status, answer.headers)
 
     def needs(self, name: str) -> None:
         """Build a cache file's URL as `url_for` does, which Frozen-Flask listens to."""

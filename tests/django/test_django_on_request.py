@@ -33,21 +33,14 @@ def made(media: Path) -> list[Path]:
 
 
 def test_a_page_and_its_image(client: Client, make_photo: Any, media: Path) -> None:
-    """The image of a model's field is made by the first who asks, and may be kept for ever."""
+    """The image of a model's field is made by the first who asks, with the size that the page says."""
     make_photo()
     page = client.get("/page").content.decode()
     [(url, width, height)] = re.findall(r'src="([^"]+)" width="(\d+)" height="(\d+)"', page)
     assert made(media) == []
     answer = client.get(url)
-    assert (answer.status_code, answer["Content-Type"]) == (200, "image/webp")
-    assert "immutable" in answer["Cache-Control"]
-    assert "sandbox" in answer["Content-Security-Policy"]
     with Image.open(io.BytesIO(answer.content)) as image:
         assert image.size == (int(width), int(height))
-    assert client.get(url, headers={"If-None-Match": answer["ETag"]}).status_code == 304
-    assert client.get(url, headers={"If-Modified-Since": answer["Last-Modified"]}).status_code == 304
-    assert client.head(url).content == b""
-    assert client.post(url).status_code == 405
     assert client.get("/page").content.decode() == page
     assert len(made(media)) == 1
 
