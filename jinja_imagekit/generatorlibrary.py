@@ -8,7 +8,7 @@ from typing import Any
 from .exceptions import InvalidOption
 from .processors import SharedThumbnail
 from .processors import Thumbnail as ThumbnailProcessor
-from .processors.arguments import one_of, pixels
+from .processors.arguments import flag, one_of, pixels
 from .registry import GeneratorRegistry
 from .settings import AUTO, EFFORTS, GAMUTS
 from .specs import ImageSpec
@@ -41,7 +41,7 @@ class Thumbnail(ImageSpec):
         source: The image to start from.
 
     Raises:
-        InvalidOption: The size, the anchor, the effort or the gamut cannot be used.
+        InvalidOption: The size, the anchor, the effort or the gamut cannot be used, or what is on or off is neither.
     """
 
     varies = False
@@ -68,7 +68,7 @@ class Thumbnail(ImageSpec):
         super().__init__(source)
         sides: dict[str, Any] = {"width": width, "height": height, "anchor": anchor, "crop": crop, "upscale": upscale}
         self.processors = (SharedThumbnail(**sides, largest=largest) if largest else ThumbnailProcessor(**sides),)
-        if still:
+        if flag("still", still):
             self.keep_animation = False
         if effort is not None:
             self.effort = one_of("effort", effort, EFFORTS)
@@ -77,7 +77,7 @@ class Thumbnail(ImageSpec):
         if gamut is not None:
             self.gamut = one_of("gamut", gamut, GAMUTS)
         if hdr is not None:
-            self.hdr = bool(hdr)
+            self.hdr = bool(flag("hdr", hdr))
         if quality == AUTO:
             self.quality = AUTO
         if not isinstance(options or {}, Mapping):

@@ -85,6 +85,7 @@ class ImageKit:
 
     Raises:
         InvalidSetting: A setting is unknown (the message names the nearest), or its value is unusable.
+        InvalidStrategy: `default_cachefile_strategy` is none.
 
     Example:
         >>> kit = ImageKit(source_dirs=["content/images"], location="output", base_url="/")
@@ -106,8 +107,10 @@ class ImageKit:
         if import_name:
             announce_kit(import_name)
         self._limits = Limits.from_settings(self.settings)
-        # Errors in the pixel settings are raised here rather than by the first image.
+        # Errors in settings are raised here rather than by the first image; what a path leads to may need the kit.
         PixelRules.from_settings(self.settings)
+        if not isinstance(self.settings.default_cachefile_strategy, str):
+            _ = self.cachefile_strategy
         self._making = threading.RLock()
         self._previews = False
         self._parents = tuple(generators)
@@ -169,8 +172,11 @@ class ImageKit:
     @made_once
     def posters(self) -> Posters | None:
         """Makes the images that stand for videos."""
-        maker = self.settings.video_poster
-        return None if maker is None else Posters(load("video_poster", maker))
+        settings = self.settings
+        if settings.video_poster is None:
+            return None
+        maker = load("video_poster", settings.video_poster)
+        return Posters(maker, settings, lambda name: self.records.store.lock(name))
 
     def _source_places(self) -> tuple[list[Path | Bucket], list[tuple[str, Path | Bucket]]]:
         """Return the source folders and those with a prefix, in which URLs have become buckets."""

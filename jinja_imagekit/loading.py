@@ -43,29 +43,44 @@ SHORT_NAMES: Mapping[str, Mapping[str, str]] = {
 }
 """This library's own parts, by the settings and spec attributes that may name them without their modules."""
 
+_CALLED = ("a callable", "__call__")
+_SUPPLIED: Mapping[str, tuple[str, ...]] = {
+    "cachefile_namer": _CALLED,
+    "spec_cachefile_namer": _CALLED,
+    "focus_detector": _CALLED,
+    "video_poster": _CALLED,
+    "state_store": ("a StateStore", "get_many", "__call__"),
+    "default_file_storage": ("a Storage", "save"),
+    "cachefile_storage": ("a Storage", "save"),
+    "default_cachefile_backend": ("a CacheFileBackend", "generate"),
+    "cachefile_backend": ("a CacheFileBackend", "generate"),
+}
+"""What settings and spec attributes take besides dotted paths, and what of it any object or class must have."""
+
 
 def full_path(setting: str, value: Any) -> Any:
     """Return the dotted path behind a setting's short name, and any other value unchanged.
 
     Raises:
-        InvalidSetting: A name without a dot is not one of this library's own.
+        InvalidSetting: A name without a dot is not one of this library's own, or the value is of no use to the setting.
 
     Example:
         >>> full_path("default_cachefile_strategy", "Deferred")
         'jinja_imagekit.cachefiles.strategies.Deferred'
     """
+    if not isinstance(value, str):
+        return _supplied(setting, value)
     known = SHORT_NAMES.get(setting, {})
     if setting == "state_store" and isinstance(value, str) and "://" in value:
         scheme = value.partition("://")[0]
         if scheme not in _STORES_BY_SCHEME:
             raise InvalidSetting(setting, f"{scheme}:// leads to no store. {nearest(scheme, _STORES_BY_SCHEME)}")
         return value
-    if not isinstance(value, str) or "." in value or not known:
+    if "." in value or setting not in (*SHORT_NAMES, *_SUPPLIED):
         return value
     if value not in known:
-        raise InvalidSetting(
-            setting, f"{value!r} is neither a dotted path nor a known short name. {nearest(value, known)}"
-        )
+        short = f" nor a known short name. {nearest(value, known)}" if known else " nor an object"
+        raise InvalidSetting(setting, f"{value!r} is neither a dotted path{short}")
     return known[value]
 
 
@@ -77,23 +92,35 @@ def load(setting: str, value: Any) -> Any:
         value: A dotted path such as `"mysite.images.namer"`, a short name of `SHORT_NAMES`, or any object.
 
     Raises:
-        InvalidSetting: The path leads nowhere.
+        InvalidSetting: The path leads nowhere, or the object is of no use to the setting.
 
     Example:
         >>> load("cachefile_namer", "os.path.basename")("a/b.jpg")
         'b.jpg'
     """
-    return _load_path(setting, value) if isinstance(value, str) else value
+    return _supplied(setting, _load_path(setting, value) if isinstance(value, str) else value)
 
 
 def load_instance(setting: str, value: Any) -> Any:
     """Return the object that a setting names, or a new instance if it names a class.
 
     Raises:
-        InvalidSetting: The path leads nowhere.
+        InvalidSetting: As `load`.
     """
-    found = _load_path(setting, value) if isinstance(value, str) else value
+    found = load(setting, value)
     return found() if isinstance(found, type) else found
+
+
+def _supplied(setting: str, value: Any) -> Any:
+    """Return what a setting is given if it can be used for it.
+
+    Raises:
+        InvalidSetting: It lacks what the setting needs of it.
+    """
+    what, *needed = _SUPPLIED.get(setting, ("", ""))
+    if what and value is not None and not any(hasattr(value, each) for each in needed):
+        raise InvalidSetting(setting, f"must be {what} or the dotted path of one, not {value!r}")
+    return value
 
 
 KITS_VARIABLE = "IMAGEKIT_KITS"

@@ -246,7 +246,7 @@ class Settings(PixelSettings, Caps):
     state_directory_permissions: int = 0o700
     state_file_permissions: int = 0o600
     cachefile_dir: str = "CACHE/images"
-    default_file_storage: Any = None
+    default_file_storage: Any | None = None
     default_cachefile_backend: Any = "jinja_imagekit.cachefiles.backends.Simple"
     default_cachefile_strategy: Any = "jinja_imagekit.cachefiles.strategies.JustInTime"
     cachefile_namer: Any = "jinja_imagekit.cachefiles.namers.hash"
@@ -267,8 +267,8 @@ class Settings(PixelSettings, Caps):
     picture_css: str = "style"
     missing_alt: str | None = None
     auto_sizes: bool = True
-    focus_detector: Any = None
-    video_poster: Any = None
+    focus_detector: Any | None = None
+    video_poster: Any | None = None
     file_permissions: int | None = 0o644
     directory_permissions: int | None = 0o755
     fsync: bool = False
@@ -451,6 +451,8 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 
 def _anything(name: str, value: Any) -> Any:
+    if value is None:
+        raise InvalidSetting(name, "must be an object or a dotted path, not None")
     return value
 
 
@@ -559,6 +561,7 @@ _boolean = _instance(bool, "True or False")
 
 _CONVERTERS: dict[str, Callable[[str, Any], Any]] = {
     "Any": _anything,
+    "Any | None": _or_none(_anything),
     "Path": _path,
     "str": _string,
     "bool": _boolean,

@@ -64,6 +64,25 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("{% thumbnail '9x9' 'photo.jpg' format='TIFF' %}", UnknownFormat, "Known: 'AVIF', 'GIF', 'JPEG', 'PNG', 'WEBP'"),
     ("{% thumbnail '9x9' 'photo.jpg' anchor='above' %}", InvalidOption, "anchor='above'"),
     ("{% thumbnail '9x9' 'photo.jpg' srcset='big' %}", InvalidOption, "write pixel densities as '1.5 2'"),
+    *(
+        (
+            f"{{% {tag} '9x9' 'photo.jpg' {name}='no' -- alt='' %}}",
+            InvalidOption,
+            f"{name}='no' cannot be used: give True",
+        )
+        for name in ("crop", "upscale", "still", "hdr", "priority")
+        for tag in ("thumbnail", "picture")
+    ),
+    (
+        "{% picture '9x9' 'photo.jpg' at={'print': {'still': 'no'}} -- alt='' %}",
+        InvalidOption,
+        "still='no' cannot be used: give True or False",
+    ),
+    (
+        "{% thumbnail '9x9' 'photo.jpg' format='WEBP' options={'lossless': 'no'} %}",
+        InvalidOption,
+        "lossless='no' cannot be used: give True or False",
+    ),
     ("{% thumbnail '9x9' 'none.jpg' %}", SourceNotFound, "Source 'none.jpg': no such file in the source folder"),
     ("{% thumbnail '9x9' 'empty.jpg' %}", UnreadableImage, "Source 'empty.jpg': "),
     ("{% thumbnail '9x9' 'text.jpg' %}", UnreadableImage, "'text.jpg': it is not an image of a readable format"),

@@ -13,7 +13,7 @@ import pytest
 
 from jinja_imagekit import ImageKit, Settings
 from jinja_imagekit.cachefiles.strategies import Deferred, Optimistic
-from jinja_imagekit.exceptions import ImageKitError, InvalidSetting
+from jinja_imagekit.exceptions import ImageKitError, InvalidSetting, InvalidStrategy
 from jinja_imagekit.images import FORMATS
 from jinja_imagekit.loading import SHORT_NAMES, load
 from jinja_imagekit.queues.threads import Threads
@@ -51,6 +51,14 @@ def test_an_unknown_setting_names_the_nearest() -> None:
         ("default_thumbnail_srcset_scales", ["2"], "must be a number, not '2'"),
         ("readable_formats", "JPEG", "must be a list or tuple, not 'JPEG'"),
         ("background", "whitish", "must be a colour such as '#ffffff' or 'white', not 'whitish'"),
+        ("video_poster", 3, "must be a callable or the dotted path of one, not 3"),
+        ("video_poster", "poster", "'poster' is neither a dotted path"),
+        ("focus_detector", {}, "must be a callable or the dotted path of one, not {}"),
+        ("cachefile_namer", b"hash", "must be a callable or the dotted path of one, not b'hash'"),
+        ("spec_cachefile_namer", None, "must be an object or a dotted path, not None"),
+        ("state_store", 3, "must be a StateStore or the dotted path of one, not 3"),
+        ("default_file_storage", object, "must be a Storage or the dotted path of one, not <class 'object'>"),
+        ("default_cachefile_backend", print, "must be a CacheFileBackend or the dotted path of one"),
         ("cachefile_dir", "/CACHE", "must be a relative folder"),
         ("cachefile_dir", "a/../..", "must be a relative folder"),
         ("cachefile_dir", "a\\b", "must be a relative folder"),
@@ -76,6 +84,13 @@ def test_what_only_the_pixels_room_knows_is_refused_by_the_kit(settings: dict[st
     """Formats that start another program, and EXIF fields that do not exist, are refused when the kit is made."""
     with pytest.raises(InvalidSetting, match=message):
         ImageKit(**settings)
+
+
+@pytest.mark.parametrize("strategy", [3, {"on_source_saved": 3}, {}])
+def test_a_strategy_without_hooks_is_refused_by_the_kit(strategy: object) -> None:
+    """Like every object that a setting takes, it is looked at when the kit is made."""
+    with pytest.raises(InvalidStrategy):
+        ImageKit(default_cachefile_strategy=strategy)
 
 
 def test_values_are_converted_and_frozen() -> None:
@@ -124,7 +139,7 @@ def test_settings_by_name_go_before_those_made_elsewhere() -> None:
         ("default_cachefile_backend", "jinja_imagekit.nowhere.Simple", "'jinja_imagekit' has no 'nowhere'"),
         ("default_cachefile_backend", "jinja_imagekit.cachefiles.backends.Simpel", "Did you mean 'Simple'"),
         ("default_cachefile_backend", "nothing_like.this", "'nothing_like.this' is not a dotted path"),
-        ("default_cachefile_backend", object(), "must be a CacheFileBackend"),
+        ("default_cachefile_backend", "os.path.join", "must be a CacheFileBackend"),
     ],
 )
 def test_a_dotted_path_that_leads_nowhere(setting: str, value: object, message: str) -> None:

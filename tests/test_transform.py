@@ -184,6 +184,19 @@ def test_an_attribute_overrides_the_rule(site: Site) -> None:
         transformed(site, '\n<img src="canal.jpg" data-imagekit-layout="wide">')
 
 
+@pytest.mark.parametrize("word", ["false", "False", "0"])
+def test_an_image_of_its_own_can_say_no(word: str, site: Site) -> None:
+    """As Python, Jinja or HTML write it; another word is an error, and counts as no yes."""
+    html = '<img src="canal.jpg" alt="" data-imagekit-size="50x50" data-imagekit-{}="{}">'
+    (image,) = images(transformed(site, html.format("crop", word)))
+    assert image["width"] != image["height"]
+    (image,) = images(transformed(site, html.format("priority", word)))
+    assert "fetchpriority" not in image
+    for name in ("crop", "upscale", "priority", "hdr", "still"):
+        with pytest.raises(ImageKitError, match=f"line 1: .*{name}='no' cannot be used: give True or False"):
+            transformed(site, html.format(name, "no"))
+
+
 @pytest.mark.parametrize(
     ("rules", "message"),
     [

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +112,58 @@ def test_maker_is_asked_of_videos_alone_and_once(new_kit: NewKit) -> None:
     second = new_kit(video_poster=again).install(Environment(autoescape=True)).from_string(page).render()
     assert second == first
     assert again.asked == []
+
+
+def slow(path: Path) -> Image.Image:
+    """Note each call beside the video, and take the time that a decoder takes."""
+    with open(path.parent / "asked.txt", "a") as log:
+        log.write("x")
+    time.sleep(0.3)
+    return Image.new("RGB", (160, 90), "red")
+
+
+def slow_and_failing(path: Path) -> Image.Image:
+    """Fail after some time."""
+    raise OSError(f"no frames in {slow(path)}")
+
+
+REQUEST = """
+import sys
+from jinja_imagekit import ImageKit
+kit = ImageKit(source_dirs=[sys.argv[1] + "/in"], location=sys.argv[1] + "/out", state_dir=sys.argv[1] + "/state",
+               video_poster="test_video_posters.slow")
+sys.stdin.readline()
+print(kit.cachefile("imagekit:thumbnail", source="canal.mp4", width=int(sys.argv[2]), format="PNG").width)
+"""
+
+
+def test_poster_is_made_once_for_all_who_ask_at_once(new_kit: NewKit, tmp_path: Path) -> None:
+    """By threads of a server, whose pages want other sizes, and by its processes."""
+    kit = new_kit(video_poster=slow)
+    with ThreadPoolExecutor(4) as pool:
+        files = list(pool.map(lambda width: thumbnail(kit, width=width), (20, 40, 60, 80)))
+    assert [file.width for file in files] == [20, 40, 60, 80]
+    asked = tmp_path / "in" / "asked.txt"
+    assert asked.read_text() == "x"
+    asked.unlink()
+    (tmp_path / "in" / "canal.mp4").write_bytes(documents.film("blue"))
+    time.sleep(0.05)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    commands = [[sys.executable, "-c", REQUEST, str(tmp_path), width] for width in ("20", "40")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
+    processes = [subprocess.Popen(command, **pipes) for command in commands]  # type: ignore[call-overload]
+    assert [each.communicate("\n", timeout=60)[0] for each in processes] == ["20\n", "40\n"]
+    assert asked.read_text() == "x"
+
+
+def test_maker_that_failed_is_asked_again_later(new_kit: NewKit, tmp_path: Path) -> None:
+    """Pages that show the video do not wait for it each time."""
+    for timeout, calls in ((60, "x"), (0, "xxx")):
+        kit = new_kit(video_poster=slow_and_failing, failure_timeout=timeout)
+        for _ in range(2):
+            with pytest.raises(UnreadableImage, match="no frames in"):
+                thumbnail(kit)
+        assert (tmp_path / "in" / "asked.txt").read_text() == calls
 
 
 def test_name_depends_on_the_video_and_on_the_maker_s_version(new_kit: NewKit, tmp_path: Path) -> None:

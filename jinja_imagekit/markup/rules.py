@@ -359,7 +359,8 @@ def _plain(value: str | None) -> Any:
     if value is None or value == "":
         return True
     try:
-        found = json.loads(value)
+        # Python and HTML write truths otherwise.
+        found = json.loads(value.lower())
     except ValueError:
         return value
     return found if isinstance(found, (bool, int, float)) else value

@@ -11,7 +11,7 @@ from .. import html
 from ..exceptions import InvalidOption, nearest
 from ..generatorlibrary import THUMBNAIL_ID
 from ..images import normal_format
-from ..processors.arguments import one_of
+from ..processors.arguments import flag, one_of
 from ..settings import GAMUTS
 from ..specs import FOCUS_KEYWORD, ImageSpec
 from .framing import LAYOUTS, MAX_SIDE, Focus, parse_dimensions, parse_focus
@@ -100,6 +100,8 @@ def picture_call(
     options.pop("format", None)
     anchor = options.pop("anchor", None)
     generator_id = THUMBNAIL_ID if generator_id is None else generator_id
+    if generator_id == THUMBNAIL_ID:
+        options.update({name: flag(name, options[name]) for name in ("crop", "upscale") if name in options})
     focus = given.get("focus", anchor)
     if focus is None:
         focus = kit.image_facts.focus_of(source, generator_id)
@@ -123,7 +125,7 @@ def picture_call(
         at=at,
         focus=None if focus is None else parse_focus(focus),
         alt=None if given.get("alt") is None else html.text_or_html(given["alt"]),
-        priority=bool(given.get("priority", False)),
+        priority=bool(flag("priority", given.get("priority"))),
         placeholder=_placeholder(given.get("placeholder", settings.picture_placeholder)),
         gamut=None if gamut is None else one_of("gamut", gamut, GAMUTS),
         missing_alt=one_of("missing_alt", given.get("missing_alt", settings.missing_alt or "error"), MISSING_ALT),
@@ -282,5 +284,5 @@ def art_directed(call: PictureCall, changes: Mapping[str, Any]) -> PictureCall:
         sizes=_sizes(changes.get("sizes")) or (None if is_resized else call.sizes),
         formats=_formats(changes["formats"]) if changes.get("formats") else call.formats,
         focus=parse_focus(changes["focus"]) if changes.get("focus") else focus,
-        still=bool(changes.get("still")),
+        still=bool(flag("still", changes.get("still"))),
     )

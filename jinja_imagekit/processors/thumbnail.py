@@ -46,13 +46,14 @@ class Thumbnail(Resampling, pilkit.Thumbnail):  # type: ignore[misc]  # pilkit h
         crop: bool | None = None,
         upscale: bool | None = None,
     ) -> None:
+        crop = arguments.flag("crop", crop)
         if anchor is not None and crop is False:
             raise InvalidOption("anchor", anchor, "leave it out, or set crop to true")
         super().__init__(
             arguments.pixels_or_none("width", width),
             arguments.pixels_or_none("height", height),
             arguments.anchor(anchor, "auto", "entropy"),
-            arguments.flag("crop", crop),
+            crop,
             arguments.flag("upscale", upscale),
         )
         if self.width is None and self.height is None:

@@ -44,6 +44,7 @@ OUTPUT_FORMATS: Mapping[str, Format] = {name: FORMATS[name] for name in WRITABLE
 """The formats that are written."""
 
 _KNOWN_OPTIONS = frozenset().union(*(format.options for format in OUTPUT_FORMATS.values()))
+_FLAGS = frozenset().union(*(each.flags for each in OUTPUT_FORMATS.values()))
 
 OTHER_NAMES: Mapping[str, str] = {
     name: format.name for format in _ALL for name in (*format.variants, *format.other_names)
@@ -141,7 +142,8 @@ def check_options(format: str, options: Mapping[str, object]) -> None:
 
     Raises:
         UnknownFormat: The format is not written.
-        InvalidOption: An option is unknown to every format, or its value is out of range.
+        InvalidOption: An option is unknown to every format, its value is out of range, or it is on or off and the
+            value is neither.
 
     Example:
         >>> check_options("JPEG", {"quality": 80})
@@ -152,6 +154,8 @@ def check_options(format: str, options: Mapping[str, object]) -> None:
             raise InvalidOption(name, value, f"no format has such an option. {nearest(name, _KNOWN_OPTIONS)}")
         if name == "quality" and value == AUTO:
             continue
+        if name in _FLAGS and value not in (0, 1):
+            raise InvalidOption(name, value, "give True or False")
         allowed = own.ranges.get(name) or _widest_range(name)
         if allowed is not None:
             _check_number(name, value, allowed)

@@ -40,10 +40,9 @@ class Avif(Format):
         "small": {"speed": 5, "quality": 59},
     }
     qualities = (28, 34, 40, 45, 50, 55, 60, 66, 73)
-    options = frozenset(
-        {"quality", "speed", "subsampling", "range", "codec", "tile_rows", "tile_cols", "autotiling"}
-        | {"alpha_premultiplied", "advanced", "icc_profile", "exif", "xmp"}
-    )
+    flags = frozenset({"autotiling", "alpha_premultiplied"})
+    options = flags | {"quality", "speed", "subsampling", "range", "codec", "tile_rows", "tile_cols", "advanced"}
+    options |= {"icc_profile", "exif", "xmp"}
     ranges: ClassVar[Mapping[str, Range]] = {"quality": Range(0, 100), "speed": Range(0, 10)}
 
     def announces(self, data: bytes) -> bool:

@@ -149,6 +149,7 @@ class Format(ABC):
         efforts: What else they are for each of the setting `effort`'s values.
         qualities: Those that `quality="auto"` may choose, from the lowest; none where the encoder has no quality.
         options: Names of the encoder options that it understands.
+        flags: Those of them that are on or off.
         ranges: The values of those that are numbers.
     """
 
@@ -174,6 +175,7 @@ class Format(ABC):
     efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     qualities: ClassVar[tuple[int, ...]] = ()
     options: ClassVar[frozenset[str]] = frozenset()
+    flags: ClassVar[frozenset[str]] = frozenset()
     ranges: ClassVar[Mapping[str, Range]] = {}
 
     # --- Reading ---

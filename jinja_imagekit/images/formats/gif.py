@@ -31,7 +31,8 @@ class Gif(Format):
     animates = True
     max_side = 65_535  # 16 bits
     max_milliseconds = 655_350  # 16 bits of 1/100 s
-    options = frozenset({"optimize", "interlace", "comment", "dither"})
+    flags = frozenset({"optimize", "interlace", "dither"})
+    options = flags | {"comment"}
 
     def announces(self, data: bytes) -> bool:
         """Tell whether the first bytes are GIF's signature."""

@@ -41,10 +41,9 @@ class Jpeg(Format):
     defaults: ClassVar[Mapping[str, object]] = {"quality": 80, "progressive": True}
     efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {"fast": {"progressive": False}}
     qualities = (40, 48, 55, 61, 67, 73, 79, 85, 91)
-    options = frozenset(
-        {"quality", "progressive", "progression", "optimize", "subsampling", "qtables", "smooth", "keep_rgb"}
-        | {"dpi", "comment", "restart_marker_blocks", "restart_marker_rows", "icc_profile", "exif", "xmp"}
-    )
+    flags = frozenset({"progressive", "progression", "optimize", "keep_rgb"})
+    options = flags | {"quality", "subsampling", "qtables", "smooth", "dpi", "comment", "icc_profile", "exif", "xmp"}
+    options |= {"restart_marker_blocks", "restart_marker_rows"}
     # libjpeg has no quality 0, and Pillow takes it for "the default".
     ranges: ClassVar[Mapping[str, Range]] = {"quality": Range(1, 100)}
 

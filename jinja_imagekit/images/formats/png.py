@@ -52,9 +52,8 @@ class Png(Format):
         "fast": {"compress_level": 4},
         "small": {"compress_level": 9},
     }
-    options = frozenset(
-        {"optimize", "compress_level", "compress_type", "dpi", "icc_profile", "exif", "xmp", "bits"} | {"dither"}
-    )
+    flags = frozenset({"optimize", "dither"})
+    options = flags | {"compress_level", "compress_type", "dpi", "icc_profile", "exif", "xmp", "bits"}
     ranges: ClassVar[Mapping[str, Range]] = {"compress_level": Range(0, 9), "bits": Range(1, 8)}
 
     def announces(self, data: bytes) -> bool:

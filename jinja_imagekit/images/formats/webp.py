@@ -47,10 +47,8 @@ class WebP(Format):
         "small": {"method": 6},
     }
     qualities = (40, 48, 55, 61, 67, 73, 79, 85, 91)
-    options = frozenset(
-        {"quality", "lossless", "alpha_quality", "method", "exact", "minimize_size", "allow_mixed"}
-        | {"kmin", "kmax", "icc_profile", "exif", "xmp"}
-    )
+    flags = frozenset({"lossless", "exact", "minimize_size", "allow_mixed"})
+    options = flags | {"quality", "alpha_quality", "method", "kmin", "kmax", "icc_profile", "exif", "xmp"}
     ranges: ClassVar[Mapping[str, Range]] = {
         "quality": Range(0, 100, whole=False),
         "alpha_quality": Range(0, 100, whole=False),
