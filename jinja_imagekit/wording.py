@@ -1,6 +1,8 @@
-"""Text for terminals and pages: bytes, seconds and counts in words, and text that is safe to print."""
+"""Text for terminals and pages: bytes, seconds and counts in words, and text that is safe to show."""
 
 from __future__ import annotations
+
+import re
 
 
 def size_in_words(count: int) -> str:
@@ -53,6 +55,17 @@ def printable(text: str) -> str:
         'a\\\\x1b[2J.jpg'
     """
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def without_credentials(text: str) -> str:
+    """Return a URL, or a text with URLs, without the names and passwords of users.
+
+    Example:
+        >>> without_credentials("sftp://me:s@cret@host/photos")
+        'sftp://host/photos'
+    """
+    # A password may hold the sign itself.
+    return re.sub(r"//[^/\s]*@", "//", text)
 
 
 def said(error: BaseException) -> str:

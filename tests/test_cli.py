@@ -208,6 +208,17 @@ def test_the_report_is_written_and_a_dry_run_has_none(run: Run, tmp_path: Path) 
     assert run("generate", "--dry-run", "--report", str(page)).exit_code == 2
 
 
+@pytest.mark.parametrize("address", ["", "dask", "dask://", "daks://me:hidden@scheduler:8786", "scheduler:8786"])
+def test_an_executor_that_is_no_address_of_a_cluster_is_wrong_use(run: Run, tmp_path: Path, address: str) -> None:
+    """The exit status is 2, also where nothing is to be made; the message shows what addresses look like."""
+    for _ in range(2):
+        result = run("generate", "--executor", address)
+        assert result.exit_code == 2
+        assert "'dask://host:8786'" in result.stderr
+        assert "hidden" not in result.stderr
+        run("generate")
+
+
 def test_a_report_that_cannot_be_written_is_one_clear_error(run: Run, tmp_path: Path) -> None:
     """Its folder is mistyped, or a file stands there: nothing is made, neither images nor folders."""
     (tmp_path / "file").write_text("")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..sources.names import without_credentials
+from ..wording import without_credentials
 from .finding import find_kit, site_table
 
 HOSTS = ("plain", "flask", "pelican")

@@ -52,6 +52,18 @@ def _in_existing_folder(context: click.Context, option: click.Parameter, value: 
     return value
 
 
+def _of_a_cluster(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        from ..exceptions import InvalidOption
+        from ..pregenerate.clusters import scheme_and_address
+
+        try:
+            scheme_and_address(value)
+        except InvalidOption as error:
+            raise click.BadParameter(printable(error.expected)) from error
+    return value
+
+
 _report_option = click.option(
     "--report",
     "page",
@@ -70,7 +82,9 @@ def _generate(get_kit: GetKit) -> click.Command:
         "-j", "--workers", type=click.IntRange(min=1), metavar="N", help="How many at a time.  [default: cores]"
     )
     @click.option("--processes", is_flag=True, help="Work in processes instead of threads.")
-    @click.option("--executor", metavar="URL", help="Work on a cluster: dask://…, celery://… or ray://…")
+    @click.option(
+        "--executor", metavar="URL", callback=_of_a_cluster, help="Work on a cluster: dask://…, celery://… or ray://…"
+    )
     @click.option("-n", "--dry-run", is_flag=True, help="List what would be made, and make nothing.")
     @click.option("--json", "as_json", is_flag=True, help="Write the outcome of each file as JSON.")
     @click.option("-q", "--quiet", is_flag=True, help="Write only failures.")

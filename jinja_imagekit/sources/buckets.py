@@ -21,8 +21,8 @@ from fsspec.core import url_to_fs  # type: ignore[import-untyped]
 
 from ..exceptions import ImageKitError, InvalidSetting, SourceError, SourceNotFound
 from ..storages.fsspec import tag_of
+from ..wording import without_credentials
 from .base import Signature, VersionedSource
-from .names import without_credentials
 
 if TYPE_CHECKING:
     from ..images import Limits

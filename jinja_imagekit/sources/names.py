@@ -76,17 +76,6 @@ def is_url(name: str) -> bool:
     return name.startswith(("https://", "http://"))
 
 
-def without_credentials(text: str) -> str:
-    """Return a URL, or a text with URLs, without the names and passwords of users.
-
-    Example:
-        >>> without_credentials("sftp://me:s@cret@host/photos")
-        'sftp://host/photos'
-    """
-    # A password may hold the sign itself.
-    return re.sub(r"//[^/\s]*@", "//", text)
-
-
 def bare_name(name: str) -> str:
     """Return the file name at the end of whatever path an upload or a stream claims to have.
 

@@ -25,8 +25,9 @@ from blake3 import blake3
 from ..atomic_files import write_whole
 from ..exceptions import ImageKitError, ImageTooLarge, SourceError, SourceNotAllowed, SourceNotFound, StorageError
 from ..settings import REMOTE_HOST, Settings
+from ..wording import without_credentials
 from .base import FileSource, SourceMemory
-from .names import file_and_page, without_credentials
+from .names import file_and_page
 
 if TYPE_CHECKING:
     from ..images import Limits

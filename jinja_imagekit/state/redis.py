@@ -20,6 +20,7 @@ from redis.retry import Retry
 from ..large import LargeSet
 from ..once import PerProcess
 from ..settings import Settings
+from ..wording import without_credentials
 from .locks import ThreadLocks
 from .memory import MemoryStore
 
@@ -85,8 +86,7 @@ class RedisStore:
         return cls(settings.state_store)
 
     def __repr__(self) -> str:
-        # An address may hold a password.
-        return f"{type(self).__name__}({re.sub('//[^@/]*@', '//***@', self._url)!r})"
+        return f"{type(self).__name__}({without_credentials(self._url)!r})"
 
     def get(self, key: str) -> str | None:
         """Return the value; None where it is unknown or expired."""

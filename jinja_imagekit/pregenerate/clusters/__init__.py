@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ...exceptions import InvalidOption
-from ...sources.names import without_credentials
+from ...wording import without_credentials
 
 if TYPE_CHECKING:
     from ...kit import ImageKit
@@ -14,6 +14,23 @@ if TYPE_CHECKING:
 
 CLUSTERS = {"dask": "distributed", "celery": "celery", "ray": "ray"}
 """The packages that lead to clusters, by the schemes of addresses, which are the names of extras too."""
+
+
+def scheme_and_address(url: str) -> tuple[str, str]:
+    """Return which library leads to a cluster, and the address that it is given.
+
+    Raises:
+        InvalidOption: No cluster has such an address.
+
+    Example:
+        >>> scheme_and_address("celery://redis://host:6379/0"), scheme_and_address("ray")
+        (('celery', 'redis://host:6379/0'), ('ray', ''))
+    """
+    scheme, _, address = url.partition("://")
+    if scheme not in CLUSTERS or not (address or (url == scheme and scheme != "dask")):
+        shapes = "'dask://host:8786', 'celery://redis://host:6379/0' or 'ray://host:10001'"
+        raise InvalidOption("executor", without_credentials(url), f"write the address of a cluster, such as {shapes}")
+    return scheme, address
 
 
 def executor_at(url: str, kit: ImageKit) -> ClusterExecutor:
@@ -30,11 +47,8 @@ def executor_at(url: str, kit: ImageKit) -> ClusterExecutor:
         InvalidSetting: Its workers could not find the kit.
         ImageKitError: It does not answer, or has no workers.
     """
-    scheme, _, address = url.partition("://")
+    scheme, address = scheme_and_address(url)
     shown = without_credentials(url)
-    if scheme not in CLUSTERS or not (address or (url == scheme and scheme != "dask")):
-        shapes = "'dask://host:8786', 'celery://redis://host:6379/0' or 'ray://host:10001'"
-        raise InvalidOption("executor", shown, f"write the address of a cluster, such as {shapes}")
     try:
         executor: ClusterExecutor = import_module(f".{scheme}", __name__).connect(address, shown, kit)
     except ModuleNotFoundError as error:
