@@ -310,6 +310,23 @@ def test_listing_comes_in_pages(site: Site, bucket: Bucket, asked: Calls) -> Non
     assert methods(asked) == ["LIST"] * 3
 
 
+def test_what_a_later_listing_does_not_name_is_gone(site: Site, bucket: Bucket, asked: Calls) -> None:
+    """Also what was asked for by itself; a listing of one folder tells nothing of what lies deeper."""
+    bucket.put("a/deep/6.jpg", photo_bytes())
+
+    def found() -> list[bool]:
+        return [site.kit.sources.lookup(name) is not None for name in ("0.jpg", "1.jpg", "a/deep/6.jpg")]
+
+    assert found() == [True, True, True]
+    for name in ("0.jpg", "a/deep/6.jpg"):
+        bucket.remove(name)
+    for pattern, left in (("*.jpg", [False, True, True]), ("**/*.jpg", [False, True, False])):
+        names = GlobSourceGroup(pattern).names_in(site.kit.sources.source_dirs)
+        assert list(names) == [f"{number}.jpg" for number in range(1, 5)]
+        assert found() == left
+    assert methods(asked).count("HEAD") == 3
+
+
 def test_group_does_not_eat_results(tmp_path: Path, bucket: Bucket) -> None:
     """Cache files in the same bucket, hidden files and objects for folders are no sources."""
     from jinja_imagekit.storages.fsspec import FsspecStorage

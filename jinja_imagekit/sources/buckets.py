@@ -50,6 +50,8 @@ MOST_BYTES = 64_000_000
 _TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 """What they call the time of the last change, where there is no tag."""
 
+_NEVER = -math.inf, False
+
 _AMBIGUOUS = re.compile(r"[\\?\x00-\x1f\x7f]|::|:/")
 """What some file system takes for more than a part of a name: S3's `?versionId=` leads to what was deleted."""
 
@@ -122,12 +124,12 @@ class Bucket:
 
     def knows(self, name: str) -> bool:
         """Tell whether `find` answers at once."""
-        known = self._seen.get(name)
-        return not may_be_asked(name) or (known is not None and self._holds(known.at)) or self._is_listed(name)
+        known = self._known(name)
+        return not may_be_asked(name) or (known is not None and self._holds(known.at))
 
     def latest(self, name: str) -> Signature | None:
         """Return what the bucket has said of late of a file's version, without asking it."""
-        known = self._seen.get(name)
+        known = self._known(name)
         return known.signature if known is not None and self._holds(known.at) else None
 
     def find(self, name: str) -> Signature | None:
@@ -138,16 +140,14 @@ class Bucket:
         """
         if not may_be_asked(name):
             return None
-        known = self._seen.get(name)
+        known = self._known(name)
         if known is not None and self._holds(known.at):
             return known.signature
         folder = name.rpartition("/")[0]
-        if known is None and self._is_listed(name):
-            return None
         try:
             if self._lists and folder not in self._slow and self._asked[folder] >= SINGLY:
                 self._list_for(folder)
-                known = self._seen.get(name)
+                known = self._known(name)
                 return None if known is None else known.signature
             self._asked[folder] += 1
             return self.ask(name)
@@ -258,9 +258,12 @@ class Bucket:
         except SourceError:
             return True
 
-    def known_names(self) -> list[str]:
-        """Return the names of files that the bucket has told of."""
-        return [name for name, seen in list(self._seen.items()) if seen.signature is not None]
+    def known_names(self) -> Iterator[str]:
+        """Yield the names of files that the bucket has told of."""
+        for name in list(self._seen):
+            known = self._known(name)
+            if known is not None and known.signature is not None:
+                yield name
 
     def _list_for(self, folder: str) -> None:
         begun = time.monotonic()
@@ -296,13 +299,7 @@ class Bucket:
             elif each.get("type") == "directory" and not (whole or is_hidden):
                 folders.append(name)
         with self._lock:
-            # What is no longer listed is gone.
-            kept = {
-                name: old
-                for name, old in list(self._seen.items())
-                if not name.startswith(prefix) or (not whole and "/" in name.removeprefix(prefix))
-            }
-            self._seen = {**kept, **seen}
+            self._seen.update(seen)
             self._listed[folder] = at, whole
         return files, folders
 
@@ -313,16 +310,22 @@ class Bucket:
         name = path.removeprefix(start)
         return name if path.startswith(start) and name and not str(found["name"]).endswith("/") else None
 
-    def _is_listed(self, name: str) -> bool:
-        """Tell whether a listing that still holds would have named a file."""
-        folder, is_own = name.rpartition("/")[0], True
-        while True:
-            at, is_whole = self._listed.get(folder, (-math.inf, False))
-            if self._holds(at) and (is_own or is_whole):
-                return True
-            if not folder:
-                return False
-            folder, is_own = folder.rpartition("/")[0], False
+    def _known(self, name: str) -> _Seen | None:
+        """Return what the bucket has said last of a file; what a later listing did not name is gone."""
+        known, listed = self._seen.get(name), self._listed_at(name)
+        if known is not None and known.at >= listed:
+            return known
+        return _Seen(listed, None) if self._holds(listed) else None
+
+    def _listed_at(self, name: str) -> float:
+        """Return when the last listing was begun that would have named a file."""
+        folder, _, _ = name.rpartition("/")
+        latest, _ = self._listed.get(folder, _NEVER)
+        while folder:
+            folder, _, _ = folder.rpartition("/")
+            at, is_whole = self._listed.get(folder, _NEVER)
+            latest = max(latest, at) if is_whole else latest
+        return latest
 
     def _holds(self, at: float) -> bool:
         return time.monotonic() - at < self._max_age or (at != -math.inf and self._lasts())

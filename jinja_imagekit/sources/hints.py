@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,7 +43,8 @@ class Folder(NamedTuple):
 
     def names(self) -> Iterable[str]:
         """Return the names of its files, as far as they are known without a request and without much reading."""
-        return _names_in(self.place) if isinstance(self.place, str) else self.place.known_names()[:MOST_NAMES]
+        names = _names_in(self.place) if isinstance(self.place, str) else self.place.known_names()
+        return islice(names, MOST_NAMES)
 
     def has(self, name: str) -> bool:
         """Tell whether it has a file of this name, as far as that is known without a request."""
@@ -149,13 +151,9 @@ def _composed(name: str) -> str:
 
 
 def _names_in(root: str) -> Iterator[str]:
-    count = 0
     for path, folders, files in os.walk(root):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         inner = os.path.relpath(path, root).replace(os.sep, "/")
         for file in sorted(files):
-            count += 1
-            if count > MOST_NAMES:
-                return
             if not file.startswith("."):
                 yield file if inner == "." else f"{inner}/{file}"
