@@ -21,7 +21,7 @@ import drawing
 from jinja_imagekit import ImageKit
 from jinja_imagekit.cachefiles.strategies import Deferred
 from jinja_imagekit.cli import command_line, commands
-from jinja_imagekit.cli.json_output import echo_json
+from jinja_imagekit.json_output import json_text
 from jinja_imagekit.large import LargeList
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.sourcegroups import GlobSourceGroup
@@ -206,6 +206,9 @@ def test_the_report_is_written_and_a_dry_run_has_none(run: Run, tmp_path: Path) 
     assert run("generate", "--report", str(page)).exit_code == 0
     assert "6 images made" in page.read_text(encoding="utf-8")
     assert run("generate", "--dry-run", "--report", str(page)).exit_code == 2
+    assert run("generate", "--report", str(page.with_suffix(".json"))).exit_code == 0
+    report = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    assert (report["ok"], len(report["skipped"]), sum(row["images"] for row in report["formats"])) == (True, 6, 6)
 
 
 @pytest.mark.parametrize("address", ["", "dask", "dask://", "daks://me:hidden@scheduler:8786", "scheduler:8786"])
@@ -461,11 +464,8 @@ def test_a_bar_is_drawn_on_a_terminal(site: Path) -> None:
         [{"a": []}, "b", 7],
     ],
 )
-def test_json_that_is_written_piece_by_piece_is_that_of_the_standard_library(
-    value: object, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_that_is_written_piece_by_piece_is_that_of_the_standard_library(value: object) -> None:
     """Generators and large lists are lists."""
-    echo_json(value)
-    assert capsys.readouterr().out == f"{json.dumps(value, indent=2)}\n"
-    echo_json({"all": (each for each in (1, 2)), "none": iter(()), "large": LargeList(["a"])})
-    assert json.loads(capsys.readouterr().out) == {"all": [1, 2], "none": [], "large": ["a"]}
+    assert "".join(json_text(value)) == json.dumps(value, indent=2)
+    streamed = {"all": (each for each in (1, 2)), "none": iter(()), "large": LargeList(["a"])}
+    assert json.loads("".join(json_text(streamed))) == {"all": [1, 2], "none": [], "large": ["a"]}

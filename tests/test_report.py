@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import b64decode, b64encode
 from hashlib import sha256
@@ -17,6 +18,7 @@ import drawing
 from jinja_imagekit import ImageKit
 from jinja_imagekit.pregenerate import Outcome, Report
 from jinja_imagekit.pregenerate.html_report import HEIGHT, SHOWN_FAILURES, WIDTH, html_report, write_html_report
+from jinja_imagekit.pregenerate.json_report import write_json_report
 from jinja_imagekit.processors import ResizeToFill
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 from jinja_imagekit.wording import counted, seconds_in_words, size_in_words
@@ -138,6 +140,34 @@ def test_what_a_phone_loads_stands_by_page(kit: ImageKit, tmp_path: Path) -> Non
     assert f"heavy.html 1 {sizes[-1]} {sizes[-1]} {sizes[-1]} {heaviest.generator_id} of {heaviest.source}" in text
     assert f"light.html 2 {sizes[0]} " in text
     assert "What pages load" not in Page(html_report(kit, report, most_pictures=0, pages=tmp_path / "images")).text
+
+
+def test_the_same_is_told_as_json(kit: ImageKit, tmp_path: Path) -> None:
+    """What a phone loads for each page, totals by format and generator, and each file."""
+    report = kit.generate()
+    small, *_, large = sorted(report.generated, key=lambda outcome: outcome.size)
+    (tmp_path / "output/light.html").write_text(f'<img src="/{small.name}"><img src="/{large.name}" loading="lazy">')
+    write_json_report(kit, report, tmp_path / "new/report.json", findings=[{"page": "light.html", "line": 1}])
+    told = json.loads((tmp_path / "new/report.json").read_text(encoding="utf-8"))
+    assert told["pages"] == [
+        {
+            "page": "light.html",
+            "images": 2,
+            "at_once": small.size,
+            "in_all": small.size + large.size,
+            "offered": small.size + large.size,
+            "heaviest": f"/{large.name}",
+            "heaviest_size": large.size,
+            "unknown": 0,
+        }
+    ]
+    assert told["phone"] == {"width": 400, "height": 800, "density": 2}
+    for totals in (told["formats"], told["generators"]):
+        assert sum(row["bytes"] for row in totals) == sum(outcome.size for outcome in report.generated)
+    assert told["findings"] == [{"page": "light.html", "line": 1}]
+    assert {name: told[name] for name in report.as_dict()} == report.as_dict()
+    write_json_report(kit, report, tmp_path / "report.json", pages=tmp_path / "images")
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["pages"] == []
 
 
 def test_the_table_sorts_and_filters(kit: ImageKit, tmp_path: Path) -> None:

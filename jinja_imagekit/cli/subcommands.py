@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..json_output import json_text
 from ..wording import counted, printable, seconds_in_words, size_in_words
-from .json_output import echo_json
 
 if TYPE_CHECKING:
     from ..exceptions import NotRegistered
@@ -70,7 +70,8 @@ _report_option = click.option(
     # Resolved before looking for the kit, which may change the current folder.
     type=click.Path(dir_okay=False, writable=True, resolve_path=True),
     callback=_in_existing_folder,
-    help="Write an HTML report.",
+    help="Write a report: JSON if FILE ends in .json, else HTML.",
+    metavar="FILE",
 )
 
 
@@ -202,6 +203,13 @@ def _show_pages(report: SiteReport, *, as_json: bool, quiet: bool) -> None:
         click.echo(report.summary())
 
 
+def echo_json(value: object) -> None:
+    """Write a value as `json_text` has it, part by part."""
+    for part in json_text(value):
+        click.echo(part, nl=False)
+    click.echo()
+
+
 def _generated(kit: ImageKit, patterns: tuple[str, ...], *, quiet: bool, as_json: bool, **options: Any) -> Report:
     from ..exceptions import NotRegistered
     from ..pregenerate import GenerationInterrupted
@@ -277,10 +285,14 @@ def _show_report(
 def _write_page(
     kit: ImageKit, report: Report, page: str, findings: Sequence[Finding] = (), folder: str | None = None
 ) -> None:
-    from ..pregenerate.html_report import write_html_report
+    write: Callable[..., None]
+    if page.lower().endswith(".json"):
+        from ..pregenerate.json_report import write_json_report as write
+    else:
+        from ..pregenerate.html_report import write_html_report as write
 
     try:
-        write_html_report(kit, report, page, findings=[finding._asdict() for finding in findings], pages=folder)
+        write(kit, report, page, findings=[finding._asdict() for finding in findings], pages=folder)
     except OSError as error:
         raise click.ClickException(f"The report cannot be written to {page}: {error.strerror or error}.") from error
 

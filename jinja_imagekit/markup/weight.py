@@ -8,6 +8,7 @@ import operator
 import os
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from posixpath import join
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
     from ..kit import ImageKit
 
 MOST_PAGES = 5_000
-"""How many pages of a folder are looked at."""
+"""How many pages of a folder are looked at, unless all are wanted: each takes some milliseconds."""
 
 TYPES = frozenset({"", *(f"image/{name}" for name in ("avif", "webp", "jpeg", "png", "gif", "svg+xml", "apng"))})
 """Types of images that every current browser shows."""
 
 ROOT_FONT = 16
 """CSS pixels of an em and a rem in media queries and `sizes`, unless the reader chose another size."""
+
+
+DIFFERENT = 1_000
+"""How many values of `sizes` and `media` are remembered: the pages of a site repeat theirs."""
 
 
 class Window(NamedTuple):
@@ -77,14 +82,18 @@ class PageWeight(NamedTuple):
 
 
 def weigh_folder(
-    kit: ImageKit, folder: str | os.PathLike[str] | None = None, window: Window = PHONE
+    kit: ImageKit,
+    folder: str | os.PathLike[str] | None = None,
+    window: Window = PHONE,
+    most: int | None = MOST_PAGES,
 ) -> Iterator[PageWeight]:
-    """Yield what each page of a site's folder has a phone load, if it has images, for `MOST_PAGES` pages at most.
+    """Yield what each page of a site's folder has a phone load, if it has images.
 
     Args:
         kit: The kit.
         folder: The folder; None for the one below which images are made, and those into which they were published.
         window: The phone's window, or another.
+        most: How many pages of a folder are looked at; None for all.
 
     Example:
         >>> list(weigh_folder(kit, "public"))  # doctest: +SKIP
@@ -95,7 +104,7 @@ def weigh_folder(
         files = _Files(kit, each)
         own = join(*kit.settings.cachefile_dir.split("/")) if kit.settings.cachefile_dir else ""
         found = (page for page in pages_in(each, own) if page.lower().endswith(PAGES))
-        for page in islice(found, MOST_PAGES):
+        for page in islice(found, most):
             try:
                 text = Text.of(path_of(each, page).read_bytes()).text
             except OSError:
@@ -258,6 +267,7 @@ def _choice(candidates: list[tuple[str, str]], sizes: str, window: Window) -> st
     return densities[min(enough) if enough else max(densities)] if densities else ""
 
 
+@lru_cache(maxsize=DIFFERENT)
 def source_size(sizes: str, window: Window) -> float:
     """Return the width in CSS pixels that a value of `sizes` says for a window.
 
@@ -346,6 +356,7 @@ def _number(node: ast.expr) -> float:
 _FEATURE = re.compile(r"(min|max)-(width|height)\s*:\s*([^()]+)|(width|height)\s*([<>]=?)\s*([^()]+)", re.IGNORECASE)
 
 
+@lru_cache(maxsize=DIFFERENT)
 def matches(query: str, window: Window) -> bool:
     """Tell whether a window matches a media query, as far as that depends on its size; in doubt it does not.
 

@@ -12,10 +12,10 @@ from functools import partial
 from hashlib import sha256
 from heapq import nlargest
 from importlib.resources import files
-from itertools import chain, groupby
+from itertools import groupby
 from operator import attrgetter
 from os import PathLike
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +32,7 @@ from ..specs import fit_within
 from ..wording import counted, seconds_in_words, size_in_words
 from .report import Outcome, Report
 from .run import available_cores
+from .totals import by_format, by_generator, format_of
 
 if TYPE_CHECKING:
     from ..kit import ImageKit
@@ -175,10 +176,10 @@ def html_report(
     return environment.from_string(template).render(
         script=Markup(script),
         script_digest=b64encode(sha256(script.encode()).digest()).decode(),
-        formats=_by_format(results),
+        formats=by_format(results),
         remarks=remarks[:MOST_REMARKS],
         remarks_left_off=max(0, len(remarks) - MOST_REMARKS),
-        rows=[(outcome, _format_of(outcome)) for outcome in results[:MOST_ROWS]],
+        rows=[(outcome, format_of(outcome)) for outcome in results[:MOST_ROWS]],
         rows_left_off=max(0, len(results) - MOST_ROWS),
         phone=PHONE,
         weights=[(weight, outcomes.get(_last_part(weight.heaviest))) for weight in weights[:MOST_PAGES]],
@@ -189,7 +190,7 @@ def html_report(
         source_bytes=sum(_source_sizes(generated).values()),
         result_bytes=sum(outcome.size for outcome in generated),
         fresh_bytes=sum(outcome.size for outcome in report.skipped),
-        generators=_by_generator(report),
+        generators=by_generator(report),
         slowest=_greatest(generated, "seconds"),
         heaviest=_greatest(results, "size"),
         failures=failures[:SHOWN_FAILURES],
@@ -229,34 +230,6 @@ def _failures(outcomes: list[Outcome]) -> list[dict[str, Any]]:
     return [{"source": key[0], "reason": key[1], "generators": sorted(ids)} for key, ids in together.items()]
 
 
-def _by_generator(report: Report) -> list[dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = {}
-    for outcome in chain(report.generated, report.skipped, report.failed):
-        empty = {"id": outcome.generator_id, "generated": 0, "skipped": 0, "failed": 0, "bytes": 0, "seconds": 0.0}
-        row = rows.setdefault(outcome.generator_id, empty)
-        row[outcome.status] += 1
-        row["seconds"] += outcome.seconds
-        row["bytes"] += outcome.size
-    return sorted(rows.values(), key=lambda row: str(row["id"]))
-
-
-def _format_of(outcome: Outcome) -> str:
-    """Return the format that a file's name ends in, as people write it."""
-    suffix = PurePosixPath(outcome.name or "").suffix[1:].upper()
-    return {"JPG": "JPEG", "WEBP": "WebP"}.get(suffix, suffix)
-
-
-def _by_format(results: Iterable[Outcome]) -> list[dict[str, Any]]:
-    rows: dict[str, dict[str, Any]] = {}
-    for outcome in results:
-        format = _format_of(outcome)
-        row = rows.setdefault(format, {"format": format, "images": 0, "bytes": 0, "pixels": 0})
-        row["images"] += 1
-        row["bytes"] += outcome.size
-        row["pixels"] += outcome.width * outcome.height
-    return sorted(rows.values(), key=lambda row: -row["bytes"])
-
-
 def _remarks(kit: ImageKit, results: Sequence[Outcome]) -> Iterator[Remark]:
     """Yield what may be had better, with what it would spare."""
     alike: dict[object, list[Outcome]] = defaultdict(list)
@@ -266,9 +239,9 @@ def _remarks(kit: ImageKit, results: Sequence[Outcome]) -> Iterator[Remark]:
             text = f"larger than its source ({size_in_words(outcome.source_size)}): another format or a lower quality?"
             yield Remark(outcome, text, outcome.size - outcome.source_size)
         if outcome.size:
-            alike[_format_of(outcome), outcome.width, outcome.height, outcome.size].append(outcome)
+            alike[format_of(outcome), outcome.width, outcome.height, outcome.size].append(outcome)
         key = (outcome.generator_id, outcome.source, outcome.width, outcome.height)
-        sizes[key][_format_of(outcome)] = outcome
+        sizes[key][format_of(outcome)] = outcome
     for formats in sizes.values():
         avif, webp = formats.get("AVIF"), formats.get("WebP")
         if avif and webp and avif.size > webp.size > 0:

@@ -6,22 +6,28 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
-import click
-
 AT_A_TIME = 1_000
 """How many pieces, most of them a line, are written together."""
 
 
-def echo_json(value: object) -> None:
-    """Write a value as `json.dumps(value, indent=2)` has it, with any iterable for a list.
+def json_text(value: object) -> Iterator[str]:
+    """Yield, part by part, what `json.dumps(value, indent=2)` returns, with any iterable for a list.
 
     Args:
         value: Mappings and iterables of each other, of strings, numbers and None.
+
+    Example:
+        >>> print("".join(json_text({"squares": (n * n for n in (1, 2))})))
+        {
+          "squares": [
+            1,
+            4
+          ]
+        }
     """
     pieces = _pieces(value, "\n")
     while some := "".join(islice(pieces, AT_A_TIME)):
-        click.echo(some, nl=False)
-    click.echo()
+        yield some
 
 
 def _pieces(value: object, line: str) -> Iterator[str]:
