@@ -472,7 +472,7 @@ def test_lack_of_memory_is_not_taken_for_a_bad_image(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
     with pytest.raises(MemoryError):
-        decode(drawing.jpeg(20, 10))
+        decode(drawing.encoded(PHOTO, "PNG"))
 
 
 def test_compressed_profile_bomb_is_ignored() -> None:

@@ -115,7 +115,7 @@ class Range(NamedTuple):
 
 
 BLOCK_BYTES = 1 << 19
-"""What Pillow's decoders are handed at a time; its own 64 KiB are sixty blocks a photo of 12 megapixels.
+"""What Pillow's decoders are handed at a time; its own 64 KiB are sixty blocks a file of 4 MB.
 
 Larger ones take no less time, and memory for a copy in each thread.
 """

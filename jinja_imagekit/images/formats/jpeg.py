@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple
 
-from PIL import Image
+from PIL import Image, _imaging
 
 from ...exceptions import InvalidOption
 from ..chroma import has_saturated_edges
-from ..frames import DECODER_SCALES
+from ..frames import DECODER_SCALES, reduced_size
 from ..gain_maps import ISO_PREFIX, MPF_PREFIX, GainMap, gain_map_of, pictures_of
 from ..metadata import EXIF_PREFIXES
 from ..rights import PHOTOSHOP_PREFIX, iptc_of_resources
 from ..xmp import JPEG_PREFIX as XMP_PREFIX
-from .base import BLOCK_BYTES, BrokenFile, Format, Frame, Layout, Range, Wish, most_pieces
+from .base import BrokenFile, Format, Frame, Layout, Range, Wish, most_pieces
 
 
 class Jpeg(Format):
@@ -63,35 +61,23 @@ class Jpeg(Format):
         """
         if layout.repair:
             # Of what is missing, libjpeg makes a grey that goes on from the last row.
-            yield self._decoded(_bare(data, _EOI, repair=True)[0], layout, scale)
+            yield Frame(_bare(data, _EOI, repair=True).decoded(scale), 0)
             return
-        file, tells = _bare(data, _FILLER, may_guess=layout.variant != "MPO")
-        frame = self._guessed(file, layout, scale) if file.guesses else None
-        if frame is None:
-            file, tells = _bare(data, _FILLER)
-            frame = self._decoded(file, layout, scale)
-        if not tells:
+        file = _bare(data, _FILLER, may_guess=layout.variant != "MPO")
+        try:
+            image = file.decoded(scale)
+        except BrokenFile:
+            if not file.proof:
+                raise
+            # It may come of the guess, or of the file.
+            file = _bare(data, _FILLER)
+            image = file.decoded(scale)
+        if not file.tells:
             # Several scans, and no end marker: what follows them must not show.
-            other, _ = _bare(data, bytes(len(_FILLER)))
-            if self._decoded(other, layout, scale).image.tobytes() != frame.image.tobytes():
+            other = _bare(data, bytes(len(_FILLER)))
+            if other.decoded(scale).tobytes() != image.tobytes():
                 raise BrokenFile("the JPEG file is truncated: its last scan is incomplete")
-        yield frame
-
-    def _guessed(self, file: _Pieces, layout: Layout, scale: int) -> Frame | None:
-        """Return the image of a file whose pieces are a guess; None where that is wrong."""
-        # An error may come of the guess, or of the file: another decoding tells.
-        with suppress(OSError, SyntaxError, ValueError):
-            frame = self._decoded(file, layout, scale)
-            return frame if file.has_proved_right else None
-        return None
-
-    def _decoded(self, file: _Pieces, layout: Layout, scale: int) -> Frame:
-        with self.decoder()(cast(IO[bytes], file)) as image:
-            image.decodermaxblock = BLOCK_BYTES
-            if scale > 1:
-                image.draft(None, (layout.width // scale, layout.height // scale))
-            image.load()
-            return Frame(image, 0)
+        yield Frame(image, 0)
 
     def stripped(self, data: bytes, layout: Layout, exif: bytes, xmp: bytes) -> bytes | None:
         """Return a file of tables and scans, without other pictures and all that is not needed to decode it."""
@@ -187,7 +173,6 @@ _NEEDED_TO_DECODE = frozenset({0xE0, 0xEE})
 
 _EOI = b"\xff\xd9"
 _RESTART_INTERVAL = 0xDD
-_MANY_BYTES = 1 << 16
 
 _FILLER = b"\xff\x00" * 8
 """Bits that stand for no code, as many as libjpeg reads ahead (8 bytes).
@@ -345,66 +330,60 @@ def _gain_map(data: bytes, index: bytes, start: int) -> GainMap | None:
     return None
 
 
-class _Pieces:
-    """A file of several pieces, read without joining them: the coded data of a photo takes megabytes.
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+"""Pillow's mode of an image with so many components."""
 
-    A read ends where a piece does, as that of a pipe may; one beyond the last piece is an error.
 
-    Args:
-        pieces: The pieces.
+class _Bare(NamedTuple):
+    """A whole JPEG file without its metadata, in pieces that nobody joins: the coded data of a photo takes megabytes.
+
+    Attributes:
+        frame: The marker of its frame and the header that follows it (T.81, B.2.2).
+        pieces: What the decoder takes, one after another.
         proof: The number of the piece that the decoder asks for if the pieces before it are what they are taken for;
             0 where that is certain.
+        tells: Whether what follows its data shows if that is complete.
     """
 
-    def __init__(self, *pieces: bytes | memoryview, proof: int = 0) -> None:
-        self._pieces = [memoryview(piece) for piece in pieces]
-        self._position = 0
-        self._proof = proof
-        self._last_read = 0
+    frame: bytes
+    pieces: tuple[bytes | memoryview, ...]
+    proof: int = 0
+    tells: bool = True
 
-    @property
-    def guesses(self) -> bool:
-        """Whether it is not certain what the pieces are."""
-        return self._proof > 0
-
-    @property
-    def has_proved_right(self) -> bool:
-        """Whether the decoder has asked for the piece that proves the guess."""
-        return self._last_read >= self._proof
-
-    def read(self, size: int = -1) -> bytes:
-        """Return at most so many bytes; all of a piece for a negative size.
+    def decoded(self, scale: int) -> Image.Image:
+        """Return the image, this many times smaller.
 
         Raises:
-            BrokenFile: The decoder needs more than there is.
+            BrokenFile: The decoder needs more than there is, or less than proves the guess.
         """
-        begin = self._position
-        for number, piece in enumerate(self._pieces):
-            if begin < len(piece):
-                part = piece[begin : begin + size] if size >= 0 else piece[begin:]
-                self._position += len(part)
-                self._last_read = max(self._last_read, number)
-                # Pillow copies a block as it joins it to the rest of the last one; small reads are of its own parser.
-                return cast(bytes, part) if len(part) >= _MANY_BYTES else bytes(part)
-            begin -= len(piece)
+        bits, height, width, components = struct.unpack_from(">BHHB", self.frame, 1)
+        mode = _MODES.get(components)
+        if mode is None or bits != 8:
+            raise BrokenFile(f"its pixels have {components} components of {bits} bits, which cannot be decoded")
+        size = reduced_size((width, height), scale)
+        pixels = _imaging.new(mode, size)
+        # Whoever writes CMYK writes it inverted, as Adobe does.
+        decoder = _imaging.jpeg_decoder(mode, "CMYK;I" if mode == "CMYK" else mode, "", scale, 0)
+        rest = b""
+        try:
+            decoder.setimage(pixels, (0, 0, *size))
+            for number, piece in enumerate(self.pieces):
+                given = rest + piece if rest else piece
+                end, error = decoder.decode(given)
+                if error < 0:
+                    raise BrokenFile("its coded data is damaged")
+                if end < 0 and number < self.proof:
+                    raise BrokenFile("its coded data ends before its last end marker")
+                if end < 0:
+                    return Image.Image()._new(pixels)
+                rest = bytes(given[end:])
+        finally:
+            decoder.cleanup()
         raise BrokenFile("the JPEG file is truncated: its image data ends before its last row")
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to an offset from the start or from where the file stands."""
-        self._position = offset + (self._position if whence == io.SEEK_CUR else 0)
-        return self._position
 
-    def tell(self) -> int:
-        """Return where the file stands."""
-        return self._position
-
-    def close(self) -> None:
-        """Release the pieces."""
-        self._pieces = []
-
-
-def _bare(data: bytes, filler: bytes, *, repair: bool = False, may_guess: bool = False) -> tuple[_Pieces, bool]:
-    """Return a whole JPEG file without its metadata, and whether what follows its data shows if that is complete.
+def _bare(data: bytes, filler: bytes, *, repair: bool = False, may_guess: bool = False) -> _Bare:
+    """Return a whole JPEG file without its metadata.
 
     Args:
         data: The whole file.
@@ -426,17 +405,16 @@ def _bare(data: bytes, filler: bytes, *, repair: bool = False, may_guess: bool =
         if segment.marker in _START_OF_FRAME:
             frame = bytes([segment.marker]) + data[segment.body : segment.end]
         elif segment.marker == _START_OF_SCAN and len(frame) > 6:
-            components = frame[6]
-            if frame[0] in _SEQUENTIAL and data[segment.body] == components:
-                scan = memoryview(data)[segment.end :]
+            header, scan = b"".join(parts), memoryview(data)[segment.end :]
+            if frame[0] in _SEQUENTIAL and data[segment.body] == frame[6]:
                 if may_guess and not restarts and (length := _guessed_length(data, segment.end)):
                     last = length - _PROOF_BYTES
-                    return _Pieces(b"".join(parts), scan[:last], scan[last:length], filler, proof=2), True
+                    return _Bare(frame, (header, scan[:last], scan[last:length], filler), proof=2)
                 end = _end_of_scan(data, segment.end, frame)
-                return _Pieces(b"".join(parts), memoryview(data)[segment.end : end], filler), True
+                return _Bare(frame, (header, scan[: end - segment.end], filler))
             end, has_end = _end_of_scans(data, segment, frame, repair=repair)
-            pieces = (b"".join(parts), memoryview(data)[segment.end : end])
-            return _Pieces(*pieces, _EOI) if has_end else _Pieces(*pieces, filler, _EOI), has_end
+            ending = (_EOI,) if has_end else (filler, _EOI)
+            return _Bare(frame, (header, scan[: end - segment.end], *ending), tells=has_end)
     raise BrokenFile("the JPEG file holds no image data")
 
 
