@@ -84,6 +84,7 @@ PARTS = {
     "cachefiles.strategies",
     "cachefiles.warm",
     "cli",
+    "cli.command",
     "cli.finding",
     "cli.sites",
     "cli.subcommands",

@@ -5,33 +5,17 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
-import click
+from ..lazily import names_of
 
-from ..wording import printable
-from .finding import find_kit
-from .sites import init, make_serve
-from .subcommands import INTERRUPTED, TERMINATED, GetKit, Terminated, subcommands
+if TYPE_CHECKING:
+    from .command import command_line as command_line
+    from .command import commands
 
 __all__ = ["commands"]
 
-_KIT = "jinja_imagekit.kit"
-
-
-def commands(get_kit: GetKit, name: str = "imagekit") -> click.Group:
-    """Return a group of all subcommands, for a kit's own command line.
-
-    Args:
-        get_kit: Returns the kit. It is called within click's context when a subcommand runs, but not for `--help`.
-        name: The group's name.
-
-    Example:
-        >>> from jinja_imagekit import ImageKit
-        >>> sorted(commands(ImageKit).commands)[:2]
-        ['clear', 'doctor']
-    """
-    return _Group(name, subcommands(get_kit), help="Make, list and look after a site's images.")
+__getattr__ = names_of(__name__, {"command_line": "command", "commands": "command"})
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,75 +24,16 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: The command line after the command's name; by default the process's own arguments.
     """
+    # Nearly all that imports and plans make stays until the end; looking through it took a twentieth of the time.
+    gc.set_threshold(50_000)
+    from .command import command_line, terminate
+
     for stream in (sys.stdout, sys.stderr):
         # A file's name may hold characters that the terminal's encoding lacks.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _terminate)
-    # Nearly all that imports and plans make stays until the end; looking through it took a twentieth of the time.
-    gc.set_threshold(50_000)
-    command_line().main(arguments, prog_name="jinja-imagekit")
-
-
-def _terminate(number: int, frame: object) -> None:
-    # Only once, since ending the run takes time.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated
-
-
-def command_line() -> click.Group:
-    """Return the whole command, with the options that say where the kit is."""
-
-    def reference() -> str | None:
-        return click.get_current_context().meta.get(_KIT)
-
-    found = [*subcommands(lambda: find_kit(reference())), make_serve(reference)]
-    for command in found:
-        # After the subcommand it is the same option.
-        command.params.append(_kit_option(hidden=True))
-    group = _Group(
-        "jinja-imagekit",
-        [*found, init],
-        help="Make, list and look after the images of a site.",
-        params=[_kit_option(envvar="JINJA_IMAGEKIT", show_envvar=True)],
-    )
-    return click.version_option(package_name="jinja-imagekit")(group)
-
-
-def _kit_option(**options: Any) -> click.Option:
-    return click.Option(
-        ["--kit"],
-        metavar="MODULE:ATTRIBUTE",
-        expose_value=False,
-        callback=_keep_kit_option,
-        help="The kit, or a function that returns it. By default, the kit that pyproject.toml names "
-        "under [tool.jinja-imagekit].",
-        **options,
-    )
-
-
-def _keep_kit_option(context: click.Context, option: click.Parameter, value: str | None) -> None:
-    if value:
-        context.meta[_KIT] = value
-
-
-class _Group(click.Group):
-    """A group whose subcommands end with one clear message if something is wrong."""
-
-    def __init__(self, name: str, commands: list[click.Command], **options: Any) -> None:
-        for command in commands:
-            # Click would cut the first sentence of a command where its line ends.
-            command.short_help = (command.help or "").partition("\n\n")[0]
-        super().__init__(name, commands, context_settings={"help_option_names": ["-h", "--help"]}, **options)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the subcommand."""
-        # Imported late, like everything that `--help` does not need, so that the command starts at once.
-        from ..exceptions import ImageKitError
-
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as interruption:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED)
-        except ImageKitError as error:
-            raise click.ClickException(printable(str(error))) from error
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        command_line().main(arguments, prog_name="jinja-imagekit")
+    finally:
+        # Python would look through all that is left before it ends, for a tenth of the time.
+        gc.freeze()
