@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import time
 from collections.abc import Callable
@@ -469,3 +470,20 @@ def test_json_that_is_written_piece_by_piece_is_that_of_the_standard_library(val
     assert "".join(json_text(value)) == json.dumps(value, indent=2)
     streamed = {"all": (each for each in (1, 2)), "none": iter(()), "large": LargeList(["a"])}
     assert json.loads("".join(json_text(streamed))) == {"all": [1, 2], "none": [], "large": ["a"]}
+
+
+def test_shells_complete_subcommands_and_options() -> None:
+    """As the reference has it: the command answers what a shell asks after its line was evaluated."""
+    for words, at, expected in (
+        ("jinja-imagekit pru", "1", "prune"),
+        ("jinja-imagekit generate --man", "2", "--manifest"),
+    ):
+        asked = {"_JINJA_IMAGEKIT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": at}
+        answer = subprocess.run(
+            [Path(sysconfig.get_path("scripts")) / "jinja-imagekit"],
+            env={**os.environ, **asked},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert answer.stdout == f"plain,{expected}\n", answer.stderr

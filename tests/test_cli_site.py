@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import CliRunner, Result
@@ -81,7 +82,7 @@ def test_a_blog_to_start_from_builds(site: Path) -> None:
     draw(site / "content/photo.jpg")
     article = site / "content/first.md"
     article.write_text(article.read_text(encoding="utf-8") + "\n![A canal](photo.jpg)\n", encoding="utf-8")
-    python("-m", "pelican", folder=site)
+    assert "WARNING" not in python("-m", "pelican", folder=site)
     assert "<picture>" in (site / "output/the-first-article.html").read_text(encoding="utf-8")
 
 
@@ -147,12 +148,12 @@ def test_serve_says_that_a_bucket_is_not_watched(site: Path, monkeypatch: pytest
 
 
 @contextmanager
-def serving(site: Path, *options: str) -> Iterator[str]:
+def serving(site: Path, *options: str, log: IO[str] | int = subprocess.PIPE) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "jinja_imagekit.cli", "serve", "--port", str(port), *options]
-    with subprocess.Popen(command, cwd=site, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(command, cwd=site, stdout=log, stderr=subprocess.STDOUT, text=True) as process:
         try:
             yield f"http://127.0.0.1:{port}/"
         finally:
@@ -161,7 +162,7 @@ def serving(site: Path, *options: str) -> Iterator[str]:
                 said, _ = process.communicate(timeout=30)
             finally:
                 process.kill()
-    assert "Traceback" not in said, said
+    assert "Traceback" not in (said or ""), said
 
 
 def get(url: str, is_awaited: Callable[[str], bool] = bool) -> str:
@@ -197,6 +198,25 @@ def test_a_site_is_built_again_when_a_file_changes(site: Path) -> None:
         get(url, lambda page: "Pictures" in page)
         draw(site / "content/images/canal.jpg", seed=2)
         assert names[0] not in get(url, lambda page: names[0] not in page)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent by a signal")
+def test_what_a_build_and_the_command_write_begins_no_other_build(site: Path) -> None:
+    """A file that is written alike each time, and a log in the site's folder; two saves in a moment are quiet, too."""
+    assert run("init").exit_code == 0
+    with (site / "build.py").open("a", encoding="utf-8") as file:
+        file.write("\n\ndef all():\n    Path('search.json').write_text('[]')\n    return build()\n")
+    with (site / "serve.txt").open("w") as log, serving(site, "--build", "build:all", log=log) as url:
+        get(url, lambda page: "Photos" in page)
+        for word in ("Pictures", "Paintings"):
+            template = site / "templates/index.html"
+            template.write_text(re.sub("<h1>.*</h1>", f"<h1>{word}</h1>", template.read_text(encoding="utf-8")))
+            time.sleep(0.3)
+        get(url, lambda page: "Paintings" in page)
+        time.sleep(4)
+    said = (site / "serve.txt").read_text()
+    assert "Traceback" not in said
+    assert said.count("building again") <= 3, said
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent by a signal")

@@ -7,8 +7,11 @@ import sys
 import traceback
 from contextlib import suppress
 from functools import partial
+from hashlib import file_digest
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from multiprocessing import get_context
+from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -67,20 +70,55 @@ def serve(served: Served) -> None:
 def watch_and_serve(served: Served, kit: ImageKit) -> None:
     """Build and serve the site in a process of its own, and begin anew whenever a file changes that is not its result.
 
+    Runs until Ctrl-C or SIGTERM.
+
     Raises:
         ModuleNotFoundError: The library that watches files is not installed.
     """
-    from watchfiles import DefaultFilter, run_process
+    from watchfiles import Change, DefaultFilter, watch
 
     results = (served.folder, str(kit.settings.location), str(kit.settings.state_dir))
-    ignored = DefaultFilter(ignore_paths=[os.path.realpath(path) for path in results])
-    run_process(
-        os.path.realpath("."),
-        target=serve,
-        args=(served,),
-        watch_filter=ignored,
-        callback=lambda changes: click.echo(f"{shown(min(changes)[1])} has changed: building again."),
-    )
+    is_source = DefaultFilter(ignore_paths=[os.path.realpath(path) for path in results])
+    known: dict[str, str] = {}
+
+    def is_new(change: Change, path: str) -> bool:
+        # A build may write files beside its output, alike each time; and a log of this command begins no build.
+        if not is_source(change, path) or _is_own_log(path):
+            return False
+        before, known[path] = known.get(path), _digest(path)
+        return known[path] != before
+
+    process = _begin(served)
+    try:
+        for changes in watch(os.path.realpath("."), watch_filter=is_new, raise_interrupt=False):
+            click.echo(f"{shown(min(changes)[1])} has changed: building again.")
+            # Not as by Ctrl-C, which Python tells at length while it starts.
+            process.terminate()
+            process.join()
+            process = _begin(served)
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _begin(served: Served) -> SpawnProcess:
+    process = get_context("spawn").Process(target=serve, args=(served,))
+    process.start()
+    return process
+
+
+def _digest(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return type(error).__name__
+
+
+def _is_own_log(path: str) -> bool:
+    with suppress(OSError):
+        return any(os.path.samestat(os.stat(path), os.fstat(stream)) for stream in (1, 2))
+    return False
 
 
 def check_is_free(served: Served) -> None:
