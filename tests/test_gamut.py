@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import struct
@@ -26,6 +27,7 @@ from jinja_imagekit.images.primaries import display_p3
 from jinja_imagekit.pictures.media_queries import both
 from jinja_imagekit.processors import ResizeToFit
 from jinja_imagekit.settings import Settings
+from jinja_imagekit.sources import Source
 
 __all__ = ["served"]
 
@@ -105,6 +107,25 @@ def test_wide_sources_are_offered_in_both_gamuts(site: Site) -> None:
     files = site.files()
     profiles = [profile_of(files[url[1:]]) for _, _, url in offered]
     assert profiles == [display_p3(), display_p3(), None, None]
+
+
+def test_a_source_is_decoded_once_for_both_gamuts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its files are those that it has alone."""
+    originals: list[Original] = []
+    plain = Source.as_original
+    monkeypatch.setattr(Source, "as_original", lambda *given: originals.append(plain(*given)) or originals[-1])
+    render(site.kit, "{% picture '80x' 'vivid.png' widths=[40, 80] gamut='p3' -- alt='' %}")
+    assert [each.decodes for each in originals] == [1]
+    together = site.files()
+    assert len(together) == 8
+    for name in together:
+        os.unlink(site.output / name)
+    alone = site.new_kit()
+    for gamut in ("srgb", "p3"):
+        for format in ("AVIF", "WEBP"):
+            keywords = f"gamut='{gamut}' widths=[40, 80] formats='{format}'"
+            render(alone, f"{{% picture '80x' 'vivid.png' {keywords} -- alt='' %}}")
+    assert {name: data for name, data in site.files().items() if name in together} == together
 
 
 def test_sources_within_srgb_are_offered_once(site: Site) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from PIL import Image
@@ -13,7 +13,7 @@ from ..exceptions import ImageKitError
 from ..time_limits import in_time
 from .colour import GREY_MODES, changes_colours, fits, in_one_mode, to_plain, with_table
 from .formats import FORMATS
-from .formats.base import Layout
+from .formats.base import Frame, Layout
 from .frames import Frames, reduced_size
 from .gain_maps import GainMap
 from .header import Header, check_frames, examine, reading, said_by
@@ -95,6 +95,7 @@ class Original:
 
     Attributes:
         is_shared: Whether several files are made of it, so that results are kept for their other formats.
+        gamuts: Those of the files that are made of it, which are converted from one decode.
         decoded_bytes: What its decoded pixels have taken so far.
 
     Example:
@@ -109,10 +110,12 @@ class Original:
         self.data = data
         self.limits = limits
         self.is_shared = False
+        self.gamuts: frozenset[str] = frozenset()
         self._name = name
         self._lock = threading.RLock()
         self._examined = examined
         self._decoded: dict[tuple[object, ...], Frames] = {}
+        self._unconverted: dict[int, Frame] = {}
         self._processed: dict[tuple[object, ...], _Shared] = {}
         self._decodes = 0
         self.decoded_bytes = 0
@@ -145,7 +148,7 @@ class Original:
             ImageTooLarge: It exceeds one of the caps.
         """
         animated = animated and rules.keep_animation and self.header.frames > 1
-        key = (*_decoding(rules), scale, animated)
+        key = (*_decoding(rules, self.header), scale, animated)
         if animated:
             check_frames(*self._examine(), name=self._name, limits=self.limits)
         with self._lock:
@@ -153,7 +156,6 @@ class Original:
                 with reading(self._name):
                     self._decoded[key] = self._decode(rules, scale, animated)
                     self.decoded_bytes += sum(_bytes_of(image) for image in self._decoded[key].images)
-                self._decodes += 1
             return self._decoded[key]
 
     def processed(
@@ -169,7 +171,7 @@ class Original:
             process: Decodes, and applies them.
         """
         with self._lock:
-            shared = self._processed.setdefault((*_decoding(rules), scale, animated, what), _Shared())
+            shared = self._processed.setdefault((*_decoding(rules, self.header), scale, animated, what), _Shared())
         # Whoever wants another size need not wait.
         with shared.lock:
             if shared.frames is not None:
@@ -183,6 +185,7 @@ class Original:
         """Forget decoded frames, of which every result is known; whoever asks for them has them decoded again."""
         with self._lock:
             self._decoded.clear()
+            self._unconverted.clear()
 
     def stripped(self, frames: Frames) -> bytes | None:
         """Return the source's file without its metadata, where it shows just what decoded frames do.
@@ -280,12 +283,26 @@ class Original:
     ) -> tuple[list[Image.Image], list[int], Layout]:
         images: list[Image.Image] = []
         durations: list[int] = []
-        for frame in in_time(FORMATS[header.format].frames(data, layout, animated=animated, scale=scale)):
+        for frame in in_time(self._unconverted_frames(data, header, layout, scale, animated)):
             durations.append(frame.duration)
             if frame.icc:
                 layout = replace(layout, icc=frame.icc)
             images.append(_finished(frame.image, header, layout, rules))
         return images, durations, layout
+
+    def _unconverted_frames(
+        self, data: bytes, header: Header, layout: Layout, scale: int, animated: bool
+    ) -> Iterator[Frame]:
+        """Yield frames in their own colours; a still image of which both gamuts are wanted is decoded once for them."""
+        is_for_both = len(self.gamuts) > 1 and header.is_wide and not animated and not layout.repair
+        if is_for_both and scale in self._unconverted:
+            yield self._unconverted.pop(scale)
+            return
+        self._decodes += 1
+        for frame in FORMATS[header.format].frames(data, layout, animated=animated, scale=scale):
+            yield frame
+            if is_for_both:
+                self._unconverted[scale] = frame
 
 
 def _stays_wide(header: Header, rules: PixelRules) -> bool:
@@ -302,15 +319,15 @@ def _bytes_of(image: Image.Image) -> int:
     return image.width * image.height * (1 if image.mode in ("L", "P") else 4)
 
 
-def _decoding(rules: PixelRules) -> tuple[object, ...]:
-    """Return those of the rules that decoded frames depend on."""
+def _decoding(rules: PixelRules, header: Header) -> tuple[object, ...]:
+    """Return what decoded frames of a source depend on of the rules."""
     return (
         rules.auto_orient,
         rules.convert_to_srgb,
         rules.scale_16_bit,
         rules.keep_metadata,
         rules.keep_alpha,
-        rules.gamut,
+        _stays_wide(header, rules),
     )
 
 

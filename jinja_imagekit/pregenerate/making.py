@@ -118,6 +118,8 @@ class _Making:
         """Resize to all sizes before anything is encoded, so that encoders do not work beside the decoded image."""
         if self.original is None or len(files) < 2 or not all(map(_shares_source, files)):
             return
+        with suppress(Exception):  # a spec's properties may raise anything
+            self.original.gamuts = frozenset(file.generator.pixel_rules.gamut for file in files)
         prepared: list[bool] = []
         # The largest results take most memory on the way, and there is most before others have been made.
         files = sorted(files, key=_pixels, reverse=True)
