@@ -49,8 +49,9 @@ PRIVATE = {
     "XMP-photoshop:Instructions": "SECRET-5",
     "XMP-photoshop:City": "SECRET-6",
 }
-ALL_FORMATS = Limits(readable_formats=(*READABLE_FORMATS, *PLUGIN_FORMATS))
+ALL_FORMATS = Limits(readable_formats=(*READABLE_FORMATS, *PLUGIN_FORMATS, "JPEG2000", "PSD"))
 NAMES = {"JPEG": "a.jpg", "PNG": "a.png", "WEBP": "a.webp", "AVIF": "a.avif", "TIFF": "a.tif", "GIF": "a.gif"}
+NAMES["HEIF"] = "a.heic"
 STRUCTURE = ("ExifTool", "System", "File", "JFIF", "PNG", "RIFF", "QuickTime", "Meta", "Composite", "GIF")
 """Groups of what is no metadata but the file's own form."""
 
@@ -80,12 +81,24 @@ def labelled(exiftool: str, path: Path, format: str, tags: Mapping[str, str]) ->
 
 def encoded_with(format: str, exif: bytes, xmp: bytes) -> bytes:
     """Draw a photo in a format that Pillow or an extra's package writes, with metadata."""
-    image, file = drawing.photo(160, 120), io.BytesIO()
+    image, file, block = drawing.photo(160, 120), io.BytesIO(), exif.removeprefix(b"Exif\0\0")
     match format:
         case "HEIF":
-            pillow_heif.from_pillow(image).save(file, exif=exif, xmp=xmp)
+            pillow_heif.from_pillow(image).save(file, exif=exif or None, xmp=xmp)
         case "JXL" | "packed JXL":
             image.save(file, "JXL", exif=exif, xmp=xmp, compress_metadata=format == "packed JXL")
+        case "JPEG2000":
+            image.save(file, format, no_jp2=False)
+            for name, body in ((b"JpgTiffExif->JP2", block), (bytes.fromhex("be7acfcb97a942e89c71999491e3afac"), xmp)):
+                file.write(struct.pack(">I4s", 24 + len(body), b"uuid") + name + body)
+        case "PSD":
+            resources = b"".join(
+                struct.pack(">4sHHI", b"8BIM", number, 0, len(body)) + body + bytes(len(body) % 2)
+                for number, body in ((0x0422, block), (0x0424, xmp))
+            )
+            file.write(struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, image.height, image.width, 8, 3) + bytes(4))
+            file.write(struct.pack(">I", len(resources)) + resources + bytes(4) + bytes(2))
+            file.write(b"".join(band.tobytes() for band in image.split()))
         case _:
             image.save(file, format, exif=exif, xmp=xmp)
     return file.getvalue()
@@ -107,13 +120,15 @@ def written(folder: Path, data: bytes, keep: tuple[str, ...], stem: str = "made"
     return paths
 
 
-@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "JXL", "packed JXL"])
+@pytest.mark.parametrize(
+    "source", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF", "JXL", "packed JXL", "JPEG2000", "PSD"]
+)
 def test_only_what_is_named_is_kept_whatever_the_formats(source: str, exiftool: str, tmp_path: Path) -> None:
     """Place, serial numbers, thumbnail and history do not slip through; exiftool reads the rest."""
-    if source in NAMES and source != "AVIF":
+    if source in ("JPEG", "PNG", "WEBP", "TIFF"):
         data = labelled(exiftool, tmp_path / NAMES[source], source, {**STATED, **PRIVATE})
     else:
-        # exiftool 12 does not write it.
+        # exiftool 12 writes none of the others, or only a part.
         jpeg = labelled(exiftool, tmp_path / "b.jpg", "JPEG", {**STATED, **PRIVATE})
         xmp = Original(jpeg, name="", limits=Limits())._examine()[1].xmp
         data = encoded_with(source, exif=drawing.private_exif(), xmp=xmp)
@@ -258,15 +273,15 @@ def manifest(format: str, data: bytes, says: bytes) -> bytes:
     return data + struct.pack(">I4s", len(body) + 8, b"uuid") + body
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
 def test_report_says_that_a_manifest_is_lost_and_its_mark_of_ai_is_kept(
     format: str, exiftool: str, tmp_path: Path
 ) -> None:
     """A C2PA manifest vouches for the source's bytes; that an AI made them is still said, in XMP."""
     (tmp_path / "images").mkdir()
-    data = manifest(format, drawing.encoded(drawing.photo(160, 120), format), b"actions" + AI.encode() + b"\xa1")
+    data = manifest(format, encoded_with(format, b"", b""), b"actions" + AI.encode() + b"\xa1")
     (tmp_path / "images" / NAMES[format]).write_bytes(data)
-    with site(tmp_path) as kit:
+    with site(tmp_path, readable_formats=(*READABLE_FORMATS, "HEIF")) as kit:
         kit.register.generator("small", type("Small", (ImageSpec,), {"processors": (ResizeToFit(80, 80),)}))
         kit.register.generator("smaller", type("Smaller", (ImageSpec,), {"processors": (ResizeToFit(40, 40),)}))
         for id in ("small", "smaller"):

@@ -14,7 +14,7 @@ from ..chroma import has_saturated_edges
 from ..gain_maps import FOREIGN
 from ..primaries import SRGB, Colours
 from .base import Format, Layout, Range
-from .boxes import boxes_in, brands_of, check_boxes
+from .boxes import C2PA, boxes_in, brands_of, check_boxes, named_box
 
 
 class Avif(Format):
@@ -69,7 +69,7 @@ class Avif(Format):
                 colours=meta.colours(data) if meta else SRGB,
                 exif=image.info.get("exif", b""),
                 xmp=image.info.get("xmp", b"") or b"",
-                manifest=_manifest(data),
+                manifest=named_box(data, C2PA),
                 icc=image.info.get("icc_profile", b"") or b"",
                 gain_map=FOREIGN if b"tmap" in brands_of(data) else None,
             )
@@ -194,15 +194,6 @@ class _Meta:
         inner = data[self.parent[0] : self.place[0] - 8] + _box(b"ipma", body) + data[self.place[1] : self.parent[1]]
         meta = data[self.start : self.parent[0] - 8] + _box(b"iprp", inner) + data[self.parent[1] : self.end]
         return data[: self.start - 4] + b"free" + data[self.start :] + _box(b"meta", meta)
-
-
-_C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-"""The type of the box of a C2PA manifest (C2PA 2.1, A.5.1)."""
-
-
-def _manifest(data: bytes) -> bytes:
-    boxes = (data[start:end] for type, start, end in boxes_in(data, 0, len(data)) if type == b"uuid")
-    return next((box for box in boxes if box.startswith(_C2PA)), b"")
 
 
 _ESSENTIAL = 0x8000

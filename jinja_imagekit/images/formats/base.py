@@ -209,7 +209,9 @@ class Format(ABC):
             if scale > 1:
                 file.draft(None, (layout.width // scale, layout.height // scale))
             for number in range(layout.frames if animated else 1):
-                file.seek(number)
+                if number:
+                    # Pillow counts the layers of a PSD from 1, and opens what they show together as none of them.
+                    file.seek(number)
                 file.load()
                 # The next frame replaces the pixels of this one.
                 image: Image.Image = file.copy() if layout.frames > 1 else file

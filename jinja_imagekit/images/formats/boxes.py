@@ -55,3 +55,13 @@ def check_boxes(data: bytes, types: frozenset[bytes], format: str) -> None:
 def brands_of(data: bytes) -> bytes:
     """Return the brands that a file begins with, one after the other; empty for other files (14496-12, 4.3)."""
     return data[8 : min(int.from_bytes(data[:4], "big"), 256)] if data[4:8] == b"ftyp" else b""
+
+
+C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+"""The name of the box of a C2PA manifest (C2PA 2.1, A.5.1)."""
+
+
+def named_box(data: bytes, name: bytes) -> bytes:
+    """Return the body of the first box that has a name of 16 bytes (`uuid`); empty where there is none."""
+    boxes = (data[start:end] for type, start, end in boxes_in(data, 0, len(data)) if type == b"uuid")
+    return next((box[16:] for box in boxes if box.startswith(name)), b"")

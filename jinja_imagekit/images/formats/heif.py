@@ -11,7 +11,7 @@ from PIL import ImageFile
 from ..gain_maps import APPLE, FOREIGN
 from ..primaries import SRGB, Colours
 from .base import BrokenFile, Format, Frame, Layout
-from .boxes import brands_of
+from .boxes import C2PA, brands_of, named_box
 
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """What the files name themselves (23008-12, annex B)."""
@@ -39,6 +39,7 @@ class Heif(Format):
                 colours=Colours.of_codes(int(nclx[_PRIMARIES]), int(nclx[_TRANSFER])) if nclx else SRGB,
                 exif=info.get("exif") or b"",
                 xmp=info.get("xmp") or b"",
+                manifest=named_box(data, C2PA),
                 icc=info.get("icc_profile") or b"",
                 gain_map=FOREIGN if b"tmap" in brands_of(data) or APPLE in info.get("aux", {}) else None,
             )

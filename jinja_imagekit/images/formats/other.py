@@ -11,7 +11,9 @@ from PIL import Image, ImageFile
 
 from ...settings import OTHER_FORMATS
 from ..colour import may_be_transparent
+from ..metadata import without_orientation
 from .base import Format, Layout
+from .boxes import named_box
 
 
 class Other(Format):
@@ -53,7 +55,10 @@ class Other(Format):
         """Return the size of an image, and whether it may be transparent."""
         with self.opened(data, animated=False) as image:
             icc = image.info.get("icc_profile") or b""
-            return Layout(*image.size, has_alpha=may_be_transparent(image), icc=icc)
+            exif, xmp, iptc = _metadata(image, data)
+            # No decoder turns these by it, and no viewer does.
+            exif = without_orientation(exif)
+            return Layout(*image.size, has_alpha=may_be_transparent(image), icc=icc, exif=exif, xmp=xmp, iptc=iptc)
 
     @contextmanager
     def opened(self, data: bytes, *, animated: bool) -> Iterator[ImageFile.ImageFile]:
@@ -68,6 +73,22 @@ class Other(Format):
             Image.init()
             self._opens, self._accepts = Image.OPEN[self.name]
 
+
+def _metadata(image: ImageFile.ImageFile, data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return EXIF, XMP and IPTC's datasets, which Pillow's plugins leave aside; often empty."""
+    if image.format == "JPEG2000":
+        return named_box(data, _EXIF_IN_JPEG2000), named_box(data, _XMP_IN_JPEG2000), b""
+    resources = {number: bytes(body) for number, _, body in getattr(image, "resources", ())}
+    exif, xmp, iptc = (resources.get(number, b"") for number in _IN_PHOTOSHOP)
+    return exif, xmp, iptc
+
+
+_EXIF_IN_JPEG2000 = b"JpgTiffExif->JP2"
+_XMP_IN_JPEG2000 = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+"""The names of boxes, as exiftool writes them and XMP's specification has them (part 3, 1.1.4)."""
+
+_IN_PHOTOSHOP = 0x0422, 0x0424, 0x0404
+"""The numbers of EXIF, XMP and IPTC among a PSD's image resources (Adobe Photoshop File Formats, 2019)."""
 
 OTHERS = {name: Other(name) for name in OTHER_FORMATS}
 """By Pillow's names. TGA, whose files have no signature, is the last that is tried."""
