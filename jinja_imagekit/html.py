@@ -17,7 +17,7 @@ of a theme comes before this one."""
 
 # The characters that no attribute name may hold (HTML Living Standard, 13.1.2.3 "Attributes": controls, space, quotes,
 # ">", "/", "=", noncharacters), and three kinds more: "<", other white space, and surrogates, which cannot be encoded.
-_NOT_IN_NAMES = re.compile(
+_NOT_IN_NAMES = (
     "[\\x00-\\x20\\x7f-\\x9f\"'<>/=\\s\\ud800-\\udfff\\ufdd0-\\ufdef\\ufffe\\uffff"
     + "".join(f"\\U{plane:04x}fffe\\U{plane:04x}ffff" for plane in range(0x1, 0x11))
     + "]"
@@ -157,7 +157,7 @@ def lowered(name: str) -> str:
     Raises:
         InvalidAttribute: The name is empty, or holds a character that no name may hold.
     """
-    if not name.isidentifier() and (not name or _NOT_IN_NAMES.search(name)):
+    if not name.isidentifier() and (not name or re.search(_NOT_IN_NAMES, name)):
         raise InvalidAttribute(name)
     return name.lower()
 
@@ -178,7 +178,7 @@ def is_attribute_name(name: str) -> bool:
         >>> is_attribute_name("data-x"), is_attribute_name('x"')
         (True, False)
     """
-    return bool(name) and not _NOT_IN_NAMES.search(name)
+    return bool(name) and not re.search(_NOT_IN_NAMES, name)
 
 
 def escape_value(value: object) -> str:

@@ -247,7 +247,7 @@ def _wrong_keyword(
 ) -> InvalidOption | None:
     """Return the error for a call whose keywords do not fit, or None for any other TypeError."""
     keywords = keywords_of(registered)
-    unexpected = _UNEXPECTED.search(str(error))
+    unexpected = re.search(_UNEXPECTED, str(error))
     if unexpected and unexpected[1] in kwargs:
         name = unexpected[1]
         return UnknownKeyword(name, kwargs[name], id, keywords)
@@ -258,7 +258,7 @@ def _wrong_keyword(
 
 
 # A constructor takes `self` for its object.
-_UNEXPECTED = re.compile(r"(?:unexpected keyword|multiple values for) argument '([^']+)'")
+_UNEXPECTED = r"(?:unexpected keyword|multiple values for) argument '([^']+)'"
 
 
 def keywords_of(registered: Callable[..., Any]) -> dict[str, bool]:

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
-from PIL import ImageColor
-
 from .exceptions import InvalidSetting, nearest
 from .loading import full_path
 from .pages import URLS
@@ -36,9 +34,7 @@ PLUGIN_FORMATS = {"HEIF": ("pillow_heif", "heif"), "JXL": ("pillow_jxl", "jxl"),
 """Formats that a package decodes, by its module and by the extra that installs it; read where `readable_formats` names
 them."""
 
-PAGE = re.compile(
-    r"(?P<file>.*\.pdf)#(?:[^#]*&)?page=0*(?P<number>[1-9]\d{0,5})(?:&.*)?", re.IGNORECASE | re.ASCII | re.DOTALL
-)
+PAGE = r"(?ais)(?P<file>.*\.pdf)#(?:[^#]*&)?page=0*(?P<number>[1-9]\d{0,5})(?:&.*)?"
 """The name of a page of a PDF, as browsers take it, with other parameters such as the zoom (RFC 8118, 3)."""
 
 EFFORTS = ("fast", "balanced", "small")
@@ -58,7 +54,7 @@ AI_MARK = "ai"
 AUTO = "auto"
 """The `quality` that is found for each image."""
 
-REMOTE_HOST = re.compile(
+REMOTE_HOST = (
     r"(?:(?P<scheme>https?)://)?(?P<any>\*\.)?(?P<host>[^\s/:*@\[\]]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?"
 )
 """An entry of `remote_hosts`."""
@@ -78,6 +74,9 @@ class Caps:
     max_result_pixels: int = 100_000_000
     max_frames: int = 1_000
     repair: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values, as far as a subclass does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +105,11 @@ class PixelSettings:
     ADDED_LATER: ClassVar[Mapping[str, object]] = {"gamut": "srgb", "hdr": False}
     """Fields that fingerprints leave out where they have these values: they came when files had names already."""
 
+    def __post_init__(self) -> None:
+        """Check the values, as far as a subclass does."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Settings(PixelSettings, Caps):
     """The configuration of a kit, given once when it is created.
 
@@ -362,7 +364,7 @@ class Settings(PixelSettings, Caps):
             >>> Settings(source_dirs=["photos"], source_prefixes={"shop": "goods"}).source_paths(["shop", "hat.jpg"])
             ['photos/shop/hat.jpg', 'goods/hat.jpg']
         """
-        page = PAGE.fullmatch(parts[-1]) if "#" in parts[-1] else None
+        page = re.fullmatch(PAGE, parts[-1]) if "#" in parts[-1] else None
         parts = (*parts[:-1], page["file"]) if page else parts
         name, paths = os.sep.join(parts), []
         for folder in self.source_dirs:
@@ -586,6 +588,11 @@ def _check_relative_folder(name: str, value: str) -> None:
 
 
 def _check_colour(name: str, value: str) -> None:
+    if value == PixelSettings.background:
+        return
+    # Few sites have another, and Pillow takes long to import.
+    from PIL import ImageColor
+
     try:
         ImageColor.getrgb(value)
     except ValueError:
@@ -597,7 +604,7 @@ def _check_remote(hosts: Sequence[str], networks: Sequence[str]) -> None:
     from ipaddress import ip_network
 
     for host in hosts:
-        if not REMOTE_HOST.fullmatch(host):
+        if not re.fullmatch(REMOTE_HOST, host):
             raise InvalidSetting(
                 "remote_hosts", f"names hosts, such as 'cdn.example' or 'http://localhost:8000', not {host!r}"
             )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
 from operator import attrgetter, is_
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Self, TypeVar, cast
 
 from . import images
 from .exceptions import InvalidOption, MissingSource, nearest
@@ -422,8 +421,7 @@ def spec_class(attributes: Mapping[str, Any]) -> type[ImageSpec]:
     return type("KeywordSpec", (_KeywordSpec,), {**attributes, "_attributes": dict(attributes)})
 
 
-@dataclass(frozen=True)
-class KeywordsOnly:
+class KeywordsOnly(NamedTuple):
     """What a class from `spec_class` was made from, which another process can be told."""
 
     attributes: Mapping[str, Any]

@@ -49,7 +49,7 @@ class Place(NamedTuple):
         return signature_of(self.path)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class KnownFile:
     """A cache file that is current as long as neither its source nor the file itself has changed."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from typing import NamedTuple
 
 from PIL import ImageFilter
 
@@ -44,8 +44,7 @@ _REFERENCE_WHITE, _PEAK = 203.0, 1000.0
 """Candelas a square metre of white in HDR content (ITU-R BT.2408), and of its brightest parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Colours:
+class Colours(NamedTuple):
     """How the samples of a file stand for colours.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cache
 from importlib.util import find_spec
 
@@ -11,7 +11,6 @@ from ..interfaces import Size
 from ..settings import AI_MARK, DECODED_FORMATS, PLUGIN_FORMATS, Caps, PixelSettings, Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits(Caps):
     """What an image may cost at most; each field is the setting of its name.
 
@@ -54,7 +53,6 @@ class Limits(Caps):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PixelRules(PixelSettings):
     """How pixels are read and written; each field is the setting of its name.
 

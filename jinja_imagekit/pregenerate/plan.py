@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -202,8 +201,11 @@ def make_plan(kit: ImageKit, items: Iterable[Item], force: bool = False, plan: P
     for warning in plan.warnings.values():
         logger.warning("%s", warning)
     if getattr(kit.records.store, "is_shared", False):
+        # Few sites have several machines.
+        from random import random
+
         # Machines that took the same sources in the same order would wait for each other at each of them.
-        plan.works = sorted(works.values(), key=lambda work: (-work.weight.bit_length(), random.random()))
+        plan.works = sorted(works.values(), key=lambda work: (-work.weight.bit_length(), random()))
     else:
         plan.works = sorted(works.values(), key=lambda work: -work.weight)
     return plan

@@ -80,8 +80,8 @@ def flag(name: str, value: Any) -> bool | None:
 
 
 _SIDES = {"top": "t", "bottom": "b", "left": "l", "right": "r", "center": "", "centre": "", "middle": ""}
-_WORDS = re.compile(r"(?:(?:top|bottom|left|right|cent(?:er|re)|middle)[ _-]*)+")
-_POINT = re.compile(r"\s*(\d+(?:\.\d+)?)%[\s,]+(\d+(?:\.\d+)?)%\s*")
+_WORDS = r"(?:(?:top|bottom|left|right|cent(?:er|re)|middle)[ _-]*)+"
+_POINT = r"\s*(\d+(?:\.\d+)?)%[\s,]+(\d+(?:\.\d+)?)%\s*"
 
 
 def one_of(name: str, value: object, known: Sequence[str]) -> str:
@@ -106,7 +106,7 @@ def anchor_name(text: str) -> str:
     word = str.__str__(text).strip().lower()
     if word in _ANCHORS:
         return word
-    if not _WORDS.fullmatch(word):
+    if not re.fullmatch(_WORDS, word):
         return str.__str__(text)
     sides = [_SIDES[each] for each in re.findall("|".join(_SIDES), word)]
     name = "".join(sorted(sides, key="tblr".index)) if all(sides) else "".join(sides) or "c"
@@ -129,7 +129,7 @@ def anchor(value: Any, *more: str) -> Any:
     if isinstance(value, str):
         if value in _ANCHORS or value in more:
             return plain(value)
-        point = _POINT.fullmatch(value)
+        point = re.fullmatch(_POINT, value)
         if point:
             # Written with the decimals of the template, 70% is 0.7 and not 0.7000000000000001.
             value = tuple(round(float(part) / 100, 6) for part in point.groups())

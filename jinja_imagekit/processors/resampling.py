@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import NamedTuple
 
-from PIL import Image, ImageMath
+from PIL import Image
 
 from ..exceptions import InvalidOption
 from ..images.colour import PLAIN_MODES
@@ -134,6 +134,9 @@ def resizing(how: Resizing) -> Iterator[None]:
 
 def _resized_in_linear_light(image: Image.Image, size: Size, part: Part) -> Image.Image:
     """Return a part of a plain sRGB image resized as light mixes, a transparent pixel's colour counting nothing."""
+    # Few sites resize so.
+    from PIL import ImageMath
+
     light, levels = _srgb_tables()
     colors, alpha = split_alpha(image)
     # Of a band's samples, since Pillow has no mode of several wide ones.

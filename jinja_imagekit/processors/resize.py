@@ -16,7 +16,6 @@ from .arguments import Anchor, Color, anchor_point
 from .crop import SmartCrop
 from .modes import fill, mode_for
 from .resampling import Resampling, anchored, resample, scaled
-from .saliency import salient_point
 
 
 class Resize(Resampling, pilkit.Resize):  # type: ignore[misc]  # pilkit has no types
@@ -135,6 +134,9 @@ class ResizeToFill(Resampling, pilkit.ResizeToFill):  # type: ignore[misc]  # pi
         """Return the anchor as two fractions; for "auto", the one that an image of `full_size` has."""
         if self.anchor != "auto":
             return anchor_point(self.anchor)
+        # Its tables take time, and only pixels that are there need them.
+        from .saliency import salient_point
+
         sampled, (width, height) = self.sampled_size(full_size), self.output_size(full_size)
         return salient_point(image, (width / sampled[0], height / sampled[1]))
 

@@ -62,7 +62,7 @@ def file_and_page(name: str) -> tuple[str, int]:
         >>> file_and_page("reports/2024.pdf#page=2"), file_and_page("a#page=2.jpg")
         (('reports/2024.pdf', 2), ('a#page=2.jpg', 1))
     """
-    page = PAGE.fullmatch(name) if "#" in name else None
+    page = re.fullmatch(PAGE, name) if "#" in name else None
     return (page["file"], int(page["number"])) if page else (name, 1)
 
 

@@ -93,7 +93,7 @@ class Origin(NamedTuple):
             >>> Origin.parsed("*.cdn.example")
             Origin(scheme='https', host='cdn.example', port=443, is_any=True)
         """
-        found = cast("re.Match[str]", REMOTE_HOST.fullmatch(entry))
+        found = cast("re.Match[str]", re.fullmatch(REMOTE_HOST, entry))
         scheme = found["scheme"] or "https"
         return cls(scheme, found["host"].strip("[]").lower(), int(found["port"] or _PORTS[scheme]), bool(found["any"]))
 

@@ -7,10 +7,9 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..interfaces import StateStore
 from ..settings import Settings
@@ -31,8 +30,7 @@ _LONGEST_REASON = 2_000
 """How many characters of a failure's reason are kept; it is for people to read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What is known about a cache file that has been made.
 
     Attributes:
@@ -59,11 +57,10 @@ class Record:
 
     def as_saved(self, version: str | None) -> Record:
         """Return this record with what a storage's `save` returned."""
-        return replace(self, version=version) if version else self
+        return self._replace(version=version) if version else self
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why a cache file could not be made.
 
     Attributes:
@@ -79,8 +76,7 @@ class Failure:
     path: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KnownSource:
+class KnownSource(NamedTuple):
     """What is known about one version of a source file.
 
     Attributes:

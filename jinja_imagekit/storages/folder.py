@@ -30,8 +30,8 @@ MOST_FOLDERS = 10_000
 _REPLACE_ATTEMPTS = 40
 """On Windows a file that someone has open cannot be replaced; 40 attempts, 25 ms apart, wait a second for them."""
 
-_DRIVE = re.compile(r"[A-Za-z]:")
-_WINDOWS_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])\s*(\.|$)", re.IGNORECASE)
+_DRIVE = r"[A-Za-z]:"
+_WINDOWS_DEVICE = r"(?i)(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])\s*(\.|$)"
 
 
 # Segments of letters, digits, '-' and '_'; a segment may hold single dots, but not begin or end with one.
@@ -70,7 +70,7 @@ def is_windows_device(segment: str) -> bool:
         >>> is_windows_device("aux.jpg"), is_windows_device("auxiliary.jpg")
         (True, False)
     """
-    return _WINDOWS_DEVICE.match(segment) is not None
+    return re.match(_WINDOWS_DEVICE, segment) is not None
 
 
 def join_url(base_url: str, name: str) -> str:
@@ -413,7 +413,7 @@ def _problem(name: str) -> str:
         return ""
     if "\0" in name or "\\" in name:
         return "holds a NUL or a backslash"
-    if name.startswith("/") or _DRIVE.match(name):
+    if name.startswith("/") or re.match(_DRIVE, name):
         return "is absolute"
     for segment in name.split("/"):
         # Windows drops trailing dots and spaces: '.. ' is '..' there.
