@@ -23,6 +23,9 @@ Made = tuple[str, int, int, int]
 MOST_SEEN = 1_000
 """How many sources a glance remembers."""
 
+NO_END = "\n"
+"""Where there is no source: no answer ends with a line."""
+
 _TEXT = frozenset({str})
 _NO_HTML = Markup()
 
@@ -47,6 +50,18 @@ class Place(NamedTuple):
         if self.bucket is not None:
             return self.bucket.latest(self.inner)
         return signature_of(self.path)
+
+    def end(self) -> str:
+        """Return how an answer in the state store ends that is about the source's version, which is asked for."""
+        if self.bucket is not None:
+            version = self.bucket.latest(self.inner)
+            return end_of(version) if version else NO_END
+        try:
+            # Spelt out: a run asks it for each source.
+            found = os.stat(self.path)
+            return f",{found.st_size},{found.st_mtime_ns},{found.st_ino},{found.st_ctime_ns}]"
+        except (OSError, ValueError):
+            return NO_END
 
 
 @dataclass(slots=True, eq=False)
@@ -156,7 +171,7 @@ class Glance:
     def __init__(self, whereabouts: Callable[[str], tuple[str, Place | None]]) -> None:
         self._whereabouts = whereabouts
         self._sources: dict[str, Seen] = {}
-        self._versions: dict[str, Signature | None] = {}
+        self._ends: dict[str, str] = {}
         self._path_of: Callable[[str], str] | None = None
         self.begun = time.monotonic()
 
@@ -175,17 +190,16 @@ class Glance:
 
     def end_of(self, seen: Seen) -> str:
         """Return how an answer in the state store ends that is about a source's version, after one stat of it."""
-        version = self._version(seen.place) if seen.place else None
-        # No answer ends with a line.
-        seen.end = end_of(version) if version else "\n"
+        seen.end = self._end(seen.place) if seen.place else NO_END
         return seen.end
 
-    def _version(self, place: Place) -> Signature | None:
-        if place.path not in self._versions:
-            if len(self._versions) >= MOST_SEEN:
-                self._versions.clear()
-            self._versions[place.path] = place.version()
-        return self._versions[place.path]
+    def _end(self, place: Place) -> str:
+        end = self._ends.get(place.path)
+        if end is None:
+            if len(self._ends) >= MOST_SEEN:
+                self._ends.clear()
+            end = self._ends[place.path] = place.end()
+        return end
 
     def path_of(self, storage: FileSystemStorage) -> Callable[[str], str]:
         """Return what `FileSystemStorage.paths` does, the same each time."""
@@ -195,7 +209,7 @@ class Glance:
 
     def is_current(self, known: KnownFile) -> bool:
         """Do what `KnownFile.is_current` does."""
-        return self._version(known.source) == known.signature and known.is_there()
+        return self._end(known.source) == end_of(known.signature) and known.is_there()
 
 
 def end_of(version: Signature) -> str:

@@ -16,6 +16,7 @@ from ..hashing import fingerprint
 from ..interfaces import Size, StateStore
 from ..once import made_once
 from ..sources import Signature, Source, VersionedSource, is_url, name_parts
+from ..sources.names import is_ordinary
 from ..specs import ImageSpec, is_fixed
 from ..state.read_ahead import ReadAhead
 from ..storages.folder import FileSystemStorage
@@ -82,7 +83,7 @@ class KnownFiles:
         self._models: dict[str, ImageSpec] = {}
         self._sizes: dict[tuple[str, Header], Size | None] = {}
         self._ahead, self._glance = ReadAhead(), self.glance()
-        self._has_buckets = bool(kit.settings.buckets)
+        self._look_at_folders()
 
     def forget(self) -> None:
         """Forget what this process remembers, since generators have changed."""
@@ -93,7 +94,14 @@ class KnownFiles:
         self._calls.clear()
         self._promises.clear()
         self._ahead, self._glance = ReadAhead(), self.glance()
-        self._has_buckets = bool(self._kit.settings.buckets)
+        self._look_at_folders()
+
+    def _look_at_folders(self) -> None:
+        settings = self._kit.settings
+        self._has_buckets = bool(settings.buckets)
+        # Where there is one, most names lead to a place without another look.
+        is_one = len(settings.source_folders) == 1 and not settings.source_prefixes and not self._has_buckets
+        self._only_folder = f"{settings.source_folders[0]}{os.sep}" if is_one else ""
 
     def forget_calls(self) -> None:
         """Forget the files of templates' calls, which may lead to others now."""
@@ -427,6 +435,8 @@ class KnownFiles:
         Raises:
             SourceNotAllowed: Nothing may have the name.
         """
+        if self._only_folder and is_ordinary(source):
+            return source, Place(self._only_folder + (source if os.sep == "/" else source.replace("/", os.sep)))
         parts = name_parts(source)
         return "/".join(parts), self._place(source, parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps, ImageStat
+from PIL import Image, ImageEnhance, ImageFilter, ImageStat
 from pilkit import processors as pilkit  # type: ignore[import-untyped]
 
 from ..exceptions import InvalidOption
@@ -123,7 +123,7 @@ class Reflection(pilkit.Reflection):  # type: ignore[misc]  # pilkit has no type
         image = to_plain(image)
         mode = mode_for(image.mode, self.background_color)
         image = image.convert(mode)
-        mirrored = ImageOps.flip(image.crop((0, height - reflected, width, height)))
+        mirrored = image.crop((0, height - reflected, width, height)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
         background = Image.new(mode, mirrored.size, fill(mode, self.background_color))
         canvas = Image.new(mode, (width, height + reflected))
         canvas.paste(image, (0, 0))
@@ -181,6 +181,9 @@ class Transpose(pilkit.Transpose):  # type: ignore[misc]  # pilkit has no types
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
         if self.is_auto:
+            # It takes Pillow's palettes, and in a spec there is nothing left to turn.
+            from PIL import ImageOps
+
             return ImageOps.exif_transpose(image)
         for method in self.methods:
             image = image.transpose(method)
@@ -352,6 +355,9 @@ class Duotone:
 
     def process(self, image: Image.Image) -> Image.Image:
         """Return the processed image; `image` is left as it is."""
+        # As `Transpose` does.
+        from PIL import ImageOps
+
         colors, alpha = split_alpha(to_plain(image))
         dark, light = (rgba(color)[:3] for color in (self.dark, self.light))
         return join_alpha(ImageOps.colorize(colors.convert("L"), dark, light), alpha)
