@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if [*path.rglob("*.py")])
 MODULES = sorted((ROOT / "jinja_imagekit").rglob("*.py"))
 
 
@@ -55,6 +56,15 @@ def test_a_module_says_its_job_in_one_sentence(module: Path) -> None:
     opening = (ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or "").splitlines()[:1]
     assert opening, "the module has no docstring"
     assert opening[0].endswith("."), opening
+
+
+@pytest.mark.parametrize(
+    "example", [path for path in (ROOT / "examples").iterdir() if [*path.rglob("*.py")]], ids=lambda path: path.name
+)
+def test_an_example_has_fewer_than_150_lines_of_python(example: Path) -> None:
+    """Not counting blank ones, nor what all examples share."""
+    lines = [line for path in example.rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    assert sum(bool(line.strip()) for line in lines) < 150
 
 
 def test_importing_the_package_imports_no_host() -> None:

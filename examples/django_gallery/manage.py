@@ -1,7 +1,5 @@
 """A gallery with Django and its admin: `python examples/django_gallery/manage.py demo`."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -1,7 +1,5 @@
 """The project's settings; nothing here is fit for a public server."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -10,21 +8,11 @@ INSTANCE = Path(os.environ.get("GALLERY_INSTANCE", BASE_DIR / "instance"))
 
 SECRET_KEY = "an example on your own machine"
 DEBUG = True
-ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "config.urls"
-USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-INSTALLED_APPS = [
-    "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.messages",
-    "django.contrib.sessions",
-    "django.contrib.staticfiles",
-    "jinja_imagekit.django",
-    "gallery",
-]
+ADMIN_NEEDS = ("admin", "auth", "contenttypes", "messages", "sessions", "staticfiles")
+INSTALLED_APPS = [*(f"django.contrib.{name}" for name in ADMIN_NEEDS), "jinja_imagekit.django", "gallery"]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -1,14 +1,15 @@
-"""The gallery, its admin, and the media files, which a web server would serve in production."""
+"""All photos, each of them, the admin, and the media files, which a web server would serve in production."""
 
 from django.conf import settings
 from django.conf.urls.static import static
 from django.contrib import admin
 from django.urls import path
-from gallery import views
+from django.views.generic import DetailView, ListView
+from gallery.models import Photo
 
 urlpatterns = [
-    path("", views.index, name="index"),
-    path("photos/<int:pk>/", views.photo, name="photo"),
+    path("", ListView.as_view(queryset=Photo.objects.select_related("photographer").order_by("pk")), name="index"),
+    path("photos/<int:pk>/", DetailView.as_view(model=Photo), name="photo"),
     path("admin/", admin.site.urls),
     *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
 ]

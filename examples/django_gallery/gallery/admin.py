@@ -1,6 +1,4 @@
-"""The admin, with thumbnails in its lists."""
-
-from __future__ import annotations
+"""The admin: a thumbnail beside each photo in the list, and a photo's focus set by a click on it."""
 
 from django.contrib import admin
 
@@ -8,22 +6,14 @@ from jinja_imagekit.django.admin import AdminThumbnail
 
 from .models import Photo, Photographer
 
+admin.site.register(Photographer)
+
 
 @admin.register(Photo)
 class PhotoAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Photos, each with a thumbnail that leads to its page."""
 
-    list_display = ("thumbnail", "title", "photographer", "anchor")
+    list_display = ("thumbnail", "title", "photographer", "focus")
     list_display_links = ("title",)
     list_filter = ("photographer",)
     thumbnail = AdminThumbnail(image_field="list_thumbnail")
-
-
-@admin.register(Photographer)
-class PhotographerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Photographers, with their portraits by a template of the gallery's own."""
-
-    list_display = ("portrait_thumbnail", "name")
-    list_display_links = ("name",)
-    portrait_thumbnail = AdminThumbnail(image_field="portrait", template="gallery/admin_portrait.html")
-    portrait_thumbnail.short_description = "Portrait"

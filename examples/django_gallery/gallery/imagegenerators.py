@@ -1,7 +1,5 @@
 """Specs that templates name by their ids; this module is found by its name."""
 
-from __future__ import annotations
-
 from jinja_imagekit.django import ImageSpec, register
 from jinja_imagekit.django.processors import Adjust, ResizeToFit
 
@@ -12,4 +10,3 @@ class Large(ImageSpec):
 
     processors = [ResizeToFit(1200, 900, upscale=False), Adjust(contrast=1.05)]
     format = "WEBP"
-    options = {"quality": 82}
