@@ -154,6 +154,8 @@ def _names(folder: Path | Bucket, pattern: str, is_result: IsResult) -> Iterator
     tests = [_test(segment) for segment in pattern.split("/")]
     if isinstance(folder, Path):
         names = _walk(os.path.realpath(folder), tests, is_result)
+        if None not in tests:
+            return names
     else:
         names = _walk_bucket(folder, tests, is_result)
     return (name for name in names if _fits(name.split("/"), tests))
@@ -175,14 +177,18 @@ def _walk_bucket(bucket: Bucket, tests: list[_Test], is_result: IsResult) -> Ite
 
 
 def _walk(root: str, tests: list[_Test], is_result: IsResult) -> Iterator[str]:
-    """Yield the names of all files below a folder that may match, sorted; folders that cannot match are not opened."""
+    """Yield the names of the files below a folder that match, sorted; folders that cannot match are not opened.
+
+    With a `**`, files are among them that do not match.
+    """
     # Below the first `**`, a folder may have any name.
     fixed: list[Any] = list(takewhile(bool, tests[:-1]))
     is_deep = None in tests
 
     def listed(folder: str, depth: int) -> Iterator[str]:
         """Return what is in a folder, folders with a slash at the end: so they are in the order of the names below."""
-        test = fixed[depth] if depth < len(fixed) else lambda name: is_deep
+        may_enter = fixed[depth] if depth < len(fixed) else lambda name: is_deep
+        may_match: Any = tests[-1] if depth == len(fixed) and not is_deep else lambda name: is_deep
         path, found = os.path.join(root, folder[:-1]) if folder else root, []
         try:
             entries = os.scandir(path)
@@ -195,9 +201,9 @@ def _walk(root: str, tests: list[_Test], is_result: IsResult) -> Iterator[str]:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir(follow_symlinks=False):
-                    if test(entry.name) and not is_result(entry.path):
+                    if may_enter(entry.name) and not is_result(entry.path):
                         found.append(f"{folder}{entry.name}/")
-                elif entry.is_file() and not is_result(os.path.realpath(entry) if entry.is_symlink() else entry.path):
+                elif may_match(entry.name) and entry.is_file() and not is_result(_real_path(entry)):
                     found.append(folder + entry.name)
         return iter(sorted(found))
 
@@ -211,6 +217,10 @@ def _walk(root: str, tests: list[_Test], is_result: IsResult) -> Iterator[str]:
             pending.append(listed(name, len(pending)))
         else:
             yield name
+
+
+def _real_path(entry: os.DirEntry[str]) -> str:
+    return os.path.realpath(entry) if entry.is_symlink() else entry.path
 
 
 _Test = Callable[[str], object] | None
