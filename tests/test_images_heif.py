@@ -87,6 +87,17 @@ def test_heic_is_refused_where_it_is_not_named_too_large_or_cut(tmp_path: Path) 
         assert "\n" not in str(caught.value)
 
 
+def test_heic_that_ends_early_is_refused_wherever_its_image_lies(tmp_path: Path) -> None:
+    """Of a phone's photo, a grid of tiles, libheif would give green ones for those that are cut off."""
+    photo = pillow_heif.from_pillow(drawing.photo(160, 120))
+    photo.add_from_pillow(drawing.photo(320, 240, seed=1))
+    file = io.BytesIO()
+    photo.save(file)
+    assert made(tmp_path, file.getvalue()).size == (80, 60)
+    with pytest.raises(UnreadableImage, match="the HEIF file is truncated"):
+        made(tmp_path, file.getvalue()[:-100])
+
+
 def test_format_without_its_package_is_refused_when_the_kit_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
     monkeypatch.setitem(PLUGIN_FORMATS, "HEIF", ("no_such_package", "heif"))

@@ -14,7 +14,7 @@ from ..chroma import has_saturated_edges
 from ..gain_maps import FOREIGN
 from ..primaries import SRGB, Colours
 from .base import Format, Layout, Range
-from .boxes import C2PA, boxes_in, brands_of, check_boxes, named_box
+from .boxes import C2PA, MEDIA_BOXES, boxes_in, brands_of, check_boxes, named_box
 
 
 class Avif(Format):
@@ -56,7 +56,7 @@ class Avif(Format):
         Raises:
             BrokenFile: A box reaches beyond its end.
         """
-        check_boxes(data, _TOP_LEVEL_BOXES, self.name)
+        check_boxes(data, MEDIA_BOXES, self.name)
         meta = _Meta.of(data)
         with self.opened(data, animated=True) as image:
             frames = getattr(image, "n_frames", 1)
@@ -362,6 +362,3 @@ def _places(data: bytes, start: int, own: int) -> dict[int, list[tuple[int, int]
             extents.append((first, first + length))
         found[item] = extents
     return found
-
-
-_TOP_LEVEL_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"sidx", b"free", b"skip", b"uuid"})

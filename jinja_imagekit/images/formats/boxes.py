@@ -57,6 +57,9 @@ def brands_of(data: bytes) -> bytes:
     return data[8 : min(int.from_bytes(data[:4], "big"), 256)] if data[4:8] == b"ftyp" else b""
 
 
+MEDIA_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"sidx", b"free", b"skip", b"uuid"})
+"""Types of boxes that files of the ISO base media family begin with."""
+
 C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 """The name of the box of a C2PA manifest (C2PA 2.1, A.5.1)."""
 

@@ -11,7 +11,7 @@ from PIL import ImageFile
 from ..gain_maps import APPLE, FOREIGN
 from ..primaries import SRGB, Colours
 from .base import BrokenFile, Format, Frame, Layout
-from .boxes import C2PA, brands_of, named_box
+from .boxes import C2PA, MEDIA_BOXES, brands_of, check_boxes, named_box
 
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """What the files name themselves (23008-12, annex B)."""
@@ -29,7 +29,12 @@ class Heif(Format):
         return any(brand in brands_of(data) for brand in BRANDS)
 
     def layout(self, data: bytes) -> Layout:
-        """Return the layout of the primary image, which libheif turns upright itself."""
+        """Return the layout of the primary image, which libheif turns upright itself.
+
+        Raises:
+            BrokenFile: A box reaches beyond its end; libheif would leave tiles that are cut off green.
+        """
+        check_boxes(data, MEDIA_BOXES, self.name)
         with self.opened(data, animated=False) as image:
             info = image.info
             nclx = info.get("nclx_profile")
