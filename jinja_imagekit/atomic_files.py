@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .once import PerProcess
+
 if TYPE_CHECKING:
     from .settings import Settings
 
@@ -53,8 +55,15 @@ def left_behind(folder: str) -> list[str]:
 
 def temporary_name() -> str:
     """Return a new name that holds this machine, this process and when it started."""
+    return f"{_this_writer()}.{os.urandom(8).hex()}"
+
+
+def _named_writer() -> str:
     pid = os.getpid()
-    return f"{PREFIX}.{_host()}.{pid}.{_started(pid) or 0}.{os.urandom(8).hex()}"
+    return f"{PREFIX}.{_host()}.{pid}.{_started(pid) or 0}"
+
+
+_this_writer = PerProcess(_named_writer)
 
 
 def _host() -> str:

@@ -67,7 +67,7 @@ class Recipe:
         format, _, count = self._checked(original)
         if original.header.is_vector and self.keeps_vectors:
             return original.data
-        if (made := self._made_with_gains(original, format, self._scale(original.header))) is not None:
+        if (made := self._made_with_gains(original, format)) is not None:
             return made
         result = self._result(original, count)
         made = images.encode(
@@ -98,14 +98,15 @@ class Recipe:
         gain_map = original.gain_map if self.rules.hdr and format == "JPEG" and self.autoconvert else None
         return gain_map is not None and gain_map.end > 0 and processors.keep_tones(self.processors)
 
-    def _made_with_gains(self, original: Original, format: str, scale: int) -> bytes | None:
+    def _made_with_gains(self, original: Original, format: str) -> bytes | None:
         """Return a JPEG with the source's gain map, cut and resized alike; None where it has none to keep."""
-        # Few sources have one, and reading metadata takes Pillow's tables of tags.
-        from .images import gain_maps
-
         gain_map, rules = original.gain_map, self.rules
         if gain_map is None or not self._keeps_gains(original, format):
             return None
+        # Few sources have one, and reading metadata takes Pillow's tables of tags.
+        from .images import gain_maps
+
+        scale = self._scale(original.header)
         gains = original.gain_image(gain_map, rules)
         if gains is None:
             return None

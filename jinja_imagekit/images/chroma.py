@@ -40,6 +40,8 @@ def has_saturated_edges(image: Image.Image) -> bool:
     if image.mode not in ("RGB", "RGBA"):
         return False
     rows = max(1, _STRIP_PIXELS // (image.width * TILE)) * TILE
+    if image.height <= rows:
+        return _strip_has(image)
     return any(
         _strip_has(image.crop((0, top, image.width, min(top + rows, image.height))))
         for top in range(0, image.height, rows)
@@ -47,15 +49,15 @@ def has_saturated_edges(image: Image.Image) -> bool:
 
 
 def _strip_has(image: Image.Image) -> bool:
-    planes = (image if image.mode == "RGB" else image.convert("RGB")).convert("YCbCr")
-    chroma = planes.getchannel("Cb"), planes.getchannel("Cr")
-    return all(_most_blurred(chroma, enlarging) >= least for enlarging, least in LEAST)
+    image = (image if image.mode == "RGB" else image.convert("RGB")).convert("YCbCr")
+    return all(_most_blurred(image, enlarging) >= least for enlarging, least in LEAST)
 
 
-def _most_blurred(chroma: tuple[Image.Image, ...], enlarging: Image.Resampling) -> int:
+def _most_blurred(image: Image.Image, enlarging: Image.Resampling) -> int:
     """Return the mean of the tile with most visibly blurred pixels: 255 if all of them are."""
-    blurred = [ImageChops.difference(plane, plane.reduce(2).resize(plane.size, enlarging)) for plane in chroma]
-    seen = ImageChops.lighter(*blurred).point([0] * VISIBLE + [255] * (256 - VISIBLE))
+    blurred = ImageChops.difference(image, image.reduce(2).resize(image.size, enlarging))
+    chroma = ImageChops.lighter(blurred.getchannel("Cb"), blurred.getchannel("Cr"))
+    seen = chroma.point([0] * VISIBLE + [255] * (256 - VISIBLE))
     most = seen.reduce(TILE).getextrema()[1]
     assert isinstance(most, int)
     return most

@@ -71,7 +71,8 @@ class Colours(NamedTuple):
     @property
     def is_srgb(self) -> bool:
         """Whether there is nothing to convert."""
-        near = all(
+        # Most files say nothing of their primaries.
+        near = self.primaries is _BT709 or all(
             abs(a - b) < 0.002
             for own, srgb in zip(self.primaries, _BT709, strict=True)
             for a, b in zip(own, srgb, strict=True)

@@ -73,6 +73,9 @@ def what_is_said(xmp: bytes, iptc: bytes = b"", manifest: bytes = b"") -> Said:
         iptc: The datasets of IPTC-IIM; XMP goes before them.
         manifest: The C2PA manifest, from which the source type is taken if nothing else tells it.
     """
+    if not (xmp or iptc or manifest):
+        # Most images say nothing.
+        return {}
     said: Said = {}
     names = [name.encode() for properties, _ in _SAID.values() for name in (p.partition(":")[2] for p in properties)]
     # Most packets tell of the camera and of edits, and reading their XML takes time.

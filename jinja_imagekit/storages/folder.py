@@ -261,8 +261,12 @@ class FileSystemStorage:
 
     def _resolved(self, name: str) -> tuple[str, str]:
         """Return the path of a name's folder, in which no link is left, and its last part."""
-        path, last = os.path.split(self._confined(name))
-        return self._check_below(name, path), last
+        paths = _Paths(self._root, self._check_below)
+        folder, last = os.path.split(paths(name))
+        if paths.links or not no_links.HAS_FOLDER_DESCRIPTORS:
+            return self._check_below(name, folder), last
+        # Below the storage's folder there is no link, or whoever opens it finds one that has appeared since.
+        return os.path.realpath(self._root) + folder.removeprefix(self._root), last
 
     def _check_below(self, name: str, path: str) -> str:
         try:
@@ -363,6 +367,9 @@ class _Paths:
     Args:
         root: The path of the storage's folder.
         check: Raises unless a folder of a name, given second, lies below the storage's.
+
+    Attributes:
+        links: How many symbolic links lay in the way.
     """
 
     def __init__(self, root: str, check: Callable[[str, str], str]) -> None:
@@ -370,6 +377,7 @@ class _Paths:
         self._known = {"": root}
         self._asked: dict[str, int] = {}
         self._sound: set[str] = set()
+        self.links = 0
         self._is_ordinary = _ORDINARY.fullmatch if os.name != "nt" else is_safe_name
 
     def __call__(self, name: str) -> str:
@@ -401,6 +409,7 @@ class _Paths:
                     each.path for each in all_entries(outer, asked) or () if each.is_dir(follow_symlinks=False)
                 )
             if path not in self._sound and _is_link(path):
+                self.links += 1
                 self._check(name, path)
         self._known[folder] = path
         return path
