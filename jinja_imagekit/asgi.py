@@ -25,6 +25,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _root_path: contextvars.ContextVar[str] = contextvars.ContextVar("imagekit_root_path", default="")
 
 
+def root_path() -> str:
+    """Return where the application of the current request is mounted, without a slash at its end."""
+    return _root_path.get()
+
+
 class ImageKitMiddleware:
     """Serves the cache files of a kit below its `base_url`, and passes everything else on to an application.
 

@@ -139,6 +139,13 @@ class ImageKit:
         page = self.current_page() if self.settings.urls == "relative" else None
         return url if page is None else page.relative(url)
 
+    def served_folders(self) -> Iterable[tuple[str, str | os.PathLike[str]]]:
+        """Yield the folders that the host serves, and the URL that each begins at, with a slash at its end.
+
+        `transform` looks there for what a URL means; only what lies in a source folder, too, is read.
+        """
+        return ()
+
     @made_once
     def records(self) -> Records:
         """What is known about cache files and sources."""
@@ -339,7 +346,7 @@ class ImageKit:
         """Look up names that begin with a prefix in one more folder; see the setting `source_prefixes`.
 
         Raises:
-            InvalidSetting: The prefix is not one segment of a name.
+            InvalidSetting: The prefix is no beginning of a name.
         """
         self._change_sources(source_prefixes=(*self.settings.source_prefixes, (prefix, folder)))
 

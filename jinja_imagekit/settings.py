@@ -117,8 +117,8 @@ class Settings(PixelSettings, Caps):
         source_dirs: Folders in which a template's string source is looked up; the first match wins. A folder may be the
             URL of one in a bucket, such as `"s3://bucket/photos"`: that needs the extra `[fsspec]`, and what fsspec
             needs for the protocol.
-        source_prefixes: Further folders, by the first segment of the names to look up in them when no source folder
-            has the name: with `{"up": "/srv/uploads"}`, `up/a/cat.jpg` is `/srv/uploads/a/cat.jpg`.
+        source_prefixes: Further folders, by the first segment of the names to look up in them, or several, when no
+            source folder has the name: with `{"up": "/srv/uploads"}`, `up/a/cat.jpg` is `/srv/uploads/a/cat.jpg`.
         bucket_max_age: Seconds for which a server takes what a bucket said of a source for true; a build takes it until
             its end.
         remote_hosts: Hosts whose images may be sources, by their URLs: `"cdn.example"` by HTTPS, `"*.cdn.example"`
@@ -373,9 +373,10 @@ class Settings(PixelSettings, Caps):
             elif before_buckets:
                 return paths
         for prefix, folder in self.source_prefixes:
-            if prefix == parts[0] and len(parts) > 1:
+            start = f"{prefix}/".replace("/", os.sep)
+            if name.startswith(start):
                 if isinstance(folder, Path):
-                    paths.append(os.path.join(folder, *parts[1:]))
+                    paths.append(os.path.join(folder, name[len(start) :]))
                 elif before_buckets:
                     return paths
         return paths
@@ -540,9 +541,13 @@ def _prefixes(name: str, value: Any) -> tuple[tuple[str, Path | str], ...]:
     except (TypeError, ValueError):
         raise InvalidSetting(name, f"must be a dict of prefixes and folders, not {value!r}") from None
     for prefix, _ in pairs:
-        if not isinstance(prefix, str) or prefix.strip(". ") != prefix or not prefix or set(prefix) & set("/\\:\0"):
-            raise InvalidSetting(name, f"a prefix is one segment of a name, such as 'uploads', not {prefix!r}")
+        if not isinstance(prefix, str) or not all(map(_is_segment, prefix.split("/"))):
+            raise InvalidSetting(name, f"a prefix is the beginning of a name, such as 'uploads', not {prefix!r}")
     return tuple((prefix, _place(name, folder)) for prefix, folder in pairs)
+
+
+def _is_segment(text: str) -> bool:
+    return text.strip(". ") == text != "" and not set(text) & set("\\:\0")
 
 
 def _mapping(name: str, value: Any) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class GlobSourceGroup:
     ) -> Iterator[str | Path]:
         """Yield the names of the files in a kit's source folders, sorted; paths if the group has folders of its own.
 
-        A folder with a prefix is searched only by a pattern whose first segment is that prefix.
+        A folder with a prefix is searched only by a pattern that begins with it.
 
         Args:
             source_dirs: The kit's source folders and buckets.
@@ -94,11 +94,11 @@ class GlobSourceGroup:
         if self.source_dirs:
             yield from (folder / name for folder, name in self._matches(self.source_dirs, is_result))
             return
-        first, _, rest = self.pattern.partition("/")
         found: list[Iterator[str]] = [_names(folder, self.pattern, is_result) for folder in source_dirs]
         for prefix, folder in source_prefixes:
-            if prefix == first and rest:
-                found.append(map(f"{prefix}/".__add__, _names(folder, rest, is_result)))
+            start = f"{prefix}/"
+            if self.pattern.startswith(start) and self.pattern != start:
+                found.append(map(start.__add__, _names(folder, self.pattern.removeprefix(start), is_result)))
         yield from (name for name, _ in groupby(merge(*found)))
 
     def missing_folders(self) -> dict[str, str]:

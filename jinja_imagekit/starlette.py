@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -13,10 +14,12 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import Receive, Scope, Send
 
-from .asgi import ImageKitMiddleware
+from .asgi import ImageKitMiddleware, root_path
 from .kit import ImageKit as Kit
 from .registry import GeneratorRegistry
 from .settings import Settings
@@ -61,6 +64,7 @@ class ImageKit(Kit):
         if settings is None:
             values = {"default_cachefile_strategy": "OnRequest", "keep_notes": False, **values}
         super().__init__(settings, generators=generators, import_name=import_name, **values)
+        self._app: Starlette | None = None
         if app is not None:
             self.init_app(app)
 
@@ -71,6 +75,11 @@ class ImageKit(Kit):
             RuntimeError: The application has already started (Starlette's own error).
         """
         app.add_middleware(ImageKitMiddleware, kit=self)
+        self._app = app
+
+    def served_folders(self) -> Iterator[tuple[str, str | os.PathLike[str]]]:
+        """Yield the folders of the `StaticFiles` in the application's routes, and the URL that each begins at."""
+        return _static_files(self._app.routes if self._app else (), root_path())
 
     def install(self, templates: Templates) -> Templates:
         """Add the tags and filters to the application's templates, or to any environment, and return it.
@@ -92,6 +101,16 @@ class ImageKit(Kit):
             UnreadableImage: There is no upload, or no whole image in it; `ImageTooLarge` where it exceeds a cap.
         """
         return await run_in_threadpool(self.process, upload, id, **attributes)
+
+
+def _static_files(routes: Iterable[BaseRoute], root: str) -> Iterator[tuple[str, str | os.PathLike[str]]]:
+    for route in routes:
+        if isinstance(route, Mount):
+            if isinstance(route.app, StaticFiles):
+                for folder in route.app.all_directories:
+                    yield f"{root}{route.path}/", folder
+            else:
+                yield from _static_files(route.routes, f"{root}{route.path}")
 
 
 def _response(templates: Jinja2Templates, at_once: Any, *args: Any, **kwargs: Any) -> Response:

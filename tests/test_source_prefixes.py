@@ -101,6 +101,20 @@ def test_a_render_that_was_written_down_finds_its_sources_again(tmp_path: Path) 
     assert all((site.output / url.lstrip("/")).is_file() for url in urls)
 
 
+def test_a_prefix_of_several_segments(tmp_path: Path) -> None:
+    """It stands for its folder as one of one segment does, for names, paths, patterns and other processes."""
+    site = Site(tmp_path, source_prefixes={"shop/goods": tmp_path / "goods"})
+    hat = settled(tmp_path / "goods/hats/a.jpg", site.write("seed.jpg", seed=3).read_bytes())
+    by_name = site.kit.cachefile("card", source="shop/goods/hats/a.jpg")
+    assert site.kit.cachefile("card", source=hat).name == by_name.name
+    assert site.kit.settings.source_paths(["shop", "goods", "hats", "a.jpg"])[1:] == [str(hat)]
+    for name in ("shop/hats/a.jpg", "goods/hats/a.jpg", "shop/goods", "shop/goods2/hats/a.jpg"):
+        with pytest.raises(SourceNotFound):
+            site.kit.source(name)
+    site.kit.register.source_group("card", GlobSourceGroup("shop/goods/**/*.jpg"))
+    assert [str(outcome.source) for outcome in site.kit.generate().generated] == ["shop/goods/hats/a.jpg"]
+
+
 def test_a_prefix_can_be_added_later(site: PrefixedSite, tmp_path: Path) -> None:
     """A host that learns of its folders late adds them; other processes learn of them too."""
     settled(tmp_path / "shop/hat.jpg", site.upload.read_bytes())
@@ -112,8 +126,15 @@ def test_a_prefix_can_be_added_later(site: PrefixedSite, tmp_path: Path) -> None
     assert pickle.loads(pickle.dumps(site.kit)).source("shop/hat.jpg") is not None
 
 
-@pytest.mark.parametrize("prefixes", [{"a/b": "x"}, {"..": "x"}, {"": "x"}, {"c:": "x"}, {3: "x"}, {"a": ""}, 7, "ab"])
+@pytest.mark.parametrize("prefixes", [{"a//b": "x"}, {"/a": "x"}, {"a/../b": "x"}, {"..": "x"}, {"c:": "x"}])
+def test_prefixes_that_no_name_has_are_refused(prefixes: Any) -> None:
+    """Each segment of a prefix is one of a name."""
+    with pytest.raises(InvalidSetting, match="source_prefixes"):
+        ImageKit(source_prefixes=prefixes)
+
+
+@pytest.mark.parametrize("prefixes", [{"": "x"}, {3: "x"}, {"a": ""}, 7, "ab"])
 def test_unusable_prefixes_are_refused(prefixes: Any) -> None:
-    """A prefix is one segment of a name, and its folder a path."""
+    """A prefix is the beginning of a name, and its folder a path."""
     with pytest.raises(InvalidSetting, match="source_prefixes"):
         ImageKit(source_prefixes=prefixes)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.cache import DEFAULT_CACHE_ALIAS
 from django.core.exceptions import ImproperlyConfigured
@@ -28,6 +29,9 @@ _OWN = frozenset(
     | {"location", "base_url", "cache_timeout", "file_permissions", "directory_permissions"}
 )
 """Settings of a kit that Django's storages and caches, or this package's own parts, determine."""
+
+STATIC = "static"
+"""The first segment of the names of static files."""
 
 DEBUG_CACHE_TIMEOUT = 300
 """Seconds for which records are kept while `DEBUG` is on and no timeout is set, as in django-imagekit."""
@@ -150,7 +154,22 @@ def kit_settings() -> Settings:
     values["cache_timeout"] = value("CACHE_TIMEOUT")
     scales = values.get("default_thumbnail_srcset_scales", ())
     values["default_thumbnail_srcset_scales"] = tuple(scales or ())
-    return Settings.from_keywords(values)
+    kit = Settings.from_keywords(values)
+    static = [(f"{STATIC}/{prefix}".rstrip("/"), folder) for prefix, folder in static_folders()]
+    return kit.replace(source_prefixes=(*kit.source_prefixes, *static))
+
+
+def static_folders() -> list[tuple[str, str]]:
+    """Return the folders of static files, which are for everybody, with what their URLs have after `STATIC_URL`."""
+    if not apps.is_installed("django.contrib.staticfiles"):
+        return []
+    from django.contrib.staticfiles.finders import get_finders
+
+    storages = [storage for finder in get_finders() for storage in getattr(finder, "storages", {}).values()]
+    found = [(getattr(storage, "prefix", None), str(storage.location)) for storage in storages]
+    collected = [("", str(settings.STATIC_ROOT))] if settings.STATIC_ROOT else []
+    folders = [(f"{prefix}/" if prefix else "", folder) for prefix, folder in found] + collected
+    return [(prefix, folder) for prefix, folder in folders if os.path.isdir(folder)]
 
 
 def storage_of(alias_or_path: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from importlib import import_module
 from importlib.util import find_spec
@@ -75,6 +75,16 @@ class AppKit(Kit):
             return None
         known: Page = flask.g.setdefault(_PAGE, Page(request.path, request.root_path))
         return known
+
+    def served_folders(self) -> Iterator[tuple[str, str]]:
+        """Yield the static folders of the app and its blueprints, and the URL that each begins at."""
+        app = self.images.app
+        root = flask.request.root_path if flask.has_request_context() else app.config["APPLICATION_ROOT"].rstrip("/")
+        blueprints = ((f"{name}.static", blueprint) for name, blueprint in app.blueprints.items())
+        for endpoint, scaffold in (("static", app), *blueprints):
+            if scaffold.static_folder and endpoint in app.view_functions:
+                for rule in app.url_map.iter_rules(endpoint):
+                    yield f"{root}{rule.rule.removesuffix('<path:filename>')}", scaffold.static_folder
 
     @made_once
     def renders(self) -> Renders:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +21,9 @@ Locate = Callable[[str], Any]
 
 SPACE = "\t\n\f\r "
 """What HTML takes for white space."""
+
+_FURTHER = re.compile("[?#].*", re.DOTALL)
+"""What follows the path of a URL."""
 
 
 class SiteNames:
@@ -39,6 +44,7 @@ class SiteNames:
         self._kit = kit
         self._root = kit.settings.site_root
         self._own = f"{kit.settings.cachefile_dir}/".lstrip("/")
+        self._own_folder = os.path.join(os.path.realpath(kit.settings.location), self._own)
 
     def source(self, url: str, folder: str) -> str | None:
         """Return the name of the source that a URL means; None if it means none.
@@ -50,11 +56,15 @@ class SiteNames:
         url = url.strip(SPACE)
         path = self.path_of(url)
         if path is None:
+            served = self._first(self._served(unquote(_FURTHER.sub("", url))))
             remote, there = self._kit.sources.remote, f"https:{url}" if url.startswith("//") else url
-            return there if remote is not None and remote.allows(there) else None
+            return served or (there if remote is not None and remote.allows(there) else None)
         # The fragment of a URL says nothing of an image, but which page of a PDF is meant.
         whole = f"{path}#{url.partition('#')[2]}"
-        for name in self.names(whole if file_and_page(whole)[1] > 1 else path, folder):
+        return self._first(self.names(whole if file_and_page(whole)[1] > 1 else path, folder))
+
+    def _first(self, names: Iterable[str]) -> str | None:
+        for name in names:
             # What templates have made already is no source.
             if self._own != "/" and name.startswith(self._own):
                 continue
@@ -103,10 +113,22 @@ class SiteNames:
     def _names(self, path: str, folder: str) -> Iterator[str]:
         if "\0" in path or path.endswith("/"):
             return
+        here = posixpath.join(unquote(folder), path)
+        yield from self._served(posixpath.normpath(here))
         if not path.startswith("/"):
-            yield self._within(posixpath.join(unquote(folder), path))
+            yield self._within(here)
         yield self._within(path if path.startswith("/") else f"{self._root}{path}")
         yield posixpath.normpath(f"/{path}").lstrip("/")
+
+    def _served(self, url: str) -> Iterator[str]:
+        """Yield the names of the sources that a host's own folders have at a URL."""
+        for beginning, folder in self._kit.served_folders():
+            within = url.removeprefix(beginning)
+            if url.startswith(beginning) and "\0" not in url and ".." not in within.split("/"):
+                path = os.path.realpath(os.path.join(folder, within))
+                name = None if path.startswith(self._own_folder) else self._kit.sources.name_at(path)
+                if name is not None:
+                    yield name
 
     def _within(self, path: str) -> str:
         # As browsers do, and as no path may climb out of the site: ".." of the root is the root.

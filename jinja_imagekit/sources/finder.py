@@ -39,7 +39,7 @@ class SourceFinder:
         source_dirs: Folders and buckets in which names are looked up; the first match wins.
         limits: Caps on what is read.
         memory: Remembers the facts of files.
-        source_prefixes: Further folders, by the first segment of the names that are looked up in them.
+        source_prefixes: Further folders, by the first segments of the names that are looked up in them.
         remote: Images on other hosts; None where none may be read.
         posters: Makes the images that stand for videos; None where videos are refused.
     """
@@ -55,7 +55,7 @@ class SourceFinder:
     ) -> None:
         self.source_dirs, self.source_prefixes = tuple(source_dirs), tuple(source_prefixes)
         folders: list[tuple[tuple[str, ...], Path | Bucket]] = [((), folder) for folder in source_dirs]
-        folders += [((prefix,), folder) for prefix, folder in source_prefixes]
+        folders += [(tuple(prefix.split("/")), folder) for prefix, folder in source_prefixes]
         self._places: list[tuple[tuple[str, ...], str | Bucket]] = [
             (prefix, os.path.realpath(folder) if isinstance(folder, Path) else folder) for prefix, folder in folders
         ]
@@ -235,7 +235,7 @@ class SourceFinder:
     def _at_path(self, path: str, original: object) -> FileSource:
         if "\0" in path:
             raise SourceNotAllowed(path, "its name holds a NUL character")
-        name = self._name_within_roots(path) or os.path.basename(path)
+        name = self.name_at(path) or os.path.basename(path)
         try:
             real = os.path.realpath(path, strict=True)
         except FileNotFoundError as error:
@@ -255,7 +255,8 @@ class SourceFinder:
             posters=self._posters,
         )
 
-    def _name_within_roots(self, path: str) -> str | None:
+    def name_at(self, path: str) -> str | None:
+        """Return the name of what is at a path, whether or not it exists; None outside of the source folders."""
         try:
             real = os.path.realpath(path)
         except OSError:

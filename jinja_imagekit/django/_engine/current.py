@@ -13,6 +13,7 @@ KIT = "jinja_imagekit.django._engine.current:current.kit"
 
 _OTHERS = frozenset(
     {"MEDIA_ROOT", "MEDIA_URL", "STORAGES", "DEFAULT_FILE_STORAGE", "CACHES", "DEBUG", "BASE_DIR"}
+    | {"STATIC_ROOT", "STATICFILES_DIRS", "STATICFILES_FINDERS", "INSTALLED_APPS"}
     | {"FILE_UPLOAD_PERMISSIONS", "FILE_UPLOAD_DIRECTORY_PERMISSIONS"}
 )
 """Settings besides `IMAGEKIT_…` that a kit depends on."""

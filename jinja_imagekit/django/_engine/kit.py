@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from django.conf import settings
 from django.core import mail
 from django.core.files.storage import InMemoryStorage
 from django.db.models.fields.files import FieldFile
@@ -114,6 +115,13 @@ class DjangoKit(ImageKit):
         return FieldSourceFinder(
             dirs, self._limits, self.source_memory, prefixes, posters=self.posters, records=self.records
         )
+
+    def served_folders(self) -> Iterator[tuple[str, str]]:
+        """Yield the folders of static files and of uploads, and the URL that each begins at."""
+        for prefix, folder in conf.static_folders():
+            yield f"{settings.STATIC_URL}{prefix}", folder
+        if settings.MEDIA_ROOT:
+            yield settings.MEDIA_URL, str(settings.MEDIA_ROOT)
 
     @made_once
     def known_files(self) -> KnownFiles:
