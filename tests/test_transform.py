@@ -154,6 +154,12 @@ def test_the_authors_size_is_the_layout(site: Site, attributes: str, expected: t
     assert record.width * 90 == record.height * 120
 
 
+def test_cache_files_may_lie_in_the_folder_itself(site: Site) -> None:
+    """Without a folder of their own, what is a source is still told from what is none."""
+    html = site.new_kit(cachefile_dir="").transform('<img src="canal.jpg" alt="">', page=PAGE)
+    assert re.search(r' src="/blog/walk/canal/[0-9a-f]{32}\.webp"', html)
+
+
 def test_rules_go_by_class(site: Site) -> None:
     """A size, a generator, a dict or False for a class; the first class that has a rule counts."""
     rules = {

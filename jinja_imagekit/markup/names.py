@@ -66,7 +66,7 @@ class SiteNames:
     def _first(self, names: Iterable[str]) -> str | None:
         for name in names:
             # What templates have made already is no source.
-            if self._own != "/" and name.startswith(self._own):
+            if self._own and name.startswith(self._own):
                 continue
             try:
                 found = self._kit.sources.lookup(name)
