@@ -24,10 +24,12 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _root_path: contextvars.ContextVar[str] = contextvars.ContextVar("imagekit_root_path", default="")
 
+_origin: contextvars.ContextVar[str] = contextvars.ContextVar("imagekit_origin", default="")
 
-def root_path() -> str:
-    """Return where the application of the current request is mounted, without a slash at its end."""
-    return _root_path.get()
+
+def mounts() -> tuple[str, str]:
+    """Return where the application of the current request is mounted, as a path and as a URL, unquoted."""
+    return _root_path.get(), _origin.get() + _root_path.get()
 
 
 class ImageKitMiddleware:
@@ -72,14 +74,15 @@ class ImageKitMiddleware:
             finally:
                 self._kit.close()
             return
-        token = _root_path.set(scope.get("root_path", "").rstrip("/"))
+        tokens = _root_path.set(scope.get("root_path", "").rstrip("/")), _origin.set(_origin_of(scope))
         try:
             name = self._name(scope)
             if name is None or not await self._respond(name, scope, send):
                 with writing(_page_of(scope)):
                     await self._app(scope, receive, send)
         finally:
-            _root_path.reset(token)
+            _root_path.reset(tokens[0])
+            _origin.reset(tokens[1])
 
     def _name(self, scope: Scope) -> str | None:
         """Return the name of the cache file that a request may be for."""
@@ -117,6 +120,11 @@ class ImageKitMiddleware:
             future.add_done_callback(lambda _: making.pop(name, None))
         # Whoever goes away must not end what others wait for.
         return await asyncio.shield(asyncio.wrap_future(future))
+
+
+def _origin_of(scope: Scope) -> str:
+    host = next((value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"host"), "")
+    return f"{scope.get('scheme', 'http')}://{host}" if host else ""
 
 
 def _page_of(scope: Scope) -> Page | None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 from jinja2 import Environment, Template
@@ -19,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import Receive, Scope, Send
 
-from .asgi import ImageKitMiddleware, root_path
+from .asgi import ImageKitMiddleware, mounts
 from .kit import ImageKit as Kit
 from .registry import GeneratorRegistry
 from .settings import Settings
@@ -79,7 +80,9 @@ class ImageKit(Kit):
 
     def served_folders(self) -> Iterator[tuple[str, str | os.PathLike[str]]]:
         """Yield the folders of the `StaticFiles` in the application's routes, and the URL that each begins at."""
-        return _static_files(self._app.routes if self._app else (), root_path())
+        routes = self._app.routes if self._app else ()
+        # `url_for` writes whole URLs.
+        return chain.from_iterable(_static_files(routes, mount) for mount in mounts())
 
     def install(self, templates: Templates) -> Templates:
         """Add the tags and filters to the application's templates, or to any environment, and return it.

@@ -33,8 +33,8 @@ def images_in(page: str) -> list[str]:
 class TestFlask:
     """Static folders of the app and its blueprints."""
 
-    def app(self, root: Path, body: str, images: FlaskImageKit, **config: Any) -> flask.Flask:
-        """Return an app of a factory, whose page is a transformed body in which {static} is that of `url_for`."""
+    def app(self, root: Path, body: str, images: FlaskImageKit, is_whole: bool = False, **config: Any) -> flask.Flask:
+        """Return an app whose page is a transformed body in which {own} and {hat} are what `url_for` gives."""
         app = make_app(root, images=images, IMAGEKIT_HTML_RULES=RULES, **config)
         settled(root / "goods/static/hat.jpg", photo_bytes(seed=2))
         shop = flask.Blueprint("shop", "goods", root_path=str(root / "goods"), static_folder="static")
@@ -44,17 +44,19 @@ class TestFlask:
 
         @app.get("/")
         def page() -> str:
-            own = flask.url_for("static", filename="photos/canal.jpg")
-            hat = flask.url_for("section.shop.static", filename="hat.jpg")
+            own = flask.url_for("static", filename="photos/canal.jpg", _external=is_whole)
+            hat = flask.url_for("section.shop.static", filename="hat.jpg", _external=is_whole)
             return images.kit.transform(body.format(own=own, hat=hat))
 
         return app
 
     @pytest.mark.parametrize("config", [{}, {"APPLICATION_ROOT": "/sub"}])
     @pytest.mark.parametrize("mount", ["", "/sub", "/été b"])
-    def test_static_urls(self, tmp_path: Path, mount: str, config: dict[str, Any]) -> None:
-        """Of the app and a nested blueprint, wherever the app is mounted."""
-        app = self.app(tmp_path, '<img src="{own}" alt=""><img src="{hat}?v=2" alt="">', FlaskImageKit(), **config)
+    @pytest.mark.parametrize("is_whole", [False, True])
+    def test_static_urls(self, tmp_path: Path, mount: str, config: dict[str, Any], is_whole: bool) -> None:
+        """Of the app and a nested blueprint, wherever the app is mounted, and with its host in front."""
+        body = '<img src="{own}" alt=""><img src="{hat}?v=2" alt="">'
+        app = self.app(tmp_path, body, FlaskImageKit(), is_whole, **config)
         served = flask.Flask("other")
         mounts = {mount.encode().decode("latin-1"): app} if mount else {}
         served.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounts)  # type: ignore[method-assign]
@@ -94,7 +96,8 @@ class TestStarlette:
 
         async def page(request: Request) -> Response:
             named = (request.url_for("static", path="canal.jpg"), request.url_for("shop:goods", path="hat.jpg"))
-            urls = [*(each.path for each in named), request.url_for("private", path="x.jpg").path]
+            urls = [*named, *(each.path for each in named), request.url_for("private", path="x.jpg").path]
+            urls += ["http://other.example/assets/canal.jpg"]
             return HTMLResponse(images.transform("".join(f'<img src="{url}" alt="">' for url in urls)))
 
         def files(name: str) -> StaticFiles:
@@ -113,8 +116,11 @@ class TestStarlette:
         )
         for served, root in ((app, ""), (Starlette(routes=[Mount("/été", app)]), "/%C3%A9t%C3%A9")):
             client = TestClient(served)
-            canal, hat, other = images_in(client.get(f"{root}/").text)
+            *found, private, other = images_in(client.get(f"{root}/").text)
+            canal, hat = found[:2]
             assert canal.startswith(f"{root}/CACHE/images/canal/")
             assert hat.startswith(f"{root}/CACHE/images/goods/hat/")
-            assert other.endswith("/private/x.jpg")
+            assert found == [canal, hat] * 2
+            assert private.endswith("/private/x.jpg")
+            assert other == "http://other.example/assets/canal.jpg"
             assert client.get(hat).status_code == 200

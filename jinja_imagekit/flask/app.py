@@ -79,12 +79,16 @@ class AppKit(Kit):
     def served_folders(self) -> Iterator[tuple[str, str]]:
         """Yield the static folders of the app and its blueprints, and the URL that each begins at."""
         app = self.images.app
-        root = flask.request.root_path if flask.has_request_context() else app.config["APPLICATION_ROOT"].rstrip("/")
+        roots = [app.config["APPLICATION_ROOT"].rstrip("/")]
+        if flask.has_request_context():
+            root = flask.request.root_path
+            roots = [root, f"{flask.request.host_url.rstrip('/')}{root}"]
         blueprints = ((f"{name}.static", blueprint) for name, blueprint in app.blueprints.items())
         for endpoint, scaffold in (("static", app), *blueprints):
             if scaffold.static_folder and endpoint in app.view_functions:
                 for rule in app.url_map.iter_rules(endpoint):
-                    yield f"{root}{rule.rule.removesuffix('<path:filename>')}", scaffold.static_folder
+                    url = rule.rule.removesuffix("<path:filename>")
+                    yield from ((f"{root}{url}", scaffold.static_folder) for root in roots)
 
     @made_once
     def renders(self) -> Renders:
