@@ -34,7 +34,8 @@ class Thumbnail(ImageSpec):
         largest: Width and height in pixels of the largest size of a picture that this is one size of: all are made
             of one decode, and cut alike.
         still: Show the first frame of an animation.
-        effort: How long the encoder searches for few bytes: "fast", "balanced" or "small"; None for the setting.
+        effort: How long the encoder searches for few bytes: "fastest", "fast", "balanced" or "small"; None for the
+            setting.
         max_bytes: Bytes that the result may have; None for the setting.
         gamut: "p3" for the colours that the source has beyond sRGB, or "srgb"; None for the setting.
         hdr: Keep the gain map of an Ultra HDR JPEG; None for the setting.

@@ -37,7 +37,7 @@ them."""
 PAGE = r"(?ais)(?P<file>.*\.pdf)#(?:[^#]*&)?page=0*(?P<number>[1-9]\d{0,5})(?:&.*)?"
 """The name of a page of a PDF, as browsers take it, with other parameters such as the zoom (RFC 8118, 3)."""
 
-EFFORTS = ("fast", "balanced", "small")
+EFFORTS = ("fastest", "fast", "balanced", "small")
 """How much time encoders take for how few bytes; `docs/reference/formats.md` holds the measurement."""
 
 PNG_OPTIMIZERS = ("none", "oxipng")
@@ -104,6 +104,9 @@ class PixelSettings:
 
     ADDED_LATER: ClassVar[Mapping[str, object]] = {"gamut": "srgb", "hdr": False}
     """Fields that fingerprints leave out where they have these values: they came when files had names already."""
+
+    WORDS_IN_NAMES: ClassVar[Mapping[str, Mapping[object, str]]] = {"effort": {"fastest": "fast", "fast": "faster"}}
+    """What fingerprints hold instead of a field's value: "fastest" makes the pixels that "fast" made in 0.2.0."""
 
     def __post_init__(self) -> None:
         """Check the values, as far as a subclass does."""
@@ -207,7 +210,7 @@ class Settings(PixelSettings, Caps):
             AI, is kept with any of them, and by default; only an empty tuple keeps nothing.
         linear_resize: Average light instead of samples when resizing, so that fine bright detail keeps its brightness;
             every JPEG is then decoded in full.
-        effort: How long encoders search for few bytes: "fast", "balanced" or "small" (docs, "Formats").
+        effort: How long encoders search for few bytes: "fastest", "fast", "balanced" or "small" (docs, "Formats").
         resizer: What resizes: "pillow", or "fast", which takes a quarter of the time and needs the extra `[fast]`. A
             fifth of all samples differ by one level, and the names of cache files differ.
         png_optimizer: "oxipng" has PNGs made smaller by oxipng, which the extra `jinja-imagekit[oxipng]` installs;

@@ -407,6 +407,8 @@ SPEC_ATTRIBUTES: list[dict[str, Any]] = [
     {"format": "PNG", "options": {"optimize": True}},
     {"format": "WEBP", "options": {"lossless": True}},
     {"format": "AVIF", "options": {"quality": 30, "speed": 10}},
+    {"format": "AVIF", "effort": "fast"},
+    {"format": "AVIF", "effort": "fastest"},  # named as "fast" was in 0.2.0
     {"format": "GIF"},
     {"autoconvert": False},
 ]

@@ -29,6 +29,7 @@ from pregenerate import CONTENDERS, Contender, Run, eleventy, measure, run_as_in
 
 import drawing
 from jinja_imagekit.images import Frames, Limits, PixelRules, encode
+from jinja_imagekit.settings import EFFORTS
 
 if TYPE_CHECKING:
     from efforts import Trial
@@ -40,7 +41,6 @@ SITE = (sys.executable, str(CONTENDERS / "site.py"))
 WARM = (sys.executable, str(CONTENDERS / "warm_jinja.py"))
 
 PAGES = 1_000
-PRESETS = ("fast", "balanced", "small")
 SHARPS_EFFORTS = range(5)
 TRIED = (45, 55, 65)
 """Qualities of sharp's AVIF, between which what looks like ours is found."""
@@ -184,7 +184,7 @@ class Bench:
             with Image.open(path) as photo:
                 shown.append(photo.convert("RGB").resize((800, 600), Image.Resampling.LANCZOS))
         own = {}
-        for preset in PRESETS:
+        for preset in EFFORTS:
             files = [
                 encode(Frames((image,), image.size), "AVIF", {}, rules=PixelRules(effort=preset), limits=Limits())
                 for image in shown
@@ -197,7 +197,7 @@ class Bench:
             for image in shown:
                 files = [encoder(image, quality)[0] for quality in TRIED]
                 trials.append([Trial(len(data), score(image, data), 0.0) for data in files])
-            for preset in PRESETS:
+            for preset in EFFORTS:
                 sizes = statistics.fmean(
                     ours.size / bytes_at(theirs, ours.score) for ours, theirs in zip(own[preset], trials, strict=True)
                 )
@@ -219,7 +219,7 @@ class Bench:
         ours = {
             (preset, by): Contender(f"ours, {preset}, {by}", PICTURE, (preset, by))
             for by in RESIZERS
-            for preset in PRESETS
+            for preset in EFFORTS
             if preset in used
         }
         theirs = {

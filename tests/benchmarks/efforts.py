@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,14 +59,14 @@ class Trial(NamedTuple):
 Encoder = Callable[[Image.Image, int], tuple[bytes, float]]
 
 
-def encoders(build: Path) -> Iterator[tuple[str, str, Encoder]]:
+def encoders(build: Path, formats: Iterable[str]) -> Iterator[tuple[str, str, Encoder]]:
     """Yield format, name and encoder of everything that is compared; sharp's default comes first in each format."""
     with_sharp = shutil.which("npm") is not None
     if with_sharp and not (build / "node_modules" / "sharp").exists():
         build.mkdir(parents=True, exist_ok=True)
         (build / "package.json").write_text("{}")
         subprocess.run(["npm", "install", "--silent", "sharp"], cwd=build, check=True)
-    for format in QUALITIES:
+    for format in formats:
         if with_sharp:
             yield format, "sharp's default", sharp(build, format, {})
             if format == "JPEG":
@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--photographs", type=int, default=8)
     parser.add_argument("--widths", type=int, nargs="+", default=[400, 1200])
+    parser.add_argument("--formats", nargs="+", choices=QUALITIES, default=list(QUALITIES))
     parser.add_argument("--build", type=Path, default=Path("build/benchmarks/efforts"))
     arguments = parser.parse_args()
     paths = sorted(arguments.folder.rglob("*.jp*g"))[: arguments.photographs]
@@ -139,7 +140,7 @@ def main() -> None:
             size = (width, round(width * image.height / image.width))
             photos.append(image.resize(size, Image.Resampling.LANCZOS))
         first: dict[str, list[float]] = {}
-        for format, name, encoder in encoders(arguments.build.absolute()):
+        for format, name, encoder in encoders(arguments.build.absolute(), arguments.formats):
             sizes, times = [], []
             for photo in photos:
                 trials = []

@@ -11,7 +11,7 @@ from ...exceptions import InvalidOption, nearest
 from ...settings import AUTO
 from ..names import WRITABLE_FORMATS, normal_format
 from .avif import Avif
-from .base import Format, Range
+from .base import Format, Range, of_effort
 from .bmp import Bmp
 from .gif import Gif
 from .heif import Heif
@@ -182,7 +182,7 @@ def _check_number(name: str, value: object, allowed: Range) -> None:
 def encoder_options(format: Format, options: Mapping[str, object], effort: str) -> dict[str, object]:
     """Return the options that a format's encoder gets: its defaults, overridden by those of `options` that it knows."""
     own = {name: value for name, value in options.items() if name in format.options}
-    chosen = {**format.defaults, **format.efforts.get(effort, {}), **own}
+    chosen = {**format.defaults, **of_effort(format.efforts, effort), **own}
     # Pillow's encoders insist on int: 80.0 asks for the same image as 80.
     return {name: _whole(value) if name in format.ranges else value for name, value in chosen.items()}
 

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
 from PIL import Image, ImageFile
 
+from ...settings import EFFORTS
 from ..colour import fits, may_be_transparent
 from ..frames import UNCODED, Coding
 from ..gain_maps import GainMap
@@ -23,6 +24,8 @@ from ..primaries import SRGB, Colours
 
 if TYPE_CHECKING:
     from ..rules import PixelRules
+
+T = TypeVar("T")
 
 
 class BrokenFile(ValueError):
@@ -146,7 +149,7 @@ class Format(ABC):
         max_side: Most pixels of one side.
         max_milliseconds: Longest duration of one frame.
         defaults: Encoder options unless told otherwise; `docs/reference/formats.md` holds the measurement.
-        efforts: What else they are for each of the setting `effort`'s values.
+        efforts: What else they are for the setting `effort`'s values; see `of_effort`.
         qualities: Those that `quality="auto"` may choose, from the lowest; none where the encoder has no quality.
         options: Names of the encoder options that it understands.
         flags: Those of them that are on or off.
@@ -172,7 +175,7 @@ class Format(ABC):
     max_side: ClassVar[int] = 0
     max_milliseconds: ClassVar[int] = 0
     defaults: ClassVar[Mapping[str, object]] = {}
-    efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {"small": {}}
     qualities: ClassVar[tuple[int, ...]] = ()
     options: ClassVar[frozenset[str]] = frozenset()
     flags: ClassVar[frozenset[str]] = frozenset()
@@ -325,6 +328,20 @@ class Format(ABC):
             image: The first frame, as it was written.
         """
         return data
+
+
+def of_effort(values: Mapping[str, T], effort: str) -> T:
+    """Return the value for an effort or, where it has none of its own, for the next one that takes longer.
+
+    Args:
+        values: By effort; the last one, "small", is among them.
+        effort: One of `EFFORTS`.
+
+    Example:
+        >>> of_effort({"fast": 1, "small": 4}, "fastest")
+        1
+    """
+    return next(values[each] for each in EFFORTS[EFFORTS.index(effort) :] if each in values)
 
 
 def loaded(file: ImageFile.ImageFile, *, repair: bool) -> Image.Image:

@@ -37,7 +37,7 @@ class Jpeg(Format):
     modes = frozenset({"L", "RGB"})
     max_side = 65_500  # of the 16 bits that the header has, libjpeg takes these
     defaults: ClassVar[Mapping[str, object]] = {"quality": 80, "progressive": True}
-    efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {"fast": {"progressive": False}}
+    efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {"fast": {"progressive": False}, "small": {}}
     qualities = (40, 48, 55, 61, 67, 73, 79, 85, 91)
     flags = frozenset({"progressive", "progression", "optimize", "keep_rgb"})
     options = flags | {"quality", "subsampling", "qtables", "smooth", "dpi", "comment", "icc_profile", "exif", "xmp"}

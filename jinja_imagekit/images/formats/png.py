@@ -27,6 +27,7 @@ from .base import (
     Wish,
     loaded,
     most_pieces,
+    of_effort,
     once_or_more,
     plays_in_all,
 )
@@ -47,9 +48,9 @@ class Png(Format):
     animates = True
     max_side = 2**31 - 1
     max_milliseconds = 65_535  # 16 bits of 1/1000 s, as Pillow writes them
-    defaults: ClassVar[Mapping[str, object]] = {"compress_level": 6}
     efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {
         "fast": {"compress_level": 4},
+        "balanced": {"compress_level": 6},
         "small": {"compress_level": 9},
     }
     flags = frozenset({"optimize", "dither"})
@@ -219,7 +220,7 @@ def _by_oxipng(data: bytes, effort: str) -> bytes:
     # An optional dependency.
     import oxipng
 
-    smaller: bytes = oxipng.optimize_from_memory(data, level=_OXIPNG_LEVELS[effort])
+    smaller: bytes = oxipng.optimize_from_memory(data, level=of_effort(_OXIPNG_LEVELS, effort))
     return smaller
 
 
