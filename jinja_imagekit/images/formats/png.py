@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 from PIL import Image, ImageChops, ImageFile, PngImagePlugin
@@ -142,8 +142,9 @@ class Png(Format):
         kept = _chunk(b"eXIf", exif.removeprefix(EXIF_PREFIX)) if exif else b""
         kept += _chunk(b"iTXt", PNG_KEYWORD + bytes(4) + xmp) if xmp else b""
         if layout.frames == 1:
-            bare = parts.file(parts.image)
-            return bare[: -len(_END)] + kept + _END if not _frames(data)[1] else None
+            # Decoders that read row by row know only of what stands before the pixels.
+            parts = replace(parts, colours=parts.colours + kept)
+            return parts.file(parts.image) if not _frames(data)[1] else None
         pieces = [_SIGNATURE, _chunk(b"IHDR", parts.header), parts.colours, kept]
         for chunk in _chunks(data):
             if chunk.type in _OF_ANIMATIONS:
