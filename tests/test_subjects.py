@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import zlib
@@ -128,6 +129,36 @@ def test_the_subject_turns_with_the_image(tmp_path: Path, orientation: int) -> N
     box = subject(write(path, f"-SubjectArea={area}", "-n").read_bytes())
     assert width * height == SIZE[0] * SIZE[1]
     assert box == pytest.approx((0.1, 0.1, 0.3, 0.2), abs=0.01)
+
+
+@needs_exiftool
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["HEIF", "JXL"])
+def test_the_subject_turns_with_an_image_that_its_decoder_turns(tmp_path: Path, format: str, orientation: int) -> None:
+    """A phone's HEIC photo says where its subject is in pixels of the sensor; so does what was a JPEG."""
+    stored = tmp_path / "photo.jpg"
+    upright = Image.new("RGB", SIZE, "white")
+    upright.paste("red", (40, 30, 120, 60))
+    settled(stored, drawing.oriented(upright, orientation))
+    with Image.open(stored) as image:
+        dark = image.convert("RGB").getchannel("G").point(lambda level: 255 if level < 128 else 0).getbbox()
+    assert dark
+    left, top, right, bottom = dark
+    write(stored, f"-SubjectArea={(left + right) // 2} {(top + bottom) // 2} {right - left} {bottom - top}", "-n")
+    if format == "HEIF":
+        file = io.BytesIO()
+        with Image.open(stored) as image:
+            exif, bare = image.info["exif"], Image.frombytes("RGB", image.size, image.convert("RGB").tobytes())
+        pytest.importorskip("pillow_heif").from_pillow(bare).save(file, exif=exif)
+        data = file.getvalue()
+    else:
+        pytest.importorskip("pillow_jxl")
+        path = tmp_path / "photo.jxl"
+        subprocess.run(["cjxl", str(stored), str(path)], check=True, capture_output=True)
+        data = path.read_bytes()
+    header = read_header(data, name="", limits=Limits(readable_formats=(format,)))
+    assert header.size() == SIZE
+    assert header.subject_as_shown() == pytest.approx((0.1, 0.1, 0.3, 0.2), abs=0.01)
 
 
 @needs_exiftool

@@ -155,6 +155,8 @@ def _allowed_format(data: bytes, name: str, limits: Limits) -> Format:
 def _header(format: Format, layout: Layout) -> Header:
     if layout.width < 1 or layout.height < 1:
         raise BrokenFile(f"its size is {layout.width} × {layout.height} pixels")
+    stored = layout.width, layout.height
+    subject = subject_box(layout.exif, layout.xmp, stored if layout.turned < 5 else stored[::-1])
     return Header(
         layout.variant or format.name,
         layout.width,
@@ -162,7 +164,7 @@ def _header(format: Format, layout: Layout) -> Header:
         orientation(read_directory(layout.exif)),
         layout.frames,
         layout.has_alpha,
-        subject_box(layout.exif, layout.xmp, (layout.width, layout.height)),
+        upright(subject, layout.turned) if subject else None,
         is_wide(layout.icc) if layout.icc else layout.colours.is_wide,
     )
 

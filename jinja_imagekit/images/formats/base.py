@@ -47,6 +47,7 @@ class Layout:
         frames: How many; 1 where it does not animate.
         plays: How often the animation plays in all; 0 plays it for ever, None once.
         has_alpha: Whether any pixel may be transparent.
+        turned: The EXIF orientation that the decoder itself undoes; places in metadata are those before.
         exif: The EXIF block, often empty.
         xmp: The XMP packet, often empty.
         iptc: The datasets of IPTC-IIM, often empty.
@@ -66,6 +67,7 @@ class Layout:
     frames: int = 1
     plays: int | None = None
     has_alpha: bool = False
+    turned: int = 1
     exif: bytes = b""
     xmp: bytes = b""
     iptc: bytes = b""

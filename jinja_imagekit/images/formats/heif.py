@@ -42,6 +42,7 @@ class Heif(Format):
                 *image.size,
                 has_alpha=image.mode in ("LA", "RGBA", "RGBa"),
                 colours=Colours.of_codes(int(nclx[_PRIMARIES]), int(nclx[_TRANSFER])) if nclx else SRGB,
+                turned=info.get("original_orientation") or 1,
                 exif=info.get("exif") or b"",
                 xmp=info.get("xmp") or b"",
                 manifest=named_box(data, C2PA),

@@ -52,6 +52,7 @@ class Jxl(Format):
             layout.width,
             layout.height,
             has_alpha=layout.has_alpha,
+            turned=layout.turned,
             colours=layout.colours,
             exif=without_orientation(_block(found.get(b"Exif", b""))),
             xmp=found.get(b"xml ", b""),
@@ -229,7 +230,8 @@ def _read_header(codestream: bytes) -> tuple[Layout, bool]:
     colours = _colours(bits)
     if orientation >= 5:
         width, height = height, width
-    return Layout(width, height, has_alpha=alpha is not None, colours=colours), alpha is not None and alpha[1]
+    layout = Layout(width, height, has_alpha=alpha is not None, turned=orientation, colours=colours)
+    return layout, alpha is not None and alpha[1]
 
 
 _ALPHA, _SPOT, _BLACK, _PATTERN = 0, 2, 4, 5
