@@ -147,6 +147,18 @@ def test_serve_says_that_a_bucket_is_not_watched(site: Path, monkeypatch: pytest
     assert "images is not" not in result.output
 
 
+def test_serve_builds_once_where_files_cannot_be_watched(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It works without the extra, and says what watching needs."""
+    (site / "unwatched.py").write_text("from jinja_imagekit import ImageKit\n\nkit = ImageKit()\n", encoding="utf-8")
+    monkeypatch.setattr("jinja_imagekit.cli.sites.find_spec", lambda name: None)
+    monkeypatch.setattr("jinja_imagekit.cli.serve.serve", lambda served: print(f"served {served.build}"))
+    monkeypatch.syspath_prepend(str(site))
+    result = run("--kit", "unwatched:kit", "serve", "--build", "unwatched:build", "--port", "18766")
+    monkeypatch.delitem(sys.modules, "unwatched")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "served unwatched:build")
+    assert "pip install 'jinja-imagekit[serve]'" in result.stderr
+
+
 @contextmanager
 def serving(site: Path, *options: str, log: IO[str] | int = subprocess.PIPE) -> Iterator[str]:
     with socket.socket() as free:

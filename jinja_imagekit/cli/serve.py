@@ -70,10 +70,7 @@ def serve(served: Served) -> None:
 def watch_and_serve(served: Served, kit: ImageKit) -> None:
     """Build and serve the site in a process of its own, and begin anew whenever a file changes that is not its result.
 
-    Runs until Ctrl-C or SIGTERM.
-
-    Raises:
-        ModuleNotFoundError: The library that watches files is not installed.
+    Runs until Ctrl-C or SIGTERM. The library that watches files has to be installed.
     """
     from watchfiles import Change, DefaultFilter, watch
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -67,14 +68,14 @@ def make_serve(reference: Callable[[], str | None]) -> click.Command:
         served = Served(reference(), build, os.path.abspath(folder or str(table.get("output", "output"))), host, port)
         check_is_free(served)
         click.echo(f"Serving {shown(served.folder)} at {served.url}; Ctrl-C ends it.")
+        if watch and find_spec("watchfiles") is None:
+            click.echo("Built once, since files are not watched without: pip install 'jinja-imagekit[serve]'", err=True)
+            watch = False
         if not watch:
             serve(served)
             return
         for bucket in kit.settings.buckets:
             click.echo(f"{without_credentials(bucket)} is not watched: start again when an image there has changed.")
-        try:
-            watch_and_serve(served, kit)
-        except ModuleNotFoundError as error:
-            raise click.ClickException(f"{error}: pip install 'jinja-imagekit[serve]', or pass --no-watch") from error
+        watch_and_serve(served, kit)
 
     return serve_site

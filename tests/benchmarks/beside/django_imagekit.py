@@ -19,10 +19,12 @@ def main(photos: str, output: str) -> None:
     from imagekit.processors import ResizeToFit
 
     small = type("Small", (ImageSpec,), {"processors": [ResizeToFit(400)]})
+    as_jpeg = type("AsJpeg", (small,), {"format": "JPEG"})
     for path in sorted(Path(photos).iterdir()):
         try:
             with path.open("rb") as file:
-                made = ImageCacheFile(small(source=ImageFile(file, name=path.name)))
+                spec = as_jpeg if path.stem.startswith("jpeg-") else small
+                made = ImageCacheFile(spec(source=ImageFile(file, name=path.name)))
                 made.generate()
                 print(f"{path.name}|{made.name}")
         except Exception as error:  # noqa: BLE001  # whatever it raises is what is asked

@@ -33,7 +33,10 @@ def main(photos: str, output: str) -> None:
             shutil.copy2(path, f"{target}.new")
             os.replace(f"{target}.new", target)
         try:
-            made = get_thumbnailer(default_storage, path.name).get_thumbnail({"size": (400, 0)})
+            thumbnailer = get_thumbnailer(default_storage, path.name)
+            if path.stem.startswith("jpeg-"):
+                thumbnailer.thumbnail_transparency_extension = "jpg"
+            made = thumbnailer.get_thumbnail({"size": (400, 0)})
             print(f"{path.name}|{made.name}")
         except Exception as error:  # noqa: BLE001  # whatever it raises is what is asked
             print(f"{path.name}|!{error}")

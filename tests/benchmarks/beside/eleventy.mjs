@@ -8,7 +8,8 @@ const { default: Image } = await import(createRequire(join(process.cwd(), "x.js"
 
 await Promise.all(readdirSync(photos).map(async (name) => {
 	try {
-		const made = await Image(join(photos, name), { widths: [400], formats: ["auto"], outputDir, urlPath: "/" });
+		const formats = [name.startsWith("jpeg-") ? "jpeg" : "auto"];
+		const made = await Image(join(photos, name), { widths: [400], formats, outputDir, urlPath: "/" });
 		console.log(`${name}|${Object.values(made)[0][0].filename}`);
 	} catch (error) {
 		console.log(`${name}|!${String(error.message).split("\n")[0]}`);

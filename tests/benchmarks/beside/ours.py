@@ -12,7 +12,9 @@ from jinja_imagekit.sourcegroups import GlobSourceGroup
 def main(photos: str, output: str) -> None:
     kit = ImageKit(source_dirs=[photos], location=output, state_dir=f"{output}-state")
     kit.spec("beside:small", processors=[ResizeToFit(400)])
-    kit.register.source_group("beside:small", GlobSourceGroup("*"))
+    kit.register.source_group("beside:small", GlobSourceGroup("[!j]*"))
+    kit.spec("beside:jpeg", processors=[ResizeToFit(400)], format="JPEG")
+    kit.register.source_group("beside:jpeg", GlobSourceGroup("jpeg-*"))
     report = kit.generate()
     for outcome in (*report.generated, *report.skipped):
         print(f"{outcome.source}|{outcome.name}")
