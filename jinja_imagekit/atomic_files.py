@@ -67,10 +67,14 @@ _this_writer = PerProcess(_named_writer)
 
 
 def _host() -> str:
-    # Where nothing is written, nobody asks.
-    import socket
+    if os.name == "posix":
+        name = os.uname().nodename
+    else:
+        # The same name, but it takes longer to import than a page to render.
+        from socket import gethostname
 
-    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:64]
+        name = gethostname()
+    return re.sub(r"[^A-Za-z0-9-]", "-", name)[:64]
 
 
 def _started(pid: int) -> int | None:

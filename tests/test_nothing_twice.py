@@ -367,10 +367,10 @@ def test_the_first_page_of_a_process_reads_the_state_ahead(tmp_path: Path) -> No
     questions = 0
     real = Database.following
 
-    def watch(database: Database, key: str, count: int) -> dict[str, str]:
+    def watch(database: Database, *arguments: Any) -> dict[str, str]:
         nonlocal questions
         questions += 1
-        return real(database, key, count)
+        return real(database, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Database, "following", watch)

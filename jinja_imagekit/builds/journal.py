@@ -83,7 +83,8 @@ class Journal:
         try:
             # Another thread may close the file, whose number could then be another file's.
             with self._mutex:
-                self._look()
+                if time.monotonic() - self._looked > LOOK_SECONDS:
+                    self._look()
                 os.write(self._open() if self._file is None else self._file, data)
         except OSError as error:
             if not self._complained:
@@ -97,11 +98,9 @@ class Journal:
 
     def _look(self) -> None:
         """Start a new file if the folder was deleted, or if this process was taken for dead after a day."""
-        now = time.monotonic()
-        if self._file is not None and now - self._looked > LOOK_SECONDS:
-            self._looked = now
-            if not os.fstat(self._file).st_nlink:
-                self._release()
+        self._looked = time.monotonic()
+        if self._file is not None and not os.fstat(self._file).st_nlink:
+            self._release()
 
     def close(self) -> None:
         """Close the file; more notes open it again."""

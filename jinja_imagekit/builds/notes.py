@@ -270,11 +270,11 @@ class Renders:
         if self._are_too_many:
             return []
         note = self._noted[name] = Note(reference, served)
-        place = place if reference is not None else None
-        self._keep_place(reference, place)
-        told = f',"place":{quoted(place)}' if place else ""
-        entry = _entry_text(self._kept(note))
-        return [f'{{"file":{quoted(name)}{told}}}' if entry == "{}" else f'{{"file":{quoted(name)}{told},{entry[1:]}']
+        told = ""
+        if place is not None and reference is not None:
+            self._keep_place(reference, place)
+            told = f',"place":{quoted(place)}'
+        return [f'{{"file":{quoted(name)}{told}{_entry_text(self._kept(note))}}}']
 
     def _keep_place(self, reference: Reference | None, place: object) -> None:
         if reference is not None and isinstance(place, str):
@@ -576,7 +576,7 @@ def _failures_of(lines: Iterable[dict[str, Any]]) -> Iterator[FailedFile]:
 
 def _text(notes: Notes, failed: Iterable[FailedFile]) -> str:
     # One line per file, so that two versions can be compared by eye.
-    lines = [f"{quoted(name)}: {_entry_text(notes[name])}" for name in sorted(notes)]
+    lines = [f"{quoted(name)}: {{{_entry_text(notes[name])[1:]}}}" for name in sorted(notes)]
     failures = sorted(_encode(_failed_entry(each)) for each in failed)
     end = '}, "failed": [\n' + ",\n".join(failures) + "\n]}\n" if failures else "}}\n"
     return f'{{"version": {VERSION}, "files": {{\n' + ",\n".join(lines) + "\n" + end
@@ -586,7 +586,7 @@ _encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 def _entry_text(note: Note) -> str:
-    """Return a note as JSON; most keywords are texts and whole numbers, for which an encoder takes longer to start."""
+    """Return a note's members as JSON, each after a comma; to start an encoder takes longer than most of them."""
     entry = "" if note.served else ',"served":false'
     if note.rewritten:
         entry += ',"rewritten":true'
@@ -598,7 +598,7 @@ def _entry_text(note: Note) -> str:
         entry += f',"generator":{quoted(note.reference.generator_id)},"kwargs":{{{",".join(kwargs)}}}'
     elif note.styles:
         entry += f',"styles":{_encode(note.styles)}'
-    return f"{{{entry[1:]}}}"
+    return entry
 
 
 _KEYWORD_TEXTS: Mapping[type, Callable[[Any], str]] = {str: quoted, int: int.__repr__}

@@ -47,12 +47,10 @@ def reference_to(generator_id: str, kwargs: Mapping[str, Any], source: Source | 
         >>> reference_to("blog:hero", {"source": "canal.jpg", "size": (4, 3)}, None)
         Reference(generator_id='blog:hero', kwargs={'size': {'tuple': [4, 3]}, 'source': 'canal.jpg'})
     """
+    if source is None and _AS_IT_IS.issuperset(map(type, kwargs.values())):
+        return Reference(generator_id, dict(kwargs))
     try:
-        plain = {
-            name: value if type(value) in _AS_IT_IS else _encoded(value)
-            for name, value in kwargs.items()
-            if name != "source"
-        }
+        plain = {name: _encoded(value) for name, value in kwargs.items() if name != "source"}
         if "source" in kwargs:
             plain["source"] = _encoded_source(kwargs["source"], source)
     except NotPlain:
@@ -82,6 +80,8 @@ def confined(reference: Reference, name_of: Callable[[Path], str | None]) -> Ref
         reference: The reference.
         name_of: Returns a path's name below the source folders, or None if it is not there.
     """
+    if _AS_IT_IS.issuperset(map(type, reference.kwargs.values())):
+        return reference
     source: object
     match reference.kwargs.get("source"):
         case {"path": str(path)}:

@@ -55,6 +55,9 @@ _UNKNOWN: Any = object()
 Call = tuple[str, dict[str, Any]]
 """A generator's id and keywords."""
 
+Asked = tuple[str, str, type]
+"""A recipe, and a source with its type."""
+
 
 class KnownFiles:
     """Remembers, in the process and in the state store, which file a generator's id and keywords lead to.
@@ -77,9 +80,9 @@ class KnownFiles:
         self._kit = kit
         self._below = f"{kit.settings.cachefile_dir}/".lstrip("/")
         self._recipes: dict[tuple[Any, ...], str | None] = {}
-        self._answers: dict[tuple[Any, ...], KnownFile] = {}
+        self._answers: dict[Asked, KnownFile] = {}
         self._calls: dict[Hashable, KnownFile] = {}
-        self._promises: dict[tuple[Any, ...], KnownFile] = {}
+        self._promises: dict[Asked, KnownFile] = {}
         self._models: dict[str, ImageSpec] = {}
         self._sizes: dict[tuple[str, Header], Size | None] = {}
         self._ahead, self._glance = ReadAhead(), self.glance()
@@ -137,39 +140,40 @@ class KnownFiles:
 
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""
-        source: Any = kwargs.get("source")
-        if not self.is_named(source):
+        asked = self._asked(id, kwargs)
+        if asked is None:
             return None
-        key = _call_key(id, kwargs)
-        try:
-            known = self._answers.get(key)
-        except TypeError:
-            return None
+        known = self._answers.get(asked)
         if known is None:
-            recipe = self.recipe(id, kwargs)
-            return self._recalled(key, recipe, source) if recipe else None
+            return self._recalled(asked)
         if known.is_current():
             return known
         # Another thread may have found the same file.
-        self._answers.pop(key, None)
+        self._answers.pop(asked, None)
         return None
 
-    def _recalled(self, key: tuple[Any, ...], recipe: str, source: str) -> KnownFile | None:
+    def _asked(self, id: str | None, kwargs: dict[str, Any]) -> Asked | None:
+        """Return what stands for keywords whose file depends on nothing else; None for any others."""
+        source: Any = kwargs.get("source")
+        recipe = self.recipe(id, kwargs) if id and self.is_named(source) else None
+        return (recipe, source, type(source)) if recipe else None
+
+    def _recalled(self, asked: Asked) -> KnownFile | None:
         try:
-            name, place = self.whereabouts(source)
+            name, place = self.whereabouts(asked[1])
         except SourceNotAllowed:
             return None
-        entry = self._key(recipe, name)
-        text, is_ahead = self._ahead.take(entry, self._store)
+        entry, store = self._key(asked[0], name), self._kit.records.store
+        text, is_ahead = self._ahead.take(entry, store, self._prefix)
         if not is_ahead and time.monotonic() - self._glance.begun > SECONDS_SEEN:
             self._glance = self.glance()
         known = self._current(text, place, self._glance) if text and place else None
         if known is None:
             # It may have been written again since it was read.
-            text = self._store.get(entry) if is_ahead else None
+            text = store.get(entry) if is_ahead else None
             known = self._current(text, place, self.glance()) if text and place else None
         if known is not None:
-            self._keep(key, known)
+            self._keep(asked, known)
         return known
 
     def _current(self, text: str, place: Place, glance: Glance) -> KnownFile | None:
@@ -192,35 +196,31 @@ class KnownFiles:
 
     def find_for_page(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known, or promised until the end of the render."""
-        if self._promises:
-            with suppress(TypeError):
-                promise = self._promises.get(_call_key(id, kwargs))
-                if promise is not None and promise.is_current():
-                    return promise
-        return self.find(id, kwargs)
+        asked = self._asked(id, kwargs) if self._promises else None
+        promise = self._promises.get(asked) if asked else None
+        return promise if promise is not None and promise.is_current() else self.find(id, kwargs)
 
     def find_together(self, calls: Sequence[Call]) -> list[KnownFile | None]:
         """Return what `find_for_page` does for several calls, by two looks into the state store at most."""
         found: list[KnownFile | None] = []
-        entries: dict[str, tuple[int, tuple[Any, ...]]] = {}
+        entries: dict[str, tuple[int, Asked]] = {}
+        glance = self.glance()
         for index, (id, kwargs) in enumerate(calls):
             found.append(None)
-            key = _call_key(id, kwargs)
-            try:
-                known = self._promises.get(key) or self._answers.get(key)
-            except TypeError:
+            asked = self._asked(id, kwargs)
+            if asked is None:
                 continue
+            known = self._promises.get(asked) or self._answers.get(asked)
             if known is not None and known.is_current():
                 found[index] = known
-            elif entry := self._entry_key(id, kwargs):
-                entries[entry] = index, key
-        glance = self.glance()
+                continue
+            with suppress(SourceNotAllowed):
+                entries[self._key(asked[0], glance.source(asked[1]).name)] = index, asked
         for entry, text in self._texts([*entries]).items():
-            index, key = entries[entry]
-            seen = glance.source(calls[index][1]["source"])
-            known = self._understood(text, seen.place, glance)
+            index, asked = entries[entry]
+            known = self._understood(text, glance.source(asked[1]).place, glance)
             if known is not None and glance.is_current(known):
-                self._keep(key, known)
+                self._keep(asked, known)
                 found[index] = known
         return found
 
@@ -239,14 +239,13 @@ class KnownFiles:
                 source: Any = kwargs.get("source")
                 if type(source) not in self.source_types:
                     continue
-                known = answers.get(_call_key(id, kwargs)) if answers else None
+                # This loop is run a million times for a million files.
+                recipe = (recipes.get((id,)) if len(kwargs) == 1 else None) or self.recipe(id, kwargs)
+                known = answers.get((recipe, source, type(source))) if recipe and answers else None
                 if known is not None:
                     # A render has just found it.
                     found[index] = known.made if glance.is_current(known) else None
-                    continue
-                # This loop is run a million times for a million files.
-                recipe = (recipes.get((id,)) if len(kwargs) == 1 else None) or self.recipe(id, kwargs)
-                if recipe:
+                elif recipe:
                     seen = glance.source(source)
                     entries[f"{prefix}{seen.name}:{recipe}{self.key_end}"] = index, seen
             except Exception:  # noqa: BLE001  # a spec's constructor may raise anything, as it will for who makes it
@@ -307,11 +306,10 @@ class KnownFiles:
             source, given = sources[index], kwargs["source"]
             if found[index] is not None or references[index] is None:
                 continue
-            if not isinstance(source, VersionedSource) or not self.is_named(given):
+            asked = self._asked(id, kwargs)
+            if asked is None or not isinstance(source, VersionedSource):
                 continue
-            recipe = self.recipe(id, kwargs)
-            if not recipe:
-                continue
+            recipe = asked[0]
             model = self._models.get(recipe)
             if model is None:
                 model = self._kit.generator(id, **{**kwargs, "source": source})
@@ -328,7 +326,7 @@ class KnownFiles:
                     name, 0, size, signature, place, glance, is_promised=True, has_subject=_has_subject(source)
                 )
                 if promise is not None:
-                    self._keep(_call_key(id, kwargs), promise)
+                    self._keep(asked, promise)
                 found[index] = promise
         return found
 
@@ -355,61 +353,59 @@ class KnownFiles:
             self._sizes.clear()
         self._models[recipe] = model
 
-    def _keep(self, key: tuple[Any, ...], known: KnownFile) -> None:
+    def _keep(self, asked: Asked, known: KnownFile) -> None:
         answers = self._promises if known.is_promised else self._answers
         if len(answers) >= MOST_ANSWERS:
             answers.clear()
-        answers[key] = known
+        answers[asked] = known
 
     def remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
         """Keep and return the file as the answer to these keywords, if it exists by now or its strategy promises it."""
-        promise = self._promise(file, kwargs)
+        asked = self._asked(file.generator_id, kwargs)
+        if asked is None:
+            return None
+        promise = self._promise(file, asked)
         if promise is not None:
-            self._keep(_call_key(str(file.generator_id), kwargs), promise)
+            self._keep(asked, promise)
             return promise
-        entry = self._entry(file, kwargs)
+        entry = self._entry(file, asked)
         if entry is None:
             return None
         key, text = entry
         if file.made is not None or self._store.get(key) != text:
             # For as long as the record that it stands for.
             self._store.set_many({key: text}, self._kit.settings.cache_timeout)
-        id, source = str(file.generator_id), kwargs["source"]
-        known = self._understood(text, self.whereabouts(source)[1])
+        known = self._understood(text, self.whereabouts(asked[1])[1])
         if known is not None:
-            self._keep(_call_key(id, kwargs), known)
+            self._keep(asked, known)
         return known
 
-    def _promise(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
+    def _promise(self, file: ImageCacheFile, asked: Asked) -> KnownFile | None:
         """Return the answer that holds for a file until the end of the render, whether or not it is there yet."""
-        if type(file.cachefile_strategy) is not Deferred or not self.is_named(kwargs.get("source")):
-            return None
-        source = file.source
-        if not isinstance(source, VersionedSource) or not self.recipe(str(file.generator_id), kwargs):
+        source = file.source if type(file.cachefile_strategy) is Deferred else None
+        if not isinstance(source, VersionedSource):
             return None
         size, signature = file.promised_size, source.known_signature
         if size is None or signature is None or not file.name:
             return None
-        place, has_subject = self.whereabouts(kwargs["source"])[1], _has_subject(source)
+        place, has_subject = self.whereabouts(asked[1])[1], _has_subject(source)
         return self._known_file(file.name, 0, size, signature, place, is_promised=True, has_subject=has_subject)
 
     def answers(self, files: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> dict[str, str]:
         """Return what stands in the store for files and their keywords, so that it is written with their records."""
-        entries = [self._entry(file, kwargs) for file, kwargs in files]
-        return dict(entry for entry in entries if entry)
+        asked = [(file, self._asked(file.generator_id, kwargs)) for file, kwargs in files]
+        return dict(entry for file, each in asked if each and (entry := self._entry(file, each)))
 
-    def _entry(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> tuple[str, str] | None:
+    def _entry(self, file: ImageCacheFile, asked: Asked) -> tuple[str, str] | None:
         source = file.source
-        named = self.is_named(kwargs.get("source"))
-        if not named or not isinstance(source, VersionedSource) or not file.generator_id:
+        if not isinstance(source, VersionedSource):
             return None
-        recipe = self.recipe(file.generator_id, kwargs)
-        record = (file.made or file.records.get(file.name)) if recipe and file.name else None
+        record = (file.made or file.records.get(file.name)) if file.name else None
         signature = source.known_signature
         if record is None or signature is None:
             return None
         value = [record.name, record.size, record.width, record.height, int(_has_subject(source)), *signature]
-        return self._key(str(recipe), self.whereabouts(kwargs["source"])[0]), json.dumps(value, separators=(",", ":"))
+        return self._key(asked[0], self.whereabouts(asked[1])[0]), json.dumps(value, separators=(",", ":"))
 
     @property
     def _store(self) -> StateStore:
@@ -452,17 +448,6 @@ class KnownFiles:
         if bucket is None or not bucket.knows(inner):
             return None
         return Place(f"{bucket.called}/{inner}", tuple(paths), bucket, inner)
-
-    def _entry_key(self, id: str, kwargs: dict[str, Any]) -> str | None:
-        """Return under which key the state store may know a call's file; None for a call of which it never does."""
-        source: Any = kwargs.get("source")
-        if not self.is_named(source):
-            return None
-        recipe = self.recipe(id, kwargs)
-        try:
-            return self._key(recipe, self.whereabouts(source)[0]) if recipe else None
-        except SourceNotAllowed:
-            return None
 
     def _understood(self, text: str, place: Place | None, glance: Glance | None = None) -> KnownFile | None:
         """Return the file behind an answer from the state store; None for one that this library did not write."""

@@ -82,11 +82,16 @@ class Database:
                     found[str(key)] = value
         return found
 
-    def following(self, key: str, count: int) -> dict[str, str]:
-        """Return the values of the first `count` keys from one on, as far as they are neither expired nor damaged."""
-        query = f"{_SELECT} AND key >= ? ORDER BY key LIMIT ?"
-        rows = [(str(row[0]), _value(*row)) for row in self._reader.run(_fetching(query, (time.time(), key, count)))]
-        return {found: value for found, value in rows if value is not None}
+    def following(self, key: str, count: int, prefix: str) -> dict[str, str]:
+        """Return the values of the first `count` keys from one on that begin with a prefix, without damaged ones."""
+        query = f"{_SELECT} AND key >= ? AND key < ? ORDER BY key LIMIT ?"
+        end = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
+        found: dict[str, str] = {}
+        for name, sealed_value in self._reader.run(_fetching(query, (time.time(), key, end, count))):
+            value = _value(name, sealed_value)
+            if value is not None:
+                found[str(name)] = value
+        return found
 
     def keys(self, prefix: str, after: str | None, count: int) -> list[str]:
         """Return the first `count` keys that begin with a prefix and have not expired, in order: those after one."""

@@ -144,12 +144,12 @@ class DiskStore:
             return found
         return {key: value for key, value in self._unwritten.over(found, keys).items() if value is not None}
 
-    def following(self, key: str, count: int) -> dict[str, str]:
-        """Return the values of the first `count` known keys from one on, in their order, for who reads ahead."""
+    def following(self, key: str, count: int, prefix: str) -> dict[str, str]:
+        """Return the values of the first `count` keys from one on that begin with a prefix, for who reads ahead."""
         if self._unwritten:
             found = self.get(key)
             return {} if found is None else {key: found}
-        return self._read(lambda database: database.following(key, count), {})
+        return self._read(lambda database: database.following(key, count, prefix), {})
 
     def set_many(self, values: Mapping[str, str], timeout: float | None = None) -> None:
         """Keep these values, for `timeout` seconds where it is given, in one transaction."""

@@ -29,8 +29,14 @@ class ReadAhead:
         self._read = 0
         self._used = 0
 
-    def take(self, key: str, store: StateStore) -> tuple[str | None, bool]:
-        """Return what the store knows under a key, and whether that was read ahead."""
+    def take(self, key: str, store: StateStore, prefix: str) -> tuple[str | None, bool]:
+        """Return what the store knows under a key, and whether that was read ahead.
+
+        Args:
+            key: The key.
+            store: The store.
+            prefix: How all keys begin that may be asked for.
+        """
         text = self._texts.pop(key, None)
         if text is not None:
             self._used += 1
@@ -40,7 +46,7 @@ class ReadAhead:
             return store.get(key), False
         is_worth_it = self._used * _WORTH >= self._read
         self._count = min(self._count * 2, MOST_AHEAD) if is_worth_it else max(self._count // 2, _WORTH)
-        found: dict[str, str] = following(key, self._count)
+        found: dict[str, str] = following(key, self._count, prefix)
         text = found.pop(key, None)
         self._read, self._used = len(found), 0
         if len(self._texts) >= MOST_KEPT:

@@ -231,7 +231,7 @@ class Records:
 
     def source_facts(self, path: str) -> KnownSource | None:
         """Return what is known about a source file by its path; the signature says of which version."""
-        text, _ = self._ahead.take(self._source_key(path), self.store)
+        text, _ = self._ahead.take(self._source_key(path), self.store, self._sources)
         return None if text is None else _known_source(text)
 
     def put_source_facts(self, facts: Mapping[str, KnownSource]) -> None:
