@@ -601,7 +601,12 @@ def _entry_text(note: Note) -> str:
     return entry
 
 
-_KEYWORD_TEXTS: Mapping[type, Callable[[Any], str]] = {str: quoted, int: int.__repr__}
+_KEYWORD_TEXTS: Mapping[type, Callable[[Any], str]] = {
+    str: quoted,
+    int: int.__repr__,
+    type(None): {None: "null"}.__getitem__,
+    bool: {False: "false", True: "true"}.__getitem__,
+}
 
 
 def _failed_entry(failed: FailedFile) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..exceptions import NotFingerprintable, SourceNotAllowed, StorageError
 from ..hashing import fingerprint
@@ -59,6 +59,22 @@ Asked = tuple[str, str, type]
 """A recipe, and a source with its type."""
 
 
+class Form(NamedTuple):
+    """What calls have in common that differ in the names of their sources alone.
+
+    Attributes:
+        id: The generator's id.
+        options: Its keywords but the source.
+        recipe: What stands for both; None if nothing does.
+        takes_focus: Whether a source may say itself what its image keeps.
+    """
+
+    id: str
+    options: dict[str, Any]
+    recipe: str | None
+    takes_focus: bool
+
+
 class KnownFiles:
     """Remembers, in the process and in the state store, which file a generator's id and keywords lead to.
 
@@ -71,6 +87,7 @@ class KnownFiles:
     Attributes:
         source_types: The exact types of sources that name a file.
         key_end: The end of all keys in the state store, for what else the answers depend on.
+        forms: Forms of templates' calls, which may be kept here until generators change.
     """
 
     source_types: tuple[type, ...] = (str,)
@@ -78,6 +95,7 @@ class KnownFiles:
 
     def __init__(self, kit: ImageKit) -> None:
         self._kit = kit
+        self.forms: dict[Hashable, Form] = {}
         self._below = f"{kit.settings.cachefile_dir}/".lstrip("/")
         self._recipes: dict[tuple[Any, ...], str | None] = {}
         self._answers: dict[Asked, KnownFile] = {}
@@ -90,6 +108,7 @@ class KnownFiles:
 
     def forget(self) -> None:
         """Forget what this process remembers, since generators have changed."""
+        self.forms.clear()
         self._recipes.clear()
         self._models.clear()
         self._sizes.clear()
@@ -141,8 +160,9 @@ class KnownFiles:
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""
         asked = self._asked(id, kwargs)
-        if asked is None:
-            return None
+        return None if asked is None else self._find(asked)
+
+    def _find(self, asked: Asked) -> KnownFile | None:
         known = self._answers.get(asked)
         if known is None:
             return self._recalled(asked)
@@ -199,6 +219,14 @@ class KnownFiles:
         asked = self._asked(id, kwargs) if self._promises else None
         promise = self._promises.get(asked) if asked else None
         return promise if promise is not None and promise.is_current() else self.find(id, kwargs)
+
+    def find_alike(self, form: Form, source: str) -> KnownFile | None:
+        """Do `find_for_page` for a source's name and a form's keywords."""
+        if not form.recipe or is_url(source):
+            return None
+        asked = form.recipe, source, str
+        promise = self._promises.get(asked)
+        return promise if promise is not None and promise.is_current() else self._find(asked)
 
     def find_together(self, calls: Sequence[Call]) -> list[KnownFile | None]:
         """Return what `find_for_page` does for several calls, by two looks into the state store at most."""
@@ -492,8 +520,10 @@ class KnownFiles:
         key: tuple[Any, ...] = (id,)
         try:
             if len(kwargs) > 1:
-                options = {name: value for name, value in kwargs.items() if name != "source"}
-                key = _call_key(id, options)
+                options = {**kwargs}
+                options.pop("source", None)
+                # 1, 1.0 and True are equal, and lead to different files.
+                key = (id, *options.items(), *map(type, options.values()))
             known = self._recipes.get(key, _UNKNOWN)
             if known is not _UNKNOWN:
                 return known  # type: ignore[no-any-return]  # it is a recipe
@@ -526,11 +556,6 @@ class KnownFiles:
         if type(kit.storage) is not FileSystemStorage or not leaves_existing(kit.cachefile_backend):
             return False
         return type(kit.cachefile_strategy) in BUILT_IN_STRATEGIES
-
-
-def _call_key(id: str, kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-    # 1, 1.0 and True are equal, and lead to different files.
-    return (id, *kwargs.items(), *map(type, kwargs.values()))
 
 
 def _has_subject(source: VersionedSource) -> bool:

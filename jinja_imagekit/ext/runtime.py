@@ -13,6 +13,7 @@ from jinja2 import Undefined
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from ..cachefiles.warm import Form
 from ..exceptions import ImageKitError, InvalidOption, MissingAlt
 from ..generatorlibrary import THUMBNAIL_ID
 from ..html import img_tag
@@ -370,17 +371,31 @@ class TemplateRuntime:
     ) -> Markup:
         """Do `thumbnail_tag` for the usual kind of tag: two strings and attributes."""
         kit = self._kit
-        kit.image_facts.look_for_changes()
+        files, facts = kit.known_files, kit.image_facts
+        facts.look_for_changes()
         call = (generator_id, dimensions, source)
-        known = kit.known_files.find_call(call)
+        known = files.find_call(call)
         if known is None or not kit.renders.is_noted(known.name):
-            id, options = self.thumbnail_call(generator_id, dimensions, source, {})
-            known, options = self._known(id, options, make)
+            form = files.forms.get((generator_id, dimensions)) or self._form(generator_id, dimensions)
+            options = {**form.options, "source": source}
+            known = None if form.takes_focus and facts.has_focus(source) else files.find_alike(form, source)
+            if form.takes_focus:
+                known, options = self._focused(known, form.id, options, make)
             if known is None:
-                return _img(self._made(id, options, self._on_error, attributes, make), attributes)
-            kit.known_files.keep_call(call, known)
-            kit.renders.note_call(known.name, id, options)
+                return _img(self._made(form.id, options, self._on_error, attributes, make), attributes)
+            files.keep_call(call, known)
+            kit.renders.note_call(known.name, form.id, options)
         return known.html(attributes)
+
+    def _form(self, generator_id: str | None, dimensions: str) -> Form:
+        """Return what tags of these dimensions have in common, and keep it."""
+        id, options = self.thumbnail_call(generator_id, dimensions, None, {})
+        recipe = self._kit.known_files.recipe(id, options)
+        del options["source"]
+        form = self._kit.known_files.forms[generator_id, dimensions] = Form(
+            id, options, recipe, takes_own_focus(id, options)
+        )
+        return form
 
     def thumbnail_call(
         self, generator_id: str | None, dimensions: str, source: object, kwargs: dict[str, Any]
@@ -426,15 +441,21 @@ class TemplateRuntime:
         Raises:
             NotKnown: `make` is false, and the source is not known yet.
         """
-        find, facts, source = self._kit.known_files.find_for_page, self._kit.image_facts, options.get("source")
+        find = self._kit.known_files.find_for_page
         if not takes_own_focus(id, options):
             return find(id, options), options
+        known = None if self._kit.image_facts.has_focus(options.get("source")) else find(id, options)
+        return self._focused(known, id, options, make)
+
+    def _focused(
+        self, known: KnownFile | None, id: str, options: dict[str, Any], make: bool
+    ) -> tuple[KnownFile | None, dict[str, Any]]:
+        """Do `_known` for a thumbnail whose source may say what it keeps, given the file that is known without that."""
         # Most sources say nothing, which what is known of the file tells without another look at them.
-        known = None if facts.has_focus(source) else find(id, options)
-        if known is not None and facts.is_silent(source, known):
+        if known is not None and self._kit.image_facts.is_silent(options.get("source"), known):
             return known, options
         cropped = self._cropped(id, options, make)
-        return (known if cropped is options else find(id, cropped)), cropped
+        return (known if cropped is options else self._kit.known_files.find_for_page(id, cropped)), cropped
 
     def _cropped(self, id: str, options: dict[str, Any], make: bool = True) -> dict[str, Any]:
         """Return a thumbnail's keywords with the focus of its source, unless they say themselves what a crop keeps.

@@ -17,7 +17,7 @@ from ...cachefiles.backends import CacheFileBackend, leaves_existing
 from ...cachefiles.backends import Simple as EngineBackend
 from ...cachefiles.known import Glance, KnownFile, Made, Place
 from ...cachefiles.promises import Promises
-from ...cachefiles.warm import KnownFiles
+from ...cachefiles.warm import Form, KnownFiles
 from ...exceptions import ImageKitError
 from ...imageinfo import ImageFacts
 from ...interfaces import SourceGroup, Storage
@@ -281,6 +281,10 @@ class FieldKnownFiles(KnownFiles):
             return None
         named = self._named(id, kwargs)
         return None if named is None else super().find(id, named)
+
+    def find_alike(self, form: Form, source: str) -> KnownFile | None:
+        """Return the file that a form's keywords lead to, if it is known and still current."""
+        return None if has_receivers() else super().find_alike(form, source)
 
     def find_together(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[KnownFile | None]:
         """Return the files that several calls lead to, as far as they are known and still current."""
