@@ -279,7 +279,6 @@ class ImageFacts:
         """
         if type(source) is not str or known.has_subject or self._kit.settings.focus_detector:
             return False
-        self.look_for_changes()
         path = known.source.path
         if path in self._silent:
             return True

@@ -47,11 +47,12 @@ def reference_to(generator_id: str, kwargs: Mapping[str, Any], source: Source | 
         >>> reference_to("blog:hero", {"source": "canal.jpg", "size": (4, 3)}, None)
         Reference(generator_id='blog:hero', kwargs={'size': {'tuple': [4, 3]}, 'source': 'canal.jpg'})
     """
-    if source is None and _AS_IT_IS.issuperset(map(type, kwargs.values())):
-        return Reference(generator_id, dict(kwargs))
+    plain = dict(kwargs)
     try:
-        plain = {name: _encoded(value) for name, value in kwargs.items() if name != "source"}
-        if "source" in kwargs:
+        for name, value in kwargs.items():
+            if type(value) not in _AS_IT_IS and name != "source":
+                plain[name] = _encoded(value)
+        if type(plain.get("source", "")) is not str:
             plain["source"] = _encoded_source(kwargs["source"], source)
     except NotPlain:
         return None
@@ -104,15 +105,16 @@ def _hold_path(values: Iterable[Any]) -> bool:
     for value in values:
         if type(value) is not dict:
             continue
-        match value:
-            case {"path": _} | {"source": _}:
+        if "path" in value or "source" in value:
+            return True
+        for items in (value.get("list"), value.get("tuple")):
+            if type(items) is list and _hold_path(items):
                 return True
-            case {"list": list(items)} | {"tuple": list(items)}:
-                if _hold_path(items):
-                    return True
-            case {"dict": dict(items)} | {"cachefile": [_, dict(items)]}:
-                if _hold_path(items.values()):
-                    return True
+        if "dict" in value or "cachefile" in value:
+            match value:
+                case {"dict": dict(items)} | {"cachefile": [_, dict(items)]}:
+                    if _hold_path(items.values()):
+                        return True
     return False
 
 

@@ -207,12 +207,18 @@ class KnownFiles:
         # To write four numbers takes less time than to read them.
         if signature is None or not text.endswith(end_of(signature)) or not name.startswith(self._below):
             return None
+        # What has a recipe is kept there.
+        storage, bytes = cast(FileSystemStorage, self._kit.storage), int(size)
         try:
-            pixels = int(width), int(height)
-            known = self._known_file(name, int(size), pixels, signature, place, glance, has_subject=has_subject == "1")
-            return known if known is not None and os.lstat(known.path).st_size == known.size else None
+            path = glance.path_of(storage)(name)
+            is_there = os.lstat(path).st_size == bytes
         except (OSError, StorageError):
             return None
+        if not is_there:
+            return None
+        return KnownFile(
+            name, path, bytes, int(width), int(height), place, signature, storage, has_subject=has_subject == "1"
+        )
 
     def find_for_page(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known, or promised until the end of the render."""

@@ -444,6 +444,7 @@ class TemplateRuntime:
         find = self._kit.known_files.find_for_page
         if not takes_own_focus(id, options):
             return find(id, options), options
+        self._kit.image_facts.look_for_changes()
         known = None if self._kit.image_facts.has_focus(options.get("source")) else find(id, options)
         return self._focused(known, id, options, make)
 
