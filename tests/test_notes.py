@@ -56,3 +56,25 @@ def test_a_server_notes_nothing_but_what_is_deferred(tmp_path: Path) -> None:
     for _ in range(2):
         assert template.render().count("<img") == 2
     assert [note.reference.generator_id for note in kit.renders.noted.values() if note.reference] == ["later"]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", 'q"ö.jpg'])
+def test_a_tag_tells_other_processes_what_a_filter_tells(tmp_path: Path, name: str) -> None:
+    """Whoever ends a render learns the same of an image, whichever way a page asked for it."""
+    site = Site(tmp_path)
+    site.write(name)
+    told = []
+    for page in ("{% thumbnail '30x20' name %}", "{{ name | thumbnail('30x20') }}"):
+        # The second one finds the image made.
+        for kit in (site.new_kit(), site.new_kit()):
+            kit.install(Environment(autoescape=True)).from_string(page).render(name=name)
+            other = site.new_kit()
+            unfinished = dict(other.renders.unfinished())
+            kit.finish()
+            kit.close()
+            other.close()
+        told.append(unfinished)
+    (note,) = told[0].values()
+    assert note.reference is not None
+    assert note.reference.kwargs == {"height": 20, "source": name, "width": 30}
+    assert told[0] == told[1]

@@ -189,13 +189,23 @@ class Renders:
         known = self._noted.get(name)
         return not self._keeps or (known is not None and known.served)
 
-    def note_call(self, name: str, generator_id: str, kwargs: Mapping[str, Any]) -> None:
-        """Note that a page refers to the file of a generator's id and keywords, with the source given by name."""
+    def note_call(
+        self, name: str, generator_id: str, kwargs: Mapping[str, Any], around: tuple[str, str] | None = None
+    ) -> None:
+        """Note that a page refers to the file of a generator's id and keywords, with the source given by name.
+
+        Args:
+            name: The name of the file.
+            generator_id: The generator's id.
+            kwargs: Its keywords.
+            around: What `around_source` returns of them; None if nobody has asked.
+        """
         self._look_for_fork()
         self._tell(name)
         known = self._noted.get(name)
         if (known is None or not known.served) and self.is_kept:
-            self._keep(name, reference_to(generator_id, kwargs, None), True)
+            told = quoted(kwargs["source"]).join(around) if around else ""
+            self._keep(name, reference_to(generator_id, kwargs, None), True, told)
 
     def note_name(self, name: str) -> None:
         """Note that a page refers to an existing file, which will not be made again of its own accord."""
@@ -255,14 +265,16 @@ class Renders:
         if self._tool is not None and self._tool.is_building:
             self._tool.needs(name)
 
-    def _keep(self, name: str, reference: Reference | None, served: bool) -> None:
-        self._journal.append(*self._add(name, reference, served, self._place()))
+    def _keep(self, name: str, reference: Reference | None, served: bool, told: str = "") -> None:
+        self._journal.append(*self._add(name, reference, served, self._place(), told))
 
     def _place(self) -> str | None:
         # An image that is made while its page renders reports the page by itself.
         return self._where() if self.defers else None
 
-    def _add(self, name: str, reference: Reference | None, served: bool, place: str | None) -> list[str]:
+    def _add(
+        self, name: str, reference: Reference | None, served: bool, place: str | None, told: str = ""
+    ) -> list[str]:
         """Note a file in this process, and return what the journal is to say of it."""
         if self._most is not None and len(self._noted) >= self._most:
             self._keeps, self._are_too_many, self._noted = False, True, {}
@@ -270,11 +282,11 @@ class Renders:
         if self._are_too_many:
             return []
         note = self._noted[name] = Note(reference, served)
-        told = ""
+        entry = told or _entry_text(self._kept(note))
         if place is not None and reference is not None:
             self._keep_place(reference, place)
-            told = f',"place":{quoted(place)}'
-        return [f'{{"file":{quoted(name)}{told}{_entry_text(self._kept(note))}}}']
+            entry = f',"place":{quoted(place)}{entry}'
+        return [f'{{"file":{quoted(name)}{entry}}}']
 
     def _keep_place(self, reference: Reference | None, place: object) -> None:
         if reference is not None and isinstance(place, str):
@@ -599,6 +611,18 @@ def _entry_text(note: Note) -> str:
     elif note.styles:
         entry += f',"styles":{_encode(note.styles)}'
     return entry
+
+
+def around_source(generator_id: str, options: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what the note of a file says before and after the name of its source.
+
+    Args:
+        generator_id: The generator's id.
+        options: Its keywords but the source: texts without control characters, and numbers.
+    """
+    reference = Reference(generator_id, {**options, "source": "\0"})
+    before, _, after = _entry_text(Note(reference)).partition(quoted("\0"))
+    return before, after
 
 
 _KEYWORD_TEXTS: Mapping[type, Callable[[Any], str]] = {

@@ -67,12 +67,14 @@ class Form(NamedTuple):
         options: Its keywords but the source.
         recipe: What stands for both; None if nothing does.
         takes_focus: Whether a source may say itself what its image keeps.
+        noted: What the note of a file says before and after the name of its source.
     """
 
     id: str
     options: dict[str, Any]
     recipe: str | None
     takes_focus: bool
+    noted: tuple[str, str]
 
 
 class KnownFiles:

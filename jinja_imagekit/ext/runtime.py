@@ -13,6 +13,7 @@ from jinja2 import Undefined
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from ..builds.notes import around_source
 from ..cachefiles.warm import Form
 from ..exceptions import ImageKitError, InvalidOption, MissingAlt
 from ..generatorlibrary import THUMBNAIL_ID
@@ -377,14 +378,14 @@ class TemplateRuntime:
         known = files.find_call(call)
         if known is None or not kit.renders.is_noted(known.name):
             form = files.forms.get((generator_id, dimensions)) or self._form(generator_id, dimensions)
-            options = {**form.options, "source": source}
+            options = asked = {**form.options, "source": source}
             known = None if form.takes_focus and facts.has_focus(source) else files.find_alike(form, source)
             if form.takes_focus:
-                known, options = self._focused(known, form.id, options, make)
+                known, options = self._focused(known, form.id, asked, make)
             if known is None:
                 return _img(self._made(form.id, options, self._on_error, attributes, make), attributes)
             files.keep_call(call, known)
-            kit.renders.note_call(known.name, form.id, options)
+            kit.renders.note_call(known.name, form.id, options, form.noted if options is asked else None)
         return known.html(attributes)
 
     def _form(self, generator_id: str | None, dimensions: str) -> Form:
@@ -392,9 +393,8 @@ class TemplateRuntime:
         id, options = self.thumbnail_call(generator_id, dimensions, None, {})
         recipe = self._kit.known_files.recipe(id, options)
         del options["source"]
-        form = self._kit.known_files.forms[generator_id, dimensions] = Form(
-            id, options, recipe, takes_own_focus(id, options)
-        )
+        form = Form(id, options, recipe, takes_own_focus(id, options), around_source(id, options))
+        self._kit.known_files.forms[generator_id, dimensions] = form
         return form
 
     def thumbnail_call(
