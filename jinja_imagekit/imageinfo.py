@@ -7,32 +7,26 @@ import os
 import re
 import time
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
-
-from PIL import Image
 
 from . import images
 from .cachefiles.sources import CacheFileSource
 from .exceptions import ImageKitError, MissingSource, SourceError, SourceNotAllowed, nearest
 from .hashing import class_path
 from .images import thumbhash
-from .images.rules import Limits, PixelRules
+from .images.rules import Limits
 from .interfaces import FocusDetector, Size
 from .listing import WORTH, all_entries
 from .loading import load
+from .looks import Look, fitted, look_of, parsed_look, reduced
 from .once import made_once
-from .recipes import Recipe
-from .settings import Settings
 from .sources import FileSource, Signature, Source, VersionedSource, file_and_page, name_parts, signature_of
-from .time_limits import time_limit
 
 if TYPE_CHECKING:
     from .cachefiles.known import KnownFile
-    from .images import Header
     from .kit import ImageKit
 
 __all__ = ["ImageInfo"]
@@ -48,27 +42,16 @@ SIDECAR_KEYS = ("focus", "alt", "caption", "credit")
 MOST_SIDECAR_BYTES = 10_000_000
 """Maximum bytes of a sidecar file; one for 50,000 images has a tenth of that."""
 
-MOST_URI_BYTES = 200
-"""Maximum bytes of a blurred preview as a data URI: more would cost each page more than it gains."""
-
-BLUR_PIXELS = (16, 12, 8)
-"""Longer side of a blurred preview in pixels; the smaller ones are for when larger ones take too many bytes."""
-
-BLUR_QUALITIES = (40, 20, 5, 0)
-"""Qualities of a blurred preview's WebP, tried in turn until it is small enough."""
-
-COLOUR_PIXELS = 16
-"""Side of the square whose most frequent colour stands for an image."""
-
 DETECTED_PIXELS = 640
 """Longer side of the image that a `focus_detector` gets: a face in a group still has 20 pixels."""
 
 MOST_REMEMBERED = 20_000
 """How many images' sidecar or look a process remembers: about 500 bytes each, 10 MB in all."""
 
-
 SIDECAR_SECONDS = 1.0
 """Seconds after which a live site notices that a sidecar file was changed."""
+
+_THUMBHASH = re.compile("[A-Za-z0-9+/]{7,48}={0,2}")
 
 
 class Sidecar(NamedTuple):
@@ -88,33 +71,6 @@ class Sidecar(NamedTuple):
 
 
 NO_SIDECAR = Sidecar()
-
-
-class Look(NamedTuple):
-    """What an image looks like from afar.
-
-    Attributes:
-        palette: Its few colours, such as "#1f3a5c", the most frequent first.
-        blur: A tiny preview as a data URI.
-        columns: Colours from left to right.
-        rows: Colours from top to bottom.
-        is_opaque: Whether no pixel of its first frame is transparent.
-    """
-
-    palette: tuple[str, ...]
-    blur: str
-    columns: tuple[str, ...]
-    rows: tuple[str, ...]
-    is_opaque: bool
-
-    @property
-    def color(self) -> str:
-        """The main colour."""
-        return self.palette[0]
-
-    def may_show_what_is_below(self, header: Header) -> bool:
-        """Tell whether a page's ground may be seen through the image, of whose animation one frame was looked at."""
-        return header.has_alpha and (header.frames > 1 or not self.is_opaque)
 
 
 @dataclass(slots=True)
@@ -325,7 +281,7 @@ class ImageFacts:
             return _parsed_focus(text)
         if not read:
             raise BlockingIOError
-        image = _reduced(source, kit.settings, DETECTED_PIXELS).convert("RGB")
+        image = reduced(source, kit.settings, DETECTED_PIXELS).convert("RGB")
         image.thumbnail((DETECTED_PIXELS, DETECTED_PIXELS), reducing_gap=2.0)
         focus = _around(detector(image), image.size)
         kit.records.store.set_many({key: json.dumps(focus)})
@@ -340,7 +296,7 @@ class ImageFacts:
         digest = source.digest
         look = self._looks.get(digest) or self.known_look(digest)
         if look is None:
-            look = _look_of(_reduced(source, self._kit.settings))
+            look = look_of(reduced(source, self._kit.settings))
             self._kit.records.store.set_many({self._key(digest): json.dumps(look, separators=(",", ":"))})
         if len(self._looks) >= MOST_REMEMBERED:
             self._looks.clear()
@@ -350,7 +306,7 @@ class ImageFacts:
     def known_look(self, digest: str) -> Look | None:
         """Return what an image of this digest looks like, if the state knows."""
         text = self._kit.records.store.get(self._key(digest))
-        return None if text is None else _parsed_look(text)
+        return None if text is None else parsed_look(text)
 
     def thumbhash(self, source: Source) -> str:
         """Return the ThumbHash of a source as Base64; remembered in the state.
@@ -361,8 +317,8 @@ class ImageFacts:
         key = f"{self._kit.settings.cache_prefix}thumbhash:{source.digest}"
         known = self._kit.records.store.get(key) or ""
         if not _THUMBHASH.fullmatch(known):
-            image = _reduced(source, self._kit.settings, thumbhash.PIXELS).convert("RGBA")
-            known = b64encode(thumbhash.thumbhash(_fitted(image, thumbhash.PIXELS))).decode()
+            image = reduced(source, self._kit.settings, thumbhash.PIXELS).convert("RGBA")
+            known = b64encode(thumbhash.thumbhash(fitted(image, thumbhash.PIXELS))).decode()
             self._kit.records.store.set_many({key: known})
         return known
 
@@ -448,139 +404,6 @@ def _parsed_focus(text: str) -> Focused | None:
         return (float(left), float(top), float(right), float(bottom)) if sound else None
     except (ValueError, TypeError, RecursionError):
         return None
-
-
-@dataclass(frozen=True)
-class _Reduced:
-    """Only lets the decoder reduce an image, as far as what looks at it allows."""
-
-    pixels: int
-
-    def sampled_size(self, size: Size) -> Size:
-        """Return the size at which the image is looked at."""
-        return self.pixels, self.pixels
-
-    def process(self, image: Image.Image) -> Image.Image:
-        """Return the image."""
-        return image
-
-    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
-        """Return what the decoder has made."""
-        return image
-
-
-def _reduced(source: Source, settings: Settings, pixels: int = COLOUR_PIXELS) -> Image.Image:
-    """Return a source's first frame, reduced by the decoder, which runs where the settings want it.
-
-    Args:
-        source: The source.
-        settings: The settings.
-        pixels: How many each side needs, if the source has as many.
-    """
-    limits, rules = Limits.from_settings(settings), PixelRules(keep_animation=False)
-    original = source.as_original(limits)
-    if not settings.isolation:
-        with time_limit(settings.timeout, source.name):
-            scale = images.decoder_scale(original.header, rules, (pixels, pixels))
-            return original.frames(rules, scale=scale).images[0]
-    recipe = Recipe(
-        name=source.name,
-        processors=(_Reduced(pixels),),
-        format="PNG",
-        # It is read once, here.
-        options={"compress_level": 0},
-        rules=rules,
-        limits=replace(limits, max_result_pixels=limits.max_source_pixels),
-        keeps_vectors=False,
-    )
-    # It starts processes, which most sites never need.
-    from . import isolation
-
-    made = isolation.make(recipe, original.data, timeout=settings.timeout, memory=settings.worker_memory)
-    return images.Original(made, name=source.name, limits=recipe.limits.of_results()).frames(rules).images[0]
-
-
-def _look_of(image: Image.Image) -> Look:
-    image = image.convert("RGBA")
-    palette = _palette(image)
-    is_opaque = image.getchannel("A").getextrema()[0] == 255
-    # Averaged with transparency, so that hidden colours do not count.
-    white = Image.new("RGBA", image.size, "white")
-    image = Image.alpha_composite(white, image).convert("RGB")
-    columns = image.resize((4, 1), Image.Resampling.BOX)
-    rows = image.resize((1, 4), Image.Resampling.BOX)
-    return Look(
-        palette,
-        _blur(image),
-        tuple(_hex(columns.getpixel((at, 0))) for at in range(4)),
-        tuple(_hex(rows.getpixel((0, at))) for at in range(4)),
-        is_opaque,
-    )
-
-
-def _palette(image: Image.Image) -> tuple[str, ...]:
-    """Return the few colours of an image seen from afar, the most frequent first; opaque pixels count more."""
-    data = image.resize((COLOUR_PIXELS, COLOUR_PIXELS), Image.Resampling.BOX).tobytes()
-    pixels = [data[at : at + 4] for at in range(0, len(data), 4) if data[at + 3]] or [b"\xff" * 4]
-    seen = Image.frombytes("RGB", (len(pixels), 1), b"".join(pixel[:3] for pixel in pixels))
-    few = seen.quantize(5, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    colours = few.getpalette() or []
-    weights: Counter[int] = Counter()
-    for index, pixel in zip(few.tobytes(), pixels, strict=True):
-        weights[index] += pixel[3]
-    # Of equally frequent ones, the last in Pillow's list.
-    ranked = sorted(((weight, index) for index, weight in weights.items()), reverse=True)
-    return tuple(dict.fromkeys(_hex(colours[3 * index : 3 * index + 3]) for _, index in ranked))
-
-
-def _hex(colour: Any) -> str:
-    return "#" + "".join(f"{level:02x}" for level in colour[:3])
-
-
-def _blur(image: Image.Image) -> str:
-    uri = ""
-    for pixels in BLUR_PIXELS:
-        small = _fitted(image, pixels)
-        frames = images.Frames((small,), small.size)
-        for quality in BLUR_QUALITIES:
-            options = {"quality": quality, "method": 6}
-            data = images.encode(frames, "WEBP", options, rules=PixelRules(), limits=Limits())
-            uri = f"data:image/webp;base64,{b64encode(data).decode()}"
-            if len(uri) <= MOST_URI_BYTES:
-                return uri
-    return uri
-
-
-def _fitted(image: Image.Image, pixels: int) -> Image.Image:
-    """Return an image whose longer side has so many pixels."""
-    share = pixels / max(image.size)
-    width, height = (max(1, round(side * share)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BOX)
-
-
-_THUMBHASH = re.compile("[A-Za-z0-9+/]{7,48}={0,2}")
-_COLOUR = re.compile("#[0-9a-f]{6}")
-_URI = re.compile("data:image/webp;base64,[A-Za-z0-9+/]+={0,2}")
-
-
-def _parsed_look(text: str) -> Look | None:
-    """Return the look that a text from the state describes; None if this library did not write it."""
-    try:
-        palette, blur, columns, rows, is_opaque = json.loads(text)
-        colours = [*palette, *columns, *rows]
-    except (ValueError, TypeError, RecursionError):
-        return None
-    sound = all(isinstance(each, str) and _COLOUR.fullmatch(each) for each in colours) and type(is_opaque) is bool
-    # It goes into style sheets and attributes of pages.
-    if (
-        not sound
-        or not palette
-        or not isinstance(blur, str)
-        or len(blur) > 4 * MOST_URI_BYTES
-        or not _URI.fullmatch(blur)
-    ):
-        return None
-    return Look(tuple(palette), blur, tuple(columns), tuple(rows), is_opaque)
 
 
 def _web_url(text: str) -> str:

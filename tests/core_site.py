@@ -1,14 +1,18 @@
-"""What the tests of the core share: small photographs, a site in a folder, and specs that processes can import."""
+"""What the tests of the core share: small photographs, a site in a folder, mounts, specs that processes can import."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 import drawing
@@ -72,6 +76,22 @@ def settled(path: Path, content: bytes, age: float = 60.0) -> Path:
     os.utime(path, (then, then))
     time.sleep(1.1 * RACY_NS / 1e9)
     return path
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """Mount a file system on a folder, by the options of `mount`; the test is skipped where that is not allowed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        done = subprocess.run(["mount", *options, str(folder)], capture_output=True, check=False, text=True)
+    except FileNotFoundError:
+        pytest.skip("this system has no mount command")
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 class Card(ImageSpec):

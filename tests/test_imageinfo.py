@@ -15,9 +15,9 @@ from PIL import ExifTags, Image
 
 import drawing
 from jinja_imagekit.exceptions import ImageKitError, MissingAlt, MissingSource, SourceNotFound
-from jinja_imagekit.imageinfo import MOST_URI_BYTES
 from jinja_imagekit.images import Original
 from jinja_imagekit.images.thumbhash import thumbhash
+from jinja_imagekit.looks import MOST_URI_BYTES
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from core_site import mounted
 
 from jinja_imagekit.state import DiskStore
 from jinja_imagekit.state.files import NAME
@@ -289,24 +290,9 @@ def test_readers_do_not_wait_for_a_writer(store: DiskStore) -> None:
         assert store.is_reliable
 
 
-@contextmanager
-def _mounted(folder: Path, *options: str) -> Iterator[None]:
-    folder.mkdir(exist_ok=True)
-    try:
-        done = subprocess.run(["mount", *options, str(folder)], capture_output=True, check=False, text=True)
-    except FileNotFoundError:
-        pytest.skip("this system has no mount command")
-    if done.returncode:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_read_only_folder(store: DiskStore, caplog: pytest.LogCaptureFixture) -> None:
     """On a read-only disk what is new is kept in memory, and one warning says so; what is there is read."""
-    with _mounted(store.directory, "-o", "bind,ro", str(store.directory)):
+    with mounted(store.directory, "-o", "bind,ro", str(store.directory)):
         store.set_many({"a": "1"})
         assert store.get_many(["a", "key1"]) == {"a": "1", "key1": "value" * 20}
         assert store.is_reliable
@@ -321,7 +307,7 @@ def test_read_only_folder(store: DiskStore, caplog: pytest.LogCaptureFixture) ->
 def test_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """On a full disk state is kept in memory; when there is space again, the disk is used again."""
     folder = tmp_path / "small"
-    with _mounted(folder, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+    with mounted(folder, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
         store = DiskStore(folder / "state", retry_after=0.1)
         store.set_many({"a": "1"})
         assert store.is_reliable
@@ -345,7 +331,7 @@ def test_full_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 def test_full_disk_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A store that finds the disk full when it opens keeps state in memory."""
     folder = tmp_path / "small"
-    with _mounted(folder, "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
+    with mounted(folder, "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
         store = DiskStore(folder / "state")
         store.set_many({"a": "1"})
         assert store.get("a") == "1"

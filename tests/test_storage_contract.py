@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from contracts.storage import StorageContract
+from core_site import mounted
 
 from jinja_imagekit import atomic_files, no_links
 from jinja_imagekit.exceptions import StorageError
@@ -306,24 +306,9 @@ def test_name_that_is_too_long(storage: FileSystemStorage) -> None:
     storage.save("a.jpg", b"x")
 
 
-@contextmanager
-def _mounted(folder: Path, *options: str) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        done = subprocess.run(["mount", *options, str(folder)], capture_output=True, check=False, text=True)
-    except FileNotFoundError:
-        pytest.skip("this system has no mount command")
-    if done.returncode:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_full_disk(storage: FileSystemStorage) -> None:
     """On a full disk the error says so, the old file is whole, and nothing is left behind."""
-    with _mounted(storage.location, "-t", "tmpfs", "-o", "size=256k", "tmpfs"):
+    with mounted(storage.location, "-t", "tmpfs", "-o", "size=256k", "tmpfs"):
         storage.save("a.jpg", b"old")
         with pytest.raises(StorageError, match="full: free some space"):
             storage.save("a.jpg", bytes(1_000_000))
@@ -336,7 +321,7 @@ def test_full_disk(storage: FileSystemStorage) -> None:
 def test_read_only_disk(storage: FileSystemStorage) -> None:
     """On a read-only disk files are read, and each error of writing names the folder and what to do."""
     storage.save("a.jpg", b"old")
-    with _mounted(storage.location, "-o", "bind,ro", str(storage.location)):
+    with mounted(storage.location, "-o", "bind,ro", str(storage.location)):
         for action in (lambda: storage.save("a.jpg", b"x"), lambda: storage.save("b/c.jpg", b"x")):
             with pytest.raises(StorageError, match="not writable: check its permissions, or set location"):
                 action()
@@ -349,7 +334,7 @@ def test_read_only_disk(storage: FileSystemStorage) -> None:
 def test_folder_on_another_file_system(storage: FileSystemStorage) -> None:
     """Below a folder that is a mount of its own, files are whole as well, and leftovers there are swept."""
     mount = storage.location / "mounted"
-    with _mounted(mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs"):
+    with mounted(mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs"):
         left = mount / f"{atomic_files.PREFIX}.{atomic_files._host()}.999999999.1.abc"
         left.touch()
         assert list(storage.names()) == []

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from .. import html, images
 from ..exceptions import MissingAlt
-from ..imageinfo import NO_SIDECAR, Look, Sidecar
+from ..imageinfo import NO_SIDECAR, Sidecar
+from ..looks import Look
 from . import printing
 from .calls import PictureCall
 from .files import PictureSource, Shown, candidate_files

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from .. import html, images
 from ..exceptions import InvalidOption, MissingAlt
-from ..imageinfo import ImageInfo, Look
+from ..imageinfo import ImageInfo
+from ..looks import Look
 from .calls import PictureCall, without_auto
 from .files import PictureSource, Shown
 from .framing import rounded
