@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import threading
 import time
 from collections import Counter, OrderedDict
@@ -14,7 +13,7 @@ from datetime import datetime
 from hashlib import md5
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from blake3 import blake3
 from fsspec.core import url_to_fs  # type: ignore[import-untyped]
@@ -23,6 +22,7 @@ from ..exceptions import ImageKitError, InvalidSetting, SourceError, SourceNotFo
 from ..storages.fsspec import tag_of
 from ..wording import without_credentials
 from .base import Signature, VersionedSource
+from .names import problem_in_bucket
 
 if TYPE_CHECKING:
     from ..images import Limits
@@ -51,27 +51,6 @@ _TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "crea
 """What they call the time of the last change, where there is no tag."""
 
 _NEVER = -math.inf, False
-
-_AMBIGUOUS = re.compile(r"[\\?\x00-\x1f\x7f]|::|:/")
-"""What some file system takes for more than a part of a name: S3's `?versionId=` leads to what was deleted."""
-
-
-def may_be_asked(name: str) -> bool:
-    """Tell whether a name below a bucket's folder can mean nothing but a file there, however often it is decoded.
-
-    Example:
-        >>> may_be_asked("100 %.jpg"), may_be_asked("%252e%252e/key.jpg"), may_be_asked("a.jpg?versionId=1")
-        (True, False, False)
-    """
-    while True:
-        if _AMBIGUOUS.search(name) or not all(part.strip(". ") for part in name.split("/")):
-            return False
-        decoded = unquote(name)
-        if decoded == name:
-            return True
-        if decoded.count("/") != name.count("/"):
-            return False
-        name = decoded
 
 
 class _Seen(NamedTuple):
@@ -125,7 +104,7 @@ class Bucket:
     def knows(self, name: str) -> bool:
         """Tell whether `find` answers at once."""
         known = self._known(name)
-        return not may_be_asked(name) or (known is not None and self._holds(known.at))
+        return bool(problem_in_bucket(name)) or (known is not None and self._holds(known.at))
 
     def latest(self, name: str) -> Signature | None:
         """Return what the bucket has said of late of a file's version, without asking it."""
@@ -138,7 +117,7 @@ class Bucket:
         Raises:
             SourceError: The bucket does not answer, or refuses.
         """
-        if not may_be_asked(name):
+        if problem_in_bucket(name):
             return None
         known = self._known(name)
         if known is not None and self._holds(known.at):
@@ -234,7 +213,7 @@ class Bucket:
                 self._kept_bytes -= len(self._contents.popitem(last=False)[1])
 
     def names(self, may_enter: Callable[[str, int], object], is_whole: Callable[[int], bool]) -> Iterator[str]:
-        """Yield the names of all files, by listings; hidden ones, and those that may not be asked for, are skipped.
+        """Yield the names of all files, by listings; hidden ones are skipped.
 
         Args:
             may_enter: Tells by a folder's own name and how deep it lies whether to look into it.
@@ -289,11 +268,11 @@ class Bucket:
         for each in found:
             name = self._name_within(each, path)
             # An object store may hold an empty object for a folder.
-            if name is None or not may_be_asked(name):
+            if name is None:
                 continue
             is_hidden = any(part.startswith(".") for part in name.split("/"))
             if each.get("type") == "file":
-                # A template may name what a group does not list.
+                # A template may name what a group does not list; what may not be asked for fails with its reason.
                 seen[f"{prefix}{name}"] = _Seen(at, signature_of_object(each))
                 files += [] if is_hidden else [f"{prefix}{name}"]
             elif each.get("type") == "directory" and not (whole or is_hidden):

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
-from .names import is_ordinary
+from .names import is_ordinary, problem_in_bucket
 
 if TYPE_CHECKING:
     from .buckets import Bucket
@@ -105,6 +105,10 @@ def _hint(name: str, folders: Sequence[Folder]) -> str:
     names = list(dict.fromkeys(folder.prefix + found for folder in folders for found in folder.names()))
     if slashed != name and slashed in names:
         return f"Write it with '/': {slashed!r}."
+    for folder in folders:
+        problem = "" if isinstance(folder.place, str) else problem_in_bucket(name.removeprefix(folder.prefix))
+        if problem and name.startswith(folder.prefix):
+            return f"Names in {folder.called!r} must not hold {problem}: give the object another name."
     for folder in folders:
         inner = _within(slashed, folder)
         if inner:

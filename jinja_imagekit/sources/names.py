@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, cast
+from urllib.parse import unquote
 
 from ..exceptions import SourceError, SourceNotAllowed, SourceNotFound
 from ..no_links import LinkInTheWay, NotARegularFile
@@ -14,6 +15,11 @@ from ..settings import PAGE
 
 # Segments of letters, digits, '-', '_' and spaces, with single dots inside: no such name can lead anywhere else.
 _ORDINARY = re.compile(r"[\w -]+(?:\.[\w -]+)*(?:/[\w -]+(?:\.[\w -]+)*)*")
+
+_AMBIGUOUS = re.compile(r"[\\\x00-\x1f\x7f]|::|:/|\?(?:versionid|generation)=", re.IGNORECASE)
+"""What some file system takes for more than a part of a name: S3's `?versionId=` leads to what was deleted."""
+
+_AMBIGUITIES = {"\\": "a backslash"}
 
 
 def is_ordinary(name: str) -> bool:
@@ -53,6 +59,27 @@ def name_parts(name: str) -> tuple[str, ...]:
     if not parts:
         raise SourceNotAllowed(name, "it is the source folder itself")
     return parts
+
+
+def problem_in_bucket(name: str) -> str:
+    """Return why a name below a bucket's folder may mean something else than a file there, however often it is decoded.
+
+    Example:
+        >>> problem_in_bucket("100 %.jpg"), problem_in_bucket("a\\\\b.jpg"), problem_in_bucket("%252e%252e/key.jpg")
+        ('', 'a backslash', 'segments that are empty, or of dots and spaces alone')
+    """
+    while True:
+        found = _AMBIGUOUS.search(name)
+        if found:
+            return _AMBIGUITIES.get(found[0], repr(found[0]))
+        if not all(part.strip(". ") for part in name.split("/")):
+            return "segments that are empty, or of dots and spaces alone"
+        decoded = unquote(name)
+        if decoded == name:
+            return ""
+        if decoded.count("/") != name.count("/"):
+            return "an encoded slash"
+        name = decoded
 
 
 def file_and_page(name: str) -> tuple[str, int]:
