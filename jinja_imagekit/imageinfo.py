@@ -24,10 +24,12 @@ from .loading import load
 from .looks import Look, fitted, look_of, parsed_look, reduced
 from .once import made_once
 from .sources import FileSource, Signature, Source, VersionedSource, file_and_page, name_parts, signature_of
+from .wording import counted
 
 if TYPE_CHECKING:
     from .cachefiles.known import KnownFile
     from .kit import ImageKit
+    from .sources.buckets import Bucket
 
 __all__ = ["ImageInfo"]
 
@@ -123,7 +125,7 @@ class ImageFacts:
         if now < self._next_look:
             return
         self._next_look = now + SIDECAR_SECONDS
-        if (self._files or self._folders) and not self._kit.renders.defers and self._has_changed():
+        if not self._kit.renders.defers and self._has_changed():
             self.forget_sidecars()
             self._kit.pictures.forget()
             self._kit.known_files.forget_calls()
@@ -132,6 +134,9 @@ class ImageFacts:
         for path, seen in list(self._files.items()):
             if signature_of(path) != seen:
                 return True
+        # Whoever needs it next may take the time to ask.
+        if self._all is not None and not all(bucket.knows(SIDECAR_FILE) for bucket in self._kit.sources.bucket_dirs):
+            return True
         for path, folder in list(self._folders.items()):
             now = signature_of(path)
             if now != folder.signature:
@@ -196,7 +201,7 @@ class ImageFacts:
         known = None if name is None else self._focuses.get(name)
         if known is not None and signature_of(known[0]) == known[1]:
             return known[2]
-        if not read and self._kit.sources.may_wait(source):
+        if not read and (self._must_ask or self._kit.sources.may_wait(source)):
             raise BlockingIOError
         try:
             found = self._kit.source(source)
@@ -240,10 +245,12 @@ class ImageFacts:
             return True
         if len(self._silent) >= MOST_REMEMBERED:
             self.forget_sidecars()
+        if self._must_ask:
+            return False
         if self._all is None:
             self._all = self._read_all()
         # Few sites have a file for all images.
-        if self._has_sidecar(f"{path}{SIDECAR_SUFFIX}") or (
+        if (known.source.bucket is None and self._has_sidecar(f"{path}{SIDECAR_SUFFIX}")) or (
             self._all and self._kit.known_files.whereabouts(source)[0] in self._all
         ):
             return False
@@ -349,15 +356,37 @@ class ImageFacts:
             or os.path.realpath(path.removesuffix(SIDECAR_SUFFIX)) != source.path
         ):
             return None
-        found = self._kit.sources.lookup(f"{file_and_page(source.name)[0]}{SIDECAR_SUFFIX}", in_buckets=False)
-        return found if isinstance(found, FileSource) and found.path == os.path.realpath(path) else None
+        real = os.path.realpath(path)
+        found = self._kit.sources.everywhere(f"{file_and_page(source.name)[0]}{SIDECAR_SUFFIX}", is_optional=True)
+        return next((each for each in found if isinstance(each, FileSource) and each.path == real), None)
 
     def _read_all(self) -> dict[str, dict[str, Any]]:
         # All of them, since each is looked at later.
         found = [self._has_sidecar(os.path.join(folder, SIDECAR_FILE)) for folder in self._kit.settings.source_folders]
-        file = self._kit.sources.lookup(SIDECAR_FILE, in_buckets=False) if any(found) else None
-        tables = {} if file is None else _toml(file)
+        tables: dict[str, Any] = {}
+        if any(found) or self._kit.sources.bucket_dirs:
+            for file in self._kit.sources.everywhere(SIDECAR_FILE, is_optional=True):
+                tables = {**_toml(file), **tables}
         return {name: _checked(table, f"{SIDECAR_FILE}, {name!r}") for name, table in tables.items()}
+
+    @property
+    def _must_ask(self) -> bool:
+        """Whether a bucket has to be asked for its sidecar file."""
+        return self._all is None and bool(self._kit.sources.bucket_dirs)
+
+
+def unread_sidecars(buckets: Iterable[Bucket]) -> dict[str, str]:
+    """Return the buckets that are known to have sidecar files beside images, each with what to do about it."""
+    found = {}
+    for bucket in buckets:
+        names = [name for name in bucket.known_names() if name.endswith(SIDECAR_SUFFIX)]
+        beside = sorted(name for name in names if bucket.latest(name.removesuffix(SIDECAR_SUFFIX)))
+        if beside:
+            found[f"{bucket.called}/{beside[0]}"] = (
+                f"In {bucket.called!r}, {counted(len(beside), 'sidecar file')} beside images, such as {beside[0]!r}, "
+                f"are not read, since each would cost requests: write the same into {SIDECAR_FILE} there."
+            )
+    return found
 
 
 def _toml(file: VersionedSource) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -251,6 +252,10 @@ def test_requests_of_pages(site: Site, bucket: Bucket, asked: Calls) -> None:
     environment = site.kit.install(Environment(autoescape=True))
     template = environment.from_string("{% thumbnail '40x40' '1.jpg' %}{% picture '60x' '1.jpg' alt='' %}")
     page = template.render()
+    # Whether the bucket has a sidecar file, once for all images; S3's client asks for a folder of that name, too.
+    sidecar = ["HEAD", "LIST"]
+    assert methods(asked) == sidecar
+    asked.clear()
     assert template.render() == page
     assert asked == []
     other = site.new_kit()
@@ -258,7 +263,7 @@ def test_requests_of_pages(site: Site, bucket: Bucket, asked: Calls) -> None:
     assert (
         other.install(Environment(autoescape=True)).from_string("{% picture '60x' '1.jpg' alt='' %}").render() in page
     )
-    assert methods(asked) == ["HEAD"]
+    assert methods(asked) == ["HEAD", *sidecar]
 
 
 def test_file_that_came_in_pieces(site: Site, bucket: Bucket, asked: Calls) -> None:
@@ -410,7 +415,8 @@ def test_deferred_builds(site: Site, bucket: Bucket, asked: Calls) -> None:
     assert made == page.count("CACHE") - 4 == 24
     asked.clear()
     assert build() == (page, 0)
-    assert methods(asked) == ["HEAD"] * 4
+    assert methods(asked).count("HEAD") == 4 + 1
+    assert "GET" not in methods(asked)
     bucket.put("1.jpg", photo_bytes(80, 60, 30))
     changed, made = build()
     assert made == 6
@@ -552,6 +558,23 @@ def test_bucket_that_does_not_answer(tmp_path: Path, flaky: type[Flaky], monkeyp
         url(other)
 
 
+def test_bucket_that_may_not_be_listed(tmp_path: Path, flaky: type[Flaky], monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 refuses there to say that a file is missing: it has no sidecar file then, and its images are made."""
+    info = flaky.info
+
+    def refused(self: Any, path: str, **kwargs: Any) -> Any:
+        try:
+            return info(self, path, **kwargs)
+        except FileNotFoundError:
+            raise PermissionError("Forbidden") from None
+
+    monkeypatch.setattr(flaky, "info", refused)
+    kit = Site(tmp_path, source_dirs=["flaky://site/photos"]).kit
+    assert "<picture" in kit.picture("20x40", "1.jpg", alt="").html()
+    with pytest.raises(SourceError, match=r"'9.jpg'.*refuses it"):
+        url(kit, "9.jpg")
+
+
 def test_server_goes_on_with_what_it_knows(
     tmp_path: Path, flaky: type[Flaky], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -648,16 +671,79 @@ def test_unknown_protocol(tmp_path: Path) -> None:
         kit.source("1.jpg")
 
 
-def test_sidecars_are_read_here(tmp_path: Path, bucket: Bucket, asked: Calls) -> None:
-    """The file for all images, in a folder of the site, says what a bucket's photos show."""
+def test_sidecar_files_of_folders_and_buckets(tmp_path: Path, bucket: Bucket, asked: Calls) -> None:
+    """`images.toml` of each counts for images of all, the first place's before others; a warm page asks nothing."""
     site = Site(tmp_path)
-    (site.images / "images.toml").write_text('["1.jpg"]\nalt = "A canal"\nfocus = "90% 10%"\n')
+    (site.images / "images.toml").write_text('["1.jpg"]\nalt = "A canal"\n["2.jpg"]\nalt = "A pier"\n')
+    bucket.put("images.toml", b'["1.jpg"]\nalt = "A mill"\n["here.jpg"]\nalt = "A barn"\n["0.jpg"]\nalt = "A dike"\n')
+    site.write("here.jpg")
     kit = site.new_kit(source_dirs=[site.images, bucket.url])
-    picture = str(kit.picture("20x40", "1.jpg"))
-    assert 'alt="A canal"' in picture
-    assert all("toml" not in path for _, path in asked)
-    plain = site.new_kit(source_dirs=[bucket.url], state_dir=tmp_path / "other")
-    assert str(plain.picture("20x40", "1.jpg", alt="A canal")) != picture
+    asked.clear()
+    template = kit.install(Environment(autoescape=True)).from_string(
+        "{% for name in ('0.jpg', '1.jpg', '2.jpg', 'here.jpg') %}{% picture '20x40' name %}{% endfor %}"
+    )
+    page = template.render()
+    assert [alt in page for alt in ("A dike", "A canal", "A pier", "A barn", "A mill")] == [True] * 4 + [False]
+    assert [method for method, path in asked if "toml" in path] == ["HEAD", "GET"]
+    asked.clear()
+    assert template.render() == page
+    assert asked == []
+
+
+def test_focus_that_a_bucket_says(site: Site, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crops keep it, in a thumbnail as in a picture; a server notices another one as it notices another image."""
+    kit = site.new_kit(keep_notes=False)
+    environment = kit.install(Environment(autoescape=True))
+    template = environment.from_string("{% thumbnail '20x40' '1.jpg' %}{% picture '20x40' '1.jpg' alt='' %}")
+    given = environment.from_string(
+        "{% thumbnail '20x40' '1.jpg' focus=f %}{% picture '20x40' '1.jpg' alt='' focus=f %}"
+    )
+    now, plain = time.monotonic(), template.render()
+    for minutes, focus in enumerate(("90% 10%", "10% 90%"), 1):
+        bucket.put("images.toml", f'["1.jpg"]\nfocus = "{focus}"\n'.encode())
+        assert template.render() != given.render(f=focus)
+        monkeypatch.setattr(module.time, "monotonic", lambda seconds=61 * minutes: now + seconds)
+        assert template.render() == given.render(f=focus) != plain
+    bucket.remove("images.toml")
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 200)
+    assert template.render() == plain
+    bucket.put("images.toml", b"focus = ")
+    with pytest.raises(ImageKitError, match=r"images\.toml cannot be read"):
+        site.new_kit().picture("20x40", "1.jpg", alt="").html()
+
+
+def test_pages_rendered_in_an_event_loop_wait_elsewhere_for_a_sidecar(site: Site, bucket: Bucket) -> None:
+    """The loop goes on while a bucket is asked, and the page is the one of a loop's absence."""
+    bucket.put("images.toml", b'["1.jpg"]\nfocus = "90% 10%"\n')
+    page = "{% thumbnail '20x40' '1.jpg' %}"
+    expected = site.new_kit().install(Environment(autoescape=True)).from_string(page).render()
+    kit = site.new_kit()
+    threads = set[int]()
+    find = module.Bucket.ask
+
+    def ask(*args: Any) -> Any:
+        threads.add(threading.get_ident())
+        return find(*args)
+
+    module.Bucket.ask = ask  # type: ignore[method-assign]
+    try:
+        environment = kit.install(Environment(autoescape=True, enable_async=True))
+        assert asyncio.run(environment.from_string(page).render_async()) == expected
+    finally:
+        module.Bucket.ask = find  # type: ignore[method-assign]
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+def test_sidecars_beside_images_of_a_bucket_are_named(site: Site, bucket: Bucket) -> None:
+    """They are not read, since each would cost requests, which a run and doctor say; others are nobody's."""
+    for name in ("1.jpg.toml", "2.jpg.toml", "pyproject.toml"):
+        bucket.put(name, b"")
+    site.kit.register.source_group("card", GlobSourceGroup("*.jpg"))
+    (warning,) = site.kit.generate().warnings
+    assert "2 sidecar files beside images, such as '1.jpg.toml', are not read" in warning
+    assert "images.toml" in warning
+    assert [finding.detail for finding in site.kit.doctor()] == [warning]
 
 
 def test_hosts_leave_urls_as_they_are(tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ class SourceFinder:
         self._posters = posters
 
     @property
+    def bucket_dirs(self) -> list[Bucket]:
+        """Those of the folders without a prefix that are in buckets."""
+        return [place for prefix, place in self._places if not (prefix or isinstance(place, str))]
+
+    @property
     def buckets(self) -> list[Bucket]:
         """The source folders that are in buckets."""
         return [place for _, place in self._places if not isinstance(place, str)]
@@ -156,12 +161,24 @@ class SourceFinder:
             raise SourceNotFound(name, self._reason(name))
         return found
 
-    def lookup(self, name: str, *, in_buckets: bool = True) -> VersionedSource | None:
+    def lookup(self, name: str) -> VersionedSource | None:
         """Return what has this name in the first source folder that has it; None where none has.
 
         Args:
             name: The name.
-            in_buckets: Whether to look into buckets too.
+
+        Raises:
+            SourceNotAllowed: As `find`.
+            SourceError: A bucket does not answer.
+        """
+        return next(self.everywhere(name), None)
+
+    def everywhere(self, name: str, *, is_optional: bool = False) -> Iterator[VersionedSource]:
+        """Yield what has this name in each of the source folders, in their order.
+
+        Args:
+            name: The name.
+            is_optional: A bucket that refuses to say has none, as S3 does where names may not be listed.
 
         Raises:
             SourceNotAllowed: As `find`.
@@ -172,9 +189,9 @@ class SourceFinder:
         absent: list[str] = []
         for root, inner in self._looked_in(parts):
             if not isinstance(root, str):
-                found = self._in_bucket(root, "/".join(inner), name, "/".join(parts), page) if in_buckets else None
+                found = self._in_bucket(root, "/".join(inner), name, "/".join(parts), page, is_optional)
                 if found is not None:
-                    return found
+                    yield found
                 continue
             candidate = os.path.join(root, *inner)
             try:
@@ -187,7 +204,7 @@ class SourceFinder:
             if not path.startswith(root.rstrip(os.sep) + os.sep):
                 raise SourceNotAllowed(name, "it leads out of the source folder through a symbolic link")
             self._check_regular(path, name)
-            return FileSource(
+            yield FileSource(
                 path,
                 "/".join(parts),
                 self._limits,
@@ -198,7 +215,6 @@ class SourceFinder:
                 page=page,
                 posters=self._posters,
             )
-        return None
 
     def _looked_in(self, parts: tuple[str, ...]) -> Iterator[tuple[str | Bucket, tuple[str, ...]]]:
         """Yield the places in which a name is looked up, and the parts of its file's name there."""
@@ -207,10 +223,14 @@ class SourceFinder:
             if parts[: len(prefix)] == prefix and len(parts) > len(prefix):
                 yield place, parts[len(prefix) :]
 
-    def _in_bucket(self, bucket: Bucket, inner: str, given: str, name: str, page: int) -> VersionedSource | None:
+    def _in_bucket(
+        self, bucket: Bucket, inner: str, given: str, name: str, page: int, is_optional: bool
+    ) -> VersionedSource | None:
         try:
             signature = bucket.find(inner)
         except SourceError as error:
+            if is_optional and isinstance(error.__cause__, PermissionError):
+                return None
             # The bucket does not know of a prefix.
             error.source = given
             raise
