@@ -18,6 +18,7 @@ import pytest
 from buckets import Calls, asked, bucket_name, credentials, endpoint, methods
 from core_site import Site, photo_bytes
 from jinja2 import Environment
+from PIL import Image
 
 import documents
 from jinja_imagekit import ImageKit
@@ -744,6 +745,45 @@ def test_sidecars_beside_images_of_a_bucket_are_named(site: Site, bucket: Bucket
     assert "2 sidecar files beside images, such as '1.jpg.toml', are not read" in warning
     assert "images.toml" in warning
     assert [finding.detail for finding in site.kit.doctor()] == [warning]
+
+
+def test_posters_of_videos(tmp_path: Path, bucket: Bucket, asked: Calls) -> None:
+    """A video is downloaded once for whoever makes posters, which have the names that they have in a folder."""
+    pytest.importorskip("av")
+    film, paths = documents.film(), list[Path]()
+
+    def poster(path: Path) -> Image.Image:
+        assert path.read_bytes() == film
+        paths.append(path)
+        return Image.new("RGB", (160, 90), "red")
+
+    site = Site(tmp_path)
+    site.images.mkdir(exist_ok=True)
+    (site.images / "canal.mp4").write_bytes(film)
+    bucket.put("canal.mp4", film)
+    # Images may be smaller than a video.
+    given = {"video_poster": poster, "max_source_bytes": len(film) - 1, "picture_formats": ("WEBP",)}
+
+    def shown(number: int, **settings: Any) -> tuple[str, str]:
+        kit = site.new_kit(state_dir=tmp_path / f"state{number}", **given, **settings)
+        found = str(kit.picture("60x", "canal.mp4", alt="")), kit.cachefile("card", source="canal.mp4").url
+        kit.close()
+        return found
+
+    here = shown(0, source_dirs=[site.images])
+    asked.clear()
+    there = shown(1, source_dirs=[bucket.url])
+    assert there == here
+    # Its first bytes tell that it is one; at last, whether it was replaced in the meantime.
+    requests = [method for method, path in asked if "canal" in path]
+    assert requests == ["HEAD", "GET", "GET", "HEAD"]
+    assert [path.suffix for path in paths] == [".mp4"] * 2
+    assert not paths[1].exists()
+    asked.clear()
+    assert shown(1, source_dirs=[bucket.url]) == here
+    assert "GET" not in [method for method, path in asked if "canal" in path]
+    with pytest.raises(ImageKitError, match="video"):
+        url(site.new_kit(source_dirs=[bucket.url]), "canal.mp4")
 
 
 def test_hosts_leave_urls_as_they_are(tmp_path: Path) -> None:

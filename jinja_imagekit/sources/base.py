@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from inspect import iscoroutinefunction
 from io import BytesIO
@@ -248,6 +249,7 @@ class VersionedSource(Source):
         reference: How another process finds it.
         memory: Remembers facts between processes.
         page: Which page of a PDF it is.
+        posters: Makes the image that stands for a video; None where videos are refused.
 
     Attributes:
         known_signature: The version that the facts describe; None until they are certain.
@@ -267,6 +269,7 @@ class VersionedSource(Source):
         reference: str | None = None,
         memory: SourceMemory | None = None,
         page: int = 1,
+        posters: Posters | None = None,
     ) -> None:
         super().__init__(limits)
         self.place = place
@@ -276,11 +279,13 @@ class VersionedSource(Source):
         self.known_signature: Signature | None = None
         self._memory = memory
         self._page = page
+        self._posters = posters
 
     @property
     def _memory_key(self) -> str:
         """What the memory knows this source by: its place, its page, and what would make a poster of it."""
-        return self.place if self._page == 1 else f"{self.place}#page={self._page}"
+        place = self.place if self._page == 1 else f"{self.place}#page={self._page}"
+        return f"{place}#poster={self._posters.version}" if self._posters else place
 
     @abstractmethod
     def signature(self) -> Signature:
@@ -330,9 +335,38 @@ class VersionedSource(Source):
 
     def _content(self, version: Signature) -> tuple[bytes, Callable[[], str] | None]:
         """Return the image's bytes, and what works out its digest where they are not the source's own."""
+        if self._posters and is_video(self._head(version)):
+            return self._poster(self._posters, version)
         if version.size > self._limits.max_source_bytes:
             raise self._too_large()
         return images.with_page(super().read(), self._page), None
+
+    def _poster(self, posters: Posters, version: Signature) -> tuple[bytes, Callable[[], str]]:
+        """Return the poster of a video, and what works out the video's digest: while it is at hand for its poster."""
+        found: list[str] = []
+
+        @contextmanager
+        def digested() -> Iterator[str]:
+            with self._on_disk() as path:
+                with open(path, "rb") as file:
+                    found.append(posters.digest(file, DIGEST_BYTES))
+                yield path
+
+        def digest() -> str:
+            if not found:
+                with digested():
+                    pass
+            return found[0]
+
+        return posters.make(self.place, self.name, version, digested), digest
+
+    @abstractmethod
+    def _head(self, version: Signature) -> bytes:
+        """Return the first bytes, by which a video is told."""
+
+    @abstractmethod
+    def _on_disk(self) -> AbstractContextManager[str]:
+        """Return a context in which the file is at a path on this machine."""
 
     def facts_of(self, data: bytes) -> SourceFacts:
         """Return the facts of bytes that were read from it; of no bytes, they say so."""
@@ -362,7 +396,6 @@ class FileSource(VersionedSource):
         name: The source's name.
         limits: Caps on what is read.
         absent: Paths that were tried first and did not exist; should one appear, it becomes the source.
-        posters: Makes the image that stands for a video; None where videos are refused.
         **given: What a `VersionedSource` takes besides.
     """
 
@@ -373,21 +406,15 @@ class FileSource(VersionedSource):
         limits: Limits,
         *,
         absent: tuple[str, ...] = (),
-        posters: Posters | None = None,
         **given: Any,
     ) -> None:
         super().__init__(path, name, limits, **given)
         self.absent = absent
-        self._posters = posters
 
     @property
     def path(self) -> str:
         """The file's absolute path."""
         return self.place
-
-    @property
-    def _memory_key(self) -> str:
-        return f"{super()._memory_key}#poster={self._posters.version}" if self._posters else super()._memory_key
 
     def open(self) -> BinaryIO:
         """Return the file, open for reading; only a regular file is ever opened, and through no link."""
@@ -408,20 +435,12 @@ class FileSource(VersionedSource):
             raise source_error(self.name, error) from error
         return Signature.of(facts)
 
-    def _content(self, version: Signature) -> tuple[bytes, Callable[[], str] | None]:
-        posters = self._posters if self._posters and self._is_video() else None
-        if posters is None:
-            return super()._content(version)
-
-        def digest() -> str:
-            with self.open() as file:
-                return posters.digest(file, DIGEST_BYTES)
-
-        return posters.make(self.path, self.name, version), digest
-
-    def _is_video(self) -> bool:
+    def _head(self, version: Signature) -> bytes:
         with self.open() as file:
-            return is_video(file.read(HEAD_BYTES))
+            return file.read(HEAD_BYTES)
+
+    def _on_disk(self) -> AbstractContextManager[str]:
+        return nullcontext(self.path)
 
 
 class BytesSource(Source):

@@ -9,9 +9,12 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import md5
 from io import BytesIO
+from mimetypes import guess_type
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,6 +26,7 @@ from ..storages.fsspec import tag_of
 from ..wording import without_credentials
 from .base import Signature, VersionedSource
 from .names import problem_in_bucket
+from .posters import HEAD_BYTES
 
 if TYPE_CHECKING:
     from ..images import Limits
@@ -191,6 +195,35 @@ class Bucket:
         if is_telling(version):
             self._keep(name, version, bytes(data))
         return bytes(data)
+
+    def head(self, name: str, most: int) -> bytes:
+        """Return the first bytes of a file that is not empty; none where it is gone.
+
+        Raises:
+            SourceError: The bucket does not answer.
+        """
+        return bytes(self._answer(name, lambda files: files.cat_file(self._path(name), start=0, end=most)) or b"")
+
+    def download(self, name: str, path: str, called: str) -> None:
+        """Write a file to a path on this machine, as it comes: it need not fit into memory.
+
+        Args:
+            name: Its name below the folder.
+            path: The path.
+            called: The source's name, for errors.
+
+        Raises:
+            SourceNotFound: It is gone.
+            SourceError: The bucket does not answer.
+        """
+
+        def get(files: Any) -> bool:
+            files.get_file(self._path(name), path)
+            return True
+
+        if not self._answer(called, get):
+            self._seen.pop(name, None)
+            raise SourceNotFound(called, f"it is no longer in {self.called!r}")
 
     def has_told_of(self, name: str, version: Signature) -> bool:
         """Tell whether a file that was just read is the version that it was read as, without asking.
@@ -403,6 +436,18 @@ class BucketSource(VersionedSource):
             SourceError: The bucket does not answer.
         """
         return BytesIO(self._bucket.read(self._inner, self._signature, self.name))
+
+    def _head(self, version: Signature) -> bytes:
+        # What is called an image costs no request for this.
+        kind = guess_type(self._inner)[0] or ""
+        return b"" if kind.startswith("image/") or not version.size else self._bucket.head(self._inner, HEAD_BYTES)
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[str]:
+        with TemporaryDirectory(prefix="imagekit-") as folder:
+            path = os.path.join(folder, f"video{os.path.splitext(self._inner)[1]}")
+            self._bucket.download(self._inner, path, self.name)
+            yield path
 
     def _is_still(self, version: Signature) -> bool:
         if not is_telling(version):

@@ -237,7 +237,15 @@ class SourceFinder:
         if signature is None:
             return None
         return bucket.source(
-            inner, signature, name, self._limits, original=given, reference=name, memory=self._memory, page=page
+            inner,
+            signature,
+            name,
+            self._limits,
+            original=given,
+            reference=name,
+            memory=self._memory,
+            page=page,
+            posters=self._posters,
         )
 
     def _reason(self, name: str) -> str:

@@ -56,21 +56,24 @@ class Posters:
         self._latest = "", b""
         self._failure = "", "", 0.0
 
-    def make(self, path: str, name: str, version: Signature) -> bytes:
+    def make(
+        self, place: str, name: str, version: Signature, on_disk: Callable[[], AbstractContextManager[str]]
+    ) -> bytes:
         """Return the poster of a video as the bytes of an image file.
 
         The latest one is kept, as a page asks for a poster's size, and then for the image.
 
         Args:
-            path: Where the video is.
+            place: Where the video is.
             name: What errors call it.
-            version: What a stat tells about the file's version.
+            version: What tells the file's version.
+            on_disk: Returns a context in which the video is at a path on this machine.
 
         Raises:
             UnreadableImage: The maker raised an error, or gave no image, now or within the last `failure_timeout`
                 seconds.
         """
-        asked = f"{self.version}\0{path}\0{tuple(version)}".encode("utf-8", "surrogatepass")
+        asked = f"{self.version}\0{place}\0{tuple(version)}".encode("utf-8", "surrogatepass")
         key = blake3(asked).hexdigest(length=16)
         latest = self._latest
         if latest[0] != key:
@@ -80,16 +83,16 @@ class Posters:
                 if latest[0] != key:
                     # A video that may still be written has no version that other processes could know it by.
                     make = self._shared if version.is_settled else self._made
-                    latest = self._latest = key, make(key, path, name)
+                    latest = self._latest = key, make(key, name, on_disk)
         return latest[1]
 
-    def _shared(self, key: str, path: str, name: str) -> bytes:
+    def _shared(self, key: str, name: str, on_disk: Callable[[], AbstractContextManager[str]]) -> bytes:
         """Return the poster that another process has just made, or make it for others."""
         shared = self._folder / key
         with suppress(OSError):
             if time.time() - shared.stat().st_mtime < KEPT_SECONDS:
                 return shared.read_bytes()
-        poster = self._made(key, path, name)
+        poster = self._made(key, name, on_disk)
         # In a folder that cannot be written, each process makes its own.
         with suppress(OSError):
             write_whole(shared, poster, self._settings)
@@ -98,12 +101,13 @@ class Posters:
                     os.unlink(each)
         return poster
 
-    def _made(self, key: str, path: str, name: str) -> bytes:
+    def _made(self, key: str, name: str, on_disk: Callable[[], AbstractContextManager[str]]) -> bytes:
         failed, reason, until = self._failure
         if failed == key and time.monotonic() < until:
             raise UnreadableImage(name, reason)
         try:
-            return self._bytes(path, name)
+            with on_disk() as path:
+                return self._bytes(path, name)
         except UnreadableImage as error:
             self._failure = key, error.reason, time.monotonic() + self._settings.failure_timeout
             raise
