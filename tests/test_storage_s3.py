@@ -17,6 +17,7 @@ from contracts.storage import StorageContract
 import drawing
 from jinja_imagekit import ImageKit
 from jinja_imagekit.builds.publish import PublishReport
+from jinja_imagekit.exceptions import StorageError
 from jinja_imagekit.processors import ResizeToFit
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 
@@ -77,6 +78,17 @@ def test_a_file_is_written_by_one_request(bucket: Any, asked: Calls) -> None:
         assert [(method, path.partition("?")[0]) for method, path in asked] == [("PUT", f"/{storage.root}/CACHE/a.jpg")]
         assert storage.versions("CACHE") == {"CACHE/a.jpg": (size, version)}
         assert len(version) == 32
+
+
+def test_a_bucket_that_does_not_exist_is_not_made(bucket: Any, bucket_name: str) -> None:
+    """A mistyped address is an error, and no new bucket under a name that somebody chose by mistake."""
+    storage = bucket()
+    mistyped = FsspecStorage(storage.fs, "/", root=f"{bucket_name}-new/site")
+    with pytest.raises(StorageError, match=rf"there is no '{bucket_name}-new'"):
+        mistyped.save("CACHE/a.jpg", b"x")
+    buckets = [each["Name"] for each in storage.fs.call_s3("list_buckets")["Buckets"]]
+    assert bucket_name in buckets
+    assert f"{bucket_name}-new" not in buckets
 
 
 def test_a_project_may_say_how_objects_are_written(bucket: Any) -> None:

@@ -108,7 +108,10 @@ class FsspecStorage:
             try:
                 return self._write(path, content)
             except FileNotFoundError:
-                # Object stores have no folders, and must not be asked for one, since some would make a bucket.
+                # Object stores have no folders, but would make the bucket that an address mistypes.
+                top = self.root.partition("/")[0]
+                if top and not self.fs.exists(top):
+                    raise FileNotFoundError(f"there is no {top!r}") from None
                 self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
                 if self.rename:
                     self.fs.makedirs(self._temporary_folder, exist_ok=True)
