@@ -11,32 +11,16 @@ from typing import Any
 
 import pytest
 from core_site import photo_bytes
-from queue_site import wait_until
+from queue_site import GATE, wait_until
 
 from jinja_imagekit import ImageKit
 from jinja_imagekit.pregenerate import Report
 from jinja_imagekit.sourcegroups import GlobSourceGroup
 
-_SITE = '''
-import os
-import time
-from pathlib import Path
+_SITE = f"""{GATE}
 
 from jinja_imagekit import ImageKit, ImageSpec
 from jinja_imagekit.processors import ResizeToFill
-
-FOLDER = Path(__file__).parent
-
-
-class Gate:
-    """A processor that says in which process it runs, and waits until the gate is open."""
-
-    def process(self, image):
-        with open(FOLDER / "begun.txt", "a") as file:
-            file.write(f"{os.getpid()}\\n")
-        while not (FOLDER / "gate").exists():
-            time.sleep(0.01)
-        return image
 
 
 class Card(ImageSpec):
@@ -64,7 +48,7 @@ kit = ImageKit(
 )
 kit.register.generator("card", Card)
 kit.register.generator("deadly", Deadly)
-'''
+"""
 
 
 class ClusterSite:

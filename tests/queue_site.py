@@ -46,19 +46,12 @@ class ListQueue(QueueBackend):
             make_job(json.loads(self.messages.pop(0)))
 
 
-_SITE = '''
+GATE = '''
 import os
 import time
 from pathlib import Path
 
-from jinja_imagekit import ImageKit, ImageSpec
-from jinja_imagekit.processors import ResizeToFill
-from jinja_imagekit.queues import leases
-
 FOLDER = Path(__file__).parent
-
-# The tests need not wait as long as a site may.
-leases.LEASE_SECONDS, leases.BEAT_SECONDS = 1.5, 0.3
 
 
 class Gate:
@@ -73,6 +66,17 @@ class Gate:
 
     def output_size(self, size):
         return size
+'''
+"""The beginning of a module beside which a test opens the gate."""
+
+_SITE = f"""{GATE}
+
+from jinja_imagekit import ImageKit, ImageSpec
+from jinja_imagekit.processors import ResizeToFill
+from jinja_imagekit.queues import leases
+
+# The tests need not wait as long as a site may.
+leases.LEASE_SECONDS, leases.BEAT_SECONDS = 1.5, 0.3
 
 
 class Card(ImageSpec):
@@ -113,7 +117,7 @@ def make_kit(**settings):
     kit.register.generator("deadly", Deadly)
     return kit
 
-'''
+"""
 
 _BROKERS = {
     "celery": """
