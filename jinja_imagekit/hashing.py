@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Hashable, Mapping, Set
 from enum import Enum
 from functools import lru_cache, partial
 from json.encoder import encode_basestring_ascii
 from numbers import Number
 from pathlib import PurePath
 from typing import Any
+
+from markupsafe import Markup
 
 from .exceptions import NotFingerprintable
 
@@ -178,3 +180,22 @@ def slots_of(cls: Any) -> tuple[str, ...]:
 
 
 _OPAQUE_MODULES = frozenset({"_io", "io", "_thread", "threading", "socket", "random", "tempfile", "PIL.Image"})
+
+PLAIN_TYPES = frozenset({str, int, float, bool, type(None), Markup})
+"""Types of values that can be a part of a key, along with their type."""
+
+
+def frozen(value: Any) -> Hashable:
+    """Return a plain value in a form that can be a key, and that differs for values of different types.
+
+    Raises:
+        TypeError: The value is not plain.
+    """
+    kind = type(value)
+    if kind in PLAIN_TYPES:
+        return kind, value
+    if kind in (list, tuple):
+        return kind, tuple(map(frozen, value))
+    if kind is dict:
+        return kind, tuple((name, frozen(each)) for name, each in value.items())
+    raise TypeError(f"{kind} is not plain")

@@ -105,7 +105,7 @@ class ImageFacts:
         self._all: dict[str, dict[str, Any]] | None = None
         self._files: dict[str, Signature | None] = {}
         self._folders: dict[str, _Folder] = {}
-        self._focuses: dict[str, tuple[str, Signature | None, Any]] = {}
+        self._focuses: dict[str, tuple[str, Signature, Any]] = {}
         self._silent: set[str] = set()
         self._next_look = 0.0
         self._looks: dict[str, Look] = {}
@@ -210,13 +210,18 @@ class ImageFacts:
             return None
         if found is None:
             return None
+        # Before its metadata is read, which may be that of a later version.
+        version = signature_of(found.path) if isinstance(found, FileSource) else None
         focus = self.sidecar(found).focus
         if focus is None:
             focus = self._found_focus(found, read)
         if name is not None and isinstance(found, FileSource) and not (found.absent or self._kit.settings.buckets):
             if len(self._focuses) >= MOST_REMEMBERED:
                 self._focuses.clear()
-            self._focuses[name] = found.path, signature_of(found.path), focus
+            # The path of the link where it is one, since that may lead to another file later.
+            place = self._kit.known_files.whereabouts(name)[1]
+            if place is not None and version is not None and version.is_settled:
+                self._focuses[name] = place.path, version, focus
         return focus
 
     def has_focus(self, source: object) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from core_site import Site, settled
 from jinja2 import Environment
 from jinja2.sandbox import SandboxedEnvironment
+from test_subjects import SHORT, with_xmp
 
 from jinja_imagekit import ImageKit, imageinfo
 from jinja_imagekit.exceptions import ImageKitError
@@ -113,6 +114,22 @@ def test_a_live_site_notices_changed_sidecars(site: Site, monkeypatch: Any, temp
     pages.append(page.render())
     assert pages[0] == pages[4]
     assert len(set(pages)) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="without rights, Windows makes no links")
+def test_a_link_that_leads_elsewhere_has_the_focus_of_what_it_leads_to(site: Site) -> None:
+    """A photo of which the metadata says where the face is, behind a link, is no witness of the next one there."""
+    photo = site.images / "photos" / "canal.jpg"
+    face = settled(site.images / "face.jpg", with_xmp(SHORT))
+    link = site.images / "current.jpg"
+    page = site.kit.install(Environment(autoescape=True)).from_string("{% thumbnail '20x50' 'current.jpg' %}")
+    pages = []
+    for target in (face, photo, face):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        pages.append(page.render())
+        assert page.render() == pages[-1] == render(site.new_kit(), "{% thumbnail '20x50' 'current.jpg' %}")
+    assert pages[0] == pages[2] != pages[1]
 
 
 def test_a_sidecar_among_many_images_counts(site: Site, monkeypatch: Any) -> None:

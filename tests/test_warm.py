@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ from core_site import Site, Wide, photo_bytes, settled
 from jinja2 import Environment
 from markupsafe import Markup
 
-from jinja_imagekit import imageinfo
+from jinja_imagekit import ImageSpec, imageinfo
 from jinja_imagekit.cachefiles.known import KnownFile
 from jinja_imagekit.images import Original
+from jinja_imagekit.processors import ResizeToFit
 from jinja_imagekit.sources import FileSource
 from jinja_imagekit.state import DiskStore, MemoryStore
 from jinja_imagekit.storages.folder import FileSystemStorage
@@ -284,6 +287,41 @@ def test_an_overridden_generator_is_warm_too(site: Site) -> None:
     site.kit.register.generator("card", Wide, override=True)
     assert 'width="20"' in template.render()
     assert 'width="20"' in template.render()
+
+
+class Tinted(ImageSpec):
+    """A small image that differs for values that are equal."""
+
+    format = "PNG"
+    varies = False
+
+    def __init__(self, v: object, **options: Any) -> None:
+        super().__init__(**options)
+        self.processors = (ResizeToFit(20 + len(repr(v)), 90),)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ((1, 2), (True, 2), (1.0, 2)),
+        ((0, (1,)), (0, (True,))),
+        ([1], [True]),
+        ({"a": 1}, {"a": True}),
+        (Fraction(1), Decimal(1)),
+        (frozenset({1}), frozenset({True})),
+    ],
+)
+def test_equal_options_need_not_be_the_same_image(site: Site, values: tuple[Any, ...]) -> None:
+    """1 is not True, within another value either, and a number of one kind is none of another kind."""
+    template = "{% generateimage 'tinted' source='a.jpg' v=v %}"
+
+    def render(kit: Any, v: object) -> str:
+        return str(kit.install(Environment()).from_string(template).render(v=v))
+
+    site.kit.register.generator("tinted", Tinted)
+    for _ in range(2):
+        pages = [render(site.kit, v) for v in values]
+        assert len(set(pages)) == len(values)
 
 
 def forged(site: Site, key_part: str, value: str) -> str:

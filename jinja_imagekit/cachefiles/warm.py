@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..exceptions import NotFingerprintable, SourceNotAllowed, StorageError
-from ..hashing import fingerprint
+from ..hashing import PLAIN_TYPES, fingerprint, frozen
 from ..interfaces import Size, StateStore
 from ..once import made_once
 from ..sources import Signature, Source, VersionedSource, is_url, name_parts
@@ -531,12 +531,14 @@ class KnownFiles:
                 options = {**kwargs}
                 options.pop("source", None)
                 # 1, 1.0 and True are equal, and lead to different files.
-                key = (id, *options.items(), *map(type, options.values()))
+                types = tuple(map(type, options.values()))
+                key = (id, *options.items(), *types) if PLAIN_TYPES.issuperset(types) else (id, frozen(options))
             known = self._recipes.get(key, _UNKNOWN)
             if known is not _UNKNOWN:
                 return known  # type: ignore[no-any-return]  # it is a recipe
         except TypeError:
-            return None
+            # What is not plain may be equal to others, or change.
+            return self._compute_recipe(id, options)
         if len(self._recipes) >= MOST_ANSWERS:
             self._recipes.clear()
         recipe = self._recipes[key] = self._compute_recipe(id, options)

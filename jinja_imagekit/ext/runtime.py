@@ -17,11 +17,11 @@ from ..builds.notes import around_source
 from ..cachefiles.warm import Form
 from ..exceptions import ImageKitError, InvalidOption, MissingAlt
 from ..generatorlibrary import THUMBNAIL_ID
+from ..hashing import frozen
 from ..html import img_tag
 from ..images.rules import excess
 from ..pictures.calls import PictureCall, picture_call, several_sizes_call, spec_sizes_call
 from ..pictures.framing import Focus, Framing, anchor_of, parse_dimensions, parse_focus
-from ..pictures.kept import frozen
 from ..pictures.plan import make_picture_plan, takes_own_focus, with_own_focus
 from ..pictures.printing import miss_alt
 from ..sources import NoSource, VersionedSource

@@ -356,25 +356,6 @@ def _identity(entry: Any) -> tuple[str, ...]:
     return ()
 
 
-_PLAIN = frozenset({str, int, float, bool, type(None), Markup})
-
-
-def frozen(value: Any) -> Hashable:
-    """Return a plain value in a form that can be a key, and that differs for values of different types.
-
-    Raises:
-        TypeError: The value is not plain.
-    """
-    kind = type(value)
-    if kind in _PLAIN:
-        return kind, value
-    if kind in (list, tuple):
-        return kind, tuple(map(frozen, value))
-    if kind is dict:
-        return kind, tuple((name, frozen(each)) for name, each in value.items())
-    raise TypeError(f"{kind} is not plain")
-
-
 def outline(kit: ImageKit, shown: Shown, alt: str | None) -> dict[str, Any]:
     """Return what the manifest tells of a picture, but for what has to be looked up: bytes and colours."""
     if shown.plan is None:
