@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -106,6 +107,20 @@ def test_promises_outlive_the_state_and_the_process(tmp_path: Path) -> None:
         assert response.status_code == 200
     promised = tmp_path / "instance/imagekit/.imagekit-promised/CACHE"
     assert [path for path in promised.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("tag", [THUMBNAIL, "{% picture '40x30' 'photos/canal.jpg' widths=[40] -- alt='' %}"])
+def test_a_damaged_file_is_made_again(tmp_path: Path, tag: str) -> None:
+    """The route serves what is there, so that a file that was cut off is whole again once a page has named it."""
+    app = app_on_request(tmp_path)
+    add_page(app, tag)
+    client = app.test_client()
+    urls = urls_of(client.get("/").text)
+    images = [client.get(url).data for url in urls]
+    for path in images_in(tmp_path / "instance/imagekit"):
+        os.truncate(path, 100)
+    assert urls_of(client.get("/").text) == urls
+    assert [client.get(url).data for url in urls] == images
 
 
 def test_who_may_read_the_state_may_read_what_is_promised(tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ class Promises:
         if storage is None or kept is None:
             return False
         try:
+            # What is there is served, even if it is damaged.
+            if file.storage.stat(name) is not None:
+                return False
             if storage.stat(name) is None:
                 storage.save(name, json.dumps({"generator": kept.generator_id, "kwargs": kept.kwargs}).encode())
         except StorageError:
