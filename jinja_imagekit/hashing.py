@@ -157,9 +157,6 @@ def _plain_object(value: Any, where: str, parents: tuple[int, ...]) -> Any:
     state = {**state, **getattr(value, "__dict__", {})}
     # A field that a class of this library has gained renames no file as long as nobody uses it.
     later = getattr(type(value), "ADDED_LATER", {})
-    # A value that came to mean other pixels gives other names, and the one that means the former pixels keeps theirs.
-    for name, words in getattr(type(value), "WORDS_IN_NAMES", {}).items():
-        state[name] = words.get(state[name], state[name])
     return {
         path: {
             name: item if type(item) in _AS_IT_IS else _plain(item, f"{where}.{name}", parents)

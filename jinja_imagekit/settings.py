@@ -105,9 +105,6 @@ class PixelSettings:
     ADDED_LATER: ClassVar[Mapping[str, object]] = {"gamut": "srgb", "hdr": False}
     """Fields that fingerprints leave out where they have these values: they came when files had names already."""
 
-    WORDS_IN_NAMES: ClassVar[Mapping[str, Mapping[object, str]]] = {"effort": {"fastest": "fast", "fast": "faster"}}
-    """What fingerprints hold instead of a field's value: "fastest" makes the pixels that "fast" made in 0.2.0."""
-
     def __post_init__(self) -> None:
         """Check the values, as far as a subclass does."""
 

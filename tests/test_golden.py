@@ -408,7 +408,7 @@ SPEC_ATTRIBUTES: list[dict[str, Any]] = [
     {"format": "WEBP", "options": {"lossless": True}},
     {"format": "AVIF", "options": {"quality": 30, "speed": 10}},
     {"format": "AVIF", "effort": "fast"},
-    {"format": "AVIF", "effort": "fastest"},  # named as "fast" was in 0.2.0
+    {"format": "AVIF", "effort": "fastest"},
     {"format": "GIF"},
     {"autoconvert": False},
 ]

@@ -145,17 +145,6 @@ def test_quality_is_found_for_each_image(format: str) -> None:
     assert len(set(found)) > 1
 
 
-@pytest.mark.parametrize("seed", [0, 7])
-def test_quality_is_found_alike_by_efforts_of_one_quality(seed: int) -> None:
-    """AVIF's "fast" and "fastest" have the same look at the same quality, and so each image finds the same one."""
-    photo, ladder = drawing.photo(160, 120, seed), OUTPUT_FORMATS["AVIF"].qualities
-    found = []
-    for effort in ("fast", "fastest"):
-        data = made(photo, "AVIF", PixelRules(effort=effort, quality="auto"))
-        found.append([each for each in ladder if made(photo, "AVIF", PixelRules(effort=effort), quality=each) == data])
-    assert found[0] == found[1] != []
-
-
 def test_likeness_is_the_same_number_everywhere() -> None:
     """Losses are whole numbers that depend on the pixels alone: on no processor, Python or run."""
     samples = bytes(number * number // 97 % 256 ^ number // 480 for number in range(96 * 64 * 3))
