@@ -45,7 +45,7 @@ def reference_to(generator_id: str, kwargs: Mapping[str, Any], source: Source | 
 
     Example:
         >>> reference_to("blog:hero", {"source": "canal.jpg", "size": (4, 3)}, None)
-        Reference(generator_id='blog:hero', kwargs={'size': {'tuple': [4, 3]}, 'source': 'canal.jpg'})
+        Reference(generator_id='blog:hero', kwargs={'source': 'canal.jpg', 'size': {'tuple': [4, 3]}})
     """
     plain = dict(kwargs)
     try:

@@ -32,7 +32,7 @@ class Avif(Format):
     animates = True
     max_side = 65_536  # libavif's encoder
     max_milliseconds = 2**31 - 1
-    # Tiles, which libavif would make of images of half a megapixel, are for encoders with several threads, and take bytes.
+    # Tiles, which libavif would make from half a megapixel on, are for encoders of several threads, and take bytes.
     defaults: ClassVar[Mapping[str, object]] = {"quality": 60, "autotiling": False}
     # The same look takes another quality at each speed.
     efforts: ClassVar[Mapping[str, Mapping[str, object]]] = {
