@@ -90,6 +90,21 @@ class _Folder:
     has_none: bool = False
 
 
+class _Said:
+    """What authors say, as far as it was read; once a file has changed, another object takes the place of this one.
+
+    So whoever reads takes the object first: what is read while a file changes goes where nobody looks.
+    """
+
+    def __init__(self) -> None:
+        self.sidecars: dict[tuple[str, str], Sidecar] = {}
+        self.all: dict[str, dict[str, Any]] | None = None
+        self.files: dict[str, Signature | None] = {}
+        self.folders: dict[str, _Folder] = {}
+        self.focuses: dict[str, tuple[str, Signature, Any]] = {}
+        self.silent: set[str] = set()
+
+
 class ImageFacts:
     """What is known about a kit's sources apart from their pixels.
 
@@ -101,23 +116,13 @@ class ImageFacts:
 
     def __init__(self, kit: ImageKit) -> None:
         self._kit = kit
-        self._sidecars: dict[tuple[str, str], Sidecar] = {}
-        self._all: dict[str, dict[str, Any]] | None = None
-        self._files: dict[str, Signature | None] = {}
-        self._folders: dict[str, _Folder] = {}
-        self._focuses: dict[str, tuple[str, Signature, Any]] = {}
-        self._silent: set[str] = set()
+        self._said = _Said()
         self._next_look = 0.0
         self._looks: dict[str, Look] = {}
 
     def forget_sidecars(self) -> None:
         """Have sidecar files read again when next needed, since a new render begins."""
-        self._sidecars.clear()
-        self._focuses.clear()
-        self._silent.clear()
-        self._folders.clear()
-        self._files.clear()
-        self._all = None
+        self._said = _Said()
 
     def look_for_changes(self) -> None:
         """Forget sidecar files, and what pages say by them, if one was changed, added or removed on a live site."""
@@ -126,18 +131,23 @@ class ImageFacts:
             return
         self._next_look = now + SIDECAR_SECONDS
         if not self._kit.renders.defers and self._has_changed():
-            self.forget_sidecars()
-            self._kit.pictures.forget()
-            self._kit.known_files.forget_calls()
+            self._forget_pages()
+
+    def _forget_pages(self) -> None:
+        """Forget sidecar files, and what pages say by them, which nobody would look at again."""
+        self.forget_sidecars()
+        self._kit.pictures.forget()
+        self._kit.known_files.forget_calls()
 
     def _has_changed(self) -> bool:
-        for path, seen in list(self._files.items()):
+        said = self._said
+        for path, seen in list(said.files.items()):
             if signature_of(path) != seen:
                 return True
         # Whoever needs it next may take the time to ask.
-        if self._all is not None and not all(bucket.knows(SIDECAR_FILE) for bucket in self._kit.sources.bucket_dirs):
+        if said.all is not None and not all(bucket.knows(SIDECAR_FILE) for bucket in self._kit.sources.bucket_dirs):
             return True
-        for path, folder in list(self._folders.items()):
+        for path, folder in list(said.folders.items()):
             now = signature_of(path)
             if now != folder.signature:
                 folder.signature, folder.has_none = now, False
@@ -147,12 +157,12 @@ class ImageFacts:
 
     def _has_sidecar(self, path: str) -> bool:
         """Tell whether a sidecar file exists, and have its place looked at again later."""
-        folder = path.rpartition(os.sep)[0]
-        seen = self._folders.get(folder)
+        folder, said = path.rpartition(os.sep)[0], self._said
+        seen = said.folders.get(folder)
         if seen is None:
-            seen = self._folders[folder] = _Folder(signature_of(folder), set())
+            seen = said.folders[folder] = _Folder(signature_of(folder), set())
         if not seen.has_none and os.path.lexists(path):
-            self._files[path] = signature_of(path)
+            said.files[path] = signature_of(path)
             return True
         if path not in seen.absent:
             seen.absent.add(path)
@@ -169,11 +179,14 @@ class ImageFacts:
         """
         if not isinstance(source, VersionedSource) or not self._kit.settings.source_dirs:
             return NO_SIDECAR
-        known = self._sidecars.get((source.place, source.name))
+        self.look_for_changes()
+        sidecars = self._said.sidecars
+        known = sidecars.get((source.place, source.name))
         if known is None:
-            if len(self._sidecars) >= MOST_REMEMBERED:
-                self.forget_sidecars()
-            known = self._sidecars[source.place, source.name] = self._read_sidecar(source)
+            if len(sidecars) >= MOST_REMEMBERED:
+                self._forget_pages()
+                sidecars = self._said.sidecars
+            known = sidecars[source.place, source.name] = self._read_sidecar(source)
         return known
 
     def focus_of(self, source: object, generator_id: str) -> Any:
@@ -197,8 +210,8 @@ class ImageFacts:
             ImageKitError: A sidecar file is damaged, or has invalid content.
         """
         self.look_for_changes()
-        name = self._name_of(source)
-        known = None if name is None else self._focuses.get(name)
+        name, focuses = self._name_of(source), self._said.focuses
+        known = None if name is None else focuses.get(name)
         if known is not None and signature_of(known[0]) == known[1]:
             return known[2]
         if not read and (self._must_ask or self._kit.sources.may_wait(source)):
@@ -216,12 +229,12 @@ class ImageFacts:
         if focus is None:
             focus = self._found_focus(found, read)
         if name is not None and isinstance(found, FileSource) and not (found.absent or self._kit.settings.buckets):
-            if len(self._focuses) >= MOST_REMEMBERED:
-                self._focuses.clear()
+            if len(focuses) >= MOST_REMEMBERED:
+                focuses.clear()
             # The path of the link where it is one, since that may lead to another file later.
             place = self._kit.known_files.whereabouts(name)[1]
             if place is not None and version is not None and version.is_settled:
-                self._focuses[name] = place.path, version, focus
+                focuses[name] = place.path, version, focus
         return focus
 
     def has_focus(self, source: object) -> bool:
@@ -230,7 +243,7 @@ class ImageFacts:
         Args:
             source: The source, as a template gave it.
         """
-        known = self._focuses.get(source) if type(source) is str else None
+        known = self._said.focuses.get(source) if type(source) is str else None
         return known is not None and known[2] is not None
 
     def is_silent(self, source: object, known: KnownFile) -> bool:
@@ -246,20 +259,20 @@ class ImageFacts:
         if type(source) is not str or known.has_subject or self._kit.settings.focus_detector:
             return False
         path = known.source.path
-        if path in self._silent:
+        if path in self._said.silent:
             return True
-        if len(self._silent) >= MOST_REMEMBERED:
-            self.forget_sidecars()
+        if len(self._said.silent) >= MOST_REMEMBERED:
+            self._forget_pages()
+        silent = self._said.silent
         if self._must_ask:
             return False
-        if self._all is None:
-            self._all = self._read_all()
+        tables = self._of_all()
         # Few sites have a file for all images.
         if (known.source.bucket is None and self._has_sidecar(f"{path}{SIDECAR_SUFFIX}")) or (
-            self._all and self._kit.known_files.whereabouts(source)[0] in self._all
+            tables and self._kit.known_files.whereabouts(source)[0] in tables
         ):
             return False
-        self._silent.add(path)
+        silent.add(path)
         return True
 
     def _name_of(self, source: object) -> str | None:
@@ -338,9 +351,7 @@ class ImageFacts:
         return f"{self._kit.settings.cache_prefix}look:{digest}"
 
     def _read_sidecar(self, source: VersionedSource) -> Sidecar:
-        if self._all is None:
-            self._all = self._read_all()
-        table = self._all.get(source.name, {})
+        table = self._of_all().get(source.name, {})
         name = f"{source.name}{SIDECAR_SUFFIX}"
         beside = self._beside(source) if isinstance(source, FileSource) else None
         if beside is not None:
@@ -365,6 +376,12 @@ class ImageFacts:
         found = self._kit.sources.everywhere(f"{file_and_page(source.name)[0]}{SIDECAR_SUFFIX}", is_optional=True)
         return next((each for each in found if isinstance(each, FileSource) and each.path == real), None)
 
+    def _of_all(self) -> dict[str, dict[str, Any]]:
+        said = self._said
+        if said.all is None:
+            said.all = self._read_all()
+        return said.all
+
     def _read_all(self) -> dict[str, dict[str, Any]]:
         # All of them, since each is looked at later.
         found = [self._has_sidecar(os.path.join(folder, SIDECAR_FILE)) for folder in self._kit.settings.source_folders]
@@ -377,7 +394,7 @@ class ImageFacts:
     @property
     def _must_ask(self) -> bool:
         """Whether a bucket has to be asked for its sidecar file."""
-        return self._all is None and bool(self._kit.sources.bucket_dirs)
+        return self._said.all is None and bool(self._kit.sources.bucket_dirs)
 
 
 def unread_sidecars(buckets: Iterable[Bucket]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 from core_site import Site, settled
 from jinja2 import Environment
 from jinja2.sandbox import SandboxedEnvironment
+from PIL import Image
 from test_subjects import SHORT, with_xmp
 
 from jinja_imagekit import ImageKit, imageinfo
@@ -116,6 +117,26 @@ def test_a_live_site_notices_changed_sidecars(site: Site, monkeypatch: Any, temp
     assert len(set(pages)) == 4
 
 
+@pytest.mark.parametrize(
+    "tag", ["{% thumbnail '50x20' 'photos/canal.jpg' %}", "{% picture '50x20' 'photos/canal.jpg' alt='' %}"]
+)
+def test_a_sidecar_that_is_written_while_a_page_is_rendered_counts_for_the_next(
+    site: Site, monkeypatch: Any, tag: str
+) -> None:
+    """What one thread works out by then is not kept, once another has noticed the sidecar."""
+    monkeypatch.setattr(imageinfo, "SIDECAR_SECONDS", 0.0)
+
+    def detect(image: Image.Image) -> list[tuple[int, int, int, int]]:
+        settled(site.images / "photos" / "canal.jpg.toml", b'focus = "10% 90%"')
+        kit.image_facts.look_for_changes()
+        return []
+
+    kit = site.new_kit(focus_detector=detect)
+    page = kit.install(Environment(autoescape=True)).from_string(tag)
+    first = page.render()
+    assert page.render() == page.render() == render(site.new_kit(), tag) != first
+
+
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="without rights, Windows makes no links")
 def test_a_link_that_leads_elsewhere_has_the_focus_of_what_it_leads_to(site: Site) -> None:
     """A photo of which the metadata says where the face is, behind a link, is no witness of the next one there."""
@@ -130,6 +151,15 @@ def test_a_link_that_leads_elsewhere_has_the_focus_of_what_it_leads_to(site: Sit
         pages.append(page.render())
         assert page.render() == pages[-1] == render(site.new_kit(), "{% thumbnail '20x50' 'current.jpg' %}")
     assert pages[0] == pages[2] != pages[1]
+
+
+def test_a_page_of_facts_alone_notices_changed_sidecars(site: Site, monkeypatch: Any) -> None:
+    """A gallery's captions are as current as its images."""
+    monkeypatch.setattr(imageinfo, "SIDECAR_SECONDS", 0.0)
+    page = site.kit.install(Environment()).from_string("{{ ('photos/canal.jpg' | imageinfo).caption }}")
+    for caption in ("", "The canal", "At dusk"):
+        settled(site.images / "photos" / "canal.jpg.toml", f'caption = "{caption}"'.encode())
+        assert page.render() == caption
 
 
 def test_a_sidecar_among_many_images_counts(site: Site, monkeypatch: Any) -> None:

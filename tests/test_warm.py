@@ -324,6 +324,58 @@ def test_equal_options_need_not_be_the_same_image(site: Site, values: tuple[Any,
         assert len(set(pages)) == len(values)
 
 
+class Halved(ImageSpec):
+    """An image of half the size that is asked for."""
+
+    varies = False
+
+    def __init__(self, width: int, height: int, format: str = "PNG", **options: Any) -> None:
+        super().__init__(**options)
+        self.format = format
+        self.processors = (ResizeToFit(width // 2, height // 2),)
+
+
+class Once:
+    """A processor that does something else when it is first used, as another thread may."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def process(self, image: Any) -> Any:
+        """Leave the image as it is."""
+        self._act()
+        return image
+
+
+@pytest.mark.parametrize("when", ["called", "made"])
+def test_a_generator_that_is_replaced_while_a_page_is_rendered_answers_for_neither(site: Site, when: str) -> None:
+    """What was worked out by the former one is not kept, and what one makes is not taken for the work of the other."""
+
+    def replace() -> None:
+        site.kit.register.generator("sized", Halved, override=True)
+
+    class Replaced(Halved):
+        def __init__(self, width: int, height: int, **options: Any) -> None:
+            super().__init__(2 * width, 2 * height, **options)
+            if when == "called":
+                replace()
+            else:
+                self.processors = (*self.processors, Once(replace))
+
+    tag = "{% thumbnail 'sized' '40x30' 'a.jpg' %}"
+    site.kit.register.generator("sized", Replaced)
+    page = site.kit.install(Environment()).from_string(tag)
+    page.render()
+    assert 'width="20"' in page.render()
+    for generator, width in ((Replaced, 40), (Halved, 20)):
+        kit = site.new_kit()
+        kit.register.generator("sized", generator)
+        assert f'width="{width}"' in kit.install(Environment()).from_string(tag).render()
+
+
 def forged(site: Site, key_part: str, value: str) -> str:
     """Render a page over a state in which one kind of value was replaced by another."""
     site.kit.close()

@@ -90,6 +90,8 @@ class KnownFiles:
         source_types: The exact types of sources that name a file.
         key_end: The end of all keys in the state store, for what else the answers depend on.
         forms: Forms of templates' calls, which may be kept here until generators change.
+        calls: The files of templates' calls. Like `forms`, it is another dict once what they depend on has changed: who
+            keeps something there takes the dict before looking at that.
     """
 
     source_types: tuple[type, ...] = (str,)
@@ -101,7 +103,7 @@ class KnownFiles:
         self._below = f"{kit.settings.cachefile_dir}/".lstrip("/")
         self._recipes: dict[tuple[Any, ...], str | None] = {}
         self._answers: dict[Asked, KnownFile] = {}
-        self._calls: dict[Hashable, KnownFile] = {}
+        self.calls: dict[Hashable, KnownFile] = {}
         self._promises: dict[Asked, KnownFile] = {}
         self._models: dict[str, ImageSpec] = {}
         self._sizes: dict[tuple[str, Header], Size | None] = {}
@@ -110,12 +112,11 @@ class KnownFiles:
 
     def forget(self) -> None:
         """Forget what this process remembers, since generators have changed."""
-        self.forms.clear()
-        self._recipes.clear()
+        # Others may be working out what goes into the old ones, which are no longer used.
+        self.forms, self._recipes, self.calls = {}, {}, {}
         self._models.clear()
         self._sizes.clear()
         self._answers.clear()
-        self._calls.clear()
         self._promises.clear()
         self._ahead, self._glance = ReadAhead(), self.glance()
         self._look_at_folders()
@@ -129,7 +130,7 @@ class KnownFiles:
 
     def forget_calls(self) -> None:
         """Forget the files of templates' calls, which may lead to others now."""
-        self._calls.clear()
+        self.calls = {}
 
     def identity(self, source: object, generator_id: str) -> Hashable:
         """Return what stands for a source whose images depend on its file alone; None for any other.
@@ -146,18 +147,18 @@ class KnownFiles:
 
     def find_call(self, call: Hashable) -> KnownFile | None:
         """Return the file that was kept for a template's call, if it is still current."""
-        known = self._calls.get(call)
+        known = self.calls.get(call)
         return known if known is not None and known.is_current() else None
 
     def has_call(self, call: Hashable) -> bool:
         """Tell whether a file was kept for a template's call, which is then sound, whether or not it is current."""
-        return call in self._calls
+        return call in self.calls
 
-    def keep_call(self, call: Hashable, known: KnownFile) -> None:
-        """Keep the file that a call led to, so that the next one need not work out id and keywords."""
-        if len(self._calls) >= MOST_ANSWERS:
-            self._calls.clear()
-        self._calls[call] = known
+    def keep_call(self, calls: dict[Hashable, KnownFile], call: Hashable, known: KnownFile) -> None:
+        """Keep the file that a call led to in the `calls` of then; the next one need not work out id and keywords."""
+        if len(calls) >= MOST_ANSWERS:
+            calls.clear()
+        calls[call] = known
 
     def find(self, id: str, kwargs: dict[str, Any]) -> KnownFile | None:
         """Return the file that these keywords lead to, if it is known and still current."""
@@ -179,6 +180,11 @@ class KnownFiles:
         source: Any = kwargs.get("source")
         recipe = self.recipe(id, kwargs) if id and self.is_named(source) else None
         return (recipe, source, type(source)) if recipe else None
+
+    def _asked_of(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> Asked | None:
+        """Do `_asked` for the keywords of a file; None too if its generator was replaced while it was made."""
+        asked = self._asked(file.generator_id, kwargs)
+        return asked if asked and type(file.generator) is self._kit.registered(str(file.generator_id)) else None
 
     def _recalled(self, asked: Asked) -> KnownFile | None:
         try:
@@ -374,7 +380,7 @@ class KnownFiles:
             source: The source of all the files, if they share one.
         """
         _drop(self._answers, is_gone)
-        _drop(self._calls, is_gone)
+        _drop(self.calls, is_gone)
         _drop(self._promises, is_gone)
         self._ahead, self._glance = ReadAhead(), self.glance()
         named = isinstance(source, VersionedSource) and source.reference == source.name
@@ -397,7 +403,7 @@ class KnownFiles:
 
     def remember(self, file: ImageCacheFile, kwargs: dict[str, Any]) -> KnownFile | None:
         """Keep and return the file as the answer to these keywords, if it exists by now or its strategy promises it."""
-        asked = self._asked(file.generator_id, kwargs)
+        asked = self._asked_of(file, kwargs)
         if asked is None:
             return None
         promise = self._promise(file, asked)
@@ -429,7 +435,7 @@ class KnownFiles:
 
     def answers(self, files: Iterable[tuple[ImageCacheFile, dict[str, Any]]]) -> dict[str, str]:
         """Return what stands in the store for files and their keywords, so that it is written with their records."""
-        asked = [(file, self._asked(file.generator_id, kwargs)) for file, kwargs in files]
+        asked = [(file, self._asked_of(file, kwargs)) for file, kwargs in files]
         return dict(entry for file, each in asked if each and (entry := self._entry(file, each)))
 
     def _entry(self, file: ImageCacheFile, asked: Asked) -> tuple[str, str] | None:
@@ -526,6 +532,7 @@ class KnownFiles:
         """Return what stands for all that an image depends on but its source; None if nothing does."""
         options: dict[str, Any] = {}
         key: tuple[Any, ...] = (id,)
+        recipes = self._recipes
         try:
             if len(kwargs) > 1:
                 options = {**kwargs}
@@ -533,15 +540,15 @@ class KnownFiles:
                 # 1, 1.0 and True are equal, and lead to different files.
                 types = tuple(map(type, options.values()))
                 key = (id, *options.items(), *types) if PLAIN_TYPES.issuperset(types) else (id, frozen(options))
-            known = self._recipes.get(key, _UNKNOWN)
+            known = recipes.get(key, _UNKNOWN)
             if known is not _UNKNOWN:
                 return known  # type: ignore[no-any-return]  # it is a recipe
         except TypeError:
             # What is not plain may be equal to others, or change.
             return self._compute_recipe(id, options)
-        if len(self._recipes) >= MOST_ANSWERS:
-            self._recipes.clear()
-        recipe = self._recipes[key] = self._compute_recipe(id, options)
+        if len(recipes) >= MOST_ANSWERS:
+            recipes.clear()
+        recipe = recipes[key] = self._compute_recipe(id, options)
         return recipe
 
     def _compute_recipe(self, id: str, options: dict[str, Any]) -> str | None:

@@ -108,12 +108,14 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
         asker: The tag or filter that asked for it.
         escapes: Whether the template escapes what it prints, so that the text has to be marked as HTML.
         call: What stands for the call where the file depends on nothing else, as for the same tag.
+        calls: Where the file may be kept for that call.
         stand_in: What is shown instead of the image, once it has failed.
     """
 
     asker: Asker | None = None
     escapes = True
     call: Hashable | None = None
+    calls: dict[Hashable, KnownFile]
     stand_in: StandIn | None = None
 
     def __init__(
@@ -153,7 +155,7 @@ class TemplateCacheFile(_Text, LazyImageCacheFile):
         if known is not None:
             kit.renders.note_call(known.name, str(self.generator_id), self._kwargs)
             if call is not None:
-                kit.known_files.keep_call(call, known)
+                kit.known_files.keep_call(self.calls, call, known)
         return known
 
     def remember(self) -> None:

@@ -228,6 +228,7 @@ class TemplateRuntime:
     def _picture_html(self, picture_of: Callable[..., TemplatePicture], call: _Call, make: bool) -> Markup:
         self._kit.image_facts.look_for_changes()
         pictures, key = self._kit.pictures, self._key(call)
+        kept = pictures.kept
         known = pictures.find_html(key) if key else None
         if known is not None:
             return known
@@ -237,7 +238,7 @@ class TemplateRuntime:
         picture = picture_of(id, dimensions, source, kwargs)
         markup = picture.html_with(_without_undefined(attributes))
         if key:
-            pictures.keep_html(key, markup, picture)
+            pictures.keep_html(kept, key, markup, picture)
         return markup
 
     def _key(self, call: _Call) -> Hashable:
@@ -346,13 +347,14 @@ class TemplateRuntime:
         if kwargs or type(dimensions) is not str or type(source) is not str:
             return self.file(*self.thumbnail_call(generator_id, dimensions, source, kwargs))
         call = generator_id, dimensions, source
+        calls = self._kit.known_files.calls
         if self._kit.known_files.has_call(call):
             # Most files are never asked for their keywords.
             id = THUMBNAIL_ID if generator_id is None else generator_id
             file = self._lazy(id, lambda: self._known(*self.thumbnail_call(*call, {}))[1], self._on_error)
         else:
             file = self.file(*self.thumbnail_call(*call, kwargs))
-        file.call = call
+        file.call, file.calls = call, calls
         return file
 
     def has_several_sizes(self, kwargs: Mapping[str, Any]) -> bool:
@@ -377,6 +379,7 @@ class TemplateRuntime:
         call = (generator_id, dimensions, source)
         known = files.find_call(call)
         if known is None or not kit.renders.is_noted(known.name):
+            calls = files.calls
             form = files.forms.get((generator_id, dimensions)) or self._form(generator_id, dimensions)
             options = asked = {**form.options, "source": source}
             known = None if form.takes_focus and facts.has_focus(source) else files.find_alike(form, source)
@@ -384,17 +387,18 @@ class TemplateRuntime:
                 known, options = self._focused(known, form.id, asked, make)
             if known is None:
                 return _img(self._made(form.id, options, self._on_error, attributes, make), attributes)
-            files.keep_call(call, known)
+            files.keep_call(calls, call, known)
             kit.renders.note_call(known.name, form.id, options, form.noted if options is asked else None)
         return known.html(attributes)
 
     def _form(self, generator_id: str | None, dimensions: str) -> Form:
         """Return what tags of these dimensions have in common, and keep it."""
+        forms = self._kit.known_files.forms
         id, options = self.thumbnail_call(generator_id, dimensions, None, {})
         recipe = self._kit.known_files.recipe(id, options)
         del options["source"]
         form = Form(id, options, recipe, takes_own_focus(id, options), around_source(id, options))
-        self._kit.known_files.forms[generator_id, dimensions] = form
+        forms[generator_id, dimensions] = form
         return form
 
     def thumbnail_call(

@@ -81,18 +81,22 @@ class Pictures:
 
     Args:
         kit: The kit.
+
+    Attributes:
+        kept: The HTML of templates' calls. It is another dict once what that depends on has changed: who keeps some
+            there takes the dict before looking at that.
     """
 
     def __init__(self, kit: ImageKit) -> None:
         self._kit = kit
-        self._html: dict[Hashable, _KnownHtml] = {}
+        self.kept: dict[Hashable, _KnownHtml] = {}
         self._classes: dict[str, str] = {}
         self._writing = threading.Lock()
         self._noted: dict[tuple[str, ...], Picture] = {}
 
     def forget(self) -> None:
         """Forget the HTML of pictures, since generators have changed."""
-        self._html.clear()
+        self.kept = {}
 
     @property
     def stylesheet(self) -> str:
@@ -296,7 +300,7 @@ class Pictures:
 
     def find_html(self, call: Hashable) -> Markup | None:
         """Return the HTML kept for a template's call, if it is still right; its files count as needed."""
-        page, known = self._kit.current_page(), self._html.get((call, self.base_url))
+        page, known = self._kit.current_page(), self.kept.get((call, self.base_url))
         if known is None or not known.is_current():
             return None
         if page is not None:
@@ -315,8 +319,8 @@ class Pictures:
         # A request may have a base URL of its own, where an app is mounted in several places.
         return getattr(self._kit.storage, "base_url", None)
 
-    def keep_html(self, call: Hashable, markup: Markup, picture: Picture) -> None:
-        """Keep the HTML of a template's call, if all its files are known to exist."""
+    def keep_html(self, kept: dict[Hashable, _KnownHtml], call: Hashable, markup: Markup, picture: Picture) -> None:
+        """Keep the HTML of a template's call in the `kept` of then, if all its files are known to exist."""
         shown = picture._shown()
         sources, files = {}, []
         absent: dict[str, None] = {}
@@ -332,10 +336,10 @@ class Pictures:
             return
         if self._kit.settings.picture_css == "class" and not self._kit.renders.defers:
             files.append((self._kit.storage.path(self.stylesheet) or "", _ANY_SIZE))
-        if len(self._html) >= MOST_PICTURES:
-            self._html.clear()
+        if len(kept) >= MOST_PICTURES:
+            kept.clear()
         page = self._kit.current_page()
-        self._html[call, self.base_url] = _KnownHtml(
+        kept[call, self.base_url] = _KnownHtml(
             markup, tuple(sources.items()), tuple(files), tuple(absent), picture, shown, page.turns if page else 0
         )
 
