@@ -29,7 +29,6 @@ from .wording import counted
 if TYPE_CHECKING:
     from .cachefiles.known import KnownFile
     from .kit import ImageKit
-    from .sources.buckets import Bucket
 
 __all__ = ["ImageInfo"]
 
@@ -391,24 +390,24 @@ class ImageFacts:
                 tables = {**_toml(file), **tables}
         return {name: _checked(table, f"{SIDECAR_FILE}, {name!r}") for name, table in tables.items()}
 
+    def unread_sidecars(self) -> dict[str, str]:
+        """Return the buckets that are known to have sidecar files beside images, each with what to do about it."""
+        found = {}
+        for bucket in self._kit.sources.buckets:
+            names = [name for name in bucket.known_names() if name.endswith(SIDECAR_SUFFIX)]
+            beside = sorted(name for name in names if bucket.latest(name.removesuffix(SIDECAR_SUFFIX)))
+            if beside:
+                found[f"{bucket.called}/{beside[0]}"] = (
+                    f"In {bucket.called!r}, {counted(len(beside), 'sidecar file')} beside images, such as "
+                    f"{beside[0]!r}, are not read, since each would cost requests: write the same into "
+                    f"{SIDECAR_FILE} there."
+                )
+        return found
+
     @property
     def _must_ask(self) -> bool:
         """Whether a bucket has to be asked for its sidecar file."""
         return self._said.all is None and bool(self._kit.sources.bucket_dirs)
-
-
-def unread_sidecars(buckets: Iterable[Bucket]) -> dict[str, str]:
-    """Return the buckets that are known to have sidecar files beside images, each with what to do about it."""
-    found = {}
-    for bucket in buckets:
-        names = [name for name in bucket.known_names() if name.endswith(SIDECAR_SUFFIX)]
-        beside = sorted(name for name in names if bucket.latest(name.removesuffix(SIDECAR_SUFFIX)))
-        if beside:
-            found[f"{bucket.called}/{beside[0]}"] = (
-                f"In {bucket.called!r}, {counted(len(beside), 'sidecar file')} beside images, such as {beside[0]!r}, "
-                f"are not read, since each would cost requests: write the same into {SIDECAR_FILE} there."
-            )
-    return found
 
 
 def _toml(file: VersionedSource) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from ..cachefiles import ImageCacheFile
 from ..cachefiles.known import Glance, Made
 from ..cachefiles.warm import BATCH
 from ..exceptions import ImageKitError, InvalidOption
-from ..imageinfo import unread_sidecars
 from ..interfaces import SourceGroup
 from ..registry import match_ids
 from ..sourcegroups import GlobSourceGroup, missing_buckets, missing_folders
@@ -97,9 +96,9 @@ def registered_items(kit: ImageKit, patterns: Iterable[str] = (), plan: Plan | N
     for id in ids:
         for registered in kit.cachefile_registry.get(id):
             yield _registered_item(id, registered)
-    if plan is not None:
+    if plan is not None and kit.sources.buckets:
         # What has been listed by now is known.
-        plan.warnings |= unread_sidecars(kit.sources.buckets)
+        plan.warnings |= kit.image_facts.unread_sidecars()
 
 
 def _groups(kit: ImageKit, ids: Iterable[str]) -> Iterable[tuple[SourceGroup, list[str]]]:
