@@ -76,7 +76,7 @@ class _Reduced:
         """Return the image."""
         return image
 
-    def processreduced(self, image: Image.Image, full_size: Size) -> Image.Image:
+    def process_reduced(self, image: Image.Image, full_size: Size) -> Image.Image:
         """Return what the decoder has made."""
         return image
 
