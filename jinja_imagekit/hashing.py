@@ -1,4 +1,4 @@
-"""A fingerprint of plain values that is the same on every Python, process and machine."""
+"""A fingerprint of plain values that is the same on every Python, process and machine, and keys within a process."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def full_path(setting: str, value: Any) -> Any:
     if not isinstance(value, str):
         return _supplied(setting, value)
     known = SHORT_NAMES.get(setting, {})
-    if setting == "state_store" and isinstance(value, str) and "://" in value:
+    if setting == "state_store" and "://" in value:
         scheme = value.partition("://")[0]
         if scheme not in _STORES_BY_SCHEME:
             raise InvalidSetting(setting, f"{scheme}:// leads to no store. {nearest(scheme, _STORES_BY_SCHEME)}")

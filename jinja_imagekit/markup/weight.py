@@ -34,8 +34,7 @@ TYPES = frozenset({"", *(f"image/{name}" for name in ("avif", "webp", "jpeg", "p
 ROOT_FONT = 16
 """CSS pixels of an em and a rem in media queries and `sizes`, unless the reader chose another size."""
 
-
-DIFFERENT = 1_000
+MOST_REMEMBERED = 1_000
 """How many values of `sizes` and `media` are remembered: the pages of a site repeat theirs."""
 
 
@@ -267,7 +266,7 @@ def _choice(candidates: list[tuple[str, str]], sizes: str, window: Window) -> st
     return densities[min(enough) if enough else max(densities)] if densities else ""
 
 
-@lru_cache(maxsize=DIFFERENT)
+@lru_cache(maxsize=MOST_REMEMBERED)
 def source_size(sizes: str, window: Window) -> float:
     """Return the width in CSS pixels that a value of `sizes` says for a window.
 
@@ -356,7 +355,7 @@ def _number(node: ast.expr) -> float:
 _FEATURE = re.compile(r"(min|max)-(width|height)\s*:\s*([^()]+)|(width|height)\s*([<>]=?)\s*([^()]+)", re.IGNORECASE)
 
 
-@lru_cache(maxsize=DIFFERENT)
+@lru_cache(maxsize=MOST_REMEMBERED)
 def matches(query: str, window: Window) -> bool:
     """Tell whether a window matches a media query, as far as that depends on its size; in doubt it does not.
 
